@@ -1,0 +1,1 @@
+"""Train and compare feed-forward auto-encoders on Fashion-MNIST."""

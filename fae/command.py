@@ -1,0 +1,66 @@
+"""A command as a process: signals, messages and exit codes.
+
+0 done, 1 a run failed, 2 bad configuration or data, 3 the store cannot be used,
+130 SIGINT, 143 SIGTERM.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from fae.compose import explain, raised_by_hydra, register_resolvers, to_config, without_hydra
+from fae.errors import ConfigError, FaeError, Interrupted
+
+
+def run(entry: Callable[[], object]) -> None:
+    """Run a Hydra entry point and leave the process with the right exit code.
+
+    With HYDRA_FULL_ERROR=1 in the environment, errors keep their traceback.
+    """
+    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, _interrupt)
+    register_resolvers()
+    try:
+        entry()
+    except (Exception, Interrupted) as error:
+        if full_error:
+            raise
+        sys.exit(_report(error))
+
+
+class CheckBeforeRun(Callback):
+    """Refuses a wrong configuration of a single run before Hydra makes its folder.
+
+    A multirun is checked as a whole by ``fae.sweep``.
+    """
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        try:
+            to_config(without_hydra(config))
+        except ConfigError as error:
+            sys.exit(_report(error))
+
+
+def _interrupt(signum: int, _: FrameType | None) -> None:
+    signal.signal(signum, signal.SIG_DFL)  # a second one ends the process at once
+    raise Interrupted(signum)
+
+
+def _report(error: BaseException) -> int:
+    """Say what went wrong on standard error; the exit code that it stands for."""
+    if isinstance(error, Exception) and raised_by_hydra(error):
+        error = explain(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        error = ConfigError(f"{error.filename}: cannot be written ({error.strerror})")
+    if not isinstance(error, FaeError | Interrupted):
+        raise error
+    print(f"fae: {error}", file=sys.stderr)
+    return error.exit_code

@@ -1,0 +1,216 @@
+"""What a run can be told: the schema of ``conf/``, its bounds and its meanings.
+
+The values live in ``conf/``, one folder a group; nothing here has a default.
+``fae.compose`` turns a command line into a ``Config``. The module stays light
+(no torch), so that ``--help`` and a wrong value are answered at once.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.dataclasses import dataclass
+
+from fae.errors import ConfigError
+
+SQLITE = "sqlite:///"
+
+
+def _absolute_path(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _absolute_uri(uri: str) -> str:
+    if uri.startswith(SQLITE):
+        return SQLITE + str(_absolute_path(Path(uri.removeprefix(SQLITE))))
+    return uri
+
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Rate = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Penalty = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Switch = Annotated[bool, Field(strict=True)]
+Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=250)]
+Folder = Annotated[Path, AfterValidator(_absolute_path)]
+Activation = Literal["relu", "gelu", "tanh", "sigmoid", "identity"]
+Schedule = Literal["constant", "cosine", "one_cycle"]
+
+STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FashionMNISTConfig:
+    """The 70,000 images of Fashion-MNIST: 60,000 to train and validate on, 10,000 to test on."""
+
+    name: Literal["fashion_mnist"]
+    root: Folder
+    """Folder that holds ``FashionMNIST/raw/*.gz``; filled by a download where it does not."""
+    train: Count
+    """Images to train on, drawn at random from the 60,000 of the training file."""
+    val: Count
+    """Images to validate on: the others of the training file."""
+    split_seed: Seed
+    """Seed of the split; its own, so that runs with another ``seed`` share it."""
+
+    @model_validator(mode="after")
+    def _splits_the_training_file(self) -> "FashionMNISTConfig":
+        if self.train + self.val != 60_000:
+            raise ConfigError(
+                f"data.train={self.train} and data.val={self.val}: must add up to the 60000 images "
+                f"of the training file, not to {self.train + self.val}"
+            )
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SyntheticConfig:
+    """Small images made on the spot."""
+
+    name: Literal["synthetic"]
+    side: Count
+    """Height and width of an image, in pixels."""
+    train: Count
+    """Images to train on."""
+    val: Count
+    """Images to validate on."""
+    test: Annotated[int, Field(strict=True, ge=10)]
+    """Images to test on; ten at least, one of each class."""
+    split_seed: Seed
+    """Seed of the images and of their split."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AutoEncoderConfig:
+    """inputs - hidden - inputs; ``hidden`` and ``dropout`` are dials."""
+
+    name: Literal["autoencoder"]
+    hidden_activation: Activation
+    output_activation: Activation
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SGDConfig:
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"]
+    schedule: Schedule
+    """Learning rate over the steps of a run; one_cycle peaks at ``lr``, the others start there."""
+    momentum: Share
+    nesterov: Switch
+    weight_decay: Penalty
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "SGDConfig":
+        if self.nesterov and self.momentum == 0:
+            raise ConfigError("optimizer.nesterov=true: needs optimizer.momentum above 0")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AdamConfig:
+    """Adam, or AdamW by name: the weight decay joins the gradient, or the weights."""
+
+    name: Literal["adam", "adamw"]
+    schedule: Schedule
+    """As in SGD."""
+    betas: tuple[Share, Share]
+    eps: Rate
+    weight_decay: Penalty
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainerConfig:
+    """Where and how to compute."""
+
+    accelerator: Literal["cpu", "gpu"]
+    """Where to compute; the images live there too."""
+    precision: Literal["32-true", "bf16-mixed"]
+    """bf16-mixed: matrix products in bfloat16, weights and errors in single precision."""
+    early_stopping: Count | None
+    """Epochs without a better ``val/mse`` before training stops and the best weights are
+    tested; null: train to the last epoch and test that."""
+    limit_batches: Count | None
+    """Batches of each pass, to look for a fault; null: all."""
+    detect_anomaly: Switch
+    """Stop at the operation that makes a gradient nan; slow."""
+    profiler: Literal["simple", "advanced"] | None
+    """Write where the time went into the run's folder."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrackingConfig:
+    """What is written where."""
+
+    uri: Annotated[Name, AfterValidator(_absolute_uri)]
+    """The MLflow store; a database file or a server."""
+    experiment: Name
+    """Name of the MLflow experiment."""
+    system_metrics: Switch
+    """Record CPU, memory and GPU load during the run."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Config:
+    """Everything that one run is told."""
+
+    hidden: Annotated[int, Field(strict=True, ge=1, le=65_536)]
+    """Units of the hidden layer, the paper's n."""
+    seed: Seed
+    """Seed of initialisation, order and dropout."""
+    epochs: Count
+    lr: Rate
+    """Learning rate; each optimizer brings its own."""
+    dropout: Share
+    """Probability with which a hidden unit is dropped."""
+    batch_size: Count
+    """Images in a minibatch."""
+    data: Annotated[FashionMNISTConfig | SyntheticConfig, Field(discriminator="name")]
+    model: AutoEncoderConfig
+    optimizer: Annotated[SGDConfig | AdamConfig, Field(discriminator="name")]
+    trainer: TrainerConfig
+    tracking: TrackingConfig
+
+    @model_validator(mode="after")
+    def _batch_fits(self) -> "Config":
+        if self.batch_size > self.data.train:
+            raise ConfigError(
+                f"batch_size={self.batch_size}: must be at most data.train={self.data.train}"
+            )
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """The configuration as plain values, ready for YAML or JSON."""
+        values: dict[str, Any] = asdict(self)
+        if "root" in values["data"]:
+            values["data"]["root"] = str(values["data"]["root"])
+        return values
+
+    def parameters(self) -> dict[str, int | float | str]:
+        """What people compare runs by: the dials and the choices of the groups."""
+        return {
+            "hidden": self.hidden,
+            "seed": self.seed,
+            "epochs": self.epochs,
+            "lr": self.lr,
+            "dropout": self.dropout,
+            "batch_size": self.batch_size,
+            "data": self.data.name,
+            "split_seed": self.data.split_seed,
+            "model": self.model.name,
+            "hidden_activation": self.model.hidden_activation,
+            "output_activation": self.model.output_activation,
+            "optimizer": self.optimizer.name,
+            "schedule": self.optimizer.schedule,
+            "accelerator": self.trainer.accelerator,
+            "precision": self.trainer.precision,
+        }
+
+    def determines_result(self) -> dict[str, Any]:
+        """The part of ``plain()`` that the trained weights depend on."""
+        values = self.plain()
+        del values["tracking"], values["trainer"]["profiler"], values["trainer"]["detect_anomaly"]
+        values["data"].pop("root", None)
+        return values

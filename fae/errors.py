@@ -1,0 +1,51 @@
+"""The ways a command can end badly, each with its exit code."""
+
+import signal
+
+
+class FaeError(Exception):
+    """Something that the user can mend: the text says what, where and how."""
+
+    exit_code = 1
+
+
+class ConfigError(FaeError, ValueError):
+    """The configuration is wrong; nothing was computed.
+
+    Args:
+        problems: one sentence each, beginning with the key and its value.
+    """
+
+    exit_code = 2
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = tuple(dict.fromkeys(problems))
+        super().__init__(("\n" if len(self.problems) <= 3 else "; ").join(self.problems))
+
+
+class DataError(FaeError):
+    """The data set is missing or damaged; nothing was computed."""
+
+    exit_code = 2
+
+
+class StoreError(FaeError):
+    """The tracking store cannot be used; nothing was computed."""
+
+    exit_code = 3
+
+
+class TrainingError(FaeError):
+    """A run, or some run of a sweep, failed."""
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM arrived.
+
+    Not an ``Exception``, so that nobody mistakes it for a failure, and not a
+    ``KeyboardInterrupt``, which Lightning turns into ``sys.exit(1)``.
+    """
+
+    def __init__(self, signum: int) -> None:
+        self.exit_code = 128 + signum
+        super().__init__(f"interrupted by {signal.Signals(signum).name}")

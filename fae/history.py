@@ -1,0 +1,60 @@
+"""What each epoch left: its metrics, its time, and a picture now and then."""
+
+import time
+
+import pytorch_lightning as pl
+from torch import Tensor
+
+from fae.data import ImageDataModule
+from fae.figures import strip
+from fae.learner import Learner
+from fae.tracking import Run
+
+
+class History(pl.Callback):
+    """Keeps each epoch's metrics, writes them to the store, and times the training.
+
+    Attributes:
+        epochs: an entry a finished epoch, metric name to value.
+        fit_s: seconds spent in batches and evaluations so far, the paper's time; what
+            happens between them (checkpoints, tracking, pictures) is left out.
+
+    Args:
+        run: where to write.
+        data: whose validation images are pictured.
+    """
+
+    def __init__(self, run: Run, data: ImageDataModule) -> None:
+        self.run = run
+        self.data = data
+        self.epochs: list[dict[str, float]] = []
+        self.fit_s = 0.0
+        self._epoch_start = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch_start = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.fit_s += time.perf_counter() - self._epoch_start
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Learner)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.epochs.append(metrics)
+        done = len(self.epochs)
+        self.run.log_metrics(metrics, step=done)
+        if _worth_a_picture(done) or done == trainer.max_epochs:
+            self._picture(pl_module, self.data.val.one_of_each_class().pixels, done)
+
+    def _picture(self, learner: Learner, images: Tensor, epoch: int) -> None:
+        reconstructed = learner.reconstruct(images)
+        self.run.log_image(
+            strip(images.cpu().numpy(), reconstructed.numpy()), "reconstructions", epoch
+        )
+
+
+def _worth_a_picture(epoch: int) -> bool:
+    """1, 2, 5, 10, 20, 50, ...: the epochs between which a network visibly learns."""
+    while epoch % 10 == 0:
+        epoch //= 10
+    return epoch in {1, 2, 5}

@@ -1,0 +1,51 @@
+"""The auto-encoder: a plain module that needs no trainer."""
+
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "identity": nn.Identity,
+}
+
+
+class AutoEncoder(nn.Module):
+    """inputs - hidden - inputs, with dropout on the hidden layer, as in the paper.
+
+    Weights and biases start as PyTorch draws them: uniform in +-1/sqrt(fan in).
+
+    Args:
+        inputs: pixels of an image.
+        hidden: units of the hidden layer, the paper's n.
+        dropout: probability with which a hidden unit is dropped in training, [0, 1).
+        hidden_activation, output_activation: names in ``ACTIVATIONS``.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: int,
+        *,
+        dropout: float = 0.0,
+        hidden_activation: str = "relu",
+        output_activation: str = "identity",
+    ) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(inputs, hidden), ACTIVATIONS[hidden_activation]())
+        self.dropout = nn.Dropout(dropout)
+        self.decoder = nn.Sequential(nn.Linear(hidden, inputs), ACTIVATIONS[output_activation]())
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Codes (batch, hidden) of images (batch, inputs) in [0, 1]."""
+        return torch.as_tensor(self.encoder(images))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Images (batch, inputs) of codes (batch, hidden); a linear output may leave [0, 1]."""
+        return torch.as_tensor(self.decoder(codes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Reconstructions (batch, inputs) of images (batch, inputs) in [0, 1]."""
+        return self.decode(self.dropout(self.encode(images)))

@@ -1,0 +1,71 @@
+"""How far a run is, for a person: a live bar on a terminal, plain lines elsewhere."""
+
+import time
+from datetime import timedelta
+
+import pytorch_lightning as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from fae.job import Job
+
+
+class ProgressDisplay(pl.Callback):
+    """Shows epochs done, both errors and the time left, of the run and of its sweep.
+
+    Args:
+        job: the run that is shown.
+        console: where to write; ``get_console()`` of rich if left out.
+    """
+
+    def __init__(self, job: Job, console: Console) -> None:
+        self.job = job
+        self.console = console
+        self._started = time.time()
+        self._bar: Progress | None = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.time()
+        if self.console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[state]}"),
+                console=self.console,
+                transient=True,
+                refresh_per_second=2,
+            )
+            self._bar.add_task(self.job.label, total=trainer.max_epochs, state="")
+            self._bar.start()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert trainer.max_epochs is not None
+        done = trainer.current_epoch + 1
+        errors = "  ".join(
+            f"{split} {float(trainer.callback_metrics[f'{split}/mse']):.4f}"
+            for split in ("train", "val")
+        )
+        left = _left(time.time() - self._started, done / trainer.max_epochs) + " left"
+        if self.job.sweep:
+            share = self.job.sweep.share_done(self.job.number, done / trainer.max_epochs)
+            left += f", sweep {_left(time.time() - self.job.sweep.started, share)} left"
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=done, state=f"{errors}  {left}")
+        else:
+            self.console.print(
+                f"{self.job.label}  epoch {done}/{trainer.max_epochs}  {errors}  {left}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+
+def _left(elapsed_s: float, share_done: float) -> str:
+    """The time left, as m:ss or h:mm:ss, if the rest takes as long as what is done did."""
+    seconds = round(elapsed_s * (1 - share_done) / share_done)
+    return str(timedelta(seconds=seconds)).removeprefix("0:").removeprefix("0")

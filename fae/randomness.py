@@ -1,0 +1,44 @@
+"""Random streams that depend on a position, never on what ran before.
+
+Every random number of a run is drawn from (seed, purpose, position), so a run
+alone, a run inside a sweep and a run that was resumed draw the same ones.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+
+class Stream(IntEnum):
+    """What random numbers are drawn for. The values are part of every result: only append."""
+
+    SPLIT = 0
+    IMAGES = 1
+    INITIALISATION = 2
+    ORDER = 3
+    DROPOUT = 4
+
+
+def stream_seed(seed: int, stream: Stream, *position: int) -> int:
+    """A 64-bit seed for one place of one stream.
+
+    Args:
+        seed: the run's seed, 0 or more.
+        position: where in the stream, for instance (epoch, step); each 0 or more.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(int(stream), *position))
+    return int(sequence.generate_state(1, np.uint64)[0])
+
+
+def generator(seed: int, stream: Stream, *position: int) -> torch.Generator:
+    """A CPU generator that stands at one place of one stream."""
+    return torch.Generator().manual_seed(stream_seed(seed, stream, *position))
+
+
+def seed_torch(seed: int, stream: Stream, *position: int) -> None:
+    """Put torch's own generators, of every device, at one place of one stream.
+
+    Layers such as ``nn.Dropout`` draw from these.
+    """
+    torch.manual_seed(stream_seed(seed, stream, *position))

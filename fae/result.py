@@ -1,0 +1,47 @@
+"""What a finished run hands back, small enough to travel between processes."""
+
+from dataclasses import dataclass
+
+from fae.figures import Floats
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Some test images, one of each class at least, and what a network made of them.
+
+    Attributes:
+        originals, reconstructions: (images, pixels), float32; originals in [0, 1].
+        errors: (images,), mean squared error of each image.
+        classes: (images,), what each image shows.
+    """
+
+    originals: Floats
+    reconstructions: Floats
+    errors: Floats
+    classes: list[str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One finished run.
+
+    Attributes:
+        name: what varies, such as ``hidden=64 seed=0``.
+        run_id: of the run in the store.
+        parameters: the run's dials and choices.
+        epochs: an entry an epoch, with ``train/loss``, ``train/mse`` and ``val/mse``.
+        metrics: ``test/mse``, ``time/fit_s``, ``time/total_s``.
+        panel: reconstructions of test images.
+    """
+
+    name: str
+    run_id: str
+    parameters: dict[str, int | float | str]
+    epochs: list[dict[str, float]]
+    metrics: dict[str, float]
+    panel: Panel
+
+    @property
+    def final(self) -> dict[str, float]:
+        """The last epoch's metrics and those of the end."""
+        return {**self.epochs[-1], **self.metrics}

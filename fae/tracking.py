@@ -1,0 +1,250 @@
+"""The MLflow store: the only module that knows MLflow.
+
+A ``Store`` is one experiment in one store; a ``Run`` is what is written during one run.
+Every call names the store and the run, so runs that share a process share nothing here.
+"""
+
+import getpass
+import json
+import logging
+import os
+import sqlite3
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from fae.config import SQLITE, TrackingConfig
+from fae.errors import Interrupted, StoreError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+    from torch.nn import Module
+
+SERVER_TIMEOUT_S = 3
+
+
+class Store:
+    """An experiment in a store, made on first use.
+
+    Raises:
+        StoreError: the store cannot be opened, read or written.
+    """
+
+    def __init__(self, config: TrackingConfig) -> None:
+        self.config = config
+        self.uri = config.uri
+        if self.uri.startswith(SQLITE):
+            self._client, self.experiment_id = self._open_database()
+        else:
+            self._client, self.experiment_id = self._open_server()
+
+    @contextmanager
+    def run(
+        self,
+        name: str,
+        *,
+        kind: str,
+        folder: Path,
+        command: str,
+        parent: str | None = None,
+        parameters: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Iterator["Run"]:
+        """A run that ends FINISHED, or FAILED or KILLED by what ends the block.
+
+        Args:
+            name: what the run is called in the UI.
+            kind: ``run`` or ``sweep``.
+            folder: where the run's files lie; gets a ``run.json`` that leads to the run.
+            command: reproduces the run.
+            parent: id of the run that this one is nested in.
+        """
+        from mlflow.entities import Param, RunTag
+
+        all_tags = {
+            "fae.kind": kind,
+            "fae.folder": str(folder),
+            "fae.command": command,
+            "mlflow.source.name": "fae.train",
+            "mlflow.user": getpass.getuser(),
+            **(tags or {}),
+            **({"mlflow.parentRunId": parent} if parent else {}),
+        }
+        created = self._client.create_run(
+            self.experiment_id, run_name=name, tags={"fae.kind": kind}
+        )
+        run = Run(self, self._client, created.info.run_id, name)
+        try:
+            self._client.log_batch(
+                run.id,
+                params=[Param(key, str(value)) for key, value in (parameters or {}).items()],
+                tags=[RunTag(key, value) for key, value in all_tags.items()],
+            )
+            link = {"run_id": run.id, "name": name, "store": self.uri, "command": command}
+            (folder / "run.json").write_text(json.dumps(link, indent=2) + "\n")
+            with self._system_metrics(run):
+                yield run
+        except (Interrupted, KeyboardInterrupt):
+            self._client.set_terminated(run.id, "KILLED")
+            raise
+        except BaseException as error:
+            self._client.set_tag(run.id, "fae.error", str(error)[:5000])
+            self._client.set_terminated(run.id, "FAILED")
+            raise
+        self._client.set_terminated(run.id, "FINISHED")
+
+    def _open_database(self) -> tuple["MlflowClient", str]:
+        """Make the database, its tables and the experiment, one process at a time."""
+        path = Path(self.uri.removeprefix(SQLITE))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with sqlite3.connect(path, timeout=SERVER_TIMEOUT_S) as database:
+                database.execute("PRAGMA user_version").fetchone()
+            if not os.access(path, os.W_OK):
+                raise PermissionError("read-only file")
+            with FileLock(path.with_name(f".{path.name}.lock")):
+                return self._open(artifacts=(path.parent / "mlruns").as_uri())
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(
+                f"tracking.uri={self.uri}: not a database that can be written ({error}); "
+                "name another file, or a server"
+            ) from error
+
+    def _open_server(self) -> tuple["MlflowClient", str]:
+        try:
+            health = self.uri.rstrip("/") + "/health"
+            urllib.request.urlopen(health, timeout=SERVER_TIMEOUT_S).close()
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"tracking.uri={self.uri}: no MLflow server answers there ({error}); "
+                "start one, or leave tracking.uri out to use a file"
+            ) from error
+        return self._open(artifacts=None)
+
+    def _open(self, artifacts: str | None) -> tuple["MlflowClient", str]:
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        logging.getLogger("mlflow").setLevel(logging.ERROR)
+
+        try:
+            client = MlflowClient(self.uri)
+            experiment = client.get_experiment_by_name(self.config.experiment)
+            if experiment is None:
+                made = client.create_experiment(self.config.experiment, artifacts)
+                return client, str(made)
+        except MlflowException as error:
+            raise StoreError(f"tracking.uri={self.uri}: {error}") from error
+        if experiment.lifecycle_stage == "deleted":
+            raise StoreError(
+                f"tracking.experiment={self.config.experiment}: was deleted in the MLflow UI; "
+                f"restore it with mlflow experiments restore -x {experiment.experiment_id}"
+            )
+        return client, str(experiment.experiment_id)
+
+    @contextmanager
+    def _system_metrics(self, run: "Run") -> Iterator[None]:
+        if not self.config.system_metrics:
+            yield
+            return
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(run.id, sampling_interval=1, tracking_uri=self.uri)
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
+
+
+class Run:
+    """A run that is being written.
+
+    Attributes:
+        id: MLflow's id of the run.
+        name: what it is called.
+    """
+
+    def __init__(self, store: Store, client: "MlflowClient", run_id: str, name: str) -> None:
+        self.id = run_id
+        self.name = name
+        self._store = store
+        self._client = client
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Write all metrics of one step in one transaction."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._client.log_batch(
+            self.id, metrics=[Metric(key, value, now, step) for key, value in metrics.items()]
+        )
+
+    def log_data(self, name: str, digest: str, source: str, sizes: Mapping[str, int]) -> None:
+        """Name the data set that the run was trained on."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        data = Dataset(name, digest, "local", json.dumps({"uri": source}), None, json.dumps(sizes))
+        self._client.log_inputs(
+            self.id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])]
+        )
+
+    def log_text(self, text: str, path: str) -> None:
+        """Write a text file among the run's artifacts."""
+        self._client.log_text(self.id, text, path)
+
+    def log_figure(self, figure: "Figure", path: str) -> None:
+        """Write a figure among the run's artifacts."""
+        self._client.log_figure(self.id, figure, path, save_kwargs={"dpi": 130})
+
+    def log_image(self, image: NDArray[np.uint8], key: str, step: int) -> None:
+        """Write a picture (height, width) that the UI shows under ``key`` with a slider."""
+        self._client.log_image(self.id, image, key=key, step=step)
+
+    def log_table(self, columns: Mapping[str, list[Any]], path: str) -> None:
+        """Write a table that the UI shows as one; ``path`` ends in ``.json``."""
+        self._client.log_table(self.id, dict(columns), path)
+
+    def describe(self, markdown: str) -> None:
+        """Set the text that the UI shows on the run's page."""
+        self._client.set_tag(self.id, "mlflow.note.content", markdown)
+
+    def log_model(self, network: "Module", example: NDArray[np.float32], step: int) -> None:
+        """Log a network that ``mlflow.pyfunc.load_model`` gives back; it needs torch alone.
+
+        Args:
+            network: in evaluation mode, on the CPU.
+            example: (batch, pixels), a batch of 2 or more, so that any batch size works.
+            step: epochs completed.
+        """
+        import mlflow
+        import torch
+        from mlflow.models import Model, infer_signature
+
+        with torch.inference_mode():
+            output = network(torch.from_numpy(example)).numpy()
+        # The fluent API behind Model.log knows one store and experiment a process.
+        mlflow.set_tracking_uri(self._store.uri)
+        mlflow.set_experiment(experiment_id=self._store.experiment_id)
+        Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pytorch,
+            run_id=self.id,
+            step=step,
+            pytorch_model=network,
+            signature=infer_signature(example, output),
+            input_example=example,
+            pip_requirements=[f"torch=={version('torch')}"],
+        )

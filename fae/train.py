@@ -1,0 +1,62 @@
+"""The command: train one configuration, or with -m a sweep of them.
+
+Light at import, so that --help answers at once; ``fae.training`` does the work.
+"""
+
+import gc
+import logging
+from typing import TYPE_CHECKING
+
+import hydra
+from omegaconf import DictConfig
+
+from fae import command
+from fae.compose import CONF, to_config
+from fae.errors import FaeError
+from fae.job import current_job
+
+if TYPE_CHECKING:
+    from fae.result import Result
+
+log = logging.getLogger(__name__)
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="config")
+def run_job(node: DictConfig) -> "Result":
+    """One job, as Hydra runs it: train, and say in a line how it ended."""
+    from rich import get_console
+
+    from fae.training import train
+
+    config = to_config(node)
+    job = current_job(config)
+    say = get_console().print
+    try:
+        result = train(config, job)
+    except Exception as error:
+        if not job.sweep:
+            raise
+        if isinstance(error, FaeError):
+            say(f"{job.label}  failed: {error}", highlight=False, soft_wrap=True)
+        else:
+            log.exception("%s  failed", job.label)
+        raise error.with_traceback(None) from None  # its frames would keep the images alive
+    finally:
+        gc.collect()  # a Trainer is a cycle: its images would live on beside the next job's
+    final = result.final
+    say(
+        f"{job.label}  train {final['train/mse']:.4f}  val {final['val/mse']:.4f}  "
+        f"test {final['test/mse']:.4f}  {final['time/fit_s']:.1f} s  run {result.run_id[:8]}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return result
+
+
+def main() -> None:
+    """Entry point of ``python -m fae.train`` and ``fae-train``."""
+    command.run(run_job)
+
+
+if __name__ == "__main__":
+    main()

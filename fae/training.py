@@ -1,0 +1,145 @@
+"""One run, from its configuration to its result."""
+
+import time
+from collections.abc import Mapping
+
+import yaml
+from pytorch_lightning import Trainer
+from rich import get_console
+
+from fae import figures, provenance
+from fae.config import Config
+from fae.data import ImageDataModule, Images, Source, build_source
+from fae.history import History
+from fae.job import Job
+from fae.learner import Learner
+from fae.metrics import mse_per_image
+from fae.network import AutoEncoder
+from fae.progress import ProgressDisplay
+from fae.randomness import Stream, seed_torch
+from fae.result import Panel, Result
+from fae.tracking import Run, Store
+from fae.trainer import build_trainer, check_accelerator
+
+
+def check_surroundings(config: Config) -> None:
+    """Make sure of what a run needs besides its configuration: the data and the device.
+
+    Raises:
+        ConfigError, DataError: it is not there.
+    """
+    check_accelerator(config.trainer)
+    build_source(config.data).verify()
+
+
+def train(config: Config, job: Job) -> Result:
+    """Train, test and draw one network, and track all of it.
+
+    Raises:
+        ConfigError, DataError, StoreError: nothing was computed.
+        TrainingError: training diverged; the run is FAILED.
+    """
+    started = time.perf_counter()
+    check_surroundings(config)
+    source = build_source(config.data)
+    with Store(config.tracking).run(
+        job.name,
+        kind="run",
+        folder=job.folder,
+        command=job.command,
+        parent=job.sweep.parent if job.sweep else None,
+        parameters=config.parameters(),
+        tags={
+            **provenance.tags(config.trainer.accelerator),
+            "fae.data_digest": source.digest,
+            "fae.fingerprint": provenance.fingerprint(config.determines_result(), source.digest),
+        },
+    ) as run:
+        _record_origin(run, config, source)
+        data, learner = build(config, source)
+        history = History(run, data)
+        trainer = build_trainer(
+            config.trainer,
+            epochs=config.epochs,
+            folder=job.folder,
+            callbacks=[history, ProgressDisplay(job, get_console())],
+        )
+        trainer.fit(learner, data)
+        test = _test(trainer, learner, data, config)
+        panel = _panel(learner, data.test.one_of_each_class(), source)
+        _draw(run, history, panel)
+        run.log_model(learner.network.cpu().eval(), panel.originals, step=len(history.epochs))
+        metrics = {
+            **test,
+            "time/fit_s": history.fit_s,
+            "time/total_s": time.perf_counter() - started,
+        }
+        run.log_metrics(metrics, step=len(history.epochs))
+        return Result(job.name, run.id, config.parameters(), history.epochs, metrics, panel)
+
+
+def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
+    """The data module and the learner, its network initialised from the seed."""
+    data = ImageDataModule(
+        source,
+        train=config.data.train,
+        val=config.data.val,
+        split_seed=config.data.split_seed,
+        batch_size=config.batch_size,
+        seed=config.seed,
+    )
+    seed_torch(config.seed, Stream.INITIALISATION)
+    network = AutoEncoder(
+        source.side**2,
+        config.hidden,
+        dropout=config.dropout,
+        hidden_activation=config.model.hidden_activation,
+        output_activation=config.model.output_activation,
+    )
+    return data, Learner(network, config.optimizer, lr=config.lr, seed=config.seed)
+
+
+def _record_origin(run: Run, config: Config, source: Source) -> None:
+    run.log_text(yaml.safe_dump(config.plain(), sort_keys=False), "config.yaml")
+    run.log_text(provenance.uncommitted_diff(), "uncommitted.diff")
+    run.log_text(provenance.installed_versions(), "requirements.txt")
+    run.log_data(
+        config.data.name,
+        source.digest,
+        source.origin,
+        {"train": config.data.train, "val": config.data.val},
+    )
+
+
+def _test(
+    trainer: Trainer, learner: Learner, data: ImageDataModule, config: Config
+) -> Mapping[str, float]:
+    """The test metrics of the last weights or, after early stopping, of the best."""
+    (metrics,) = trainer.test(
+        learner,
+        data,
+        ckpt_path="best" if config.trainer.early_stopping else None,
+        weights_only=True,
+        verbose=False,
+    )
+    return metrics
+
+
+def _panel(learner: Learner, images: Images, source: Source) -> Panel:
+    originals = images.pixels.cpu()
+    reconstructions = learner.reconstruct(images.pixels)
+    return Panel(
+        originals.numpy(),
+        reconstructions.numpy(),
+        mse_per_image(reconstructions, originals).numpy(),
+        [source.classes[label] for label in images.labels.tolist()],
+    )
+
+
+def _draw(run: Run, history: History, panel: Panel) -> None:
+    run.log_figure(figures.curves({run.name: history.epochs}), "figures/curves.png")
+    network = {run.name: (panel.reconstructions, panel.errors)}
+    run.log_figure(
+        figures.reconstructions(panel.originals, network, panel.classes),
+        "figures/reconstructions.png",
+    )

@@ -1,0 +1,31 @@
+"""Hydra's door to ``fae.sweep``: Hydra takes sweepers from this namespace package only."""
+
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+
+class FaeSweeper(BasicSweeper):
+    """Hydra's own grid of jobs and its launcher; ``fae.sweep`` checks, tracks and sums up."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from fae.sweep import sweep
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        assert self.launcher is not None
+        loader = self.hydra_context.config_loader
+        arguments = [*self._parse_config(), *arguments]
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
+        batches = self.split_arguments(parsed, self.max_batch_size)
+        return sweep(self.config, arguments, batches, loader, self.launcher)
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="fae",
+    node=BasicSweeperConf(_target_="hydra_plugins.fae_sweeper.FaeSweeper"),
+    provider="fae",
+)
