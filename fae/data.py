@@ -88,7 +88,7 @@ class FashionMNIST:
     side = 28
     origin = "https://github.com/zalandoresearch/fashion-mnist"
     digest = hashlib.sha256("".join(SHA256.values()).encode()).hexdigest()[:16]
-    classes = (
+    classes: tuple[str, ...] = (
         "T-shirt",
         "Trouser",
         "Pullover",

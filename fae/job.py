@@ -81,7 +81,7 @@ def run_name(config: Config, overrides: Sequence[str]) -> str:
     return " ".join([f"hidden={config.hidden}", *others, f"seed={config.seed}"])
 
 
-_UNNAMED = ("hidden=", "seed=", "tracking", "data.root", "hydra")
+_UNNAMED = ("hidden=", "seed=", "local=", "tracking", "data.root", "hydra")
 
 
 def command_line(overrides: Sequence[str], *options: str) -> str:

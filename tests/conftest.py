@@ -1,0 +1,89 @@
+"""What the tests share: tiny configurations, one store, and the real command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from fae.compose import compose
+from fae.config import Config, FashionMNISTConfig
+from fae.data import FashionMNIST
+
+PROJECT = Path(__file__).resolve().parents[1]
+NO_LOCAL = "local=none"
+"""Leaves a developer's own defaults (conf/local/default.yaml) out of the tests."""
+
+
+@pytest.fixture(scope="session")
+def store_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One database for all tests: making its tables takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def client(store_uri: str) -> MlflowClient:
+    return MlflowClient(store_uri)
+
+
+@pytest.fixture
+def tiny(store_uri: str) -> Callable[..., Config]:
+    """Composes the smallest configuration, with overrides of one's own."""
+
+    def make(*overrides: str) -> Config:
+        return compose(
+            NO_LOCAL, "experiment=smoke", f"tracking.uri='{store_uri}'", "hidden=4", *overrides
+        )
+
+    return make
+
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def cli(tmp_path: Path, store_uri: str) -> Cli:
+    """Runs ``python -m fae.train`` in an empty folder, as a user would."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "fae.train", *arguments, NO_LOCAL],
+            cwd=tmp_path,
+            env=environment(store_uri),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+def environment(store_uri: str) -> dict[str, str]:
+    """The environment of a command: this package, and the tests' store."""
+    return {**os.environ, "PYTHONPATH": str(PROJECT), "MLFLOW_TRACKING_URI": store_uri}
+
+
+def runs(client: MlflowClient, kind: str, folder: Path) -> list[Run]:
+    """The runs of one kind that were made in one folder, oldest first."""
+    experiment = client.get_experiment_by_name("fae")
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], f"tags.`fae.kind` = '{kind}'")
+    return [r for r in found if r.data.tags["fae.folder"].startswith(str(folder))][::-1]
+
+
+@pytest.fixture(scope="session")
+def fashion_mnist() -> FashionMNIST:
+    """The real data set; a test that asks for it is skipped where the files are absent."""
+    config = compose(NO_LOCAL).data
+    assert isinstance(config, FashionMNISTConfig)
+    source = FashionMNIST(config.root)
+    if not source.folder.exists():
+        pytest.skip(
+            f"Fashion-MNIST is not in {source.folder}: "
+            "set FAE_DATA to a folder that holds FashionMNIST/raw/*.gz"
+        )
+    return source

@@ -1,0 +1,166 @@
+"""Configurations: the default is the paper, presets compose, mistakes are named."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import NO_LOCAL, PROJECT
+
+from fae.compose import compose, known_keys
+from fae.config import Config
+from fae.errors import ConfigError
+
+CONF = PROJECT / "conf"
+
+
+def composed(*overrides: str) -> Config:
+    return compose(NO_LOCAL, *overrides)
+
+
+def test_the_default_is_the_papers_experiment() -> None:
+    config = composed()
+    assert (config.hidden, config.epochs, config.batch_size) == (64, 30, 1000)
+    assert (config.optimizer.name, config.lr, config.dropout) == ("sgd", 0.5, 0.1)
+    assert (config.data.train, config.data.val) == (50_000, 10_000)
+    assert (config.model.hidden_activation, config.model.output_activation) == ("relu", "identity")
+    assert (config.optimizer.schedule, config.trainer.early_stopping) == ("constant", None)
+
+
+def test_the_paper_preset_is_the_default() -> None:
+    assert composed("experiment=paper") == composed()
+
+
+SHIPPED = [f"{f.parent.name}={f.stem}" for f in CONF.glob("*/*.yaml") if f.parent.name != "local"]
+
+
+@pytest.mark.parametrize("choice", sorted(SHIPPED))
+def test_every_shipped_choice_composes(choice: str) -> None:
+    assert isinstance(composed(choice), Config)
+
+
+def test_a_users_own_defaults_yield_to_presets_and_to_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(CONF, tmp_path / "conf", ignore=shutil.ignore_patterns("default.yaml"))
+    shutil.copytree(CONF / "trainer", tmp_path / "conf" / "trainer", dirs_exist_ok=True)
+    own = "# @package _global_\nepochs: 7\nbatch_size: 50\nseed: 9\n"
+    (tmp_path / "conf" / "local" / "default.yaml").write_text(own)
+    monkeypatch.setattr("fae.compose.CONF", str(tmp_path / "conf"))
+    config = compose("experiment=smoke", "seed=3")
+    assert (config.batch_size, config.epochs, config.seed) == (100, 2, 3)
+    assert (compose().batch_size, compose().epochs, compose().seed) == (50, 7, 9)
+
+
+@pytest.mark.parametrize("file", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda f: f.stem)
+def test_every_preset_opens_with_its_command(file: Path) -> None:
+    header = [line for line in file.read_text().splitlines() if line.startswith("#")]
+    assert any(
+        "python -m fae.train" in line and f"experiment={file.stem}" in line for line in header
+    )
+    assert any("2 cores" in line for line in header)
+
+
+def test_an_optimizer_brings_its_lr_unless_one_is_given() -> None:
+    assert composed("optimizer=adam").lr == 1e-3
+    assert composed("optimizer=adam", "lr=0.02").lr == 0.02
+    assert composed("optimizer.momentum=0.9").lr == 0.5
+
+
+def test_the_split_seed_can_follow_the_seed() -> None:
+    assert composed("seed=3").data.split_seed == 0
+    assert composed("seed=3", "data.split_seed=${seed}").data.split_seed == 3
+
+
+def test_places_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    config = composed("data.root=here")
+    assert config.plain()["data"]["root"] == f"{tmp_path}/here"
+    assert config.tracking.uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_places_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAE_DATA", "/somewhere")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    config = composed()
+    assert config.plain()["data"]["root"] == "/somewhere"
+    assert config.tracking.uri == "http://127.0.0.1:5000"
+
+
+def test_what_determines_a_result_leaves_out_where_things_lie() -> None:
+    here = composed("data.root=/here", "tracking.experiment=a", "trainer.profiler=simple")
+    there = composed("data.root=/there", "tracking.experiment=b")
+    assert here.determines_result() == there.determines_result()
+    assert here.determines_result() != composed("dropout=0.2").determines_result()
+
+
+def test_parameters_are_few() -> None:
+    assert len(composed().parameters()) <= 15
+
+
+def test_every_key_is_known() -> None:
+    def dotted(values: dict[str, object], prefix: str = "") -> set[str]:
+        keys = set()
+        for key, value in values.items():
+            keys |= dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key}
+        return keys
+
+    assert dotted(composed().plain()) <= set(known_keys())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["hiden=64"], "hiden: no such key; did you mean hidden?"),
+        (["+hiden=64"], "hiden: no such key; did you mean hidden?"),
+        (["optimizer.momentun=0.5"], "did you mean optimizer.momentum?"),
+        (["hidden=0"], "hidden=0: must be greater than or equal to 1"),
+        (["hidden=-1"], "hidden=-1: must be greater than or equal to 1"),
+        (["hidden=1.5"], "hidden=1.5: must be a valid integer"),
+        (["hidden=abc"], "hidden=abc: must be a valid integer"),
+        (["hidden=true"], "hidden=true: must be a valid integer"),
+        (["hidden=null"], "hidden=null: must be a valid integer"),
+        (["hidden=1,2"], "hidden=1,2: several values make a sweep, which needs the option -m"),
+        (["hidden=[1"], "hidden=[1"),
+        (["hidden=${nothing}"], "hidden: Interpolation key 'nothing' not found"),
+        (["~hidden"], "hidden: is missing"),
+        (["hidden"], "hidden: not of the form key=value"),
+        (["lr=0"], "lr=0: must be greater than 0"),
+        (["lr=-0.1"], "lr=-0.1: must be greater than 0"),
+        (["lr=nan"], "lr=nan: must be a finite number"),
+        (["lr=inf"], "lr=inf: must be a finite number"),
+        (["dropout=1.0"], "dropout=1.0: must be less than 1"),
+        (["dropout=-0.1"], "dropout=-0.1: must be greater than or equal to 0"),
+        (["dropout=nan"], "dropout=nan"),
+        (["epochs=0"], "epochs=0: must be greater than or equal to 1"),
+        (["seed=-1"], "seed=-1: must be greater than or equal to 0"),
+        (["batch_size=0"], "batch_size=0: must be greater than or equal to 1"),
+        (["batch_size=50001"], "batch_size=50001: must be at most data.train=50000"),
+        (["data.train=50001"], "data.train=50001 and data.val=10000: must add up to the 60000"),
+        (["data.split_seed=x"], "data.split_seed=x: must be a valid integer"),
+        (["optimizer=adm"], "did you mean adam? choose from adam, adamw, sgd"),
+        (["optimizer=null"], "Config group override must be a string or a list"),
+        (["optimizer.nesterov=true"], "optimizer.nesterov=true: needs optimizer.momentum above 0"),
+        (["optimizer.schedule=step"], "must be 'constant', 'cosine' or 'one_cycle'"),
+        (["optimizer=adam", "optimizer.betas=[0.9,1]"], "optimizer.betas.1=1: must be less than 1"),
+        (["model.hidden_activation=rlu"], "model.hidden_activation=rlu: must be 'relu', 'gelu'"),
+        (["experiment=papr"], "experiment=papr: unknown; did you mean paper? choose from adam"),
+        (["trainer.precision=16"], "trainer.precision=16: must be '32-true' or 'bf16-mixed'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_named_with_its_remedy(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        composed(*overrides)
+    assert message in str(error.value)
+    assert len(str(error.value).splitlines()) <= 3
+
+
+def test_all_mistakes_are_named_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        composed("hidden=0", "lr=nan", "optimizer.momentum=x")
+    assert [p.partition("=")[0] for p in error.value.problems] == [
+        "hidden",
+        "lr",
+        "optimizer.momentum",
+    ]

@@ -1,0 +1,42 @@
+"""Figures: what is drawn, read back from matplotlib's objects."""
+
+import numpy as np
+
+from fae.figures import curves, reconstructions, strip
+
+EPOCHS = [{"train/mse": 0.3, "val/mse": 0.4}, {"train/mse": 0.1, "val/mse": 0.2}]
+
+
+def test_curves_have_a_panel_a_network_and_both_errors() -> None:
+    figure = curves({"n = 1": EPOCHS, "n = 2": EPOCHS, "n = 3": EPOCHS})
+    assert [axes.get_title() for axes in figure.axes] == ["n = 1", "n = 2", "n = 3"]
+    training, validation = figure.axes[0].lines
+    assert list(training.get_xdata()) == [1, 2]
+    assert list(training.get_ydata()) == [0.3, 0.1]
+    assert list(validation.get_ydata()) == [0.4, 0.2]
+
+
+def test_five_networks_take_two_rows() -> None:
+    figure = curves({f"n = {n}": EPOCHS for n in range(5)})
+    assert len(figure.axes) == 8
+    assert [axes.axison for axes in figure.axes] == [True] * 5 + [False] * 3
+
+
+def test_reconstructions_stand_beside_their_originals_with_their_errors() -> None:
+    images = np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)
+    errors = np.array([0.01234, 0.5], np.float32)
+    networks = {"n = 1": (images / 2, errors), "n = 2": (images / 4, errors)}
+    figure = reconstructions(images, networks, ["Shirt", "Bag"])
+    panels = np.array(figure.axes).reshape(2, 3)
+    assert [axes.get_title() for axes in panels[0]] == ["original", "n = 1", "n = 2"]
+    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["Shirt", "Bag"]
+    assert [axes.get_xlabel() for axes in panels[:, 1]] == ["0.0123", "0.5000"]
+    np.testing.assert_array_equal(panels[1, 2].images[0].get_array(), images[1].reshape(2, 2) / 4)
+
+
+def test_a_strip_puts_images_above_their_reconstructions() -> None:
+    originals = np.array([[0, 1, 1, 0], [1, 1, 0, 0]], np.float32)
+    picture = strip(originals, np.array([[2, -1, 0.5, 0]] * 2, np.float32))
+    assert picture.shape == (4 * 3, 4 * 3)
+    small = picture[::3, ::3].tolist()
+    assert small == [[0, 255, 255, 255], [255, 0, 0, 0], [255, 0, 255, 0], [128, 0, 128, 0]]

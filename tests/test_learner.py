@@ -1,0 +1,181 @@
+"""The learner against a plain PyTorch loop."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fae.config import Config
+from fae.data import build_source
+from fae.errors import TrainingError
+from fae.learner import Learner
+from fae.randomness import Stream, generator, seed_torch
+from fae.trainer import build_trainer
+from fae.training import build
+
+Tiny = Callable[..., Config]
+
+
+def fit(config: Config, folder: Path) -> tuple[Learner, list[dict[str, float]]]:
+    """Train as ``fae.training`` does, without the store; the learner and its epochs."""
+    import pytorch_lightning as pl
+
+    epochs: list[dict[str, float]] = []
+
+    class Watch(pl.Callback):
+        def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            epochs.append({k: v.item() for k, v in trainer.callback_metrics.items()})
+
+    data, learner = build(config, build_source(config.data))
+    trainer = build_trainer(
+        config.trainer, epochs=config.epochs, folder=folder, callbacks=[Watch()]
+    )
+    trainer.fit(learner, data)
+    return learner, epochs
+
+
+def plain_loop(config: Config) -> tuple[nn.Module, list[dict[str, float]]]:
+    """What any PyTorch user would write, at the same places of the random streams."""
+    images = build_source(config.data).training().pixels.float() / 255
+    split = torch.randperm(len(images), generator=generator(0, Stream.SPLIT))
+    train, val = images[split[: config.data.train]], images[split[config.data.train :]]
+    pixels = images.shape[1]
+    seed_torch(config.seed, Stream.INITIALISATION)
+    network = nn.Sequential(
+        nn.Linear(pixels, config.hidden),
+        nn.ReLU(),
+        nn.Dropout(config.dropout),
+        nn.Linear(config.hidden, pixels),
+    )
+    optimizer = torch.optim.SGD(network.parameters(), config.lr)
+    epochs = []
+    for epoch in range(config.epochs):
+        order = torch.randperm(len(train), generator=generator(config.seed, Stream.ORDER, epoch))
+        losses = []
+        for step, index in enumerate(order.split(config.batch_size)):
+            seed_torch(config.seed, Stream.DROPOUT, epoch, step)
+            loss = (network(train[index]) - train[index]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        network.eval()
+
+        def mse(images: Tensor) -> float:
+            with torch.no_grad():
+                return (network(images).double() - images).square().mean().item()
+
+        epochs.append(
+            {"train/loss": sum(losses) / len(losses), "train/mse": mse(train), "val/mse": mse(val)}
+        )
+        network.train()
+    return network, epochs
+
+
+def test_training_is_the_plain_loop(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("epochs=3", "hidden=16", "dropout=0.3", "seed=5")
+    learner, epochs = fit(config, tmp_path)
+    reference, expected = plain_loop(config)
+    ours = list(learner.network.parameters())
+    for mine, theirs in zip(ours, reference.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-7)
+    assert len(epochs) == 3
+    for mine_epoch, theirs_epoch in zip(epochs, expected, strict=True):
+        assert mine_epoch == pytest.approx(theirs_epoch, rel=1e-5)
+
+
+def test_seeds_matter_and_nothing_else_does(tiny: Tiny, tmp_path: Path) -> None:
+    def weights(seed: int) -> Tensor:
+        learner, _ = fit(tiny(f"seed={seed}"), tmp_path / str(torch.rand(1).item()))
+        return nn.utils.parameters_to_vector(learner.network.parameters())
+
+    first = weights(seed=1)
+    torch.rand(17)
+    assert torch.equal(first, weights(seed=1))
+    assert not torch.equal(first, weights(seed=2))
+
+
+def test_a_diverging_run_stops_at_once_and_says_where(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"loss is (inf|nan) at epoch 1, step \d+: .*lr=1e\+09"):
+        fit(tiny("lr=1e9"), tmp_path)
+
+
+def test_a_network_that_diverges_at_the_last_step_is_noticed(tiny: Tiny, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"train/mse is (inf|nan) after epoch 1, step 1"):
+        fit(tiny("lr=1e30", "batch_size=2000", "epochs=1"), tmp_path)
+
+
+def rates(config: Config, folder: Path) -> list[float]:
+    """The learning rate of each step of a run."""
+    import pytorch_lightning as pl
+
+    seen: list[float] = []
+
+    class Watch(pl.Callback):
+        def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+            seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+    data, learner = build(config, build_source(config.data))
+    build_trainer(config.trainer, epochs=config.epochs, folder=folder, callbacks=[Watch()]).fit(
+        learner, data
+    )
+    return seen
+
+
+def test_schedules_follow_their_formulas(tiny: Tiny, tmp_path: Path) -> None:
+    def run(schedule: str) -> list[float]:
+        overrides = ["lr=0.2", "epochs=2", f"optimizer.schedule={schedule}"]
+        return rates(tiny(*overrides), tmp_path / schedule)
+
+    steps = 40
+    assert run("constant") == [0.2] * steps
+    cosine = [0.1 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
+    assert run("cosine") == pytest.approx(cosine)
+    one_cycle = run("one_cycle")
+    assert one_cycle[0] == pytest.approx(0.2 / 25)
+    assert max(one_cycle) == pytest.approx(0.2)
+    assert one_cycle.index(max(one_cycle)) == round(0.3 * steps) - 1
+    assert one_cycle[-1] < 0.2 / 25 / 1000
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kind", "expected"),
+    [
+        (["optimizer=adam"], torch.optim.Adam, {"lr": 1e-3, "betas": (0.9, 0.999)}),
+        (["optimizer=adamw"], torch.optim.AdamW, {"lr": 1e-3, "weight_decay": 0.01}),
+        (
+            ["optimizer.momentum=0.9", "optimizer.nesterov=true", "optimizer.weight_decay=0.1"],
+            torch.optim.SGD,
+            {"lr": 0.5, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+        ),
+    ],
+)
+def test_optimizers_are_built_as_configured(
+    tiny: Tiny, overrides: list[str], kind: type, expected: dict[str, object]
+) -> None:
+    from fae.optimizer import build_optimizer
+
+    config = tiny(*overrides)
+    optimizer = build_optimizer(config.optimizer, [nn.Parameter(torch.ones(1))], config.lr)
+    assert type(optimizer) is kind
+    assert {key: optimizer.defaults[key] for key in expected} == expected
+
+
+def test_bfloat16_comes_close_to_single_precision(tiny: Tiny, tmp_path: Path) -> None:
+    full, full_epochs = fit(tiny("hidden=16"), tmp_path / "full")
+    mixed, mixed_epochs = fit(tiny("hidden=16", "trainer.precision=bf16-mixed"), tmp_path / "bf16")
+    assert mixed_epochs[-1]["val/mse"] == pytest.approx(full_epochs[-1]["val/mse"], rel=0.02)
+    assert mixed_epochs != full_epochs
+    assert {p.dtype for p in mixed.parameters()} == {p.dtype for p in full.parameters()}
+    assert mixed.reconstruct(torch.rand(2, 64)).dtype == torch.float32
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("epochs=50", "optimizer=adam", "lr=0.5", "trainer.early_stopping=2")
+    _, epochs = fit(config, tmp_path)
+    errors = [epoch["val/mse"] for epoch in epochs]
+    assert len(errors) < 50
+    assert len(errors) - 1 - errors.index(min(errors)) == 2

@@ -1,0 +1,48 @@
+"""The auto-encoder against its formula."""
+
+import pytest
+import torch
+
+from fae.network import ACTIVATIONS, AutoEncoder
+
+
+def test_it_computes_what_the_paper_describes() -> None:
+    network = AutoEncoder(6, 3).eval()
+    images = torch.rand(5, 6)
+    encoder, decoder = network.encoder[0], network.decoder[0]
+    codes = (images @ encoder.weight.T + encoder.bias).clamp(min=0)
+    torch.testing.assert_close(network.encode(images), codes)
+    torch.testing.assert_close(network(images), codes @ decoder.weight.T + decoder.bias)
+    assert network(images).shape == (5, 6)
+
+
+def test_dropout_acts_on_the_codes_and_in_training_only() -> None:
+    network = AutoEncoder(6, 1000, dropout=0.25)
+    images = torch.rand(1, 6)
+    torch.manual_seed(0)
+    dropped = network.dropout(torch.ones(1, 100_000))
+    assert (dropped == 0).float().mean() == pytest.approx(0.25, abs=0.01)
+    assert dropped.max() == pytest.approx(1 / 0.75)
+    assert not torch.equal(network(images), network(images))
+    network.eval()
+    assert torch.equal(network(images), network(images))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_torchs(name: str) -> None:
+    network = AutoEncoder(6, 3, hidden_activation=name, output_activation=name)
+    values = torch.linspace(-2, 2, 9)
+    reference = {"gelu": torch.nn.functional.gelu, "identity": torch.clone}
+    expected = reference[name](values) if name in reference else getattr(torch, name)(values)
+    assert torch.equal(network.encoder[1](values), expected)
+    assert torch.equal(network.decoder[1](values), expected)
+
+
+def test_weights_that_pass_the_image_through_give_error_0() -> None:
+    network = AutoEncoder(4, 4, hidden_activation="identity").eval()
+    with torch.no_grad():
+        for layer in (network.encoder[0], network.decoder[0]):
+            layer.weight.copy_(torch.eye(4))
+            layer.bias.zero_()
+    images = torch.rand(3, 4)
+    assert torch.equal(network(images), images)

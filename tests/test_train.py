@@ -1,0 +1,217 @@
+"""The command that users run: sweeps, exit codes, signals."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import NO_LOCAL, PROJECT, Cli, environment, runs
+from mlflow import MlflowClient
+
+SMOKE = "experiment=smoke"
+
+
+def test_help_is_light() -> None:
+    """--help answers without the libraries that take seconds to import."""
+    code = (
+        "import sys; sys.argv = ['train', '--help']\n"
+        "from fae.train import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print(sorted({'torch', 'mlflow', 'pytorch_lightning', 'matplotlib', "
+        "'torchvision'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
+    assert done.returncode == 0
+    assert "hidden: 64" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.fixture(scope="module")
+def sweep_folder(
+    tmp_path_factory: pytest.TempPathFactory, store_uri: str
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The paper's command, on small images."""
+    folder = tmp_path_factory.mktemp("sweep")
+    done = subprocess.run(
+        [sys.executable, "-m", "fae.train", "-m", "hidden=64,128,256,512", SMOKE, NO_LOCAL],
+        cwd=folder,
+        env=environment(store_uri),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+Sweep = tuple[Path, subprocess.CompletedProcess[str]]
+
+
+def test_a_sweep_is_a_parent_with_a_run_for_each_configuration(
+    sweep_folder: Sweep, client: MlflowClient
+) -> None:
+    folder, _ = sweep_folder
+    (parent,) = runs(client, "sweep", folder)
+    children = runs(client, "run", folder)
+    assert [run.data.params["hidden"] for run in children] == ["64", "128", "256", "512"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
+    assert children[0].info.run_name == f"hidden=64 {SMOKE} seed=0"
+
+
+def test_a_sweep_says_a_line_a_job_and_ends_with_a_table(sweep_folder: Sweep) -> None:
+    _, done = sweep_folder
+    for number, hidden in enumerate((64, 128, 256, 512), start=1):
+        job = rf"\[{number}/4\] hidden={hidden} {SMOKE} seed=0"
+        assert re.search(job + r"  train 0\.\d{4}  val 0\.\d{4}  test 0\.\d{4}", done.stdout)
+        assert re.search(job + r"  epoch 2/2 .* left, sweep \d:\d\d left", done.stdout)
+    assert re.findall(r"^ +n = (\d+) ", done.stdout, re.MULTILINE) == ["64", "128", "256", "512"]
+    assert done.stderr == ""
+
+
+def test_the_parent_shows_table_curves_and_reconstructions(
+    sweep_folder: Sweep, client: MlflowClient
+) -> None:
+    (parent,) = runs(client, "sweep", sweep_folder[0])
+    run_id = parent.info.run_id
+    figures = {file.path for file in client.list_artifacts(run_id, "figures")}
+    assert figures == {"figures/curves.png", "figures/reconstructions.png"}
+    table = json.loads(Path(client.download_artifacts(run_id, "table.json")).read_text())
+    assert [row[0] for row in table["data"]] == ["n = 64", "n = 128", "n = 256", "n = 512"]
+    assert parent.data.tags["mlflow.note.content"].count("\n") == 6
+
+
+def test_folders_and_runs_lead_to_each_other(sweep_folder: Sweep, client: MlflowClient) -> None:
+    folder, _ = sweep_folder
+    for run in [*runs(client, "sweep", folder), *runs(client, "run", folder)]:
+        link = json.loads((Path(run.data.tags["fae.folder"]) / "run.json").read_text())
+        assert link["run_id"] == run.info.run_id
+        assert link["command"] == run.data.tags["fae.command"]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    state: dict[str, torch.Tensor] = checkpoint["state_dict"]
+    return {key: value for key, value in state.items() if key.startswith("network.")}
+
+
+def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
+    sweep_folder: Sweep, cli: Cli, client: MlflowClient, tmp_path: Path
+) -> None:
+    done = cli("hidden=256", SMOKE)
+    assert done.returncode == 0
+    (alone,) = runs(client, "run", tmp_path)
+    third = runs(client, "run", sweep_folder[0])[2]
+    ours, theirs = (weights(Path(run.data.tags["fae.folder"])) for run in (alone, third))
+    assert len(ours) == 4
+    for key, value in ours.items():
+        assert torch.equal(value, theirs[key]), key
+    for metric in ("train/mse", "val/mse", "train/loss", "test/mse"):
+        values = [
+            [point.value for point in client.get_metric_history(run.info.run_id, metric)]
+            for run in (alone, third)
+        ]
+        assert values[0] == values[1]
+    assert alone.data.tags["fae.fingerprint"] == third.data.tags["fae.fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["hiden=3"], "hiden: no such key; did you mean hidden?"),
+        (["hidden=abc"], "hidden=abc: must be a valid integer"),
+        (["lr=0"], "lr=0: must be greater than 0"),
+        (["dropout=1.0"], "dropout=1.0: must be less than 1"),
+        (["optimizer=adm"], "optimizer=adm: unknown; did you mean adam?"),
+        (["optimizer=null"], "Config group override must be a string"),
+        (["hydra.run.dir=file/out"], "file/out: cannot be written (Not a directory)"),
+        (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch sees no GPU here"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_ends_with_2_and_leaves_nothing(
+    cli: Cli, tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    (tmp_path / "file").write_text("")
+    if "gpu" in overrides[0] and torch.cuda.is_available():
+        pytest.skip("there is a GPU, so asking for one is no mistake")
+    done = cli(*overrides)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) <= 3
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_sweep_names_all_mistakes_before_its_first_job(cli: Cli, tmp_path: Path) -> None:
+    done = cli("-m", "hidden=64,0,abc", "lr=0.5,-1")
+    assert done.returncode == 2
+    problems = [line.removeprefix("fae: ").partition(":")[0] for line in done.stderr.splitlines()]
+    assert problems == ["lr=-1", "hidden=0", "hidden=abc"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_without_data_ends_before_its_first_job(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = cli("-m", "hidden=64,128", "data.root=file")
+    assert done.returncode == 2
+    assert "set FAE_DATA or data.root" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_store_that_cannot_be_used_ends_with_3(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database" * 50)
+    done = cli("-m", "hidden=4,8", SMOKE, "tracking.uri=sqlite:///notes.txt")
+    assert done.returncode == 3
+    assert "notes.txt: not a database that can be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_one_failed_job_leaves_the_others_and_ends_with_1(
+    cli: Cli, client: MlflowClient, tmp_path: Path
+) -> None:
+    done = cli("-m", "lr=1e9,0.5", SMOKE, "hidden=4")
+    assert done.returncode == 1
+    assert re.search(
+        r"^\[1/2\] .* failed: loss is .* at epoch 1, step \d", done.stdout, re.MULTILINE
+    )
+    assert re.search(r"^\[2/2\] .* test 0\.\d{4}", done.stdout, re.MULTILINE)
+    assert "1 of 2 runs failed: hidden=4 lr=1000000000.0" in done.stderr
+    assert [run.info.status for run in runs(client, "run", tmp_path)] == ["FAILED", "FINISHED"]
+    assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FAILED"]
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+@pytest.mark.parametrize("options", [[], ["-m"]], ids=["run", "sweep"])
+def test_a_signal_ends_a_run_as_killed(
+    client: MlflowClient,
+    store_uri: str,
+    tmp_path: Path,
+    signum: int,
+    code: int,
+    options: list[str],
+) -> None:
+    command = [sys.executable, "-m", "fae.train", *options, SMOKE, "epochs=1000000", NO_LOCAL]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(store_uri),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "epoch 1/" in process.stdout.readline()
+    process.send_signal(signum)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert errors.splitlines() == [f"fae: interrupted by {signal.Signals(signum).name}"]
+    kinds = ["run", "sweep"] if options else ["run"]
+    for kind in kinds:
+        assert [run.info.status for run in runs(client, kind, tmp_path)] == ["KILLED"]

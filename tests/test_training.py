@@ -1,0 +1,206 @@
+"""One tracked run from configuration to result: the run contract."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from fae.config import Config
+from fae.errors import TrainingError
+from fae.job import Job
+from fae.result import Result
+from fae.training import train
+
+Tiny = Callable[..., Config]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("job")
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path, store_uri: str) -> Result:
+    """One run of three epochs that the tests of the contract look at."""
+    from conftest import NO_LOCAL
+
+    from fae.compose import compose
+
+    config = compose(
+        NO_LOCAL, "experiment=smoke", f"tracking.uri='{store_uri}'", "hidden=16", "epochs=3"
+    )
+    return train(config, Job("hidden=16 seed=0", folder, "python -m fae.train hidden=16"))
+
+
+@pytest.fixture
+def run(client: MlflowClient, finished: Result) -> Run:
+    return client.get_run(finished.run_id)
+
+
+def artifacts(client: MlflowClient, run_id: str, folder: str | None = None) -> set[str]:
+    found: set[str] = set()
+    for file in client.list_artifacts(run_id, folder):
+        found |= artifacts(client, run_id, file.path) if file.is_dir else {file.path}
+    return found
+
+
+def test_it_ends_finished_under_its_name(run: Run) -> None:
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "hidden=16 seed=0"
+
+
+def test_parameters_are_the_dials_and_the_choices(run: Run) -> None:
+    assert run.data.params == {
+        "hidden": "16",
+        "seed": "0",
+        "epochs": "3",
+        "lr": "0.5",
+        "dropout": "0.1",
+        "batch_size": "100",
+        "data": "synthetic",
+        "split_seed": "0",
+        "model": "autoencoder",
+        "hidden_activation": "relu",
+        "output_activation": "identity",
+        "optimizer": "sgd",
+        "schedule": "constant",
+        "accelerator": "cpu",
+        "precision": "32-true",
+    }
+
+
+@pytest.mark.parametrize("metric", ["train/mse", "val/mse", "train/loss"])
+def test_metrics_of_epochs_are_stored_by_epochs_completed(
+    client: MlflowClient, finished: Result, metric: str
+) -> None:
+    history = client.get_metric_history(finished.run_id, metric)
+    assert [point.step for point in history] == [1, 2, 3]
+    assert [point.value for point in history] == [epoch[metric] for epoch in finished.epochs]
+
+
+def test_metrics_of_the_end_are_stored_once(client: MlflowClient, finished: Result) -> None:
+    for metric in ("test/mse", "time/fit_s", "time/total_s"):
+        (point,) = client.get_metric_history(finished.run_id, metric)
+        assert point.value == finished.metrics[metric]
+    assert 0 < finished.metrics["time/fit_s"] < finished.metrics["time/total_s"]
+
+
+def test_artifacts_are_complete(client: MlflowClient, finished: Result) -> None:
+    files = artifacts(client, finished.run_id)
+    assert {
+        "config.yaml",
+        "uncommitted.diff",
+        "requirements.txt",
+        "figures/curves.png",
+        "figures/reconstructions.png",
+    } <= files
+    images = [
+        file for file in files if file.startswith("images/reconstructions") and ".png" in file
+    ]
+    assert sorted(file.split("step+")[1].split("+")[0] for file in images) == ["1", "2", "3"]
+
+
+def test_the_whole_configuration_is_an_artifact(client: MlflowClient, finished: Result) -> None:
+    path = client.download_artifacts(finished.run_id, "config.yaml")
+    config = yaml.safe_load(Path(path).read_text())
+    assert config["hidden"] == 16
+    assert config["optimizer"]["momentum"] == 0.0
+
+
+def test_tags_tell_where_the_numbers_come_from(run: Run, folder: Path) -> None:
+    tags = run.data.tags
+    assert tags["fae.kind"] == "run"
+    assert tags["fae.folder"] == str(folder)
+    assert tags["fae.command"] == "python -m fae.train hidden=16"
+    assert tags["fae.torch"] == torch.__version__
+    assert tags["fae.threads"] == str(torch.get_num_threads())
+    assert tags["fae.dirty"] in {"true", "false"}
+    assert len(tags["fae.fingerprint"]) == 16
+    for tag in ("fae.commit", "fae.data_digest", "fae.device", "fae.python"):
+        assert tags[tag]
+
+
+def test_the_folder_leads_to_the_run(finished: Result, folder: Path, store_uri: str) -> None:
+    import json
+
+    link = json.loads((folder / "run.json").read_text())
+    assert link == {
+        "run_id": finished.run_id,
+        "name": "hidden=16 seed=0",
+        "store": store_uri,
+        "command": "python -m fae.train hidden=16",
+    }
+
+
+def test_the_data_set_is_an_input(run: Run) -> None:
+    (data,) = run.inputs.dataset_inputs
+    assert data.dataset.name == "synthetic"
+    assert data.dataset.digest == run.data.tags["fae.data_digest"]
+
+
+def test_the_logged_model_reconstructs_any_batch(
+    run: Run, finished: Result, store_uri: str
+) -> None:
+    mlflow.set_tracking_uri(store_uri)
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    panel = finished.panel
+    np.testing.assert_allclose(
+        model.predict(panel.originals), panel.reconstructions, rtol=1e-5, atol=1e-6
+    )
+    assert model.predict(panel.originals[:3]).shape == (3, 64)
+    assert model.metadata.get_input_schema().inputs[0].shape == (-1, 64)
+
+
+def test_the_panel_shows_every_class_with_its_error(finished: Result) -> None:
+    panel = finished.panel
+    assert panel.classes == [f"class {label}" for label in range(10)]
+    expected = ((panel.originals - panel.reconstructions) ** 2).mean(axis=1)
+    np.testing.assert_allclose(panel.errors, expected, rtol=1e-5)
+
+
+def test_checkpoints_hold_the_last_and_the_best_epoch(finished: Result, folder: Path) -> None:
+    files = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert files == ["best.ckpt", "last.ckpt"]
+    last, best = (
+        torch.load(folder / "checkpoints" / name, weights_only=True)
+        for name in ("last.ckpt", "best.ckpt")
+    )
+    errors = [epoch["val/mse"] for epoch in finished.epochs]
+    assert last["epoch"] == 2
+    assert best["epoch"] == errors.index(min(errors))
+    assert last["state_dict"]["network.encoder.0.weight"].shape == (16, 64)
+
+
+def test_a_run_that_diverges_is_failed_and_keeps_its_finite_metrics(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError):
+        train(tiny("lr=1e9"), Job("diverges", tmp_path, ""))
+    (run,) = client.search_runs(["1"], f"tags.`fae.folder` = '{tmp_path}'")
+    assert run.info.status == "FAILED"
+    assert run.data.tags["fae.error"].startswith("loss is")
+    assert run.data.metrics == {}
+
+
+def test_early_stopping_tests_the_best_weights(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("epochs=50", "optimizer=adam", "lr=0.5", "trainer.early_stopping=2")
+    result = train(config, Job("stops", tmp_path, ""))
+    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    weight, bias = best["network.encoder.0.weight"], best["network.encoder.0.bias"]
+    codes = (torch.from_numpy(result.panel.originals) @ weight.T + bias).clamp(min=0)
+    expected = codes @ best["network.decoder.0.weight"].T + best["network.decoder.0.bias"]
+    np.testing.assert_allclose(result.panel.reconstructions, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_system_metrics_are_recorded_on_demand(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path
+) -> None:
+    result = train(tiny("tracking.system_metrics=true", "epochs=1"), Job("watched", tmp_path, ""))
+    metrics = client.get_run(result.run_id).data.metrics
+    assert "system/cpu_utilization_percentage" in metrics
