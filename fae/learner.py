@@ -42,16 +42,17 @@ class Learner(pl.LightningModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstructions (batch, pixels) of images (batch, pixels) in [0, 1]."""
-        return torch.as_tensor(self.network(images)).float()
+        reconstructions: Tensor = self.network(images)
+        return reconstructions.float()
 
     @torch.inference_mode()
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstructions as in an evaluation, on the CPU: (batch, pixels) to (batch, pixels)."""
         training = self.training
         self.eval()
-        reconstructions = self(images.to(self.device)).cpu()
+        reconstructions: Tensor = self(images.to(self.device))
         self.train(training)
-        return torch.as_tensor(reconstructions)
+        return reconstructions.cpu()
 
     def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
         """Mean squared error of a batch.

@@ -1,6 +1,5 @@
 """The auto-encoder: a plain module that needs no trainer."""
 
-import torch
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -34,17 +33,21 @@ class AutoEncoder(nn.Module):
         output_activation: str = "identity",
     ) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(nn.Linear(inputs, hidden), ACTIVATIONS[hidden_activation]())
+        self.encoder = nn.Linear(inputs, hidden)
+        self.hidden_activation = ACTIVATIONS[hidden_activation]()
         self.dropout = nn.Dropout(dropout)
-        self.decoder = nn.Sequential(nn.Linear(hidden, inputs), ACTIVATIONS[output_activation]())
+        self.decoder = nn.Linear(hidden, inputs)
+        self.output_activation = ACTIVATIONS[output_activation]()
 
     def encode(self, images: Tensor) -> Tensor:
         """Codes (batch, hidden) of images (batch, inputs) in [0, 1]."""
-        return torch.as_tensor(self.encoder(images))
+        codes: Tensor = self.hidden_activation(self.encoder(images))
+        return codes
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images (batch, inputs) of codes (batch, hidden); a linear output may leave [0, 1]."""
-        return torch.as_tensor(self.decoder(codes))
+        images: Tensor = self.output_activation(self.decoder(codes))
+        return images
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstructions (batch, inputs) of images (batch, inputs) in [0, 1]."""

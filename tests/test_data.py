@@ -81,7 +81,12 @@ def test_test_images_are_read_when_testing_starts(monkeypatch: pytest.MonkeyPatc
     read: list[str] = []
     source = synthetic()
     images = source.test()
-    monkeypatch.setattr(source, "test", lambda: read.append("test") or images)
+
+    def test() -> Images:
+        read.append("test")
+        return images
+
+    monkeypatch.setattr(source, "test", test)
     data = ImageDataModule(source, train=50, val=20, split_seed=0, batch_size=16, seed=0)
     data.setup("fit")
     list(data.train_dataloader())

@@ -11,9 +11,9 @@ def test_curves_have_a_panel_a_network_and_both_errors() -> None:
     figure = curves({"n = 1": EPOCHS, "n = 2": EPOCHS, "n = 3": EPOCHS})
     assert [axes.get_title() for axes in figure.axes] == ["n = 1", "n = 2", "n = 3"]
     training, validation = figure.axes[0].lines
-    assert list(training.get_xdata()) == [1, 2]
-    assert list(training.get_ydata()) == [0.3, 0.1]
-    assert list(validation.get_ydata()) == [0.4, 0.2]
+    np.testing.assert_array_equal(training.get_xdata(), [1, 2])
+    np.testing.assert_array_equal(training.get_ydata(), [0.3, 0.1])
+    np.testing.assert_array_equal(validation.get_ydata(), [0.4, 0.2])
 
 
 def test_five_networks_take_two_rows() -> None:
@@ -25,7 +25,8 @@ def test_five_networks_take_two_rows() -> None:
 def test_reconstructions_stand_beside_their_originals_with_their_errors() -> None:
     images = np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)
     errors = np.array([0.01234, 0.5], np.float32)
-    networks = {"n = 1": (images / 2, errors), "n = 2": (images / 4, errors)}
+    half, quarter = np.float32(0.5), np.float32(0.25)
+    networks = {"n = 1": (images * half, errors), "n = 2": (images * quarter, errors)}
     figure = reconstructions(images, networks, ["Shirt", "Bag"])
     panels = np.array(figure.axes).reshape(2, 3)
     assert [axes.get_title() for axes in panels[0]] == ["original", "n = 1", "n = 2"]

@@ -66,7 +66,8 @@ def plain_loop(config: Config) -> tuple[nn.Module, list[dict[str, float]]]:
 
         def mse(images: Tensor) -> float:
             with torch.no_grad():
-                return (network(images).double() - images).square().mean().item()
+                error: Tensor = (network(images).double() - images).square().mean()
+            return error.item()
 
         epochs.append(
             {"train/loss": sum(losses) / len(losses), "train/mse": mse(train), "val/mse": mse(val)}

@@ -139,6 +139,7 @@ def test_the_folder_leads_to_the_run(finished: Result, folder: Path, store_uri: 
 
 
 def test_the_data_set_is_an_input(run: Run) -> None:
+    assert run.inputs is not None
     (data,) = run.inputs.dataset_inputs
     assert data.dataset.name == "synthetic"
     assert data.dataset.digest == run.data.tags["fae.data_digest"]
@@ -174,7 +175,7 @@ def test_checkpoints_hold_the_last_and_the_best_epoch(finished: Result, folder: 
     errors = [epoch["val/mse"] for epoch in finished.epochs]
     assert last["epoch"] == 2
     assert best["epoch"] == errors.index(min(errors))
-    assert last["state_dict"]["network.encoder.0.weight"].shape == (16, 64)
+    assert last["state_dict"]["network.encoder.weight"].shape == (16, 64)
 
 
 def test_a_run_that_diverges_is_failed_and_keeps_its_finite_metrics(
@@ -192,9 +193,9 @@ def test_early_stopping_tests_the_best_weights(tiny: Tiny, tmp_path: Path) -> No
     config = tiny("epochs=50", "optimizer=adam", "lr=0.5", "trainer.early_stopping=2")
     result = train(config, Job("stops", tmp_path, ""))
     best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    weight, bias = best["network.encoder.0.weight"], best["network.encoder.0.bias"]
+    weight, bias = best["network.encoder.weight"], best["network.encoder.bias"]
     codes = (torch.from_numpy(result.panel.originals) @ weight.T + bias).clamp(min=0)
-    expected = codes @ best["network.decoder.0.weight"].T + best["network.decoder.0.bias"]
+    expected = codes @ best["network.decoder.weight"].T + best["network.decoder.bias"]
     np.testing.assert_allclose(result.panel.reconstructions, expected, rtol=1e-4, atol=1e-5)
 
 
