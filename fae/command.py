@@ -14,7 +14,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fae.compose import explain, raised_by_hydra, register_resolvers, to_config, without_hydra
+from fae.compose import explain, raised_by_hydra, to_config, without_hydra
 from fae.errors import ConfigError, FaeError, Interrupted
 
 
@@ -27,7 +27,6 @@ def run(entry: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, _interrupt)
-    register_resolvers()
     try:
         entry()
     except (Exception, Interrupted) as error:

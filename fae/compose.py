@@ -11,18 +11,12 @@ from typing import Any, get_args, get_type_hints
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from platformdirs import user_cache_dir
 from pydantic import TypeAdapter, ValidationError
 
 from fae.config import Config
 from fae.errors import ConfigError
 
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
-
-
-def register_resolvers() -> None:
-    """Teach OmegaConf ``${user_cache:NAME}``, the user's cache folder of an application."""
-    OmegaConf.register_new_resolver("user_cache", user_cache_dir, replace=True)
 
 
 def compose(*overrides: str) -> Config:
@@ -33,7 +27,6 @@ def compose(*overrides: str) -> Config:
     """
     from hydra import compose, initialize_config_dir
 
-    register_resolvers()
     try:
         with initialize_config_dir(CONF, version_base="1.3"):
             node = compose("config", list(overrides))

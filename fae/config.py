@@ -9,12 +9,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from platformdirs import user_cache_dir
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from fae.errors import ConfigError
 
 SQLITE = "sqlite:///"
+
+
+def _cache_if_null(path: object) -> object:
+    return user_cache_dir("fae") if path is None else path
 
 
 def _absolute_path(path: Path) -> Path:
@@ -24,6 +36,8 @@ def _absolute_path(path: Path) -> Path:
 def _absolute_uri(uri: str) -> str:
     if uri.startswith(SQLITE):
         return SQLITE + str(_absolute_path(Path(uri.removeprefix(SQLITE))))
+    if not uri.startswith(("http://", "https://")):
+        raise ConfigError(f"tracking.uri={uri}: must be sqlite:///FILE or http://SERVER")
     return uri
 
 
@@ -34,7 +48,7 @@ Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Penalty = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Switch = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=250)]
-Folder = Annotated[Path, AfterValidator(_absolute_path)]
+CacheFolder = Annotated[Path, BeforeValidator(_cache_if_null), AfterValidator(_absolute_path)]
 Activation = Literal["relu", "gelu", "tanh", "sigmoid", "identity"]
 Schedule = Literal["constant", "cosine", "one_cycle"]
 
@@ -46,8 +60,9 @@ class FashionMNISTConfig:
     """The 70,000 images of Fashion-MNIST: 60,000 to train and validate on, 10,000 to test on."""
 
     name: Literal["fashion_mnist"]
-    root: Folder
-    """Folder that holds ``FashionMNIST/raw/*.gz``; filled by a download where it does not."""
+    root: CacheFolder
+    """Folder that holds ``FashionMNIST/raw/*.gz``; filled by a download where it does not.
+    null: a folder in the user's cache."""
     train: Count
     """Images to train on, drawn at random from the 60,000 of the training file."""
     val: Count

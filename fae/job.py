@@ -1,6 +1,7 @@
 """Which run this is: its name, its folder, its command, and its place in a sweep."""
 
 import json
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -77,11 +78,18 @@ def current_job(config: Config) -> Job:
 
 def run_name(config: Config, overrides: Sequence[str]) -> str:
     """``hidden`` and ``seed``, and between them whatever else was asked for."""
-    others = [o for o in overrides if not o.lstrip("+~").startswith(_UNNAMED)]
+    others = [o for o in _named(overrides) if not o.startswith(("hidden=", "seed="))]
     return " ".join([f"hidden={config.hidden}", *others, f"seed={config.seed}"])
 
 
-_UNNAMED = ("hidden=", "seed=", "local=", "tracking", "data.root", "hydra")
+def sweep_name(overrides: Sequence[str]) -> str:
+    """What was asked for, such as ``hidden=64,128,256,512``."""
+    return " ".join(_named(overrides)) or "sweep"
+
+
+def _named(overrides: Sequence[str]) -> list[str]:
+    """The overrides that a name tells; where things lie is none of its business."""
+    return [o for o in overrides if not re.match(r"[+~]*(hydra|tracking|local|data\.root)\b", o)]
 
 
 def command_line(overrides: Sequence[str], *options: str) -> str:

@@ -11,7 +11,16 @@ from typing import Any
 import torch
 
 PROJECT = Path(__file__).resolve().parents[1]
-TRAINING_CODE = ("data", "learner", "metrics", "network", "optimizer", "randomness", "train")
+TRAINING_CODE = (
+    "data",
+    "learner",
+    "metrics",
+    "network",
+    "optimizer",
+    "randomness",
+    "trainer",
+    "training",
+)
 """The modules that a result depends on."""
 
 
@@ -24,11 +33,12 @@ def fingerprint(determines_result: dict[str, Any], data_digest: str) -> str:
 
 def tags(accelerator: str) -> dict[str, str]:
     """What a run is tagged with: commit, hardware, threads, versions."""
-    commit = _git("rev-parse", "HEAD").strip() or "unknown"
+    commit = _git("rev-parse", "HEAD").strip()
+    changes = _git("status", "--porcelain").strip()
     return {
-        "mlflow.source.git.commit": commit,
-        "fae.commit": commit,
-        "fae.dirty": str(bool(_git("status", "--porcelain").strip())).lower(),
+        **({"mlflow.source.git.commit": commit} if commit else {}),
+        "fae.commit": commit or "unknown",
+        "fae.dirty": str(bool(changes)).lower() if commit else "unknown",
         "fae.device": torch.cuda.get_device_name() if accelerator == "gpu" else _processor(),
         "fae.threads": str(torch.get_num_threads()),
         "fae.python": platform.python_version(),

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from fae.compose import explain, raised_by_hydra, to_config, without_hydra
 from fae.config import Config
 from fae.errors import ConfigError, TrainingError
-from fae.job import Plan, command_line, run_name
+from fae.job import Plan, command_line, run_name, sweep_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +56,7 @@ def sweep(
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(configs[0].tracking)
     with store.run(
-        " ".join(arguments) or "sweep",
+        sweep_name(arguments),
         kind="sweep",
         folder=folder,
         command=command_line(arguments, "-m"),
@@ -96,7 +96,7 @@ def _check(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) ->
 
     from fae.training import check_surroundings
 
-    for config in configs:
+    for config in {(config.data, config.trainer): config for config in configs}.values():
         check_surroundings(config)
     return configs
 

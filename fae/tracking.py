@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +108,7 @@ class Store:
         path = Path(self.uri.removeprefix(SQLITE))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with sqlite3.connect(path, timeout=SERVER_TIMEOUT_S) as database:
+            with closing(sqlite3.connect(path, timeout=SERVER_TIMEOUT_S)) as database:
                 database.execute("PRAGMA user_version").fetchone()
             if not os.access(path, os.W_OK):
                 raise PermissionError("read-only file")

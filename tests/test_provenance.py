@@ -1,0 +1,69 @@
+"""Where numbers come from, against git and the installed packages themselves."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import NO_LOCAL, PROJECT
+
+from fae import provenance
+from fae.compose import compose
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "file").write_text("old\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    monkeypatch.setattr(provenance, "PROJECT", tmp_path)
+    return tmp_path
+
+
+def test_the_commit_is_gits(repository: Path) -> None:
+    tags = provenance.tags("cpu")
+    assert tags["fae.commit"] == git(repository, "rev-parse", "HEAD").strip()
+    assert tags["fae.dirty"] == "false"
+    assert provenance.uncommitted_diff() == ""
+
+
+def test_a_change_is_told_and_shown(repository: Path) -> None:
+    (repository / "file").write_text("new\n")
+    (repository / "other").write_text("")
+    assert provenance.tags("cpu")["fae.dirty"] == "true"
+    assert "-old\n+new\n" in provenance.uncommitted_diff()
+    assert "?? other" in provenance.uncommitted_diff()
+
+
+def test_outside_a_repository_the_commit_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "PROJECT", tmp_path)
+    assert provenance.tags("cpu")["fae.commit"] == "unknown"
+    assert provenance.tags("cpu")["fae.dirty"] == "unknown"
+
+
+def test_installed_versions_can_be_installed_again() -> None:
+    lines = provenance.installed_versions().splitlines()
+    assert f"torch=={torch.__version__.split('+')[0]}" in lines
+    assert lines == sorted(lines)
+
+
+def test_a_fingerprint_changes_with_what_determines_the_result_only() -> None:
+    def of(*overrides: str, digest: str = "data") -> str:
+        return provenance.fingerprint(compose(NO_LOCAL, *overrides).determines_result(), digest)
+
+    assert of() == of("tracking.experiment=other", "data.root=/elsewhere")
+    assert len({of(), of("seed=1"), of("lr=0.1"), of(digest="other")}) == 4
+
+
+def test_training_code_is_there() -> None:
+    for module in provenance.TRAINING_CODE:
+        assert (PROJECT / "fae" / f"{module}.py").exists()

@@ -1,0 +1,52 @@
+"""The table of a sweep, cell by cell."""
+
+import numpy as np
+
+from fae.result import Panel, Result
+from fae.table import columns, markdown, titles
+
+
+def result(name: str, hidden: int, test_mse: float, data: str = "fashion_mnist") -> Result:
+    empty = np.zeros((0, 4), np.float32)
+    return Result(
+        name,
+        "0123456789abcdef",
+        {"hidden": hidden, "data": data},
+        [{"train/mse": 9.0, "val/mse": 9.0}, {"train/mse": 0.04, "val/mse": 0.05}],
+        {"test/mse": test_mse, "time/fit_s": 12.34, "time/total_s": 20.0},
+        Panel(empty, empty, np.zeros(0, np.float32), []),
+    )
+
+
+def test_titles_tell_runs_apart_in_the_papers_words() -> None:
+    runs = [result(f"hidden={n} epochs=3 seed=0", n, 0.1) for n in (64, 128)]
+    assert titles(runs) == ["n = 64", "n = 128"]
+    assert titles(runs[:1]) == ["n = 64 epochs=3 seed=0"]
+    same = [result("hidden=64 seed=0", 64, 0.1)] * 2
+    assert titles(same) == ["n = 64 seed=0"] * 2
+
+
+def test_a_row_holds_the_last_epoch_beside_the_paper() -> None:
+    table = columns([result("hidden=64 seed=0", 64, 0.0415)])
+    assert {heading: cells[0] for heading, cells in table.items()} == {
+        "run": "n = 64 seed=0",
+        "train": "0.0400",
+        "val": "0.0500",
+        "test": "0.0415",
+        "paper": "0.0414",
+        "diff": "+0.2%",
+        "fit [s]": "12.3",
+        "run id": "01234567",
+    }
+
+
+def test_what_the_paper_did_not_measure_has_no_number_beside_it() -> None:
+    other = columns([result("a", 32, 0.1), result("b", 64, 0.1, data="synthetic")])
+    assert other["paper"] == ["", ""]
+    assert other["diff"] == ["", ""]
+
+
+def test_markdown_is_a_table() -> None:
+    assert markdown({"a": ["1", "2"], "b": ["3", "4"]}) == (
+        "| a | b |\n| --- | --- |\n| 1 | 3 |\n| 2 | 4 |\n"
+    )
