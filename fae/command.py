@@ -29,6 +29,9 @@ def run(entry: Callable[[], object]) -> None:
         signal.signal(signum, _interrupt)
     try:
         entry()
+    except BrokenPipeError:  # whoever read the output, such as head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (Exception, Interrupted) as error:
         if full_error:
             raise

@@ -12,6 +12,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
+from rich import get_console
 
 from fae.compose import explain, raised_by_hydra, to_config, without_hydra
 from fae.config import Config
@@ -47,16 +48,21 @@ def sweep(
         TrainingError: some runs failed; the others are finished and summed up.
     """
     jobs = [job for batch in batches for job in batch]
-    configs = _check(base, jobs, loader)
+    configs = _compose(base, jobs, loader)
+    name = sweep_name(arguments)
+    get_console().print(f"{name}: {len(jobs)} runs", highlight=False)
 
     from fae.provenance import tags
     from fae.tracking import Store
+    from fae.training import check_surroundings
 
+    for config in {(config.data, config.trainer): config for config in configs}.values():
+        check_surroundings(config)
     folder = Path(base.hydra.sweep.dir).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(configs[0].tracking)
     with store.run(
-        sweep_name(arguments),
+        name,
         kind="sweep",
         folder=folder,
         command=command_line(arguments, "-m"),
@@ -77,8 +83,8 @@ def sweep(
     return returns
 
 
-def _check(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) -> list[Config]:
-    """The configuration of each job, once all of them and their data are known to be good."""
+def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) -> list[Config]:
+    """The configuration of each job, or a ConfigError about all that are wrong."""
     configs: list[Config] = []
     problems: list[str] = []
     for overrides in jobs:
@@ -93,11 +99,6 @@ def _check(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) ->
             problems += explain(error).problems
     if problems:
         raise ConfigError(*problems)
-
-    from fae.training import check_surroundings
-
-    for config in {(config.data, config.trainer): config for config in configs}.values():
-        check_surroundings(config)
     return configs
 
 
@@ -114,8 +115,6 @@ def _summarise(parent: "Run", results: "Sequence[Result]") -> None:
     """Print the table, and put it and both figures on the parent run."""
     if not results:
         return
-    from rich import get_console
-
     from fae import figures, table
 
     columns = table.columns(results)

@@ -142,7 +142,12 @@ class Store:
             client = MlflowClient(self.uri)
             experiment = client.get_experiment_by_name(self.config.experiment)
             if experiment is None:
-                made = client.create_experiment(self.config.experiment, artifacts)
+                made = client.create_experiment(
+                    self.config.experiment,
+                    artifacts,
+                    # The UI then opens on runs and charts, not on language models.
+                    tags={"mlflow.experimentKind": "custom_model_development"},
+                )
                 return client, str(made)
         except MlflowException as error:
             raise StoreError(f"tracking.uri={self.uri}: {error}") from error

@@ -65,6 +65,7 @@ def test_a_sweep_is_a_parent_with_a_run_for_each_configuration(
 
 def test_a_sweep_says_a_line_a_job_and_ends_with_a_table(sweep_folder: Sweep) -> None:
     _, done = sweep_folder
+    assert done.stdout.startswith(f"hidden=64,128,256,512 {SMOKE}: 4 runs\n")
     for number, hidden in enumerate((64, 128, 256, 512), start=1):
         job = rf"\[{number}/4\] hidden={hidden} {SMOKE} seed=0"
         assert re.search(job + r"  train 0\.\d{4}  val 0\.\d{4}  test 0\.\d{4}", done.stdout)
@@ -155,6 +156,13 @@ def test_a_sweep_names_all_mistakes_before_its_first_job(cli: Cli, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_output_may_be_cut_short(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m fae.train --help | head -1"
+    done = subprocess.run(command, shell=True, cwd=PROJECT, capture_output=True, text=True)
+    assert done.stdout == "train is powered by Hydra.\n"
+    assert done.stderr == ""
+
+
 def test_a_sweep_without_data_ends_before_its_first_job(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = cli("-m", "hidden=64,128", "data.root=file")
@@ -207,7 +215,7 @@ def test_a_signal_ends_a_run_as_killed(
         text=True,
     )
     assert process.stdout is not None
-    assert "epoch 1/" in process.stdout.readline()
+    assert any("epoch 1/" in line for line in iter(process.stdout.readline, ""))
     process.send_signal(signum)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
