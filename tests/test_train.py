@@ -156,7 +156,7 @@ def test_a_sweep_names_all_mistakes_before_its_first_job(cli: Cli, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_output_may_be_cut_short(tmp_path: Path) -> None:
+def test_output_may_be_cut_short() -> None:
     command = f"{sys.executable} -m fae.train --help | head -1"
     done = subprocess.run(command, shell=True, cwd=PROJECT, capture_output=True, text=True)
     assert done.stdout == "train is powered by Hydra.\n"
