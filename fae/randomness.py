@@ -39,6 +39,10 @@ def generator(seed: int, stream: Stream, *position: int) -> torch.Generator:
 def seed_torch(seed: int, stream: Stream, *position: int) -> None:
     """Put torch's own generators, of every device, at one place of one stream.
 
-    Layers such as ``nn.Dropout`` draw from these.
+    Layers such as ``nn.Dropout`` draw from these. Not by ``torch.manual_seed``, which
+    formats the stack at each call while CUDA is not in use: too slow for every step.
     """
-    torch.manual_seed(stream_seed(seed, stream, *position))
+    value = stream_seed(seed, stream, *position)
+    torch.default_generator.manual_seed(value)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(value)

@@ -117,10 +117,14 @@ def _summarise(parent: "Run", results: "Sequence[Result]") -> None:
         return
     from fae import figures, table
 
-    columns = table.columns(results)
-    get_console().print(table.terminal(columns))
-    parent.describe(table.markdown(columns))
-    parent.log_table({name: list(cells) for name, cells in columns.items()}, "table.json")
+    tables = {"table": table.columns(results), "seeds": table.over_seeds(results)}
+    shown = {name: columns for name, columns in tables.items() if any(columns.values())}
+    for name, columns in shown.items():
+        get_console().print(table.terminal(columns))
+        parent.log_table(
+            {heading: list(cells) for heading, cells in columns.items()}, f"{name}.json"
+        )
+    parent.describe("\n".join(map(table.markdown, shown.values())))
     histories = dict(zip(table.titles(results), (r.epochs for r in results), strict=True))
     parent.log_figure(figures.curves(histories), "figures/curves.png")
     parent.log_figure(_panel(results), "figures/reconstructions.png")

@@ -1,9 +1,11 @@
 """The table of a sweep, cell by cell."""
 
 import numpy as np
+import pytest
+import scipy.stats
 
 from fae.result import Panel, Result
-from fae.table import columns, markdown, titles
+from fae.table import columns, markdown, over_seeds, titles
 
 
 def result(name: str, hidden: int, test_mse: float, data: str = "fashion_mnist") -> Result:
@@ -44,6 +46,22 @@ def test_what_the_paper_did_not_measure_has_no_number_beside_it() -> None:
     other = columns([result("a", 32, 0.1), result("b", 64, 0.1, data="synthetic")])
     assert other["paper"] == ["", ""]
     assert other["diff"] == ["", ""]
+
+
+def test_seeds_of_a_setting_are_summed_up_with_their_interval() -> None:
+    errors = [0.040, 0.042, 0.041, 0.043]
+    runs = [result(f"hidden=64 lr=1 seed={i}", 64, e) for i, e in enumerate(errors)]
+    alone = result("hidden=128 lr=1 seed=0", 128, 0.03)
+    low, high = scipy.stats.ttest_1samp(errors, 0).confidence_interval(0.95)
+    assert (low + high) / 2 == pytest.approx(0.0415)
+    assert over_seeds([*runs, alone]) == {
+        "setting": ["n = 64 lr=1"],
+        "seeds": ["4"],
+        "mean test": [f"0.0415 ± {(high - low) / 2:.4f}"],
+        "paper": ["0.0414"],
+        "diff": ["+0.2%"],
+    }
+    assert not any(over_seeds([runs[0], alone]).values())
 
 
 def test_markdown_is_a_table() -> None:

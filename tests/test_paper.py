@@ -1,0 +1,38 @@
+"""The paper's numbers on the real data; minutes long, so outside the default run."""
+
+from pathlib import Path
+
+import pytest
+from conftest import NO_LOCAL
+
+from fae import paper
+from fae.compose import compose
+from fae.job import Job
+from fae.training import train
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("hidden", paper.TEST_MSE)
+@pytest.mark.usefixtures("fashion_mnist")
+def test_the_default_reproduces_the_papers_test_error(
+    hidden: int, store_uri: str, tmp_path: Path
+) -> None:
+    """Within 3 % with the default seed, and training and validation almost identical."""
+    config = compose(NO_LOCAL, f"hidden={hidden}", f"tracking.uri='{store_uri}'")
+    result = train(config, Job(f"hidden={hidden}", tmp_path, ""))
+    assert result.metrics["test/mse"] == pytest.approx(paper.TEST_MSE[hidden], rel=0.03)
+    assert result.final["val/mse"] == pytest.approx(result.final["train/mse"], rel=0.02)
+
+
+@pytest.mark.usefixtures("fashion_mnist")
+def test_bfloat16_reaches_the_same_error(store_uri: str, tmp_path: Path) -> None:
+    """Within 1 % of single precision at n = 64."""
+    errors = [
+        train(
+            compose(NO_LOCAL, f"tracking.uri='{store_uri}'", f"trainer.precision={precision}"),
+            Job(precision, tmp_path, ""),
+        ).metrics["test/mse"]
+        for precision in ("32-true", "bf16-mixed")
+    ]
+    assert errors[1] == pytest.approx(errors[0], rel=0.01)

@@ -1,0 +1,49 @@
+"""The README tells the truth: commands compose, the tree is the tree, pictures are there."""
+
+import re
+import shlex
+
+import pytest
+from conftest import NO_LOCAL, PROJECT
+
+from fae.compose import compose
+
+README = (PROJECT / "README.md").read_text()
+COMMANDS = re.findall(r"^python -m fae\.train (.*)$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "--help"])
+def test_a_command_composes(command: str) -> None:
+    """Each value of a sweep, one at a time."""
+    arguments = [a for a in shlex.split(command) if a != "-m"]
+    sweeps = [a for a in arguments if "," in a]
+    for argument in sweeps or [""]:
+        key, _, values = argument.partition("=")
+        for value in values.split(","):
+            others = [a for a in arguments if a != argument and a not in sweeps]
+            compose(NO_LOCAL, *others, *([f"{key}={value}"] if key else []))
+
+
+def test_the_make_targets_exist() -> None:
+    targets = re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+    used = re.findall(r"^make ([\w-]+)", README, re.MULTILINE)
+    assert len(used) >= 4
+    assert set(used) <= set(targets)
+
+
+def test_the_tree_names_every_module() -> None:
+    named = set(re.findall(r"^  (\w+\.py) ", README, re.MULTILINE))
+    assert named == {path.name for path in (PROJECT / "fae").glob("*.py")} - {"__init__.py"}
+
+
+def test_the_tree_names_every_group() -> None:
+    for folder in (PROJECT / "conf").iterdir():
+        if folder.is_dir():
+            assert re.search(rf"^  .*\b{folder.name}/", README, re.MULTILINE)
+
+
+def test_links_and_pictures_are_there() -> None:
+    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    assert len(targets) >= 3
+    for target in targets:
+        assert (PROJECT / target).exists(), target
