@@ -18,6 +18,7 @@ TRAINING_CODE = (
     "network",
     "optimizer",
     "randomness",
+    "sources",
     "trainer",
     "training",
 )

@@ -9,7 +9,7 @@ from rich import get_console
 
 from fae import figures, provenance
 from fae.config import Config
-from fae.data import ImageDataModule, Images, Source, build_source
+from fae.data import ImageDataModule
 from fae.history import History
 from fae.job import Job
 from fae.learner import Learner
@@ -18,6 +18,7 @@ from fae.network import AutoEncoder
 from fae.progress import ProgressDisplay
 from fae.randomness import Stream, seed_torch
 from fae.result import Panel, Result
+from fae.sources import Images, Source, build_source
 from fae.tracking import Run, Store
 from fae.trainer import build_trainer, check_accelerator
 

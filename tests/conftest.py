@@ -12,7 +12,7 @@ from mlflow.entities import Run
 
 from fae.compose import compose
 from fae.config import Config, FashionMNISTConfig
-from fae.data import FashionMNIST
+from fae.sources import FashionMNIST
 
 PROJECT = Path(__file__).resolve().parents[1]
 NO_LOCAL = "local=none"

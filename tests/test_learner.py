@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from fae.config import Config
-from fae.data import build_source
 from fae.errors import TrainingError
 from fae.learner import Learner
 from fae.randomness import Stream, generator, seed_torch
+from fae.sources import build_source
 from fae.trainer import build_trainer
 from fae.training import build
 
