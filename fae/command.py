@@ -14,7 +14,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fae.compose import explain, raised_by_hydra, to_config, without_hydra
+from fae.compose import check, explain, raised_by_hydra
 from fae.errors import ConfigError, FaeError, Interrupted
 
 
@@ -46,7 +46,7 @@ class CheckBeforeRun(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         try:
-            to_config(without_hydra(config))
+            check(config)
         except ConfigError as error:
             sys.exit(_report(error))
 

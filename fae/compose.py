@@ -12,10 +12,12 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
+from yaml import MarkedYAMLError
 
 from fae.config import Config
 from fae.errors import ConfigError
 
+GROUPS = ("data", "model", "optimizer", "trainer", "tracking", "experiment")
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
 
@@ -54,13 +56,22 @@ def to_config(node: DictConfig) -> Config:
         raise ConfigError(*(_problem(detail, values) for detail in error.errors())) from None
 
 
-def without_hydra(node: DictConfig) -> DictConfig:
-    """A composed configuration without Hydra's own section."""
+def check(node: DictConfig) -> Config:
+    """The configuration of a run that Hydra is about to start.
+
+    Args:
+        node: as Hydra composed it, its own section included.
+
+    Raises:
+        ConfigError: names every key whose value is wrong.
+    """
+    if node.hydra.job.chdir:
+        raise ConfigError("hydra.job.chdir=true: relative folders would move; leave it out")
     job = copy(node)
     OmegaConf.set_struct(job, False)
     OmegaConf.set_readonly(job, False)
     del job["hydra"]
-    return job
+    return to_config(job)
 
 
 def raised_by_hydra(error: Exception) -> bool:
@@ -69,22 +80,27 @@ def raised_by_hydra(error: Exception) -> bool:
     while frames is not None and frames.tb_next is not None:
         frames = frames.tb_next
     module = frames.tb_frame.f_globals.get("__name__", "") if frames else ""
-    return module.split(".")[0] in {"hydra", "omegaconf"}
+    return module.split(".")[0] in {"hydra", "omegaconf", "yaml"}
 
 
 def explain(error: Exception) -> ConfigError:
     """What Hydra or OmegaConf refused, in one line that names the remedy."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        return ConfigError(f"{group}={choice}: unknown{_choices(choice, error.options or [])}")
+        given = f"{group}={choice}" if group else choice
+        return ConfigError(f"{given}: unknown{_choices(choice, error.options or [])}")
     text = str(error)
     if match := re.match(r"Could not override '(.+?)'", text):
         return ConfigError(_unknown(match[1]))
     if match := re.match(r"Ambiguous value for argument '(.+?)'", text):
         return ConfigError(f"{match[1]}: several values make a sweep, which needs the option -m")
     if isinstance(error, OverrideParseException):
-        reason = text.removeprefix(f"Error parsing override '{error.override}'").strip()
-        return ConfigError(f"{error.override}: not of the form key=value ({_first_line(reason)})")
+        return ConfigError(f"{error.override}: not of the form key=value")
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}"
+        return ConfigError(f"{where}: not valid YAML ({error.problem})")
+    if text.startswith("Config group override must be"):
+        return ConfigError(f"{' and '.join(GROUPS)}: need the name of a choice each")
     key = getattr(error, "full_key", None)
     return ConfigError((f"{key}: " if key else "") + _first_line(text))
 
@@ -118,6 +134,8 @@ def _problem(detail: Mapping[str, Any], values: Mapping[Any, Any]) -> str:
         return _unknown(key)
     if detail["type"] in {"missing", "missing_argument"}:
         return f"{key}: is missing"
+    if detail["type"] == "union_tag_invalid":
+        return f"{key}.name: is not a setting; choose by {key}=NAME"
     return f"{key}={_as_typed(detail['input'])}: {detail['msg'].replace('Input should', 'must')}"
 
 
@@ -129,7 +147,13 @@ def _as_typed(value: object) -> str:
 
 
 def _unknown(key: str) -> str:
-    near = get_close_matches(key, ["experiment", *known_keys()], n=1)
+    known = set(known_keys())
+    group, _, setting = key.partition(".")
+    if key in known:
+        return f"{key}: not a setting of the {group} that was chosen"
+    if setting in known:
+        return f"{key}: no such key; did you mean {setting}?"
+    near = get_close_matches(key, ["experiment", *known], n=1)
     return f"{key}: no such key" + (
         f"; did you mean {near[0]}?" if near else "; --help lists them all"
     )

@@ -25,8 +25,8 @@ from fae.errors import ConfigError
 SQLITE = "sqlite:///"
 
 
-def _cache_if_null(path: object) -> object:
-    return user_cache_dir("fae") if path is None else path
+def _cache_if_unset(path: object) -> object:
+    return user_cache_dir("fae") if path in (None, "") else path
 
 
 def _absolute_path(path: Path) -> Path:
@@ -48,7 +48,7 @@ Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Penalty = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Switch = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=250)]
-CacheFolder = Annotated[Path, BeforeValidator(_cache_if_null), AfterValidator(_absolute_path)]
+CacheFolder = Annotated[Path, BeforeValidator(_cache_if_unset), AfterValidator(_absolute_path)]
 Activation = Literal["relu", "gelu", "tanh", "sigmoid", "identity"]
 Schedule = Literal["constant", "cosine", "one_cycle"]
 

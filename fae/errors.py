@@ -47,5 +47,9 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
         self.exit_code = 128 + signum
-        super().__init__(f"interrupted by {signal.Signals(signum).name}")
+
+    def __str__(self) -> str:
+        return f"interrupted by {signal.Signals(self.signum).name}"

@@ -3,7 +3,6 @@
 import time
 
 import pytorch_lightning as pl
-from torch import Tensor
 
 from fae.data import ImageDataModule
 from fae.figures import strip
@@ -38,18 +37,28 @@ class History(pl.Callback):
         self.fit_s += time.perf_counter() - self._epoch_start
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Learner)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.epochs.append(metrics)
         done = len(self.epochs)
         self.run.log_metrics(metrics, step=done)
-        if _worth_a_picture(done) or done == trainer.max_epochs:
-            self._picture(pl_module, self.data.val.one_of_each_class().pixels, done)
+        if _worth_a_picture(done):
+            self._picture(pl_module)
 
-    def _picture(self, learner: Learner, images: Tensor, epoch: int) -> None:
-        reconstructed = learner.reconstruct(images)
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not _worth_a_picture(len(self.epochs)):
+            self._picture(pl_module)
+
+    def best_epoch(self) -> int:
+        """The first epoch, from 1, with the least ``val/mse``."""
+        errors = [epoch["val/mse"] for epoch in self.epochs]
+        return 1 + errors.index(min(errors))
+
+    def _picture(self, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Learner)
+        images = self.data.val.one_of_each_class().pixels
+        reconstructed = pl_module.reconstruct(images).numpy()
         self.run.log_image(
-            strip(images.cpu().numpy(), reconstructed.numpy()), "reconstructions", epoch
+            strip(images.cpu().numpy(), reconstructed), "reconstructions", step=len(self.epochs)
         )
 
 

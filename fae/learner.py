@@ -17,9 +17,9 @@ from fae.randomness import Stream, seed_torch
 class Learner(pl.LightningModule):
     """Teaches a network to reconstruct images, by their mean squared error.
 
-    Logs at each epoch's end ``train/loss`` (mean of the minibatch losses, dropout on)
-    and, in evaluation mode, ``train/mse`` and ``val/mse`` over all images of either
-    split; ``test/mse`` when tested.
+    Logs at each epoch's end ``train/loss`` (mean of the minibatch losses weighted by their
+    images, dropout on) and, in evaluation mode, ``train/mse`` and ``val/mse`` over all images
+    of either split; ``test/mse`` when tested.
 
     Args:
         network: reconstructs (batch, pixels) from (batch, pixels).
@@ -47,7 +47,10 @@ class Learner(pl.LightningModule):
 
     @torch.inference_mode()
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Reconstructions as in an evaluation, on the CPU: (batch, pixels) to (batch, pixels)."""
+        """Reconstructions (batch, pixels) of images (batch, pixels), on the CPU.
+
+        In evaluation mode and single precision, as the logged model gives them.
+        """
         training = self.training
         self.eval()
         reconstructions: Tensor = self(images.to(self.device))
@@ -99,7 +102,7 @@ class Learner(pl.LightningModule):
         for name, value in values.items():
             if not torch.isfinite(value):
                 raise TrainingError(
-                    f"{name} is {value.item()} after epoch {self.current_epoch + 1}, step "
-                    f"{self.global_step}: training diverged; lower lr={self.lr:g}"
+                    f"{name} is {value.item()} after step {self.global_step}: "
+                    f"training diverged; lower lr={self.lr:g}"
                 )
         self.log_dict(values)

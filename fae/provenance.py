@@ -49,8 +49,9 @@ def tags(accelerator: str) -> dict[str, str]:
 
 
 def uncommitted_diff() -> str:
-    """What the working tree changes against the commit; new files by name only."""
-    return _git("diff", "HEAD") + _git("status", "--porcelain")
+    """A patch from the commit to the working tree; new files are named ahead of it."""
+    new = _git("ls-files", "--others", "--exclude-standard").splitlines()
+    return "".join(f"# new: {name}\n" for name in new) + _git("diff", "HEAD")
 
 
 def installed_versions() -> str:
@@ -62,9 +63,10 @@ def _git(*arguments: str) -> str:
     """What git says, or nothing where there is no git or no repository."""
     try:
         command = ["git", "-C", str(PROJECT), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(command, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
+    return said.decode(errors="replace")
 
 
 def _processor() -> str:

@@ -30,6 +30,7 @@ class Result:
         run_id: of the run in the store.
         parameters: the run's dials and choices.
         epochs: an entry an epoch, with ``train/loss``, ``train/mse`` and ``val/mse``.
+        tested_epoch: the epoch, from 1, whose weights were tested and logged.
         metrics: ``test/mse``, ``time/fit_s``, ``time/total_s``.
         panel: reconstructions of test images.
     """
@@ -38,10 +39,11 @@ class Result:
     run_id: str
     parameters: dict[str, int | float | str]
     epochs: list[dict[str, float]]
+    tested_epoch: int
     metrics: dict[str, float]
     panel: Panel
 
     @property
     def final(self) -> dict[str, float]:
-        """The last epoch's metrics and those of the end."""
-        return {**self.epochs[-1], **self.metrics}
+        """The tested epoch's metrics and those of the end."""
+        return {**self.epochs[self.tested_epoch - 1], **self.metrics}

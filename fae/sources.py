@@ -107,7 +107,11 @@ class FashionMNIST:
         Raises:
             DataError: a file is damaged, or absent and not to be had.
         """
-        if not all(self._path(name).exists() for name in SHA256):
+        try:
+            complete = all(self._path(name).exists() for name in SHA256)
+        except OSError as error:
+            raise DataError(f"{self.folder}: cannot be read ({error.strerror})") from error
+        if not complete:
             self._download()
         for name, sha256 in SHA256.items():
             path = self._path(name)

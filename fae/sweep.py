@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 from rich import get_console
 
-from fae.compose import explain, raised_by_hydra, to_config, without_hydra
+from fae.compose import check, explain, raised_by_hydra
 from fae.config import Config
 from fae.errors import ConfigError, TrainingError
 from fae.job import Plan, command_line, run_name, sweep_name
@@ -85,12 +86,13 @@ def sweep(
 
 def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) -> list[Config]:
     """The configuration of each job, or a ConfigError about all that are wrong."""
+    if not jobs:
+        raise ConfigError("sweep: no runs; a range or a list of values is empty")
     configs: list[Config] = []
     problems: list[str] = []
     for overrides in jobs:
         try:
-            node = loader.load_sweep_config(base, list(overrides))
-            configs.append(to_config(without_hydra(node)))
+            configs.append(check(loader.load_sweep_config(base, list(overrides))))
         except ConfigError as error:
             problems += error.problems
         except Exception as error:
@@ -99,6 +101,8 @@ def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) 
             problems += explain(error).problems
     if problems:
         raise ConfigError(*problems)
+    if len({config.tracking for config in configs}) > 1:
+        raise ConfigError("tracking: must be the same for all runs of a sweep")
     return configs
 
 
@@ -132,15 +136,12 @@ def _summarise(parent: "Run", results: "Sequence[Result]") -> None:
 
 def _panel(results: "Sequence[Result]") -> "Figure":
     """The same test images through every network, a column a setting (its first seed)."""
-    import numpy as np
-
     from fae import figures, table
 
     first = results[0].panel
-    settings: dict[str, Result] = {}
-    for title, result in zip(table.titles(results), results, strict=True):
-        setting = " ".join(part for part in title.split() if not part.startswith("seed="))
-        if np.array_equal(result.panel.originals, first.originals):
-            settings.setdefault(setting or title, result)
-    networks = {t: (r.panel.reconstructions, r.panel.errors) for t, r in settings.items()}
+    networks = {
+        title: (runs[0].panel.reconstructions, runs[0].panel.errors)
+        for title, runs in table.settings(results).items()
+        if np.array_equal(runs[0].panel.originals, first.originals)
+    }
     return figures.reconstructions(first.originals, networks, first.classes)

@@ -19,6 +19,15 @@ def titles(results: Sequence[Result]) -> list[str]:
     return _without_shared([result.name for result in results])
 
 
+def settings(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """The runs of each setting, which differ in nothing but their seed, by its title."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        name = " ".join(part for part in result.name.split() if not part.startswith("seed="))
+        groups.setdefault(name, []).append(result)
+    return dict(zip(_without_shared(list(groups)), groups.values(), strict=True))
+
+
 def columns(results: Sequence[Result]) -> Columns:
     """Column heading to its cells, one a run."""
     finals = [result.final for result in results]
@@ -40,15 +49,11 @@ def columns(results: Sequence[Result]) -> Columns:
 
 def over_seeds(results: Sequence[Result]) -> Columns:
     """Mean test error and 95 % interval (Student's t) of each setting that has several seeds."""
-    settings: dict[str, list[Result]] = {}
-    for result in results:
-        name = " ".join(part for part in result.name.split() if not part.startswith("seed="))
-        settings.setdefault(name, []).append(result)
-    repeated = {name: runs for name, runs in settings.items() if len(runs) > 1}
+    repeated = {title: runs for title, runs in settings(results).items() if len(runs) > 1}
     errors = [np.array([run.metrics["test/mse"] for run in runs]) for runs in repeated.values()]
     published = [_published(runs[0]) for runs in repeated.values()]
     return {
-        "setting": _without_shared(list(repeated)),
+        "setting": list(repeated),
         "seeds": [str(len(e)) for e in errors],
         "mean test": [f"{e.mean():.4f} ± {_half_interval(e):.4f}" for e in errors],
         "paper": ["" if p is None else f"{p:.4f}" for p in published],

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sqlite3
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -76,14 +77,15 @@ class Store:
             "fae.folder": str(folder),
             "fae.command": command,
             "mlflow.source.name": "fae.train",
-            "mlflow.user": getpass.getuser(),
+            "mlflow.user": _user(),
             **(tags or {}),
             **({"mlflow.parentRunId": parent} if parent else {}),
         }
         created = self._client.create_run(
             self.experiment_id, run_name=name, tags={"fae.kind": kind}
         )
-        run = Run(self, self._client, created.info.run_id, name)
+        run = Run(self._client, self.experiment_id, created.info.run_id, name)
+        status, cause = "FAILED", ""
         try:
             self._client.log_batch(
                 run.id,
@@ -94,14 +96,17 @@ class Store:
             (folder / "run.json").write_text(json.dumps(link, indent=2) + "\n")
             with self._system_metrics(run):
                 yield run
+            status = "FINISHED"
         except (Interrupted, KeyboardInterrupt):
-            self._client.set_terminated(run.id, "KILLED")
+            status = "KILLED"
             raise
         except BaseException as error:
-            self._client.set_tag(run.id, "fae.error", str(error)[:5000])
-            self._client.set_terminated(run.id, "FAILED")
+            cause = f"{error}"[:5000]
             raise
-        self._client.set_terminated(run.id, "FINISHED")
+        finally:
+            self._client.set_terminated(run.id, status)
+            if cause:
+                self._client.set_tag(run.id, "fae.error", cause)
 
     def _open_database(self) -> tuple["MlflowClient", str]:
         """Make the database, its tables and the experiment, one process at a time."""
@@ -133,8 +138,10 @@ class Store:
 
     def _open(self, artifacts: str | None) -> tuple["MlflowClient", str]:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        from alembic.util import CommandError
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         logging.getLogger("mlflow").setLevel(logging.ERROR)
 
@@ -149,8 +156,12 @@ class Store:
                     tags={"mlflow.experimentKind": "custom_model_development"},
                 )
                 return client, str(made)
-        except MlflowException as error:
-            raise StoreError(f"tracking.uri={self.uri}: {error}") from error
+        except (MlflowException, SQLAlchemyError, CommandError) as error:
+            reason = str(error).partition("\n")[0]
+            raise StoreError(
+                f"tracking.uri={self.uri}: MLflow cannot use it ({reason}); was it made by "
+                f"another version? mlflow db upgrade {self.uri} may mend it"
+            ) from error
         if experiment.lifecycle_stage == "deleted":
             raise StoreError(
                 f"tracking.experiment={self.config.experiment}: was deleted in the MLflow UI; "
@@ -173,6 +184,13 @@ class Store:
             monitor.finish()
 
 
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in many containers
+        return "unknown"
+
+
 class Run:
     """A run that is being written.
 
@@ -181,10 +199,10 @@ class Run:
         name: what it is called.
     """
 
-    def __init__(self, store: Store, client: "MlflowClient", run_id: str, name: str) -> None:
+    def __init__(self, client: "MlflowClient", experiment_id: str, run_id: str, name: str) -> None:
         self.id = run_id
         self.name = name
-        self._store = store
+        self._experiment_id = experiment_id
         self._client = client
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
@@ -233,23 +251,26 @@ class Run:
             example: (batch, pixels), a batch of 2 or more, so that any batch size works.
             step: epochs completed.
         """
-        import mlflow
         import torch
+        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
         from mlflow.models import Model, infer_signature
+        from mlflow.pytorch import save_model
 
         with torch.inference_mode():
             output = network(torch.from_numpy(example)).numpy()
-        # The fluent API behind Model.log knows one store and experiment a process.
-        mlflow.set_tracking_uri(self._store.uri)
-        mlflow.set_experiment(experiment_id=self._store.experiment_id)
-        Model.log(
-            artifact_path=None,
-            name="model",
-            flavor=mlflow.pytorch,
-            run_id=self.id,
-            step=step,
-            pytorch_model=network,
-            signature=infer_signature(example, output),
-            input_example=example,
-            pip_requirements=[f"torch=={version('torch')}"],
+        # Not by mlflow.pytorch.log_model: it writes to the one store that the process names.
+        logged = self._client.create_logged_model(
+            self._experiment_id, "model", source_run_id=self.id, tags={"fae.run": self.name}
         )
+        with tempfile.TemporaryDirectory() as folder:
+            save_model(
+                network,
+                Path(folder, "model"),
+                mlflow_model=Model(run_id=self.id, model_id=logged.model_id),
+                signature=infer_signature(example, output),
+                input_example=example,
+                pip_requirements=[f"torch=={version('torch')}"],
+            )
+            self._client.log_model_artifacts(logged.model_id, str(Path(folder, "model")))
+        self._client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+        self._client.log_outputs(self.id, [LoggedModelOutput(logged.model_id, step)])

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from fae import command
 from fae.compose import CONF, to_config
-from fae.errors import FaeError
+from fae.errors import FaeError, TrainingError
 from fae.job import current_job
 
 if TYPE_CHECKING:
@@ -34,13 +34,14 @@ def run_job(node: DictConfig) -> "Result":
     try:
         result = train(config, job)
     except Exception as error:
-        if not job.sweep:
-            raise
-        if isinstance(error, FaeError):
-            say(f"{job.label}  failed: {error}", highlight=False, soft_wrap=True)
-        else:
-            log.exception("%s  failed", job.label)
-        raise error.with_traceback(None) from None  # its frames would keep the images alive
+        failure = TrainingError(str(error)) if isinstance(error, OSError) else error
+        if job.sweep:
+            if isinstance(failure, FaeError):
+                say(f"{job.label}  failed: {failure}", highlight=False, soft_wrap=True)
+            else:
+                log.exception("%s  failed", job.label)
+            failure = failure.with_traceback(None)  # its frames would keep the images alive
+        raise failure from None
     finally:
         gc.collect()  # a Trainer is a cycle: its images would live on beside the next job's
     final = result.final

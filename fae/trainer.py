@@ -30,15 +30,17 @@ def build_trainer(
     """A Trainer that keeps the last and the best checkpoint (by ``val/mse``) in ``folder``."""
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
-    checkpoint = ModelCheckpoint(
-        dirpath=folder / "checkpoints", filename="best", monitor="val/mse", save_last=True
-    )
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=1,
         precision=config.precision,
         max_epochs=epochs,
-        callbacks=[*callbacks, *_early_stopping(config), checkpoint],
+        callbacks=[
+            *callbacks,
+            *_early_stopping(config),
+            _checkpoint(folder, "last", monitor=None),
+            _checkpoint(folder, "best", monitor="val/mse"),
+        ],
         limit_train_batches=config.limit_batches,
         limit_val_batches=config.limit_batches,
         limit_test_batches=config.limit_batches,
@@ -49,6 +51,21 @@ def build_trainer(
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+    )
+
+
+def checkpoint_path(folder: Path, name: str) -> Path:
+    """Where a run keeps its ``last`` or its ``best`` checkpoint."""
+    return folder / "checkpoints" / f"{name}.ckpt"
+
+
+def _checkpoint(folder: Path, name: str, monitor: str | None) -> ModelCheckpoint:
+    """Keeps the epoch with the least ``monitor``, or the latest where there is none."""
+    return ModelCheckpoint(
+        dirpath=checkpoint_path(folder, name).parent,
+        filename=name,
+        monitor=monitor,
+        enable_version_counter=False,
     )
 
 

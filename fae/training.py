@@ -1,10 +1,8 @@
 """One run, from its configuration to its result."""
 
 import time
-from collections.abc import Mapping
 
 import yaml
-from pytorch_lightning import Trainer
 from rich import get_console
 
 from fae import figures, provenance
@@ -20,7 +18,7 @@ from fae.randomness import Stream, seed_torch
 from fae.result import Panel, Result
 from fae.sources import Images, Source, build_source
 from fae.tracking import Run, Store
-from fae.trainer import build_trainer, check_accelerator
+from fae.trainer import build_trainer, check_accelerator, checkpoint_path
 
 
 def check_surroundings(config: Config) -> None:
@@ -35,6 +33,8 @@ def check_surroundings(config: Config) -> None:
 
 def train(config: Config, job: Job) -> Result:
     """Train, test and draw one network, and track all of it.
+
+    Tested are the last weights or, with early stopping, the best by ``val/mse``.
 
     Raises:
         ConfigError, DataError, StoreError: nothing was computed.
@@ -66,17 +66,22 @@ def train(config: Config, job: Job) -> Result:
             callbacks=[history, ProgressDisplay(job, get_console())],
         )
         trainer.fit(learner, data)
-        test = _test(trainer, learner, data, config)
+        stopped_early = config.trainer.early_stopping is not None
+        tested_epoch = history.best_epoch() if stopped_early else len(history.epochs)
+        weights = checkpoint_path(job.folder, "best") if stopped_early else None
+        (test,) = trainer.test(learner, data, weights, verbose=False, weights_only=True)
         panel = _panel(learner, data.test.one_of_each_class(), source)
         _draw(run, history, panel)
-        run.log_model(learner.network.cpu().eval(), panel.originals, step=len(history.epochs))
+        run.log_model(learner.network.cpu().eval(), panel.originals, step=tested_epoch)
         metrics = {
             **test,
             "time/fit_s": history.fit_s,
             "time/total_s": time.perf_counter() - started,
         }
         run.log_metrics(metrics, step=len(history.epochs))
-        return Result(job.name, run.id, config.parameters(), history.epochs, metrics, panel)
+        return Result(
+            job.name, run.id, config.parameters(), history.epochs, tested_epoch, metrics, panel
+        )
 
 
 def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
@@ -110,20 +115,6 @@ def _record_origin(run: Run, config: Config, source: Source) -> None:
         source.origin,
         {"train": config.data.train, "val": config.data.val},
     )
-
-
-def _test(
-    trainer: Trainer, learner: Learner, data: ImageDataModule, config: Config
-) -> Mapping[str, float]:
-    """The test metrics of the last weights or, after early stopping, of the best."""
-    (metrics,) = trainer.test(
-        learner,
-        data,
-        ckpt_path="best" if config.trainer.early_stopping else None,
-        weights_only=True,
-        verbose=False,
-    )
-    return metrics
 
 
 def _panel(learner: Learner, images: Images, source: Source) -> Panel:

@@ -39,7 +39,7 @@ def test_a_change_is_told_and_shown(repository: Path) -> None:
     (repository / "other").write_text("")
     assert provenance.tags("cpu")["fae.dirty"] == "true"
     assert "-old\n+new\n" in provenance.uncommitted_diff()
-    assert "?? other" in provenance.uncommitted_diff()
+    assert "# new: other\n" in provenance.uncommitted_diff()
 
 
 def test_outside_a_repository_the_commit_is_unknown(

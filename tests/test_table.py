@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from fae.result import Panel, Result
-from fae.table import columns, markdown, over_seeds, titles
+from fae.table import columns, markdown, over_seeds, settings, titles
 
 
 def result(name: str, hidden: int, test_mse: float, data: str = "fashion_mnist") -> Result:
@@ -15,6 +15,7 @@ def result(name: str, hidden: int, test_mse: float, data: str = "fashion_mnist")
         "0123456789abcdef",
         {"hidden": hidden, "data": data},
         [{"train/mse": 9.0, "val/mse": 9.0}, {"train/mse": 0.04, "val/mse": 0.05}],
+        2,
         {"test/mse": test_mse, "time/fit_s": 12.34, "time/total_s": 20.0},
         Panel(empty, empty, np.zeros(0, np.float32), []),
     )
@@ -48,6 +49,13 @@ def test_what_the_paper_did_not_measure_has_no_number_beside_it() -> None:
     assert other["diff"] == ["", ""]
 
 
+def test_a_setting_is_what_its_runs_share_but_the_seed() -> None:
+    names = ["hidden=64 lr=1 seed=0", "hidden=64 lr=2 seed=0", "hidden=64 lr=1 seed=1"]
+    runs = [result(name, 64, 0.1) for name in names]
+    assert settings(runs) == {"lr=1": [runs[0], runs[2]], "lr=2": [runs[1]]}
+    assert list(settings(runs[::2])) == ["n = 64 lr=1"]
+
+
 def test_seeds_of_a_setting_are_summed_up_with_their_interval() -> None:
     errors = [0.040, 0.042, 0.041, 0.043]
     runs = [result(f"hidden=64 lr=1 seed={i}", 64, e) for i, e in enumerate(errors)]
@@ -55,7 +63,7 @@ def test_seeds_of_a_setting_are_summed_up_with_their_interval() -> None:
     low, high = scipy.stats.ttest_1samp(errors, 0).confidence_interval(0.95)
     assert (low + high) / 2 == pytest.approx(0.0415)
     assert over_seeds([*runs, alone]) == {
-        "setting": ["n = 64 lr=1"],
+        "setting": ["n = 64"],
         "seeds": ["4"],
         "mean test": [f"0.0415 ± {(high - low) / 2:.4f}"],
         "paper": ["0.0414"],

@@ -128,7 +128,7 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["lr=0"], "lr=0: must be greater than 0"),
         (["dropout=1.0"], "dropout=1.0: must be less than 1"),
         (["optimizer=adm"], "optimizer=adm: unknown; did you mean adam?"),
-        (["optimizer=null"], "Config group override must be a string"),
+        (["optimizer=null"], "need the name of a choice each"),
         (["hydra.run.dir=file/out"], "file/out: cannot be written (Not a directory)"),
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch sees no GPU here"),
     ],
