@@ -164,7 +164,7 @@ class TrackingConfig:
     experiment: Name
     """Name of the MLflow experiment."""
     system_metrics: Switch
-    """Record CPU, memory and GPU load during the run."""
+    """Record CPU, memory and (installed with the extra ``gpu``) GPU load during the run."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from conftest import NO_LOCAL, PROJECT
+from hydra import compose as compose_node
+from hydra import initialize_config_dir
+from hydra.types import RunMode
 
 from fae.compose import compose, known_keys
 from fae.config import Config
@@ -58,6 +61,30 @@ def test_every_preset_opens_with_its_command(file: Path) -> None:
         "python -m fae.train" in line and f"experiment={file.stem}" in line for line in header
     )
     assert any("2 cores" in line for line in header)
+
+
+@pytest.mark.parametrize(
+    ("preset", "sweep"),
+    [
+        ("paper", {"hidden": "64,128,256,512"}),
+        ("adam", {"hidden": "64,128,256,512"}),
+        ("dropout", {"dropout": "0.1,0.2,0.3"}),
+        ("smoke", None),
+        ("debug", None),
+    ],
+)
+def test_a_preset_is_the_sweep_that_its_header_says(
+    preset: str, sweep: dict[str, str] | None
+) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        overrides = [NO_LOCAL, f"experiment={preset}"]
+        hydra = compose_node("config", overrides, return_hydra_config=True).hydra
+    assert hydra.sweeper.params == sweep
+    assert hydra.mode == (RunMode.MULTIRUN if sweep else None)
+
+
+def test_a_preset_leaves_the_optimizer_its_lr() -> None:
+    assert composed("experiment=paper", "optimizer=adam").lr == 1e-3
 
 
 def test_an_optimizer_brings_its_lr_unless_one_is_given() -> None:

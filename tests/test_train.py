@@ -129,6 +129,10 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["dropout=1.0"], "dropout=1.0: must be less than 1"),
         (["optimizer=adm"], "optimizer=adm: unknown; did you mean adam?"),
         (["optimizer=null"], "need the name of a choice each"),
+        (["hydra.job.chdir=true"], "hydra.job.chdir=true: relative folders would move"),
+        (["-m", "hidden=range(1,0)"], "sweep: no runs"),
+        (["-m", "tracking.experiment=a,b", "hidden=1"], "tracking: must be the same for all runs"),
+        (["--config-dir=.", "+broken@_global_=broken"], "broken"),
         (["hydra.run.dir=file/out"], "file/out: cannot be written (Not a directory)"),
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch sees no GPU here"),
     ],
@@ -138,6 +142,7 @@ def test_a_mistake_ends_with_2_and_leaves_nothing(
     cli: Cli, tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     (tmp_path / "file").write_text("")
+    (tmp_path / "broken.yaml").write_text("hidden: [1\n")
     if "gpu" in overrides[0] and torch.cuda.is_available():
         pytest.skip("there is a GPU, so asking for one is no mistake")
     done = cli(*overrides)
@@ -177,6 +182,32 @@ def test_a_store_that_cannot_be_used_ends_with_3(cli: Cli, tmp_path: Path) -> No
     assert done.returncode == 3
     assert "notes.txt: not a database that can be written" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_seeds_and_sizes_make_a_grid_with_a_table_over_the_seeds(
+    cli: Cli, client: MlflowClient, tmp_path: Path
+) -> None:
+    done = cli("-m", "hidden=64,128", "seed=0,1", "epochs=1", "data=synthetic")
+    assert done.returncode == 0, done.stderr
+    settings = [
+        (run.data.params["hidden"], run.data.params["seed"], run.data.params["epochs"])
+        for run in runs(client, "run", tmp_path)
+    ]
+    assert settings == [("64", "0", "1"), ("64", "1", "1"), ("128", "0", "1"), ("128", "1", "1")]
+    assert re.search(r"^ +n = 128 +2 +0\.\d{4} ± 0\.\d{4}", done.stdout, re.MULTILINE)
+    (parent,) = runs(client, "sweep", tmp_path)
+    table = client.download_artifacts(parent.info.run_id, "seeds.json")
+    assert [row[:2] for row in json.loads(Path(table).read_text())["data"]] == [
+        ["n = 64", "2"],
+        ["n = 128", "2"],
+    ]
+
+
+def test_the_debug_preset_leaves_a_profile(cli: Cli, tmp_path: Path) -> None:
+    done = cli("experiment=debug", "data=synthetic")
+    assert done.returncode == 0, done.stderr
+    (profile,) = tmp_path.glob("outputs/*/*/fit-profile.txt")
+    assert "training_step" in profile.read_text()
 
 
 def test_one_failed_job_leaves_the_others_and_ends_with_1(

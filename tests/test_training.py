@@ -1,20 +1,27 @@
 """One tracked run from configuration to result: the run contract."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
 import pytest
 import torch
 import yaml
+from conftest import NO_LOCAL, environment, runs
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from fae.compose import compose
 from fae.config import Config
 from fae.errors import TrainingError
 from fae.job import Job
 from fae.result import Result
+from fae.trainer import checkpoint_path
 from fae.training import train
 
 Tiny = Callable[..., Config]
@@ -28,10 +35,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def finished(folder: Path, store_uri: str) -> Result:
     """One run of three epochs that the tests of the contract look at."""
-    from conftest import NO_LOCAL
-
-    from fae.compose import compose
-
     config = compose(
         NO_LOCAL, "experiment=smoke", f"tracking.uri='{store_uri}'", "hidden=16", "epochs=3"
     )
@@ -158,6 +161,45 @@ def test_the_logged_model_reconstructs_any_batch(
     assert model.metadata.get_input_schema().inputs[0].shape == (-1, 64)
 
 
+def test_the_logged_model_needs_nothing_of_this_project(
+    finished: Result, store_uri: str, tmp_path: Path
+) -> None:
+    code = (
+        "import mlflow, numpy, sys\n"
+        f"model = mlflow.pyfunc.load_model('runs:/{finished.run_id}/model')\n"
+        "print(model.predict(numpy.zeros((3, 64), numpy.float32)).shape)\n"
+        "assert 'fae' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(store_uri),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "(3, 64)"
+
+
+def test_a_run_leaves_the_process_as_it_was(tiny: Tiny, tmp_path: Path) -> None:
+    """The next run may have another store; its configuration reads the environment."""
+    config = tiny("epochs=1")
+    for job in ("first", "second"):
+        (tmp_path / job).mkdir()
+    train(config, Job("first", tmp_path / "first", ""))
+    before = dict(os.environ), mlflow.get_tracking_uri()
+    train(config, Job("second", tmp_path / "second", ""))
+    assert (dict(os.environ), mlflow.get_tracking_uri()) == before
+    assert "MLFLOW_EXPERIMENT_ID" not in os.environ
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_a_gpu_comes_close_to_the_cpu(tiny: Tiny, tmp_path: Path) -> None:
+    cpu = train(tiny("dropout=0.0"), Job("cpu", tmp_path, ""))
+    gpu = train(tiny("dropout=0.0", "trainer.accelerator=gpu"), Job("gpu", tmp_path, ""))
+    assert gpu.metrics["test/mse"] == pytest.approx(cpu.metrics["test/mse"], rel=1e-3)
+
+
 def test_the_panel_shows_every_class_with_its_error(finished: Result) -> None:
     panel = finished.panel
     assert panel.classes == [f"class {label}" for label in range(10)]
@@ -165,17 +207,51 @@ def test_the_panel_shows_every_class_with_its_error(finished: Result) -> None:
     np.testing.assert_allclose(panel.errors, expected, rtol=1e-5)
 
 
-def test_checkpoints_hold_the_last_and_the_best_epoch(finished: Result, folder: Path) -> None:
-    files = sorted(path.name for path in (folder / "checkpoints").iterdir())
-    assert files == ["best.ckpt", "last.ckpt"]
-    last, best = (
-        torch.load(folder / "checkpoints" / name, weights_only=True)
-        for name in ("last.ckpt", "best.ckpt")
-    )
-    errors = [epoch["val/mse"] for epoch in finished.epochs]
-    assert last["epoch"] == 2
-    assert best["epoch"] == errors.index(min(errors))
-    assert last["state_dict"]["network.encoder.weight"].shape == (16, 64)
+def checkpoint(folder: Path, name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = torch.load(checkpoint_path(folder, name), weights_only=True)
+    return loaded
+
+
+def through(folder: Path, name: str, result: Result) -> Any:
+    """The result's test images through the weights of a checkpoint, by the formula."""
+    state = checkpoint(folder, name)["state_dict"]
+    images = torch.from_numpy(result.panel.originals)
+    codes = images @ state["network.encoder.weight"].T + state["network.encoder.bias"]
+    output = codes.clamp(min=0) @ state["network.decoder.weight"].T
+    return (output + state["network.decoder.bias"]).numpy()
+
+
+def assert_close(ours: Any, expected: Any) -> None:
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_checkpoints_hold_the_last_and_the_best_epoch(tiny: Tiny, tmp_path: Path) -> None:
+    """Of a run whose last epoch is not its best."""
+    result = train(tiny("epochs=8", "optimizer=adam", "lr=0.5"), Job("shaky", tmp_path, ""))
+    errors = [epoch["val/mse"] for epoch in result.epochs]
+    best = errors.index(min(errors))
+    assert best < 7
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == [
+        "best.ckpt",
+        "last.ckpt",
+    ]
+    assert checkpoint(tmp_path, "last")["epoch"] == 7
+    assert checkpoint(tmp_path, "best")["epoch"] == best
+    assert result.tested_epoch == 8
+    reconstructions = result.panel.reconstructions
+    assert_close(reconstructions, through(tmp_path, "last", result))
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
+def test_a_folder_that_is_used_again_holds_the_new_checkpoints(tiny: Tiny, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        result = train(tiny(f"seed={seed}"), Job("again", tmp_path, ""))
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == [
+        "best.ckpt",
+        "last.ckpt",
+    ]
+    reconstructions = result.panel.reconstructions
+    assert_close(reconstructions, through(tmp_path, "last", result))
 
 
 def test_a_run_that_diverges_is_failed_and_keeps_its_finite_metrics(
@@ -183,25 +259,32 @@ def test_a_run_that_diverges_is_failed_and_keeps_its_finite_metrics(
 ) -> None:
     with pytest.raises(TrainingError):
         train(tiny("lr=1e9"), Job("diverges", tmp_path, ""))
-    (run,) = client.search_runs(["1"], f"tags.`fae.folder` = '{tmp_path}'")
+    (run,) = runs(client, "run", tmp_path)
     assert run.info.status == "FAILED"
     assert run.data.tags["fae.error"].startswith("loss is")
     assert run.data.metrics == {}
 
 
-def test_early_stopping_tests_the_best_weights(tiny: Tiny, tmp_path: Path) -> None:
+def test_early_stopping_tests_the_best_weights(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path
+) -> None:
     config = tiny("epochs=50", "optimizer=adam", "lr=0.5", "trainer.early_stopping=2")
     result = train(config, Job("stops", tmp_path, ""))
-    best = torch.load(tmp_path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
-    weight, bias = best["network.encoder.weight"], best["network.encoder.bias"]
-    codes = (torch.from_numpy(result.panel.originals) @ weight.T + bias).clamp(min=0)
-    expected = codes @ best["network.decoder.weight"].T + best["network.decoder.bias"]
-    np.testing.assert_allclose(result.panel.reconstructions, expected, rtol=1e-4, atol=1e-5)
+    errors = [epoch["val/mse"] for epoch in result.epochs]
+    assert len(errors) < 50
+    assert result.tested_epoch == errors.index(min(errors)) + 1 < len(errors)
+    assert result.final["val/mse"] == min(errors)
+    reconstructions = result.panel.reconstructions
+    assert_close(reconstructions, through(tmp_path, "best", result))
+    images = client.list_artifacts(result.run_id, "images")
+    steps = {file.path.split("step+")[1].split("+")[0] for file in images}
+    assert str(len(errors)) in steps
 
 
 def test_system_metrics_are_recorded_on_demand(
-    tiny: Tiny, client: MlflowClient, tmp_path: Path
+    tiny: Tiny, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
     result = train(tiny("tracking.system_metrics=true", "epochs=1"), Job("watched", tmp_path, ""))
     metrics = client.get_run(result.run_id).data.metrics
     assert "system/cpu_utilization_percentage" in metrics
