@@ -132,17 +132,18 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["hydra.job.chdir=true"], "hydra.job.chdir=true: relative folders would move"),
         (["-m", "hidden=range(1,0)"], "sweep: no runs"),
         (["-m", "tracking.experiment=a,b", "hidden=1"], "tracking: must be the same for all runs"),
-        (["--config-dir=.", "+broken@_global_=broken"], "broken"),
+        (["--config-dir=.", "experiment=broken"], "broken.yaml, line 2: not valid YAML"),
         (["hydra.run.dir=file/out"], "file/out: cannot be written (Not a directory)"),
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch sees no GPU here"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_ends_with_2_and_leaves_nothing(
+def test_a_mistake_ends_with_2_before_anything_is_computed(
     cli: Cli, tmp_path: Path, overrides: list[str], message: str
 ) -> None:
     (tmp_path / "file").write_text("")
-    (tmp_path / "broken.yaml").write_text("hidden: [1\n")
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "broken.yaml").write_text("hidden: [1\n")
     if "gpu" in overrides[0] and torch.cuda.is_available():
         pytest.skip("there is a GPU, so asking for one is no mistake")
     done = cli(*overrides)
