@@ -70,7 +70,7 @@ class Store:
             command: reproduces the run.
             parent: id of the run that this one is nested in.
         """
-        from mlflow.entities import Param, RunTag
+        from mlflow.entities import Param
 
         all_tags = {
             "fae.kind": kind,
@@ -81,16 +81,13 @@ class Store:
             **(tags or {}),
             **({"mlflow.parentRunId": parent} if parent else {}),
         }
-        created = self._client.create_run(
-            self.experiment_id, run_name=name, tags={"fae.kind": kind}
-        )
+        created = self._client.create_run(self.experiment_id, run_name=name, tags=all_tags)
         run = Run(self._client, self.experiment_id, created.info.run_id, name)
         status, cause = "FAILED", ""
         try:
             self._client.log_batch(
                 run.id,
                 params=[Param(key, str(value)) for key, value in (parameters or {}).items()],
-                tags=[RunTag(key, value) for key, value in all_tags.items()],
             )
             link = {"run_id": run.id, "name": name, "store": self.uri, "command": command}
             (folder / "run.json").write_text(json.dumps(link, indent=2) + "\n")

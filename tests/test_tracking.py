@@ -3,8 +3,9 @@
 import dataclasses
 import json
 import signal
+import sqlite3
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,16 @@ def test_a_database_where_no_folder_can_be_is_refused(
     (tmp_path / "file").write_text("")
     other = dataclasses.replace(tracking, uri=f"sqlite:///{tmp_path}/file/mlflow.db")
     with pytest.raises(StoreError, match="not a database that can be written"):
+        Store(other)
+
+
+def test_a_database_of_another_mlflow_is_refused(tracking: TrackingConfig, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        database.execute("INSERT INTO alembic_version VALUES ('of_the_future')")
+        database.commit()
+    other = dataclasses.replace(tracking, uri=f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(StoreError, match=r"MLflow cannot use it .*mlflow db upgrade"):
         Store(other)
 
 
