@@ -146,12 +146,7 @@ class Store:
             client = MlflowClient(self.uri)
             experiment = client.get_experiment_by_name(self.config.experiment)
             if experiment is None:
-                made = client.create_experiment(
-                    self.config.experiment,
-                    artifacts,
-                    # The UI then opens on runs and charts, not on language models.
-                    tags={"mlflow.experimentKind": "custom_model_development"},
-                )
+                made = client.create_experiment(self.config.experiment, artifacts)
                 return client, str(made)
         except (MlflowException, SQLAlchemyError, CommandError) as error:
             reason = str(error).partition("\n")[0]

@@ -106,7 +106,7 @@ def test_artifacts_are_complete(client: MlflowClient, finished: Result) -> None:
     images = [
         file for file in files if file.startswith("images/reconstructions") and ".png" in file
     ]
-    assert sorted(file.split("step+")[1].split("+")[0] for file in images) == ["1", "2", "3"]
+    assert sorted(file.split("step+")[1].split("+")[0] for file in images) == ["0", "1", "2", "3"]
 
 
 def test_the_whole_configuration_is_an_artifact(client: MlflowClient, finished: Result) -> None:
