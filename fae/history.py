@@ -67,6 +67,4 @@ class History(pl.Callback):
 
 def _worth_a_picture(epoch: int) -> bool:
     """1, 2, 5, 10, 20, 50, ...: the epochs between which a network visibly learns."""
-    while epoch % 10 == 0:
-        epoch //= 10
-    return epoch in {1, 2, 5}
+    return str(epoch).rstrip("0") in {"1", "2", "5"}

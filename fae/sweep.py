@@ -54,11 +54,13 @@ def sweep(
     get_console().print(f"{name}: {len(jobs)} runs", highlight=False)
 
     from fae.provenance import tags
+    from fae.sources import build_source
     from fae.tracking import Store
     from fae.training import check_surroundings
 
     for config in {(config.data, config.trainer): config for config in configs}.values():
         check_surroundings(config)
+    digests = dict.fromkeys(build_source(config.data).digest for config in configs)
     folder = Path(base.hydra.sweep.dir).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(configs[0].tracking)
@@ -67,7 +69,7 @@ def sweep(
         kind="sweep",
         folder=folder,
         command=command_line(arguments, "-m"),
-        tags=tags(configs[0].trainer.accelerator),
+        tags={**tags(configs[0].trainer.accelerator), "fae.data_digest": " ".join(digests)},
     ) as parent:
         Plan(parent.id, time.time(), [_work(config) for config in configs]).write(folder)
         returns: list[JobReturn] = []

@@ -60,6 +60,9 @@ def test_a_sweep_is_a_parent_with_a_run_for_each_configuration(
     assert [run.data.params["hidden"] for run in children] == ["64", "128", "256", "512"]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
     assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
+    assert {run.data.tags["fae.data_digest"] for run in [parent, *children]} == {
+        parent.data.tags["fae.data_digest"]
+    }
     assert children[0].info.run_name == f"hidden=64 {SMOKE} seed=0"
 
 
