@@ -2,12 +2,17 @@
 
 import gzip
 import shutil
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.error import URLError
 
 import pytest
 import torch
+import torchvision
 import torchvision.datasets.utils
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
@@ -103,18 +108,45 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         FashionMNIST(tmp_path / "file").verify()
 
 
+@pytest.fixture
+def mirror(fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The published files on a server of this machine; the requests it got."""
+    asked: list[str] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_request(self, *_: object) -> None:
+            asked.append(self.path)
+
+    folder = str(fashion_mnist.folder)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}/"
+    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [address])
+    yield asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
 def test_processes_that_start_at_once_download_each_file_once(
-    fashion_mnist: FashionMNIST, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mirror: list[str], tmp_path: Path
 ) -> None:
-    fetched: list[str] = []
-
-    def published(url: str, folder: str, name: str, md5: str) -> None:
-        assert url.endswith(name)
-        assert len(md5) == 32
-        fetched.append(name)
-        shutil.copy(fashion_mnist.folder / name, folder)
-
-    monkeypatch.setattr(torchvision.datasets.utils, "download_url", published)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: FashionMNIST(tmp_path).verify(), range(4)))
-    assert sorted(fetched) == sorted(f"{name}-ubyte.gz" for name in SHA256)
+    names = [f"{name}-ubyte.gz" for name in SHA256]
+    asked = [f"/{name}" for name in names for _ in ("whether it moved", "for itself")]
+    assert sorted(mirror) == sorted(asked)
+    left = {path.name for path in FashionMNIST(tmp_path).folder.iterdir()}
+    assert left - {".lock"} == set(names)
+
+
+def test_only_what_is_absent_is_downloaded(
+    mirror: list[str], fashion_mnist: FashionMNIST, tmp_path: Path
+) -> None:
+    copy = FashionMNIST(tmp_path)
+    shutil.copytree(fashion_mnist.folder, copy.folder)
+    copy.folder.chmod(0o755)
+    (copy.folder / "t10k-labels-idx1-ubyte.gz").unlink()
+    copy.verify()
+    assert set(mirror) == {"/t10k-labels-idx1-ubyte.gz"}
