@@ -43,7 +43,7 @@ def test_the_tree_names_every_group() -> None:
 
 
 def test_links_and_pictures_are_there() -> None:
-    targets = re.findall(r"\]\(([^)#]+)\)", README)
+    targets = re.findall(r"\]\(([^)#]+)\)|src=\"(.+?)\"", README)
     assert len(targets) >= 3
-    for target in targets:
+    for target in map("".join, targets):
         assert (PROJECT / target).exists(), target
