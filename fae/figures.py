@@ -72,13 +72,19 @@ def reconstructions(
     return figure
 
 
-def strip(originals: Floats, reconstructed: Floats) -> NDArray[np.uint8]:
-    """Images above their reconstructions as one picture, three times enlarged.
+def pairs(originals: Floats, reconstructed: Floats) -> NDArray[np.uint8]:
+    """Images above their reconstructions as one picture, five a row, three times enlarged.
+
+    Nearly square, since the MLflow UI shows it no wider than 256 pixels.
 
     Args:
         originals, reconstructed: (images, pixels); what leaves [0, 1] is clipped.
     """
-    rows = [np.hstack([_square(image) for image in part]) for part in (originals, reconstructed)]
+    rows = []
+    for start in range(0, len(originals), 5):
+        for part in (originals, reconstructed):
+            row = [_square(image) for image in part[start : start + 5]]
+            rows.append(np.hstack(row + [np.zeros_like(row[0])] * (5 - len(row))))
     picture = np.clip(np.vstack(rows), 0, 1).repeat(3, axis=0).repeat(3, axis=1)
     return np.asarray((picture * 255).round(), dtype=np.uint8)
 

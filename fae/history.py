@@ -5,7 +5,7 @@ import time
 import pytorch_lightning as pl
 
 from fae.data import ImageDataModule
-from fae.figures import strip
+from fae.figures import pairs
 from fae.learner import Learner
 from fae.tracking import Run
 
@@ -61,7 +61,7 @@ class History(pl.Callback):
         images = self.data.val.one_of_each_class().pixels
         reconstructed = pl_module.reconstruct(images).numpy()
         self.run.log_image(
-            strip(images.cpu().numpy(), reconstructed), "reconstructions", step=len(self.epochs)
+            pairs(images.cpu().numpy(), reconstructed), "reconstructions", step=len(self.epochs)
         )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fae.figures import curves, reconstructions, strip
+from fae.figures import curves, pairs, reconstructions
 
 EPOCHS = [{"train/mse": 0.3, "val/mse": 0.4}, {"train/mse": 0.1, "val/mse": 0.2}]
 
@@ -35,9 +35,17 @@ def test_reconstructions_stand_beside_their_originals_with_their_errors() -> Non
     np.testing.assert_array_equal(panels[1, 2].images[0].get_array(), images[1].reshape(2, 2) / 4)
 
 
-def test_a_strip_puts_images_above_their_reconstructions() -> None:
-    originals = np.array([[0, 1, 1, 0], [1, 1, 0, 0]], np.float32)
-    picture = strip(originals, np.array([[2, -1, 0.5, 0]] * 2, np.float32))
-    assert picture.shape == (4 * 3, 4 * 3)
-    small = picture[::3, ::3].tolist()
-    assert small == [[0, 255, 255, 255], [255, 0, 0, 0], [255, 0, 255, 0], [128, 0, 128, 0]]
+def test_pairs_stand_above_each_other_five_a_row() -> None:
+    originals = np.linspace(0, 1, 6 * 4, dtype=np.float32).reshape(6, 4)
+    reconstructed = np.array([[2, -1, 0.5, 0]] * 6, np.float32)
+    picture = pairs(originals, reconstructed)
+    assert picture.shape == (4 * 2 * 3, 5 * 2 * 3)
+    small = picture[::3, ::3]
+    assert (small.repeat(3, axis=0).repeat(3, axis=1) == picture).all()
+    expected = (originals * 255).round().reshape(6, 2, 2)
+    for column in range(5):
+        np.testing.assert_array_equal(small[:2, 2 * column :][:, :2], expected[column])
+        assert small[2:4, 2 * column :][:, :2].tolist() == [[255, 0], [128, 0]]
+    np.testing.assert_array_equal(small[4:6, :2], expected[5])
+    assert small[6:, :2].tolist() == [[255, 0], [128, 0]]
+    assert (small[4:, 2:] == 0).all()
