@@ -75,7 +75,7 @@ def check(node: DictConfig) -> Config:
 
 
 def raised_by_hydra(error: Exception) -> bool:
-    """Whether Hydra or OmegaConf refused something, rather than code of ours having failed."""
+    """Whether Hydra, OmegaConf or YAML refused something, rather than code of ours failed."""
     frames = error.__traceback__
     while frames is not None and frames.tb_next is not None:
         frames = frames.tb_next

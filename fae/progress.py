@@ -15,7 +15,7 @@ class ProgressDisplay(pl.Callback):
 
     Args:
         job: the run that is shown.
-        console: where to write; ``get_console()`` of rich if left out.
+        console: where to write.
     """
 
     def __init__(self, job: Job, console: Console) -> None:

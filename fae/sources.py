@@ -161,7 +161,7 @@ class Synthetic:
     """Small images of ten classes, made from a seed: a class is a blob at a place of its own."""
 
     classes = tuple(f"class {label}" for label in range(10))
-    origin = "fae.data.Synthetic"
+    origin = "fae.sources.Synthetic"
 
     def __init__(self, config: SyntheticConfig) -> None:
         self.config = config

@@ -14,14 +14,18 @@ COMMANDS = re.findall(r"^python -m fae\.train (.*)$", README, re.MULTILINE)
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c != "--help"])
 def test_a_command_composes(command: str) -> None:
-    """Each value of a sweep, one at a time."""
+    """Each value of a sweep, one at a time, and what it asks for is what one gets."""
     arguments = [a for a in shlex.split(command) if a != "-m"]
     sweeps = [a for a in arguments if "," in a]
     for argument in sweeps or [""]:
         key, _, values = argument.partition("=")
         for value in values.split(","):
             others = [a for a in arguments if a != argument and a not in sweeps]
-            compose(NO_LOCAL, *others, *([f"{key}={value}"] if key else []))
+            asked = [*others, *([f"{key}={value}"] if key else [])]
+            parameters = compose(NO_LOCAL, *asked).parameters()
+            for name, _, wanted in (override.partition("=") for override in asked):
+                got = parameters.get(name)
+                assert got is None or got == type(got)(wanted)
 
 
 def test_the_make_targets_exist() -> None:
