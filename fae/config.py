@@ -42,7 +42,7 @@ def _absolute_uri(uri: str) -> str:
 
 
 Count = Annotated[int, Field(strict=True, ge=1)]
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Seed = Annotated[int, Field(strict=True, ge=0)]
 Rate = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Penalty = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
@@ -168,6 +168,17 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class ReportConfig:
+    """How a sweep's numbers are judged."""
+
+    tolerance: Annotated[float, Field(strict=True, gt=0, lt=1)]
+    """A test error is reproduced where its whole 95 % interval lies within this share of the
+    paper's."""
+    fail_unless: Literal["reproduced"] | None
+    """reproduced: exit code 1 unless that is the verdict on every row; null: never for that."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Config:
     """Everything that one run is told."""
 
@@ -175,6 +186,9 @@ class Config:
     """Units of the hidden layer, the paper's n."""
     seed: Seed
     """Seed of initialisation, order and dropout."""
+    repeats: Count
+    """Seeds of each configuration: ``seed``, ``seed + 1`` and so on. More than one make a sweep,
+    in whose runs it is 1."""
     epochs: Count
     lr: Rate
     """Learning rate; each optimizer brings its own."""
@@ -187,6 +201,7 @@ class Config:
     optimizer: Annotated[SGDConfig | AdamConfig, Field(discriminator="name")]
     trainer: TrainerConfig
     tracking: TrackingConfig
+    report: ReportConfig
 
     @model_validator(mode="after")
     def _batch_fits(self) -> "Config":
@@ -226,6 +241,8 @@ class Config:
     def determines_result(self) -> dict[str, Any]:
         """The part of ``plain()`` that the trained weights depend on."""
         values = self.plain()
-        del values["tracking"], values["trainer"]["profiler"], values["trainer"]["detect_anomaly"]
+        for key in ("repeats", "tracking", "report"):
+            del values[key]
+        del values["trainer"]["profiler"], values["trainer"]["detect_anomaly"]
         values["data"].pop("root", None)
         return values

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from fae.config import Config
 
@@ -70,7 +70,7 @@ def current_job(config: Config) -> Job:
     hydra = HydraConfig.get()
     overrides = list(hydra.overrides.task)
     name, folder = run_name(config, overrides), Path(hydra.runtime.output_dir)
-    if hydra.mode == RunMode.MULTIRUN:
+    if not OmegaConf.is_missing(hydra.job, "num"):  # as it is outside of a sweep
         plan = Plan.read(Path(hydra.sweep.dir).absolute())
         return Job(name, folder, command_line(overrides), plan, int(hydra.job.num))
     return Job(name, folder, command_line(overrides))
@@ -78,7 +78,7 @@ def current_job(config: Config) -> Job:
 
 def run_name(config: Config, overrides: Sequence[str]) -> str:
     """``hidden`` and ``seed``, and between them whatever else was asked for."""
-    others = [o for o in _named(overrides) if not o.startswith(("hidden=", "seed="))]
+    others = [o for o in _named(overrides) if not o.startswith(("hidden=", "seed=", "repeats="))]
     return " ".join([f"hidden={config.hidden}", *others, f"seed={config.seed}"])
 
 

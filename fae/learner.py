@@ -3,13 +3,15 @@
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import mse_loss
 from torchmetrics import MetricCollection
 
 from fae.config import AdamConfig, SGDConfig
+from fae.data import EVALUATION_BATCH
 from fae.errors import TrainingError
-from fae.metrics import evaluation_metrics
+from fae.metrics import dead_units, evaluation_metrics
+from fae.network import AutoEncoder
 from fae.optimizer import build_optimizer, build_schedule
 from fae.randomness import Stream, seed_torch
 
@@ -29,7 +31,7 @@ class Learner(pl.LightningModule):
     """
 
     def __init__(
-        self, network: nn.Module, optimizer: SGDConfig | AdamConfig, *, lr: float, seed: int
+        self, network: AutoEncoder, optimizer: SGDConfig | AdamConfig, *, lr: float, seed: int
     ) -> None:
         super().__init__()
         self.network = network
@@ -56,6 +58,11 @@ class Learner(pl.LightningModule):
         reconstructions: Tensor = self(images.to(self.device))
         self.train(training)
         return reconstructions.cpu()
+
+    @torch.inference_mode()
+    def dead_units(self, images: Tensor) -> int:
+        """Hidden units that give the same output for all images (batch, pixels)."""
+        return dead_units(map(self.network.encode, images.split(EVALUATION_BATCH)))
 
     def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
         """Mean squared error of a batch.

@@ -1,6 +1,8 @@
-"""How well images are reconstructed."""
+"""How well images are reconstructed, and by how many of the hidden units."""
 
-from torch import Tensor
+from collections.abc import Iterable
+
+from torch import Tensor, stack
 from torchmetrics import MeanSquaredError, MetricCollection
 
 
@@ -11,6 +13,16 @@ def evaluation_metrics(split: str) -> MetricCollection:
     mean over all images and pixels of the pass.
     """
     return MetricCollection({"mse": MeanSquaredError()}, prefix=f"{split}/")
+
+
+def dead_units(codes: Iterable[Tensor]) -> int:
+    """Hidden units whose output is the same for every image.
+
+    Args:
+        codes: batches of the hidden layer's outputs, (batch, hidden) each; not empty.
+    """
+    lows, highs = zip(*((batch.amin(0), batch.amax(0)) for batch in codes), strict=True)
+    return int((stack(lows).amin(0) == stack(highs).amax(0)).sum())
 
 
 def mse_per_image(reconstructions: Tensor, images: Tensor) -> Tensor:

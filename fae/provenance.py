@@ -41,6 +41,7 @@ def tags(accelerator: str) -> dict[str, str]:
         "fae.commit": commit or "unknown",
         "fae.dirty": str(bool(changes)).lower() if commit else "unknown",
         "fae.device": torch.cuda.get_device_name() if accelerator == "gpu" else _processor(),
+        "fae.host": platform.node(),
         "fae.threads": str(torch.get_num_threads()),
         "fae.python": platform.python_version(),
         "fae.torch": torch.__version__,

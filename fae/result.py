@@ -31,7 +31,7 @@ class Result:
         parameters: the run's dials and choices.
         epochs: an entry an epoch, with ``train/loss``, ``train/mse`` and ``val/mse``.
         tested_epoch: the epoch, from 1, whose weights were tested and logged.
-        metrics: ``test/mse``, ``time/fit_s``, ``time/total_s``.
+        metrics: ``test/mse``, ``hidden/dead``, ``time/fit_s``, ``time/total_s``.
         panel: reconstructions of test images.
     """
 

@@ -5,6 +5,7 @@ Heavy imports wait until the configurations are known to be good.
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ Overrides = Sequence[str]
 def sweep(
     base: DictConfig,
     arguments: Overrides,
-    batches: Sequence[Sequence[Overrides]],
+    jobs: Sequence[Overrides],
     loader: ConfigLoader,
     launcher: Launcher,
 ) -> list[JobReturn]:
@@ -41,15 +42,15 @@ def sweep(
     Args:
         base: Hydra's configuration of the multirun.
         arguments: the overrides as the user gave them, several values and all.
-        batches: what is launched at once: for each job its overrides.
+        jobs: the overrides of each job, before it is repeated over its seeds.
 
     Raises:
         ConfigError: names every bad value of every job; nothing was launched.
         DataError, StoreError: nothing was launched.
         TrainingError: some runs failed; the others are finished and summed up.
     """
-    jobs = [job for batch in batches for job in batch]
-    configs = _compose(base, jobs, loader)
+    plan = _repeat(_compose(base, jobs, loader), jobs)
+    configs, jobs = list(plan), list(plan.values())
     name = sweep_name(arguments)
     get_console().print(f"{name}: {len(jobs)} runs", highlight=False)
 
@@ -73,7 +74,9 @@ def sweep(
     ) as parent:
         Plan(parent.id, time.time(), [_work(config) for config in configs]).write(folder)
         returns: list[JobReturn] = []
-        for batch in batches:
+        at_once = base.hydra.sweeper.max_batch_size or len(jobs)
+        while len(returns) < len(jobs):
+            batch = jobs[len(returns) :][:at_once]
             returns += launcher.launch(batch, initial_job_idx=len(returns))
         _summarise(parent, [r.return_value for r in returns if r.status == JobStatus.COMPLETED])
         failed = [
@@ -106,6 +109,22 @@ def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) 
     if len({config.tracking for config in configs}) > 1:
         raise ConfigError("tracking: must be the same for all runs of a sweep")
     return configs
+
+
+def _repeat(configs: Sequence[Config], jobs: Sequence[Overrides]) -> dict[Config, Overrides]:
+    """Each configuration once with each of its seeds, and the overrides that make it.
+
+    All first seeds go first, then all second ones, so that a sweep that is cut short has
+    every configuration, and a machine that slows down slows all of them alike.
+    """
+    planned: dict[Config, Overrides] = {}
+    for repeat in range(max(config.repeats for config in configs)):
+        for config, overrides in zip(configs, jobs, strict=True):
+            if repeat < config.repeats:
+                one = replace(config, seed=config.seed + repeat, repeats=1)
+                others = [o for o in overrides if not o.startswith(("seed=", "repeats="))]
+                planned.setdefault(one, [*others, f"seed={one.seed}", "repeats=1"])
+    return planned
 
 
 def _work(config: Config) -> float:

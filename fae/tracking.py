@@ -231,6 +231,12 @@ class Run:
         """Write a table that the UI shows as one; ``path`` ends in ``.json``."""
         self._client.log_table(self.id, dict(columns), path)
 
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Write several tags in one transaction."""
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(self.id, tags=[RunTag(key, tag) for key, tag in tags.items()])
+
     def describe(self, markdown: str) -> None:
         """Set the text that the UI shows on the run's page."""
         self._client.set_tag(self.id, "mlflow.note.content", markdown)

@@ -8,6 +8,7 @@ from rich import get_console
 from fae import figures, provenance
 from fae.config import Config
 from fae.data import ImageDataModule
+from fae.diagnosis import diagnose
 from fae.history import History
 from fae.job import Job
 from fae.learner import Learner
@@ -70,11 +71,14 @@ def train(config: Config, job: Job) -> Result:
         tested_epoch = history.best_epoch() if stopped_early else len(history.epochs)
         weights = checkpoint_path(job.folder, "best") if stopped_early else None
         (test,) = trainer.test(learner, data, weights, verbose=False, weights_only=True)
+        dead = learner.dead_units(data.train.pixels)
+        run.set_tags(diagnose(history.epochs, dead).tags())
         panel = _panel(learner, data.test.one_of_each_class(), source)
         _draw(run, history, panel)
         run.log_model(learner.network.cpu().eval(), panel.originals, step=tested_epoch)
         metrics = {
             **test,
+            "hidden/dead": dead,
             "time/fit_s": history.fit_s,
             "time/total_s": time.perf_counter() - started,
         }

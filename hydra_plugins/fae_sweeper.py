@@ -5,10 +5,12 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 
 class FaeSweeper(BasicSweeper):
-    """Hydra's own grid of jobs and its launcher; ``fae.sweep`` checks, tracks and sums up."""
+    """Hydra's own grid of jobs and its launcher; ``fae.sweep`` checks, tracks and reports."""
 
     def sweep(self, arguments: list[str]) -> Any:
         from fae.sweep import sweep
@@ -19,10 +21,16 @@ class FaeSweeper(BasicSweeper):
         loader = self.hydra_context.config_loader
         arguments = [*self._parse_config(), *arguments]
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
-        batches = self.split_arguments(parsed, self.max_batch_size)
-        return sweep(self.config, arguments, batches, loader, self.launcher)
+        jobs = [job for batch in self.split_arguments(parsed, None) for job in batch]
+        return sweep(self.config, arguments, jobs, loader, self.launcher)
 
 
+def _mode(repeats: object) -> RunMode | None:
+    """Several repeats are a sweep; for one, the option -m decides."""
+    return RunMode.MULTIRUN if isinstance(repeats, int) and repeats > 1 else None
+
+
+OmegaConf.register_new_resolver("fae.mode", _mode, replace=True)
 ConfigStore.instance().store(
     group="hydra/sweeper",
     name="fae",

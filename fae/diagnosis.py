@@ -1,0 +1,101 @@
+"""What the curves of a run say, in numbers, tags and words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+WINDOW = 6
+"""Epochs at the end of a run over which its slope is taken."""
+FALLING = 0.001
+"""A validation error that falls by a larger share an epoch has not converged."""
+GAP = 0.05
+"""Training and validation errors that differ by a smaller share are almost identical."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is to be known about a run's curves.
+
+    Attributes:
+        epochs: how many there are.
+        best_epoch: the first, from 1, with the least ``val/mse``.
+        slope: relative change of ``val/mse`` an epoch at the end, by least squares on its
+            logarithm over the last 6 epochs; None where there are fewer than 3.
+        gap: ``val/mse`` above ``train/mse`` after the last epoch, as a share of the latter.
+        largest_gap: the largest such gap, in size, after any epoch.
+        diverged: whether ``val/mse`` ended above where it stood after the first epoch.
+        dead: hidden units that give the same output for every training image; None where
+            that was not counted.
+    """
+
+    epochs: int
+    best_epoch: int
+    slope: float | None
+    gap: float
+    largest_gap: float
+    diverged: bool
+    dead: int | None
+
+    @property
+    def converged(self) -> bool | None:
+        """Whether the validation error had stopped falling; None where it cannot be told."""
+        return None if self.slope is None else not self.diverged and self.slope >= -FALLING
+
+    @property
+    def overfitted(self) -> bool:
+        """Whether the validation error ended clearly above the training error."""
+        return self.gap > GAP
+
+    def tags(self) -> dict[str, str]:
+        """What the MLflow UI can filter runs by."""
+        converged = {None: "unknown", True: "true", False: "false"}[self.converged]
+        return {
+            "fae.converged": converged,
+            "fae.diverged": str(self.diverged).lower(),
+            "fae.overfitted": str(self.overfitted).lower(),
+            "fae.best_epoch": f"{self.best_epoch} of {self.epochs}",
+            "fae.curves": "; ".join(self.words()),
+        }
+
+    def words(self) -> list[str]:
+        """One phrase for each thing that is worth saying."""
+        said = []
+        if self.diverged:
+            said.append("diverged: ends above its first epoch")
+        elif self.converged is None:
+            said.append(f"{self.epochs} epochs are too few to tell whether it converged")
+        elif not self.converged:
+            said.append(f"still falling at the last epoch, by {-(self.slope or 0):.1%} an epoch")
+        else:
+            said.append("converged")
+        if self.overfitted:
+            said.append(f"over-fitting: validation {self.gap:.1%} above training")
+        if self.best_epoch < self.epochs:
+            said.append(f"best epoch is {self.best_epoch} of {self.epochs}")
+        if self.dead:
+            said.append(f"{self.dead} dead hidden units")
+        return said
+
+
+def diagnose(epochs: Sequence[Mapping[str, float]], dead: int | None = None) -> Diagnosis:
+    """Read the curves of a run.
+
+    Args:
+        epochs: an entry an epoch, with ``train/mse`` and ``val/mse``; at least one.
+        dead: hidden units that never change, where counted.
+    """
+    train = np.array([epoch["train/mse"] for epoch in epochs])
+    val = np.array([epoch["val/mse"] for epoch in epochs])
+    end = np.log(val[-WINDOW:])
+    slope = float(np.polyfit(np.arange(len(end)), end, 1)[0]) if len(end) >= 3 else None
+    gaps = val / train - 1
+    return Diagnosis(
+        epochs=len(epochs),
+        best_epoch=int(val.argmin()) + 1,
+        slope=slope,
+        gap=float(gaps[-1]),
+        largest_gap=float(np.abs(gaps).max()),
+        diverged=bool(val[-1] > val[0]),
+        dead=dead,
+    )
