@@ -15,13 +15,17 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from fae.compose import check, explain, raised_by_hydra
+from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted
 
 
-def run(entry: Callable[[], object]) -> None:
+def run(entry: Callable[[], object], schema: type = Config) -> None:
     """Run a Hydra entry point and leave the process with the right exit code.
 
     With HYDRA_FULL_ERROR=1 in the environment, errors keep their traceback.
+
+    Args:
+        schema: of the command's configuration.
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print
@@ -35,7 +39,7 @@ def run(entry: Callable[[], object]) -> None:
     except (Exception, Interrupted) as error:
         if full_error:
             raise
-        sys.exit(_report(error))
+        sys.exit(_explain(error, schema))
 
 
 class CheckBeforeRun(Callback):
@@ -46,9 +50,13 @@ class CheckBeforeRun(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         try:
-            check(config)
+            if check(config).report.fail_unless:
+                raise ConfigError(
+                    "report.fail_unless: judges a sweep, and this is a single run; "
+                    "repeats=5 makes it one"
+                )
         except ConfigError as error:
-            sys.exit(_report(error))
+            sys.exit(_explain(error))
 
 
 def _interrupt(signum: int, _: FrameType | None) -> None:
@@ -56,10 +64,10 @@ def _interrupt(signum: int, _: FrameType | None) -> None:
     raise Interrupted(signum)
 
 
-def _report(error: BaseException) -> int:
+def _explain(error: BaseException, schema: type = Config) -> int:
     """Say what went wrong on standard error; the exit code that it stands for."""
     if isinstance(error, Exception) and raised_by_hydra(error):
-        error = explain(error)
+        error = explain(error, schema)
     if isinstance(error, OSError) and error.filename is not None:
         error = ConfigError(f"{error.filename}: cannot be written ({error.strerror})")
     if not isinstance(error, FaeError | Interrupted):

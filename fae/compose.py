@@ -6,7 +6,7 @@ from copy import copy
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -14,10 +14,11 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 from yaml import MarkedYAMLError
 
-from fae.config import Config
+from fae.config import Config, ReportRequest
 from fae.errors import ConfigError
 
-GROUPS = ("data", "model", "optimizer", "trainer", "tracking", "experiment")
+Schema = TypeVar("Schema")
+GROUPS = ("data", "model", "optimizer", "trainer", "tracking", "report", "experiment")
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
 
@@ -45,15 +46,29 @@ def to_config(node: DictConfig) -> Config:
     Raises:
         ConfigError: names every key whose value is wrong.
     """
+    return _typed(node, Config)
+
+
+def to_request(node: DictConfig) -> ReportRequest:
+    """What the report command is told, from a composed configuration.
+
+    Raises:
+        ConfigError: names every key whose value is wrong.
+    """
+    return _typed(node, ReportRequest)
+
+
+def _typed(node: DictConfig, schema: type[Schema]) -> Schema:
     try:
         values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise explain(error) from error
     assert isinstance(values, dict)
     try:
-        return TypeAdapter(Config).validate_python(values)
+        return TypeAdapter(schema).validate_python(values)
     except ValidationError as error:
-        raise ConfigError(*(_problem(detail, values) for detail in error.errors())) from None
+        problems = (_problem(detail, values, schema) for detail in error.errors())
+        raise ConfigError(*problems) from None
 
 
 def check(node: DictConfig) -> Config:
@@ -83,15 +98,19 @@ def raised_by_hydra(error: Exception) -> bool:
     return module.split(".")[0] in {"hydra", "omegaconf", "yaml"}
 
 
-def explain(error: Exception) -> ConfigError:
-    """What Hydra or OmegaConf refused, in one line that names the remedy."""
+def explain(error: Exception, schema: type = Config) -> ConfigError:
+    """What Hydra or OmegaConf refused, in one line that names the remedy.
+
+    Args:
+        schema: of the command's configuration.
+    """
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         given = f"{group}={choice}" if group else choice
         return ConfigError(f"{given}: unknown{_choices(choice, error.options or [])}")
     text = str(error)
     if match := re.match(r"Could not override '(.+?)'", text):
-        return ConfigError(_unknown(match[1]))
+        return ConfigError(_unknown(match[1], schema))
     if match := re.match(r"Ambiguous value for argument '(.+?)'", text):
         return ConfigError(f"{match[1]}: several values make a sweep, which needs the option -m")
     if isinstance(error, OverrideParseException):
@@ -118,7 +137,7 @@ def _first_line(text: str) -> str:
     return text.partition("\n")[0]
 
 
-def _problem(detail: Mapping[str, Any], values: Mapping[Any, Any]) -> str:
+def _problem(detail: Mapping[str, Any], values: Mapping[Any, Any], schema: type) -> str:
     """A sentence about one finding of pydantic's."""
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
@@ -131,7 +150,7 @@ def _problem(detail: Mapping[str, Any], values: Mapping[Any, Any]) -> str:
             node = node[part]
     key = ".".join([*path, str(last)])
     if detail["type"] == "unexpected_keyword_argument":
-        return _unknown(key)
+        return _unknown(key, schema)
     if detail["type"] in {"missing", "missing_argument"}:
         return f"{key}: is missing"
     if detail["type"] == "union_tag_invalid":
@@ -146,8 +165,8 @@ def _as_typed(value: object) -> str:
     return str(value)
 
 
-def _unknown(key: str) -> str:
-    known = set(known_keys())
+def _unknown(key: str, schema: type) -> str:
+    known = set(known_keys(schema))
     group, _, setting = key.partition(".")
     if key in known:
         return f"{key}: not a setting of the {group} that was chosen"

@@ -5,6 +5,7 @@ The values live in ``conf/``, one folder a group; nothing here has a default.
 (no torch), so that ``--help`` and a wrong value are answered at once.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,6 +30,10 @@ def _cache_if_unset(path: object) -> object:
     return user_cache_dir("fae") if path in (None, "") else path
 
 
+def _as_list(names: object) -> object:
+    return [] if names is None else names if isinstance(names, list | tuple) else [str(names)]
+
+
 def _absolute_path(path: Path) -> Path:
     return path.expanduser().absolute()
 
@@ -49,10 +54,29 @@ Penalty = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Switch = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=250)]
 CacheFolder = Annotated[Path, BeforeValidator(_cache_if_unset), AfterValidator(_absolute_path)]
+OwnFolder = Annotated[Path, AfterValidator(_absolute_path)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
 Activation = Literal["relu", "gelu", "tanh", "sigmoid", "identity"]
 Schedule = Literal["constant", "cosine", "one_cycle"]
 
 STRICT = ConfigDict(extra="forbid")
+
+WITHOUT_EFFECT = {
+    "repeats",
+    "tracking",
+    "report",
+    "data.root",
+    "trainer.profiler",
+    "trainer.detect_anomaly",
+}
+"""What the trained weights do not depend on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRoot:
+    """Where data sets lie on this machine, whatever a run was told on its own."""
+
+    root: CacheFolder
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -95,6 +119,9 @@ class SyntheticConfig:
     """Images to test on; ten at least, one of each class."""
     split_seed: Seed
     """Seed of the images and of their split."""
+
+
+DataConfig = Annotated[FashionMNISTConfig | SyntheticConfig, Field(discriminator="name")]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -196,7 +223,7 @@ class Config:
     """Probability with which a hidden unit is dropped."""
     batch_size: Count
     """Images in a minibatch."""
-    data: Annotated[FashionMNISTConfig | SyntheticConfig, Field(discriminator="name")]
+    data: DataConfig
     model: AutoEncoderConfig
     optimizer: Annotated[SGDConfig | AdamConfig, Field(discriminator="name")]
     trainer: TrainerConfig
@@ -238,11 +265,33 @@ class Config:
             "precision": self.trainer.precision,
         }
 
-    def determines_result(self) -> dict[str, Any]:
-        """The part of ``plain()`` that the trained weights depend on."""
-        values = self.plain()
-        for key in ("repeats", "tracking", "report"):
-            del values[key]
-        del values["trainer"]["profiler"], values["trainer"]["detect_anomaly"]
-        values["data"].pop("root", None)
-        return values
+
+def determines_result(plain: Mapping[str, Any], group: str = "") -> dict[str, Any]:
+    """The part of a plain configuration that the trained weights depend on, by dotted key."""
+    decisive: dict[str, Any] = {}
+    for name, value in plain.items():
+        key = group + name
+        if key in WITHOUT_EFFECT:
+            continue
+        if isinstance(value, dict):
+            decisive |= determines_result(value, f"{key}.")
+        else:
+            decisive[key] = tuple(value) if isinstance(value, list) else value
+    return decisive
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRequest:
+    """What ``python -m fae.report`` is told. Keys of other commands are passed over, since a
+    user's own defaults may hold them."""
+
+    sweep: Names
+    """Sweeps by name or by (the beginning of) their run's id; null: the latest, or with
+    ``where`` all runs."""
+    where: str | None
+    """Conditions on parameters, such as ``hidden=64,128 optimizer=adam``; null: all runs."""
+    out: OwnFolder | None
+    """Folder to write; null: ``reports/<name of the sweep>``."""
+    data: DataRoot
+    tracking: TrackingConfig
+    report: ReportConfig

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from fae.randomness import Stream, generator
-from fae.sources import Images, Source
+from fae.sources import Images, Source, split_at_random
 
 EVALUATION_BATCH = 1000
 """Images of a batch in an evaluation: few enough that a layer's output stays in the cache."""
@@ -36,7 +36,7 @@ class ImageDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.source = source
-        self.sizes = [train, val]
+        self.sizes = (train, val)
         self.split_seed = split_seed
         self.batch_size = batch_size
         self.seed = seed
@@ -46,11 +46,9 @@ class ImageDataModule(pl.LightningDataModule):
         if stage == "test":
             self.test = self.source.test().as_floats(device)
         else:
-            images = self.source.training()
-            order = torch.randperm(len(images), generator=generator(self.split_seed, Stream.SPLIT))
-            train, val = order.split(self.sizes)
-            self.train = images[train].as_floats(device)
-            self.val = images[val].as_floats(device)
+            train, val = split_at_random(self.source.training(), *self.sizes, self.split_seed)
+            self.train = train.as_floats(device)
+            self.val = val.as_floats(device)
 
     def train_dataloader(self) -> DataLoader[Tensor]:
         order = ShuffledBatches(len(self.train), self.batch_size, self.seed)

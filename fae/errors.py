@@ -39,6 +39,10 @@ class TrainingError(FaeError):
     """A run, or some run of a sweep, failed."""
 
 
+class VerdictError(FaeError):
+    """The numbers are there, but not what was asked of them."""
+
+
 class Interrupted(BaseException):
     """SIGINT or SIGTERM arrived.
 

@@ -1,4 +1,4 @@
-"""The paper's figures: numbers and images in, a matplotlib Figure or an array out."""
+"""The report's figures: charts, images and weights in, a matplotlib Figure out."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,94 +7,157 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-Floats = NDArray[np.float32]
+from fae.charts import Chart, Kind, Plot, Series
+from fae.pictures import Example, Gallery, Picture, error_map, grey, tiles
+from fae.result import Panel
+
+STYLES: dict[Kind, dict[str, Any]] = {
+    "line": {"linewidth": 1.2, "marker": "."},
+    "thick": {"linewidth": 4, "alpha": 0.45},
+    "dashed": {"linewidth": 1, "linestyle": "--"},
+    "dotted": {"linewidth": 1, "linestyle": ":"},
+    "points": {"linestyle": "", "marker": "x", "markersize": 8},
+    "hollow": {"linestyle": "", "marker": "o", "fillstyle": "none"},
+}
+PALETTE = ["tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown"]
 
 
-_CURVES: list[tuple[str, str, dict[str, Any]]] = [
-    ("train/mse", "training", {"color": "tab:blue", "linewidth": 4, "alpha": 0.45}),
-    ("val/mse", "validation", {"color": "black", "linewidth": 1}),
-]
-"""Validation is drawn thin over training: the two are almost identical."""
-
-
-def curves(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """Error against epoch, a panel a network, as in the paper's Figure 1.
-
-    Args:
-        histories: title of a panel to its epochs, each with ``train/mse`` and ``val/mse``.
-    """
-    columns = min(len(histories), 4)
-    rows = math.ceil(len(histories) / columns)
-    figure = Figure(figsize=(1.2 + 3.2 * columns, 0.6 + 2.8 * rows), layout="constrained")
-    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
-    for panel, (title, epochs) in zip(panels, histories.items(), strict=False):
-        steps = range(1, len(epochs) + 1)
-        marker = "." if len(epochs) == 1 else ""
-        for metric, label, style in _CURVES:
-            panel.plot(steps, [e[metric] for e in epochs], marker=marker, label=label, **style)
-        panel.set_title(title, fontsize=10)
-        panel.grid(alpha=0.3)
-        panel.xaxis.get_major_locator().set_params(integer=True)
-    for empty in panels[len(histories) :]:
+def draw(chart: Chart) -> Figure:
+    """A chart, its plots three or four a row, whichever leaves fewer places empty."""
+    count = len(chart.plots)
+    columns = count if count < 4 else min((4, 3), key=lambda columns: -count % columns)
+    rows = math.ceil(count / columns)
+    wide = 5.0 if count == 1 else 3.2
+    figure = Figure(figsize=(1.2 + wide * columns, 0.6 + 2.8 * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for panel, plot in zip(axes, chart.plots, strict=False):
+        _draw_plot(panel, plot, chart)
+    for empty in axes[count:]:
         empty.set_axis_off()
-    panels[0].legend(frameon=False)
-    figure.supxlabel("epoch", fontsize=10)
-    figure.supylabel("mean squared error", fontsize=10)
+    figure.supxlabel(chart.x_label, fontsize=10)
+    figure.supylabel(chart.y_label, fontsize=10)
     return figure
 
 
-def reconstructions(
-    originals: Floats, networks: Mapping[str, tuple[Floats, Floats]], classes: Sequence[str]
-) -> Figure:
+def reconstructions(panels: Mapping[str, Panel]) -> Figure:
     """The same images through several networks, as in the paper's Figure 2.
 
     Args:
-        originals: (images, pixels) in [0, 1], a row each.
-        networks: title of a column to its reconstructions (images, pixels) and the mean
-            squared error of each, (images,).
-        classes: (images,), what each image shows.
+        panels: title of a column to what its network made of the images.
     """
-    columns = 1 + len(networks)
-    figure = Figure(figsize=(0.9 + 1.05 * columns, 0.4 + 1.25 * len(originals)))
-    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
-    panels = figure.subplots(len(originals), columns, squeeze=False)
-    panels[0, 0].set_title("original", fontsize=9)
-    for row, (image, label) in enumerate(zip(originals, classes, strict=True)):
-        _show(panels[row, 0], image)
-        panels[row, 0].set_ylabel(label, fontsize=8)
-    for column, (title, (images, errors)) in enumerate(networks.items(), start=1):
-        panels[0, column].set_title(title, fontsize=9)
-        for panel, image, error in zip(panels[:, column], images, errors, strict=True):
-            _show(panel, image)
-            panel.set_xlabel(f"{error:.4f}", fontsize=8, labelpad=2)
+    shown = next(iter(panels.values()))
+    grid = _Grid(len(shown.originals), 1 + len(panels))
+    for row, (image, label) in enumerate(zip(shown.originals, shown.classes, strict=True)):
+        grid.show(row, 0, grey(image), left=label, above="" if row else "original")
+    for column, (title, panel) in enumerate(panels.items(), start=1):
+        for row, image in enumerate(panel.reconstructions):
+            below = f"{panel.errors[row]:.4f}"
+            grid.show(row, column, grey(image), below=below, above="" if row else title)
+    return grid.figure
+
+
+def extremes(galleries: Sequence[Gallery]) -> Figure:
+    """Each network's best, median and worst test image: original, reconstruction, difference."""
+    grid = _Grid(len(galleries), 9)
+    for row, gallery in enumerate(galleries):
+        for i, example in enumerate(gallery.extremes):
+            for j, picture in enumerate(_views(example)):
+                above = ("" if row else example.label) if j == 1 else ""
+                below = (example.shows, f"{example.error:.4f}", "")[j]
+                left = gallery.title if i == j == 0 else ""
+                grid.show(row, 3 * i + j, picture, left=left, above=above, below=below)
+    return grid.figure
+
+
+def hidden_units(galleries: Sequence[Gallery]) -> Figure:
+    """What the hidden units look for: each one's weights as an image, the longest first."""
+    pictures = [tiles(gallery.weights) for gallery in galleries]
+    heights = [1 + 5 * picture.shape[0] / picture.shape[1] for picture in pictures]
+    figure = Figure(figsize=(10, sum(heights)), layout="constrained")
+    panels = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for panel, gallery, picture in zip(panels, galleries, pictures, strict=True):
+        _show(panel, picture)
+        panel.set_title(units_title(gallery), fontsize=9)
     return figure
 
 
-def pairs(originals: Floats, reconstructed: Floats) -> NDArray[np.uint8]:
-    """Images above their reconstructions as one picture, five a row, three times enlarged.
-
-    Nearly square, since the MLflow UI shows it no wider than 256 pixels.
-
-    Args:
-        originals, reconstructed: (images, pixels); what leaves [0, 1] is clipped.
-    """
-    rows = []
-    for start in range(0, len(originals), 5):
-        for part in (originals, reconstructed):
-            row = [_square(image) for image in part[start : start + 5]]
-            rows.append(np.hstack(row + [np.zeros_like(row[0])] * (5 - len(row))))
-    picture = np.clip(np.vstack(rows), 0, 1).repeat(3, axis=0).repeat(3, axis=1)
-    return np.asarray((picture * 255).round(), dtype=np.uint8)
+def units_title(gallery: Gallery) -> str:
+    """``n = 64: 64 hidden units, 0 of them dead``."""
+    dead = "dead ones not counted" if gallery.dead is None else f"{gallery.dead} of them dead"
+    return f"{gallery.title}: {len(gallery.weights)} hidden units, {dead}"
 
 
-def _show(panel: Axes, image: Floats) -> None:
-    panel.imshow(_square(image), cmap="gray", vmin=0, vmax=1)
+def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
+    for series in plot.series:
+        _draw_series(panel, series, bars=bool(chart.ticks))
+    panel.set_title(plot.title, fontsize=10)
+    panel.grid(alpha=0.3)
+    if chart.log_y:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        panel.yaxis.set_minor_locator(NullLocator())
+    if chart.ticks:
+        panel.set_xscale("log")
+        panel.set_xticks(chart.ticks, map(str, chart.ticks))
+        panel.xaxis.set_minor_locator(NullLocator())
+    else:
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.tick_params(labelbottom=True)
+    panel.legend(frameon=False, fontsize=8)
+
+
+def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
+    colour = "black" if series.colour is None else PALETTE[series.colour % len(PALETTE)]
+    style = {**STYLES[series.kind], "color": colour, "label": series.label}
+    if not bars and len(series.x) > 1:
+        style["marker"] = ""
+    panel.plot(series.x, series.y, **style)
+    if series.low is None or series.high is None:
+        return
+    if bars:
+        spread = np.abs(np.array([series.low, series.high]) - np.array(series.y))
+        panel.errorbar(series.x, series.y, spread, fmt="none", ecolor=colour, capsize=3)
+    else:
+        panel.fill_between(series.x, series.low, series.high, color=colour, alpha=0.2, linewidth=0)
+
+
+class _Grid:
+    """Small pictures in rows and columns, with words around them."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.figure = Figure(figsize=(0.9 + 1.05 * columns, 0.4 + 1.25 * rows))
+        self.figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
+        self._panels = self.figure.subplots(rows, columns, squeeze=False)
+
+    def show(
+        self,
+        row: int,
+        column: int,
+        picture: Picture,
+        *,
+        left: str = "",
+        above: str = "",
+        below: str = "",
+    ) -> None:
+        panel = self._panels[row, column]
+        _show(panel, picture)
+        panel.set_ylabel(left, fontsize=8)
+        panel.set_title(above, fontsize=9)
+        panel.set_xlabel(below, fontsize=8, labelpad=2)
+
+
+def _views(example: Example) -> tuple[Picture, Picture, Picture]:
+    return (
+        grey(example.original),
+        grey(example.reconstruction),
+        error_map(example.original, example.reconstruction),
+    )
+
+
+def _show(panel: Axes, picture: Picture) -> None:
+    panel.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     panel.set_xticks([])
     panel.set_yticks([])
-
-
-def _square(image: Floats) -> Floats:
-    side = math.isqrt(len(image))
-    return image.reshape(side, side)

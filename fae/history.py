@@ -5,8 +5,8 @@ import time
 import pytorch_lightning as pl
 
 from fae.data import ImageDataModule
-from fae.figures import pairs
 from fae.learner import Learner
+from fae.pictures import pairs
 from fae.tracking import Run
 
 
@@ -58,7 +58,7 @@ class History(pl.Callback):
 
     def _picture(self, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Learner)
-        images = self.data.val.one_of_each_class().pixels
+        images = self.data.val.pixels[self.data.val.first_of_each_class()]
         reconstructed = pl_module.reconstruct(images).numpy()
         self.run.log_image(
             pairs(images.cpu().numpy(), reconstructed), "reconstructions", step=len(self.epochs)

@@ -1,17 +1,22 @@
 """How well images are reconstructed, and by how many of the hidden units."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from torch import Tensor, stack
-from torchmetrics import MeanSquaredError, MetricCollection
+
+if TYPE_CHECKING:
+    from torchmetrics import MetricCollection
 
 
-def evaluation_metrics(split: str) -> MetricCollection:
+def evaluation_metrics(split: str) -> "MetricCollection":
     """The metrics of one pass over a split, ``<split>/mse`` and any that is added here.
 
     Each is updated with (reconstructions, images), both (batch, pixels), and is a
     mean over all images and pixels of the pass.
     """
+    from torchmetrics import MeanSquaredError, MetricCollection
+
     return MetricCollection({"mse": MeanSquaredError()}, prefix=f"{split}/")
 
 

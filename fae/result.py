@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
-from fae.figures import Floats
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -51,10 +51,16 @@ class Images:
         """The images on a device, pixels 0 to 255 as float32 in [0, 1]."""
         return Images(self.pixels.to(device).float().div_(255), self.labels.to(device))
 
-    def one_of_each_class(self) -> "Images":
-        """The first image of each class, in the order of the classes."""
-        firsts = [(self.labels == label).nonzero()[0] for label in torch.unique(self.labels)]
-        return self[torch.cat(firsts)]
+    def first_of_each_class(self) -> Tensor:
+        """Where the first image of each class stands, in the order of the classes."""
+        return torch.cat([(self.labels == label).nonzero()[0] for label in self.labels.unique()])
+
+
+def split_at_random(images: Images, train: int, val: int, seed: int) -> tuple[Images, Images]:
+    """Images to train and to validate on, so many of each, drawn from all."""
+    order = torch.randperm(len(images), generator=generator(seed, Stream.SPLIT))
+    first, second = order.split([train, val])
+    return images[first], images[second]
 
 
 class Source(Protocol):

@@ -1,4 +1,4 @@
-"""What a multirun adds to its runs: checks before the first, a parent run, a summary.
+"""What a multirun adds to its runs: checks before the first, a parent run, a report.
 
 Heavy imports wait until the configurations are known to be good.
 """
@@ -7,9 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -17,15 +15,9 @@ from omegaconf import DictConfig
 from rich import get_console
 
 from fae.compose import check, explain, raised_by_hydra
-from fae.config import Config
+from fae.config import Config, DataRoot, FashionMNISTConfig, ReportRequest
 from fae.errors import ConfigError, TrainingError
 from fae.job import Plan, command_line, run_name, sweep_name
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from fae.result import Result
-    from fae.tracking import Run
 
 Overrides = Sequence[str]
 
@@ -37,7 +29,7 @@ def sweep(
     loader: ConfigLoader,
     launcher: Launcher,
 ) -> list[JobReturn]:
-    """Check every configuration, launch them all under one parent run, sum them up.
+    """Check every configuration, launch them all under one parent run, and report.
 
     Args:
         base: Hydra's configuration of the multirun.
@@ -47,7 +39,8 @@ def sweep(
     Raises:
         ConfigError: names every bad value of every job; nothing was launched.
         DataError, StoreError: nothing was launched.
-        TrainingError: some runs failed; the others are finished and summed up.
+        VerdictError: the report found otherwise than ``report.fail_unless``.
+        TrainingError: some runs failed; the others are finished and reported.
     """
     plan = _repeat(_compose(base, jobs, loader), jobs)
     configs, jobs = list(plan), list(plan.values())
@@ -65,27 +58,35 @@ def sweep(
     folder = Path(base.hydra.sweep.dir).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     store = Store(configs[0].tracking)
-    with store.run(
-        name,
-        kind="sweep",
-        folder=folder,
-        command=command_line(arguments, "-m"),
-        tags={**tags(configs[0].trainer.accelerator), "fae.data_digest": " ".join(digests)},
-    ) as parent:
-        Plan(parent.id, time.time(), [_work(config) for config in configs]).write(folder)
-        returns: list[JobReturn] = []
-        at_once = base.hydra.sweeper.max_batch_size or len(jobs)
-        while len(returns) < len(jobs):
-            batch = jobs[len(returns) :][:at_once]
-            returns += launcher.launch(batch, initial_job_idx=len(returns))
-        _summarise(parent, [r.return_value for r in returns if r.status == JobStatus.COMPLETED])
-        failed = [
-            run_name(config, job)
-            for config, job, r in zip(configs, jobs, returns, strict=True)
-            if r.status != JobStatus.COMPLETED
-        ]
-        if failed:
-            raise TrainingError(f"{len(failed)} of {len(jobs)} runs failed: {', '.join(failed)}")
+    failure: TrainingError | None = None
+    try:
+        with store.run(
+            name,
+            kind="sweep",
+            folder=folder,
+            command=command_line(arguments, "-m"),
+            tags={
+                **tags(configs[0].trainer.accelerator),
+                "fae.data_digest": " ".join(digests),
+                "fae.planned": str(len(jobs)),
+            },
+        ) as parent:
+            Plan(parent.id, time.time(), [_work(config) for config in configs]).write(folder)
+            returns = _launch(launcher, jobs, base.hydra.sweeper.max_batch_size or len(jobs))
+            failed = [
+                run_name(config, job)
+                for config, job, done in zip(configs, jobs, returns, strict=True)
+                if done.status != JobStatus.COMPLETED
+            ]
+            if failed:
+                names = ", ".join(failed)
+                raise TrainingError(f"{len(failed)} of {len(jobs)} runs failed: {names}")
+    except TrainingError as error:
+        failure = error
+    if len(failed) < len(jobs):
+        _report(configs, parent.id)
+    if failure:
+        raise failure
     return returns
 
 
@@ -136,33 +137,27 @@ def _work(config: Config) -> float:
     return config.epochs * (50.0 + config.hidden)
 
 
-def _summarise(parent: "Run", results: "Sequence[Result]") -> None:
-    """Print the table, and put it and both figures on the parent run."""
-    if not results:
-        return
-    from fae import figures, table
+def _launch(launcher: Launcher, jobs: Sequence[Overrides], at_once: int) -> list[JobReturn]:
+    returns: list[JobReturn] = []
+    while len(returns) < len(jobs):
+        batch = jobs[len(returns) :][:at_once]
+        returns += launcher.launch(batch, initial_job_idx=len(returns))
+    return returns
 
-    tables = {"table": table.columns(results), "seeds": table.over_seeds(results)}
-    shown = {name: columns for name, columns in tables.items() if any(columns.values())}
-    for name, columns in shown.items():
-        get_console().print(table.terminal(columns))
-        parent.log_table(
-            {heading: list(cells) for heading, cells in columns.items()}, f"{name}.json"
+
+def _report(configs: Sequence[Config], parent: str) -> None:
+    """The report of the runs that finished."""
+    from fae.report import report
+
+    config = configs[0]
+    roots = [c.data.root for c in configs if isinstance(c.data, FashionMNISTConfig)]
+    report(
+        ReportRequest(
+            sweep=(parent,),
+            where=None,
+            out=None,
+            data=DataRoot(root=(roots or [Path()])[0]),
+            tracking=config.tracking,
+            report=config.report,
         )
-    parent.describe("\n".join(map(table.markdown, shown.values())))
-    histories = dict(zip(table.titles(results), (r.epochs for r in results), strict=True))
-    parent.log_figure(figures.curves(histories), "figures/curves.png")
-    parent.log_figure(_panel(results), "figures/reconstructions.png")
-
-
-def _panel(results: "Sequence[Result]") -> "Figure":
-    """The same test images through every network, a column a setting (its first seed)."""
-    from fae import figures, table
-
-    first = results[0].panel
-    networks = {
-        title: (runs[0].panel.reconstructions, runs[0].panel.errors)
-        for title, runs in table.settings(results).items()
-        if np.array_equal(runs[0].panel.originals, first.originals)
-    }
-    return figures.reconstructions(first.originals, networks, first.classes)
+    )

@@ -1,100 +1,190 @@
-"""The tables of a sweep: a row a run, and a row a setting over its seeds, beside the paper."""
+"""The table of a report, a row a setting: for the terminal, Markdown, LaTeX and CSV."""
 
-from collections.abc import Mapping, Sequence
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.box import SIMPLE
+from rich.console import Group
 from rich.table import Table
-from scipy import stats
+from rich.text import Text
 
-from fae import paper
-from fae.result import Result
+from fae.statistics import Estimate
+from fae.summary import Row, Summary, Times
 
 Columns = Mapping[str, Sequence[str]]
 
 
-def titles(results: Sequence[Result]) -> list[str]:
-    """What sets each run apart from the others, in the paper's words: ``n = 64``."""
-    return _without_shared([result.name for result in results])
+def errors(summary: Summary) -> Columns:
+    """Heading to cells: how well each setting reconstructs."""
+    return _columns(
+        summary.rows,
+        {
+            "setting": lambda row: row.title,
+            "test error": lambda row: with_interval(row.test),
+            "paper": lambda row: _number(row.published, ".4f"),
+            "diff": lambda row: _number(row.difference, "+.1%"),
+            "verdict": lambda row: row.verdict or "",
+            "PCA": lambda row: f"{row.pca:.4f}",
+            "val": lambda row: f"{row.val:.4f}",
+            "train": lambda row: f"{row.train:.4f}",
+        },
+    )
 
 
-def settings(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """The runs of each setting, which differ in nothing but their seed, by its title."""
-    groups: dict[str, list[Result]] = {}
-    for result in results:
-        name = " ".join(part for part in result.name.split() if not part.startswith("seed="))
-        groups.setdefault(name, []).append(result)
-    return dict(zip(_without_shared(list(groups)), groups.values(), strict=True))
+def costs(summary: Summary) -> Columns:
+    """Heading to cells: what each setting takes."""
+    return _columns(
+        summary.rows,
+        {
+            "setting": lambda row: row.title,
+            "parameters": lambda row: f"{row.parameters:,}",
+            "time [s]": lambda row: with_quartiles(row.times),
+            "paper's time [s]": lambda row: _number(row.published_s, ".1f"),
+            "s per epoch": lambda row: _seconds(row.times.per_epoch),
+        },
+    )
 
 
-def columns(results: Sequence[Result]) -> Columns:
-    """Column heading to its cells, one a run."""
-    finals = [result.final for result in results]
-    published = [_published(result) for result in results]
+def legend(summary: Summary) -> str:
+    """How the table is to be read."""
+    runs = sum(len(row.runs) for row in summary.rows)
+    lines = [
+        "Errors: mean squared error over images and pixels in [0, 1]; mean over the seeds, their "
+        "number in brackets, with a 95 % interval (Student's t).",
+        f"Verdict: reproduced if the whole interval lies within {summary.tolerance:.1%} of the "
+        "paper's error, better or worse if all of it lies below or above; otherwise there are not "
+        "enough seeds to tell.",
+        "PCA: test error of as many principal components, the best that is linear; "
+        f"the mean image reaches {summary.mean_image:.4f}.",
+        f"Times: median (quartiles) of the runs, {runs} in all; the paper's are of one run each "
+        "on a machine that it does not name.",
+    ]
+    if remarks := {row.times.remark for row in summary.rows if row.times.remark}:
+        lines.append(f"* not to be compared: {', '.join(sorted(remarks))}.")
+    return "\n".join(lines)
+
+
+def with_interval(test: Estimate) -> str:
+    """``0.0410 ± 0.0006 (5)``, or without an interval where one seed gives none."""
+    if test.half is None:
+        return f"{test.mean:.4f} (one seed)"
+    return f"{test.mean:.4f} ± {test.half:.4f} ({test.n})"
+
+
+def with_quartiles(times: Times) -> str:
+    """``22.8 (22.1 to 23.4)``; a star marks what is not to be compared."""
+    mark = "*" if times.remark else ""
+    if times.n == 1:
+        return f"{_seconds(times.median)}{mark} (one run)"
+    return f"{_seconds(times.median)}{mark} ({_seconds(times.low)} to {_seconds(times.high)})"
+
+
+def markdown(summary: Summary) -> str:
+    """The table in Markdown, in two parts, with its legend."""
+    return "\n".join([*map(_markdown, (errors(summary), costs(summary))), legend(summary)]) + "\n"
+
+
+def latex(summary: Summary) -> str:
+    """The table in LaTeX; needs ``\\usepackage{booktabs}``."""
+    table = {**errors(summary), **costs(summary)}
+    rows = [" & ".join(map(_latex_cell, row)) + r" \\" for row in [list(table), *_rows(table)]]
+    body = "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(table) - 1)}}}", r"\toprule", rows[0]])
+    return "\n".join([body, r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def comma_separated(summary: Summary) -> str:
+    """The table as CSV, with full precision; shares as fractions, times in seconds."""
+    file = io.StringIO()
+    table = [_plain(row) for row in summary.rows]
+    writer = csv.DictWriter(file, list(table[0]) if table else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return file.getvalue()
+
+
+def terminal(summary: Summary) -> Group:
+    """The table and its legend for rich to print."""
+    return Group(_rich(errors(summary)), _rich(costs(summary)), Text(legend(summary), style="dim"))
+
+
+def _columns(rows: Sequence[Row], cells: Mapping[str, Callable[[Row], str]]) -> Columns:
+    """All columns, but those in which no row has anything."""
+    columns = {heading: [cell(row) for row in rows] for heading, cell in cells.items()}
+    return {heading: column for heading, column in columns.items() if any(column)}
+
+
+def _rows(table: Columns) -> list[tuple[str, ...]]:
+    return list(zip(*table.values(), strict=True))
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1f}" if value >= 10 else f"{value:.2g}"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _plain(row: Row) -> dict[str, object]:
     return {
-        "run": titles(results),
-        "train": [f"{f['train/mse']:.4f}" for f in finals],
-        "val": [f"{f['val/mse']:.4f}" for f in finals],
-        "test": [f"{f['test/mse']:.4f}" for f in finals],
-        "paper": ["" if p is None else f"{p:.4f}" for p in published],
-        "diff": [
-            "" if p is None else f"{f['test/mse'] / p - 1:+.1%}"
-            for f, p in zip(finals, published, strict=True)
-        ],
-        "fit [s]": [f"{f['time/fit_s']:.1f}" for f in finals],
-        "run id": [result.run_id[:8] for result in results],
+        "setting": _spreadsheet_cell(row.title),
+        "hidden": row.hidden,
+        "seeds": row.test.n,
+        "test_mse": row.test.mean,
+        "test_mse_low": row.test.low,
+        "test_mse_high": row.test.high,
+        "paper_test_mse": row.published,
+        "difference": row.difference,
+        "verdict": row.verdict,
+        "pca_test_mse": row.pca,
+        "below_pca": row.below_pca,
+        "val_mse": row.val,
+        "train_mse": row.train,
+        "parameters": row.parameters,
+        "fit_s_median": row.times.median,
+        "fit_s_low_quartile": row.times.low,
+        "fit_s_high_quartile": row.times.high,
+        "fit_s_runs": row.times.n,
+        "fit_s_remark": row.times.remark,
+        "paper_s": row.published_s,
+        "s_per_epoch": row.times.per_epoch,
+        "curves": _spreadsheet_cell(row.curves),
+        "run_ids": " ".join(run.id for run in row.runs),
     }
 
 
-def over_seeds(results: Sequence[Result]) -> Columns:
-    """Mean test error and 95 % interval (Student's t) of each setting that has several seeds."""
-    repeated = {title: runs for title, runs in settings(results).items() if len(runs) > 1}
-    errors = [np.array([run.metrics["test/mse"] for run in runs]) for runs in repeated.values()]
-    published = [_published(runs[0]) for runs in repeated.values()]
-    return {
-        "setting": list(repeated),
-        "seeds": [str(len(e)) for e in errors],
-        "mean test": [f"{e.mean():.4f} ± {_half_interval(e):.4f}" for e in errors],
-        "paper": ["" if p is None else f"{p:.4f}" for p in published],
-        "diff": [
-            "" if p is None else f"{e.mean() / p - 1:+.1%}"
-            for e, p in zip(errors, published, strict=True)
-        ],
-    }
-
-
-def markdown(table: Columns) -> str:
-    """The table in Markdown."""
-    rows = [list(table), ["---"] * len(table), *map(list, zip(*table.values(), strict=True))]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
-
-
-def terminal(table: Columns) -> Table:
-    """The table for rich to print."""
-    shown = Table(title="mean squared error", box=SIMPLE)
+def _rich(table: Columns) -> Table:
+    shown = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
     for position, heading in enumerate(table):
-        shown.add_column(heading, justify="right" if position else "left")
-    for row in zip(*table.values(), strict=True):
-        shown.add_row(*row)
+        shown.add_column(Text(heading), justify="right" if position else "left")
+    for row in _rows(table):
+        shown.add_row(*map(Text, row))
     return shown
 
 
-def _published(result: Result) -> float | None:
-    """The paper's test error at this width, on the paper's data."""
-    if result.parameters["data"] != "fashion_mnist":
-        return None
-    return paper.TEST_MSE.get(int(result.parameters["hidden"]))
+def _markdown(table: Columns) -> str:
+    cells = [[_markdown_cell(cell) for cell in row] for row in _rows(table)]
+    rows = [list(table), ["---"] * len(table), *cells]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def _without_shared(names: Sequence[str]) -> list[str]:
-    parts = [name.split() for name in names]
-    shared = set.intersection(*map(set, parts)) if len(parts) > 1 else set()
-    kept = [[p for p in name if p not in shared] or name for name in parts]
-    return [" ".join(p.replace("hidden=", "n = ") for p in name) for name in kept]
+def _markdown_cell(cell: str) -> str:
+    for mark, escaped in {"&": "&amp;", "<": "&lt;", "|": "\\|", "\n": " "}.items():
+        cell = cell.replace(mark, escaped)
+    return cell
 
 
-def _half_interval(sample: NDArray[np.float64]) -> float:
-    """Half the width of the 95 % interval of the mean of a normal sample."""
-    quantile = stats.t.ppf(0.975, len(sample) - 1)
-    return float(quantile * sample.std(ddof=1) / np.sqrt(len(sample)))
+def _latex_cell(cell: str) -> str:
+    special = {c: f"\\{c}" for c in "&%$#_{}"} | {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+    }
+    return "".join(special.get(character, character) for character in cell)
+
+
+def _spreadsheet_cell(cell: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -5,8 +5,8 @@ import time
 import yaml
 from rich import get_console
 
-from fae import figures, provenance
-from fae.config import Config
+from fae import charts, figures, provenance
+from fae.config import Config, determines_result
 from fae.data import ImageDataModule
 from fae.diagnosis import diagnose
 from fae.history import History
@@ -54,7 +54,9 @@ def train(config: Config, job: Job) -> Result:
         tags={
             **provenance.tags(config.trainer.accelerator),
             "fae.data_digest": source.digest,
-            "fae.fingerprint": provenance.fingerprint(config.determines_result(), source.digest),
+            "fae.fingerprint": provenance.fingerprint(
+                determines_result(config.plain()), source.digest
+            ),
         },
     ) as run:
         _record_origin(run, config, source)
@@ -73,7 +75,7 @@ def train(config: Config, job: Job) -> Result:
         (test,) = trainer.test(learner, data, weights, verbose=False, weights_only=True)
         dead = learner.dead_units(data.train.pixels)
         run.set_tags(diagnose(history.epochs, dead).tags())
-        panel = _panel(learner, data.test.one_of_each_class(), source)
+        panel = _panel(learner, data.test[data.test.first_of_each_class()], source)
         _draw(run, history, panel)
         run.log_model(learner.network.cpu().eval(), panel.originals, step=tested_epoch)
         metrics = {
@@ -133,9 +135,6 @@ def _panel(learner: Learner, images: Images, source: Source) -> Panel:
 
 
 def _draw(run: Run, history: History, panel: Panel) -> None:
-    run.log_figure(figures.curves({run.name: history.epochs}), "figures/curves.png")
-    network = {run.name: (panel.reconstructions, panel.errors)}
-    run.log_figure(
-        figures.reconstructions(panel.originals, network, panel.classes),
-        "figures/reconstructions.png",
-    )
+    curves = charts.curves({run.name: [history.epochs]})
+    run.log_figure(figures.draw(curves), "figures/curves.png")
+    run.log_figure(figures.reconstructions({run.name: panel}), "figures/reconstructions.png")

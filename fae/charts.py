@@ -1,0 +1,176 @@
+"""The charts of a report as data; ``fae.figures`` and ``fae.page`` draw them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fae.selection import Record
+from fae.summary import Row, Summary, families
+
+Kind = Literal["line", "thick", "dashed", "dotted", "points", "hollow"]
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points that belong together.
+
+    Attributes:
+        low, high: ends of the spread at each point: a band along a line, bars at points.
+        colour: which of the palette's colours; black for None.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    kind: Kind
+    colour: int | None
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A pair of axes with its series."""
+
+    title: str
+    series: list[Series]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Plots that share their axes' meaning.
+
+    Attributes:
+        name: of its files.
+        ticks: where the x axis is labelled, if not by itself; it is then logarithmic.
+        log_y: whether the y axis is.
+    """
+
+    name: str
+    x_label: str
+    y_label: str
+    plots: list[Plot]
+    ticks: list[int] = field(default_factory=list)
+    log_y: bool = False
+
+
+def curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> Chart:
+    """Error against epoch, as in the paper's Figure 1.
+
+    Lines are means over the runs, bands reach from the lowest to the highest run. Each setting
+    has a plot of its own; where there are several, the first has the validation errors of all.
+
+    Args:
+        histories: title to the epochs of each of its runs, with ``train/mse`` and ``val/mse``.
+    """
+    plots = [
+        Plot(
+            title,
+            [
+                _over_runs("training", runs, "train/mse", "thick", 0),
+                _over_runs("validation", runs, "val/mse", "line", None),
+            ],
+        )
+        for title, runs in histories.items()
+    ]
+    together = [
+        _over_runs(title, runs, "val/mse", "line", colour)
+        for colour, (title, runs) in enumerate(histories.items())
+    ]
+    if len(plots) > 1:
+        plots.insert(0, Plot("validation, all together", together))
+    return Chart("curves", "epoch", "mean squared error", plots)
+
+
+def of_records(settings: Mapping[str, Sequence[Record]]) -> Chart:
+    """Figure 1 of the runs of each setting."""
+    return curves({title: [r.epochs for r in records] for title, records in settings.items()})
+
+
+def errors_by_size(summary: Summary, pca: NDArray[np.float64]) -> Chart:
+    """Test error against n: ours with intervals, the paper's, PCA and the mean image.
+
+    Args:
+        pca: test error of PCA by the number of components, of the first row's data.
+    """
+    sizes = sorted({row.hidden for row in summary.rows})
+    components = np.unique(np.geomspace(sizes[0], min(sizes[-1], len(pca) - 1), 50).round())
+    shown = [int(n) for n in components if n < len(pca) and pca[int(n)] > 0]
+    linear = Series("PCA", shown, [float(pca[n]) for n in shown], "dashed", None)
+    mean = [summary.mean_image] * len(sizes)
+    ours = [
+        Series(
+            others or "ours",
+            [row.hidden for row in family],
+            [row.test.mean for row in family],
+            "line",
+            colour,
+            [row.test.mean if row.test.low is None else row.test.low for row in family],
+            [row.test.mean if row.test.high is None else row.test.high for row in family],
+        )
+        for colour, (others, family) in enumerate(families(summary.rows).items())
+    ]
+    papers = _papers({row.hidden: row.published for row in summary.rows})
+    plot = Plot("", [*ours, *papers, linear, Series("mean image", sizes, mean, "dotted", None)])
+    return Chart("error_by_size", "hidden units n", "test error", [plot], sizes, log_y=True)
+
+
+def times_by_size(summary: Summary) -> Chart:
+    """Training time against n: ours as medians with quartiles, and the paper's.
+
+    Hollow points are times that are not to be compared.
+    """
+    sizes = sorted({row.hidden for row in summary.rows})
+    ours = [
+        Series(
+            f"{others or 'ours'}{remark}",
+            [row.hidden for row in rows],
+            [row.times.median for row in rows],
+            kind,
+            colour,
+            [row.times.low for row in rows],
+            [row.times.high for row in rows],
+        )
+        for colour, (others, family) in enumerate(families(summary.rows).items())
+        for kind, remark, rows in _by_remark(family)
+        if rows
+    ]
+    papers = _papers({row.hidden: row.published_s for row in summary.rows})
+    plot = Plot("", [*ours, *papers])
+    return Chart("time_by_size", "hidden units n", "training time [s]", [plot], sizes, log_y=True)
+
+
+def _over_runs(
+    label: str,
+    runs: Sequence[Sequence[Mapping[str, float]]],
+    metric: str,
+    kind: Kind,
+    colour: int | None,
+) -> Series:
+    """The mean over the runs at each epoch that all of them reached, and its range."""
+    length = min(map(len, runs))
+    values = np.array([[epoch[metric] for epoch in run[:length]] for run in runs])
+    several = len(runs) > 1
+    return Series(
+        label,
+        list(range(1, length + 1)),
+        values.mean(axis=0).tolist(),
+        kind,
+        colour,
+        values.min(axis=0).tolist() if several else None,
+        values.max(axis=0).tolist() if several else None,
+    )
+
+
+def _papers(published: Mapping[int, float | None]) -> list[Series]:
+    known = {n: value for n, value in published.items() if value is not None}
+    return [Series("paper", list(known), list(known.values()), "points", None)] if known else []
+
+
+def _by_remark(family: Sequence[Row]) -> list[tuple[Kind, str, list[Row]]]:
+    comparable = [row for row in family if row.times.remark is None]
+    others = [row for row in family if row.times.remark is not None]
+    return [("line", "", comparable), ("hollow", " (not to be compared)", others)]

@@ -1,0 +1,229 @@
+"""From stored runs to a folder with a report; reads the store, trains nothing."""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+from pydantic import TypeAdapter
+
+from fae import charts, figures, table
+from fae.baseline import pca_errors
+from fae.charts import Chart
+from fae.config import DataConfig, FashionMNISTConfig, ReportRequest, SyntheticConfig
+from fae.errors import ConfigError
+from fae.metrics import mse_per_image
+from fae.page import page
+from fae.pictures import Gallery, extremes
+from fae.result import Panel
+from fae.selection import Record, Selection, select
+from fae.sources import Images, Source, build_source
+from fae.summary import Summary, summarise
+from fae.tracking import Archive
+
+PICTURED = 6
+"""Settings whose networks are pictured; of more, those with the lowest validation error."""
+
+MARK = "summary.json"
+"""A folder that holds this file is a report, and may be replaced by one."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that was written.
+
+    Attributes:
+        folder: where it lies.
+        summary: its numbers.
+        compare: address in the MLflow UI that compares its runs.
+    """
+
+    folder: Path
+    summary: Summary
+    compare: str
+
+
+def make_report(request: ReportRequest) -> Report:
+    """Select runs, work out their numbers, draw them, and write all of it.
+
+    Where the runs are those of one sweep, its run in the store gets the same files.
+
+    Raises:
+        ConfigError: no such runs, or ``out`` is somebody else's folder.
+        DataError: the data set is not at hand.
+        StoreError: the store, or an artifact in it, cannot be read.
+    """
+    archive = Archive(request.tracking)
+    selection = select(archive, request.sweep, request.where)
+    folder = request.out or Path("reports", _folder_name(selection.name)).absolute()
+    _check_replaceable(folder)
+    if not selection.records:
+        reasons = "; ".join(sorted({apart.reason for apart in selection.apart}))
+        raise ConfigError(f"sweep={selection.name}: no run of it has finished yet ({reasons})")
+    data = _DataSets(request.data.root)
+    summary = summarise(
+        selection,
+        tolerance=request.report.tolerance,
+        beside=archive.runs("run"),
+        pca=data.pca,
+        parameters=lambda record: _parameters(archive, record),
+    )
+    drawn = [
+        charts.of_records(selection.settings()),
+        charts.errors_by_size(summary, data.pca(selection.records[0])),
+        charts.times_by_size(summary),
+    ]
+    galleries = [
+        _gallery(archive, data, title, records[0])
+        for title, records in _pictured(selection).items()
+    ]
+    texts = {
+        "report.html": page(summary, drawn, galleries),
+        "table.md": table.markdown(summary),
+        "table.csv": table.comma_separated(summary),
+        "table.tex": table.latex(summary),
+        MARK: json.dumps(asdict(summary), indent=2) + "\n",
+    }
+    _write(folder, texts, _figures(drawn, galleries))
+    if selection.sweep:
+        run = archive.reopen(selection.sweep)
+        run.log_files(folder, "report")
+        run.describe(table.markdown(summary))
+    return Report(folder, summary, archive.address([r.run for r in selection.records]))
+
+
+class _DataSets:
+    """The images that records were trained on, read once each."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._cache = user_cache_path("fae")
+        self._errors = cache(self._errors_of)
+        self._test = cache(self._test_of)
+
+    def pca(self, record: Record) -> NDArray[np.float64]:
+        """Test errors of PCA by the number of components, (1 + components,)."""
+        return self._errors(self._config(record))
+
+    def test(self, record: Record) -> tuple[Source, Images]:
+        """The test images, pixels in [0, 1], and where they are from."""
+        return self._test(self._config(record))
+
+    def _config(self, record: Record) -> FashionMNISTConfig | SyntheticConfig:
+        values = dict(record.config["data"])
+        if "root" in values:
+            values["root"] = self._root
+        config: FashionMNISTConfig | SyntheticConfig = TypeAdapter(DataConfig).validate_python(
+            values
+        )
+        return config
+
+    def _errors_of(self, config: FashionMNISTConfig | SyntheticConfig) -> NDArray[np.float64]:
+        source = build_source(config)
+        source.verify()
+        return pca_errors(source, config, self._cache)
+
+    def _test_of(self, config: FashionMNISTConfig | SyntheticConfig) -> tuple[Source, Images]:
+        source = build_source(config)
+        source.verify()
+        return source, source.test().as_floats(torch.device("cpu"))
+
+
+def _parameters(archive: Archive, record: Record) -> int:
+    return sum(tensor.numel() for tensor in archive.network(record.run).state_dict.values())
+
+
+def _pictured(selection: Selection) -> dict[str, list[Record]]:
+    """Settings on the first one's data; of too many, those with the lowest validation error."""
+    settings = selection.settings()
+    data = next(iter(settings.values()))[0].config["data"]
+    alike = {title: runs for title, runs in settings.items() if runs[0].config["data"] == data}
+    best = sorted(alike, key=lambda title: alike[title][0].tested["val/mse"])[:PICTURED]
+    return {title: runs for title, runs in alike.items() if title in best}
+
+
+@torch.inference_mode()
+def _gallery(archive: Archive, data: _DataSets, title: str, record: Record) -> Gallery:
+    source, images = data.test(record)
+    program = archive.network(record.run)
+    outputs = program.module()(images.pixels)
+    errors = mse_per_image(outputs, images.pixels)
+    shows = [source.classes[label] for label in images.labels.tolist()]
+    firsts = images.first_of_each_class()
+    weights = program.state_dict["encoder.weight"]
+    longest = weights.norm(dim=1).argsort(descending=True, stable=True)
+    dead = record.run.metrics.get("hidden/dead")
+    return Gallery(
+        title,
+        record.seed,
+        Panel(
+            images.pixels[firsts].numpy(),
+            outputs[firsts].numpy(),
+            errors[firsts].numpy(),
+            [shows[i] for i in firsts.tolist()],
+        ),
+        extremes(images.pixels.numpy(), outputs.numpy(), errors.numpy(), shows),
+        weights[longest].detach().numpy(),
+        None if dead is None else int(dead),
+    )
+
+
+def _figures(drawn: Sequence[Chart], galleries: Sequence[Gallery]) -> dict[str, Figure]:
+    panels = {gallery.title: gallery.panel for gallery in galleries}
+    return {
+        **{chart.name: figures.draw(chart) for chart in drawn},
+        "curves_logarithmic": figures.draw(replace(drawn[0], log_y=True)),
+        "reconstructions": figures.reconstructions(panels),
+        "extremes": figures.extremes(galleries),
+        "hidden_units": figures.hidden_units(galleries),
+    }
+
+
+def _folder_name(name: str) -> str:
+    """A name as one that every file system takes."""
+    return re.sub(r"[^\w.,=+-]+", "_", name).strip("._")[:150] or "report"
+
+
+def _check_replaceable(folder: Path) -> None:
+    if folder.exists() and not (
+        folder.is_dir() and ((folder / MARK).exists() or not any(folder.iterdir()))
+    ):
+        raise ConfigError(
+            f"out={folder}: holds something that is no report, and would be replaced; "
+            "name another folder"
+        )
+
+
+def _write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
+    """Write all files beside the folder, and put them in its place together."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch:
+        fresh = Path(scratch, "new")
+        (fresh / "figures").mkdir(parents=True)
+        for name, text in texts.items():
+            (fresh / name).write_text(text, encoding="utf-8")
+        with matplotlib.rc_context({"svg.hashsalt": "fae"}):  # the same bytes each time
+            for name, figure in drawn.items():
+                figure.savefig(fresh / "figures" / f"{name}.png", dpi=130)
+                figure.set_layout_engine("none")  # it is laid out by now, which takes long
+                figure.savefig(fresh / "figures" / f"{name}.svg", metadata={"Date": None})
+        if not folder.exists():
+            os.replace(fresh, folder)
+            return
+        old = Path(scratch, "old")
+        os.replace(folder, old)
+        try:
+            os.replace(fresh, folder)
+        except BaseException:
+            os.replace(old, folder)
+            raise

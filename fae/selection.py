@@ -1,0 +1,212 @@
+"""Which runs a report is about: chosen, grouped into settings, and set apart with a reason."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fae.config import determines_result
+from fae.errors import ConfigError, StoreError
+from fae.tracking import Archive, StoredRun
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A run that is not counted, and why."""
+
+    run: StoredRun
+    reason: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run with its configuration and its curves.
+
+    Attributes:
+        config: the whole configuration.
+        choices: what determines its result but the seed, by dotted key.
+        epochs: ``train/mse`` and ``val/mse`` after each epoch.
+    """
+
+    run: StoredRun
+    config: Mapping[str, Any]
+    choices: Mapping[str, Any]
+    epochs: list[dict[str, float]]
+
+    @property
+    def seed(self) -> int:
+        return int(self.config["seed"])
+
+    @property
+    def tested(self) -> dict[str, float]:
+        """The epoch that was tested: the best with early stopping, else the last."""
+        if self.config["trainer"]["early_stopping"] is None:
+            return self.epochs[-1]
+        return min(self.epochs, key=lambda epoch: epoch["val/mse"])
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The runs of a report.
+
+    Attributes:
+        name: what was selected.
+        sweep: the one sweep whose runs these all are, if so.
+        records: finished runs; no two have the same configuration.
+        apart: the others.
+        never_began: runs that the sweep planned and the store does not know.
+    """
+
+    name: str
+    sweep: StoredRun | None
+    records: list[Record]
+    apart: list[Apart]
+    never_began: int = 0
+
+    def settings(self) -> dict[str, list[Record]]:
+        """Records that differ in nothing but their seed, by what sets them apart: ``n = 64``.
+
+        Ordered by the number of hidden units, then as they were run.
+        """
+        groups: dict[tuple[tuple[str, Any], ...], list[Record]] = {}
+        for record in self.records:
+            groups.setdefault(tuple(sorted(record.choices.items())), []).append(record)
+        ordered = sorted(groups.values(), key=lambda group: int(group[0].choices["hidden"]))
+        varying = _varying([group[0].choices for group in ordered])
+        return {
+            title(group[0].choices, varying): sorted(group, key=lambda record: record.seed)
+            for group in ordered
+        }
+
+
+def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Selection:
+    """Find the runs of a report.
+
+    Args:
+        sweeps: names, or beginnings of ids; none: the latest sweep or, with ``where``, all runs.
+        where: conditions on parameters, ``hidden=64,128 optimizer=adam``.
+
+    Raises:
+        ConfigError: there is no such sweep, parameter or run.
+        StoreError: there is no run at all, or a run's artifacts are gone.
+    """
+    runs = archive.runs("run")
+    known = archive.runs("sweep")
+    if not runs and not known:
+        raise StoreError(
+            f"tracking.uri={archive.uri}: no run of fae is stored there; python -m fae.train -m "
+            "hidden=64,128,256,512 makes four"
+        )
+    chosen = [_sweep(wanted, known) for wanted in sweeps]
+    if not sweeps and where is None:
+        if not known:
+            raise ConfigError(
+                "sweep: there is none yet, only single runs; choose among them, for instance "
+                "by where=hidden=64"
+            )
+        chosen = known[-1:]
+    if chosen:
+        parents = {sweep.id for sweep in chosen}
+        runs = [run for run in runs if run.tags.get("mlflow.parentRunId") in parents]
+    if where is not None:
+        runs = _matching(runs, where)
+    if not runs:
+        raise ConfigError(
+            f"{f'where={where}' if where is not None else f'sweep={chosen[0].name}'}: "
+            "no run is like that"
+        )
+    records, apart = _set_apart(archive, runs)
+    sweep = chosen[0] if len(chosen) == 1 and where is None else None
+    planned = int(sweep.tags.get("fae.planned", len(runs))) if sweep else len(runs)
+    return Selection(
+        name=" + ".join([sweep.name for sweep in chosen] + ([where] if where else [])),
+        sweep=sweep,
+        records=records,
+        apart=apart,
+        never_began=planned - len(runs),
+    )
+
+
+def title(choices: Mapping[str, Any], varying: Sequence[str]) -> str:
+    """A setting in the paper's words: ``n = 64 dropout=0.2``."""
+    others = [key for key in varying if key in choices and key != "hidden"]
+    named = [f"{key.removesuffix('.name')}={choices[key]}" for key in others]
+    return " ".join([f"n = {choices['hidden']}", *named])
+
+
+def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The keys whose values differ among the settings that have them."""
+    values: dict[str, set[Any]] = {}
+    for choices in settings:
+        for key, value in choices.items():
+            values.setdefault(key, set()).add(value)
+    return [key for key, found in values.items() if len(found) > 1]
+
+
+def _sweep(wanted: str, known: Sequence[StoredRun]) -> StoredRun:
+    found = [sweep for sweep in known if wanted == sweep.name] or [
+        sweep for sweep in known if len(wanted) >= 4 and sweep.id.startswith(wanted)
+    ]
+    if not found:
+        latest = ", ".join(f"{sweep.name} ({sweep.id[:8]})" for sweep in known[-3:][::-1])
+        hint = f"the latest are {latest}" if latest else "there is none yet"
+        raise ConfigError(f"sweep={wanted}: no such sweep; {hint}")
+    return found[-1]
+
+
+def _matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
+    conditions = [condition.partition("=") for condition in where.split()]
+    parameters = {key for run in runs for key in run.parameters}
+    for key, _, values in conditions:
+        if not key or not values:
+            raise ConfigError(
+                f"where={where}: must be conditions like hidden=64,128 optimizer=adam"
+            )
+        if runs and key not in parameters:
+            raise ConfigError(
+                f"where={where}: no parameter {key}; choose from {', '.join(sorted(parameters))}"
+            )
+    return [
+        run
+        for run in runs
+        if all(
+            any(_same(run.parameters.get(key, ""), value) for value in values.split(","))
+            for key, _, values in conditions
+        )
+    ]
+
+
+def _same(stored: str, wanted: str) -> bool:
+    """Whether two values are the same, as numbers if they are: 0.001 and 1e-3."""
+    try:
+        return float(stored) == float(wanted)
+    except ValueError:
+        return stored == wanted
+
+
+def _set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record], list[Apart]]:
+    """The newest finished run of each configuration, and the others with the reason."""
+    apart = [Apart(run, _reason(run)) for run in runs if run.status != "FINISHED"]
+    newest: dict[tuple[tuple[str, Any], ...], Record] = {}
+    for run in runs:
+        if run.status != "FINISHED":
+            continue
+        config = archive.config(run)
+        decisive = determines_result(config)
+        choices = {key: value for key, value in decisive.items() if key != "seed"}
+        record = Record(run, config, choices, archive.epochs(run))
+        if not record.epochs or "test/mse" not in run.metrics:
+            apart.append(Apart(run, "finished, yet without curves or a test error"))
+            continue
+        key = tuple(sorted(decisive.items()))
+        if older := newest.get(key):
+            apart.append(Apart(older.run, f"same configuration and seed as {run.id[:8]}, newer"))
+        newest[key] = record
+    return list(newest.values()), apart
+
+
+def _reason(run: StoredRun) -> str:
+    if run.status == "RUNNING":
+        return "still running, or ended without a word"
+    if run.status == "KILLED":
+        return "interrupted"
+    return "failed: " + (run.tags.get("fae.error", "").partition("\n")[0] or "no reason stored")

@@ -1,0 +1,12 @@
+"""The MLflow store: the only package that knows MLflow.
+
+``Store`` makes runs, ``Run`` is one that is being written, ``Archive`` reads what was
+written. Every call names the store and the run, so runs that share a process share
+nothing here.
+"""
+
+from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.run import Run
+from fae.tracking.store import Store
+
+__all__ = ["Archive", "Run", "Store", "StoredRun"]

@@ -1,0 +1,126 @@
+"""Reaching an experiment in a store, or saying why it cannot be reached."""
+
+import logging
+import os
+import sqlite3
+import urllib.request
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from fae.config import SQLITE, TrackingConfig
+from fae.errors import StoreError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SERVER_TIMEOUT_S = 3
+
+
+@dataclass(frozen=True)
+class Connection:
+    """A client of a store, and the experiment there."""
+
+    uri: str
+    client: "MlflowClient"
+    experiment_id: str
+
+
+def connect(config: TrackingConfig, *, create: bool) -> Connection:
+    """Open the experiment that ``config`` names.
+
+    Args:
+        create: make what is missing (the database, its tables, the experiment), one process
+            at a time; otherwise leave a store as it is.
+
+    Raises:
+        StoreError: it cannot be opened, or is not there and not to be made.
+    """
+    if not config.uri.startswith(SQLITE):
+        _check_server(config.uri)
+        return _open(config, artifacts=None, create=create)
+    path = Path(config.uri.removeprefix(SQLITE))
+    artifacts = (path.parent / "mlruns").as_uri()
+    if not create:
+        _check_tables(config.uri, path)
+        return _open(config, artifacts, create=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=SERVER_TIMEOUT_S)) as database:
+            database.execute("PRAGMA user_version").fetchone()
+        if not os.access(path, os.W_OK):
+            raise PermissionError("read-only file")
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            return _open(config, artifacts, create=True)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(
+            f"tracking.uri={config.uri}: not a database that can be written ({error}); "
+            "name another file, or a server"
+        ) from error
+
+
+def _check_tables(uri: str, path: Path) -> None:
+    """Make sure that a file holds a store, since opening it would make one."""
+    if not path.is_file():
+        raise StoreError(
+            f"tracking.uri={uri}: there is no such store; go to the folder where runs were made, "
+            "or name their store"
+        )
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            tables = "SELECT count(*) FROM sqlite_master WHERE name = 'experiments'"
+            (found,) = database.execute(tables).fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"tracking.uri={uri}: not a database that can be read ({error})"
+        ) from error
+    if not found:
+        raise StoreError(f"tracking.uri={uri}: an empty database; no run was ever stored there")
+
+
+def _check_server(uri: str) -> None:
+    try:
+        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=SERVER_TIMEOUT_S).close()
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"tracking.uri={uri}: no MLflow server answers there ({error}); "
+            "start one, or leave tracking.uri out to use a file"
+        ) from error
+
+
+def _open(config: TrackingConfig, artifacts: str | None, *, create: bool) -> Connection:
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    from alembic.util import CommandError
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+
+    try:
+        client = MlflowClient(config.uri)
+        experiment = client.get_experiment_by_name(config.experiment)
+        if experiment is None and create:
+            made = client.create_experiment(config.experiment, artifacts)
+            return Connection(config.uri, client, str(made))
+    except (MlflowException, SQLAlchemyError, CommandError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StoreError(
+            f"tracking.uri={config.uri}: MLflow cannot use it ({reason}); was it made by "
+            f"another version? mlflow db upgrade {config.uri} may mend it"
+        ) from error
+    if experiment is None:
+        raise StoreError(
+            f"tracking.experiment={config.experiment}: not in {config.uri}; no run was ever "
+            "stored there under that name"
+        )
+    if experiment.lifecycle_stage == "deleted":
+        raise StoreError(
+            f"tracking.experiment={config.experiment}: was deleted in the MLflow UI; "
+            f"restore it with mlflow experiments restore -x {experiment.experiment_id}"
+        )
+    return Connection(config.uri, client, str(experiment.experiment_id))
