@@ -38,6 +38,11 @@ class Plot:
     title: str
     series: list[Series]
 
+    @property
+    def legend(self) -> bool:
+        """Whether a legend can be read: not of a great many series."""
+        return len(self.series) <= 10
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -115,7 +120,7 @@ def errors_by_size(summary: Summary, pca: NDArray[np.float64]) -> Chart:
     ]
     papers = _papers({row.hidden: row.published for row in summary.rows})
     plot = Plot("", [*ours, *papers, linear, Series("mean image", sizes, mean, "dotted", None)])
-    return Chart("error_by_size", "hidden units n", "test error", [plot], sizes, log_y=True)
+    return Chart("error_by_size", "hidden units n", "test error", [plot], _ticks(sizes), log_y=True)
 
 
 def times_by_size(summary: Summary) -> Chart:
@@ -140,7 +145,9 @@ def times_by_size(summary: Summary) -> Chart:
     ]
     papers = _papers({row.hidden: row.published_s for row in summary.rows})
     plot = Plot("", [*ours, *papers])
-    return Chart("time_by_size", "hidden units n", "training time [s]", [plot], sizes, log_y=True)
+    return Chart(
+        "time_by_size", "hidden units n", "training time [s]", [plot], _ticks(sizes), log_y=True
+    )
 
 
 def _over_runs(
@@ -168,6 +175,14 @@ def _over_runs(
 def _papers(published: Mapping[int, float | None]) -> list[Series]:
     known = {n: value for n, value in published.items() if value is not None}
     return [Series("paper", list(known), list(known.values()), "points", None)] if known else []
+
+
+def _ticks(sizes: Sequence[int]) -> list[int]:
+    """At most eight of some sizes, evenly apart on a logarithmic axis."""
+    if len(sizes) <= 8:
+        return list(sizes)
+    even = np.geomspace(sizes[0], sizes[-1], 8)
+    return sorted({min(sizes, key=lambda size: abs(size - place)) for place in even})
 
 
 def _by_remark(family: Sequence[Row]) -> list[tuple[Kind, str, list[Row]]]:

@@ -155,7 +155,8 @@ def _problem(detail: Mapping[str, Any], values: Mapping[Any, Any], schema: type)
         return f"{key}: is missing"
     if detail["type"] == "union_tag_invalid":
         return f"{key}.name: is not a setting; choose by {key}=NAME"
-    return f"{key}={_as_typed(detail['input'])}: {detail['msg'].replace('Input should', 'must')}"
+    said = re.sub(r"^(Input|String) should", "must", detail["msg"])
+    return f"{key}={_as_typed(detail['input'])}: {said}"
 
 
 def _as_typed(value: object) -> str:

@@ -288,7 +288,7 @@ class ReportRequest:
     sweep: Names
     """Sweeps by name or by (the beginning of) their run's id; null: the latest, or with
     ``where`` all runs."""
-    where: str | None
+    where: Name | None
     """Conditions on parameters, such as ``hidden=64,128 optimizer=adam``; null: all runs."""
     out: OwnFolder | None
     """Folder to write; null: ``reports/<name of the sweep>``."""

@@ -88,12 +88,12 @@ def diagnose(epochs: Sequence[Mapping[str, float]], dead: int | None = None) -> 
     train = np.array([epoch["train/mse"] for epoch in epochs])
     val = np.array([epoch["val/mse"] for epoch in epochs])
     end = np.log(val[-WINDOW:])
-    slope = float(np.polyfit(np.arange(len(end)), end, 1)[0]) if len(end) >= 3 else None
+    fitted = np.polyfit(np.arange(len(end)), end, 1) if len(end) >= 3 else None
     gaps = val / train - 1
     return Diagnosis(
         epochs=len(epochs),
         best_epoch=int(val.argmin()) + 1,
-        slope=slope,
+        slope=None if fitted is None else float(np.expm1(fitted[0])),
         gap=float(gaps[-1]),
         largest_gap=float(np.abs(gaps).max()),
         diverged=bool(val[-1] > val[0]),

@@ -106,7 +106,8 @@ def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
     else:
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.tick_params(labelbottom=True)
-    panel.legend(frameon=False, fontsize=8)
+    if plot.legend:
+        panel.legend(frameon=False, fontsize=8)
 
 
 def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:

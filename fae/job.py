@@ -89,7 +89,9 @@ def sweep_name(overrides: Sequence[str]) -> str:
 
 def _named(overrides: Sequence[str]) -> list[str]:
     """The overrides that a name tells; where things lie is none of its business."""
-    return [o for o in overrides if not re.match(r"[+~]*(hydra|tracking|local|data\.root)\b", o)]
+    return [
+        o for o in overrides if not re.match(r"[+~]*(hydra|tracking|report|local|data\.root)\b", o)
+    ]
 
 
 def command_line(overrides: Sequence[str], *options: str) -> str:

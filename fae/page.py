@@ -115,7 +115,8 @@ def _plot(plot: Plot, chart: Chart) -> dict[str, Any]:
         "layout": {
             "title": {"text": html.escape(plot.title), "font": {"size": 14}},
             "margin": {"l": 60, "r": 10, "t": 35 if plot.title else 10, "b": 10},
-            "hovermode": "x unified",
+            "hovermode": "x unified" if plot.legend else "closest",
+            "showlegend": plot.legend,
             "legend": {"orientation": "h", "y": -0.3},
             "font": {"family": "system-ui, sans-serif", "size": 11},
             "xaxis": x_axis,

@@ -3,7 +3,6 @@
 Light at import, so that --help answers at once; ``fae.reporting`` does the work.
 """
 
-import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -75,15 +74,18 @@ def main() -> None:
     A name of a sweep or a condition may hold commas and spaces, which Hydra's grammar has
     other uses for; a report is not swept, so they are quoted here.
     """
-    sys.argv[1:] = [_quoted(argument) for argument in sys.argv[1:]]
+    sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
     command.run(run_report, ReportRequest)
 
 
-def _quoted(argument: str) -> str:
-    if match := re.fullmatch(r"(sweep|where|out)=([^'\"\[].*)", argument):
-        key, value = match.groups()
-        return argument if value == "null" else f"{key}='" + value.replace("'", "\\'") + "'"
-    return argument
+def quoted(argument: str) -> str:
+    """An override whose words Hydra takes as they are, unless they are quoted already."""
+    key, _, value = argument.partition("=")
+    if key not in {"sweep", "where", "out"} or value in {"", "null"} or {*value} & {"'", '"'}:
+        return argument
+    if value.startswith("[") and value.endswith("]"):
+        return f"{key}=[{','.join(map(repr, value[1:-1].split(',')))}]"
+    return f"{key}={value!r}"
 
 
 if __name__ == "__main__":

@@ -317,11 +317,12 @@ def _time_claim(where: str, family: Sequence[Row]) -> Answer:
     times = [row.times for row in family]
     if remarks := {t.remark for t in times if t.remark}:
         return Answer(question, None, f"cannot be told: some {' and '.join(sorted(remarks))}")
-    medians = ", ".join(f"{t.median:.1f}" for t in times)
-    told = f"{medians} s for n = {', '.join(str(row.hidden) for row in family)}"
+    shown = family if len(family) <= 6 else [family[0], family[-1]]
+    medians = ", ".join(f"{row.times.median:.3g}" for row in shown)
+    told = f"{medians} s for n = {', '.join(str(row.hidden) for row in shown)}"
     pairs = list(pairwise(times))
     if not all(a.median < b.median for a, b in pairs):
-        return Answer(question, False, f"no: {told}")
+        return Answer(question, False, f"no, not from each n to the next: {told}")
     if min(t.n for t in times) < 3:
         return Answer(question, None, f"it seems so: {told}, yet of too few runs each to be sure")
     if not all(a.high < b.low for a, b in pairs):

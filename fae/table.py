@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.box import SIMPLE
-from rich.console import Group
+from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -119,7 +119,10 @@ def _rows(table: Columns) -> list[tuple[str, ...]]:
 
 
 def _seconds(value: float) -> str:
-    return f"{value:.1f}" if value >= 10 else f"{value:.2g}"
+    """Three digits or so, and two of what is less than a second."""
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
 
 
 def _number(value: float | None, form: str) -> str:
@@ -157,7 +160,8 @@ def _plain(row: Row) -> dict[str, object]:
 def _rich(table: Columns) -> Table:
     shown = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
     for position, heading in enumerate(table):
-        shown.add_column(Text(heading), justify="right" if position else "left")
+        justify: JustifyMethod = "right" if position else "left"
+        shown.add_column(Text(heading), justify=justify, no_wrap=heading != "verdict")
     for row in _rows(table):
         shown.add_row(*map(Text, row))
     return shown
@@ -186,5 +190,6 @@ def _latex_cell(cell: str) -> str:
 
 
 def _spreadsheet_cell(cell: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+    """A text on one line that no spreadsheet takes for a formula."""
+    cell = " ".join(cell.split())
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell

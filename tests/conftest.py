@@ -81,7 +81,7 @@ def fashion_mnist() -> FashionMNIST:
     config = compose(NO_LOCAL).data
     assert isinstance(config, FashionMNISTConfig)
     source = FashionMNIST(config.root)
-    if not source.folder.exists():
+    if not (source.folder / "t10k-labels-idx1-ubyte.gz").exists():
         pytest.skip(
             f"Fashion-MNIST is not in {source.folder}: "
             "set FAE_DATA to a folder that holds FashionMNIST/raw/*.gz"

@@ -10,7 +10,7 @@ from hydra import initialize_config_dir
 from hydra.types import RunMode
 
 from fae.compose import compose, known_keys
-from fae.config import Config
+from fae.config import Config, determines_result
 from fae.errors import ConfigError
 
 CONF = PROJECT / "conf"
@@ -44,8 +44,7 @@ def test_every_shipped_choice_composes(choice: str) -> None:
 def test_a_users_own_defaults_yield_to_presets_and_to_the_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(CONF, tmp_path / "conf", ignore=shutil.ignore_patterns("default.yaml"))
-    shutil.copytree(CONF / "trainer", tmp_path / "conf" / "trainer", dirs_exist_ok=True)
+    shutil.copytree(CONF, tmp_path / "conf")
     own = "# @package _global_\nepochs: 7\nbatch_size: 50\nseed: 9\n"
     (tmp_path / "conf" / "local" / "default.yaml").write_text(own)
     monkeypatch.setattr("fae.compose.CONF", str(tmp_path / "conf"))
@@ -117,8 +116,10 @@ def test_places_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_determines_a_result_leaves_out_where_things_lie() -> None:
     here = composed("data.root=/here", "tracking.experiment=a", "trainer.profiler=simple")
     there = composed("data.root=/there", "tracking.experiment=b")
-    assert here.determines_result() == there.determines_result()
-    assert here.determines_result() != composed("dropout=0.2").determines_result()
+    other = composed("dropout=0.2")
+    assert determines_result(here.plain()) == determines_result(there.plain())
+    assert determines_result(here.plain()) != determines_result(other.plain())
+    assert determines_result(here.plain())["optimizer.momentum"] == 0.0
 
 
 def test_parameters_are_few() -> None:
@@ -166,7 +167,10 @@ def test_every_key_is_known() -> None:
         (["data.train=50001"], "data.train=50001 and data.val=10000: must add up to the 60000"),
         (["data.split_seed=x"], "data.split_seed=x: must be a valid integer"),
         (["optimizer=adm"], "did you mean adam? choose from adam, adamw, sgd"),
-        (["optimizer=null"], "optimizer and trainer and tracking and experiment: need the name"),
+        (
+            ["optimizer=null"],
+            "optimizer and trainer and tracking and report and experiment: need the name",
+        ),
         (["optimizer.lr=0.1"], "optimizer.lr: no such key; did you mean lr?"),
         (["data.side=3"], "data.side: not a setting of the data that was chosen"),
         (

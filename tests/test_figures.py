@@ -1,51 +1,84 @@
 """Figures: what is drawn, read back from matplotlib's objects."""
 
-import numpy as np
+from dataclasses import replace
 
-from fae.figures import curves, pairs, reconstructions
+import numpy as np
+from records import record, summary
+
+from fae import charts, figures
+from fae.pictures import Gallery, extremes, grey
+from fae.result import Panel
 
 EPOCHS = [{"train/mse": 0.3, "val/mse": 0.4}, {"train/mse": 0.1, "val/mse": 0.2}]
+IMAGES = np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)
+ERRORS = np.array([0.01234, 0.5], np.float32)
 
 
-def test_curves_have_a_panel_a_network_and_both_errors() -> None:
-    figure = curves({"n = 1": EPOCHS, "n = 2": EPOCHS, "n = 3": EPOCHS})
-    assert [axes.get_title() for axes in figure.axes] == ["n = 1", "n = 2", "n = 3"]
-    training, validation = figure.axes[0].lines
+def panel(share: float) -> Panel:
+    return Panel(IMAGES, IMAGES * np.float32(share), ERRORS, ["Shirt", "Bag"])
+
+
+def gallery(title: str, share: float) -> Gallery:
+    shown = panel(share)
+    found = extremes(IMAGES, shown.reconstructions, ERRORS, shown.classes)
+    return Gallery(title, 0, shown, found, np.ones((5, 4), np.float32), 2)
+
+
+def test_curves_have_a_panel_a_setting_and_both_errors() -> None:
+    figure = figures.draw(charts.curves({"n = 1": [EPOCHS]}))
+    (axes,) = figure.axes
+    training, validation = axes.lines
     np.testing.assert_array_equal(training.get_xdata(), [1, 2])
     np.testing.assert_array_equal(training.get_ydata(), [0.3, 0.1])
     np.testing.assert_array_equal(validation.get_ydata(), [0.4, 0.2])
+    assert axes.get_yscale() == "linear"
 
 
-def test_five_networks_take_two_rows() -> None:
-    figure = curves({f"n = {n}": EPOCHS for n in range(5)})
-    assert len(figure.axes) == 8
-    assert [axes.axison for axes in figure.axes] == [True] * 5 + [False] * 3
+def test_a_logarithmic_chart_has_a_logarithmic_axis() -> None:
+    chart = replace(charts.curves({"n = 1": [EPOCHS]}), log_y=True)
+    assert figures.draw(chart).axes[0].get_yscale() == "log"
+
+
+def test_plots_fill_rows_of_three_or_four() -> None:
+    def shape(settings: int) -> tuple[int, int]:
+        figure = figures.draw(charts.curves({f"n = {n}": [EPOCHS] for n in range(settings)}))
+        rows, columns = figure.axes[0].get_gridspec().get_geometry()  # type: ignore[union-attr]
+        assert sum(axes.axison for axes in figure.axes) == settings + (settings > 1)
+        return rows, columns
+
+    assert [shape(n) for n in (1, 2, 3, 4, 6)] == [(1, 1), (1, 3), (1, 4), (2, 3), (2, 4)]
+
+
+def test_bands_follow_lines_and_bars_stand_on_points() -> None:
+    slower = [{name: value * 2 for name, value in epoch.items()} for epoch in EPOCHS]
+    axes = figures.draw(charts.curves({"n = 1": [EPOCHS, slower]})).axes[0]
+    assert len(axes.collections) == 2
+    rows = summary(*(record(n, seed, 1 / n + seed / 1e4) for n in (64, 128) for seed in (0, 1)))
+    axes = figures.draw(charts.times_by_size(rows)).axes[0]
+    assert len(axes.containers) == 1
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["64", "128"]
 
 
 def test_reconstructions_stand_beside_their_originals_with_their_errors() -> None:
-    images = np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)
-    errors = np.array([0.01234, 0.5], np.float32)
-    half, quarter = np.float32(0.5), np.float32(0.25)
-    networks = {"n = 1": (images * half, errors), "n = 2": (images * quarter, errors)}
-    figure = reconstructions(images, networks, ["Shirt", "Bag"])
-    panels = np.array(figure.axes).reshape(2, 3)
-    assert [axes.get_title() for axes in panels[0]] == ["original", "n = 1", "n = 2"]
-    assert [axes.get_ylabel() for axes in panels[:, 0]] == ["Shirt", "Bag"]
-    assert [axes.get_xlabel() for axes in panels[:, 1]] == ["0.0123", "0.5000"]
-    np.testing.assert_array_equal(panels[1, 2].images[0].get_array(), images[1].reshape(2, 2) / 4)
+    figure = figures.reconstructions({"n = 1": panel(0.5), "n = 2": panel(0.25)})
+    shown = np.array(figure.axes).reshape(2, 3)
+    assert [axes.get_title() for axes in shown[0]] == ["original", "n = 1", "n = 2"]
+    assert [axes.get_ylabel() for axes in shown[:, 0]] == ["Shirt", "Bag"]
+    assert [axes.get_xlabel() for axes in shown[:, 1]] == ["0.0123", "0.5000"]
+    picture = shown[1, 2].images[0].get_array()
+    np.testing.assert_array_equal(picture, grey(IMAGES[1] / 4))
 
 
-def test_pairs_stand_above_each_other_five_a_row() -> None:
-    originals = np.linspace(0, 1, 6 * 4, dtype=np.float32).reshape(6, 4)
-    reconstructed = np.array([[2, -1, 0.5, 0]] * 6, np.float32)
-    picture = pairs(originals, reconstructed)
-    assert picture.shape == (4 * 2 * 3, 5 * 2 * 3)
-    small = picture[::3, ::3]
-    assert (small.repeat(3, axis=0).repeat(3, axis=1) == picture).all()
-    expected = (originals * 255).round().reshape(6, 2, 2)
-    for column in range(5):
-        np.testing.assert_array_equal(small[:2, 2 * column :][:, :2], expected[column])
-        assert small[2:4, 2 * column :][:, :2].tolist() == [[255, 0], [128, 0]]
-    np.testing.assert_array_equal(small[4:6, :2], expected[5])
-    assert small[6:, :2].tolist() == [[255, 0], [128, 0]]
-    assert (small[4:, 2:] == 0).all()
+def test_extremes_are_three_triples_a_network() -> None:
+    figure = figures.extremes([gallery("n = 1", 0.5), gallery("n = 2", 0.25)])
+    shown = np.array(figure.axes).reshape(2, 9)
+    assert [axes.get_title() for axes in shown[0]][1::3] == ["best", "median", "worst"]
+    assert [axes.get_ylabel() for axes in shown[:, 0]] == ["n = 1", "n = 2"]
+    assert [axes.get_xlabel() for axes in shown[0, 6:]] == ["Bag", "0.5000", ""]
+
+
+def test_hidden_units_are_counted() -> None:
+    figure = figures.hidden_units([gallery("n = 5", 1)])
+    assert figure.axes[0].get_title() == "n = 5: 5 hidden units, 2 of them dead"
+    uncounted = replace(gallery("n = 5", 1), dead=None)
+    assert figures.units_title(uncounted) == "n = 5: 5 hidden units, dead ones not counted"

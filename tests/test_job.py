@@ -17,6 +17,7 @@ from fae.job import Job, Plan, command_line, run_name, sweep_name
         (["seed=3", "hidden=128"], "hidden=128 seed=3"),
         (["optimizer=adam", "lr=0.001", "seed=1"], "hidden=64 optimizer=adam lr=0.001 seed=1"),
         (["data.root=/x", "tracking.uri=http://x", "hydra.run.dir=y"], "hidden=64 seed=0"),
+        (["seed=4", "repeats=1"], "hidden=64 seed=4"),
         (["data=synthetic"], "hidden=64 data=synthetic seed=0"),
     ],
 )
@@ -26,7 +27,10 @@ def test_a_name_tells_what_varies(overrides: list[str], name: str) -> None:
 
 
 def test_a_sweep_is_named_by_what_was_asked_for() -> None:
-    assert sweep_name(["hidden=64,128", "seed=0,1", "local=none"]) == "hidden=64,128 seed=0,1"
+    assert (
+        sweep_name(["hidden=64,128", "seed=0,1", "local=none", "report.tolerance=0.1"])
+        == "hidden=64,128 seed=0,1"
+    )
     assert sweep_name([]) == "sweep"
 
 

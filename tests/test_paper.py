@@ -13,7 +13,7 @@ from fae.training import train
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("hidden", paper.TEST_MSE)
+@pytest.mark.parametrize("hidden", paper.RESULTS)
 @pytest.mark.usefixtures("fashion_mnist")
 def test_the_default_reproduces_the_papers_test_error(
     hidden: int, store_uri: str, tmp_path: Path
@@ -21,7 +21,7 @@ def test_the_default_reproduces_the_papers_test_error(
     """Within 3 % with the default seed, and training and validation almost identical."""
     config = compose(NO_LOCAL, f"hidden={hidden}", f"tracking.uri='{store_uri}'")
     result = train(config, Job(f"hidden={hidden}", tmp_path, ""))
-    assert result.metrics["test/mse"] == pytest.approx(paper.TEST_MSE[hidden], rel=0.03)
+    assert result.metrics["test/mse"] == pytest.approx(paper.RESULTS[hidden].test_mse, rel=0.03)
     assert result.final["val/mse"] == pytest.approx(result.final["train/mse"], rel=0.02)
 
 

@@ -9,6 +9,7 @@ from conftest import NO_LOCAL, PROJECT
 
 from fae import provenance
 from fae.compose import compose
+from fae.config import determines_result
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -58,9 +59,10 @@ def test_installed_versions_can_be_installed_again() -> None:
 
 def test_a_fingerprint_changes_with_what_determines_the_result_only() -> None:
     def of(*overrides: str, digest: str = "data") -> str:
-        return provenance.fingerprint(compose(NO_LOCAL, *overrides).determines_result(), digest)
+        plain = compose(NO_LOCAL, *overrides).plain()
+        return provenance.fingerprint(determines_result(plain), digest)
 
-    assert of() == of("tracking.experiment=other", "data.root=/elsewhere")
+    assert of() == of("tracking.experiment=other", "data.root=/elsewhere", "repeats=3")
     assert len({of(), of("seed=1"), of("lr=0.1"), of(digest="other")}) == 4
 
 

@@ -5,11 +5,15 @@ import shlex
 
 import pytest
 from conftest import NO_LOCAL, PROJECT
+from hydra import compose as compose_node
+from hydra import initialize_config_dir
 
-from fae.compose import compose
+from fae.compose import CONF, compose, to_request
+from fae.report import quoted
 
 README = (PROJECT / "README.md").read_text()
 COMMANDS = re.findall(r"^python -m fae\.train (.*)$", README, re.MULTILINE)
+REPORTS = re.findall(r"^python -m fae\.report ?(.*)$", README, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c != "--help"])
@@ -28,6 +32,22 @@ def test_a_command_composes(command: str) -> None:
                 assert got is None or got == type(got)(wanted)
 
 
+@pytest.mark.parametrize("command", REPORTS)
+def test_a_report_command_composes(command: str) -> None:
+    given = dict(argument.split("=", 1) for argument in shlex.split(command))
+    with initialize_config_dir(CONF, version_base="1.3"):
+        node = compose_node("report", [NO_LOCAL, *map(quoted, shlex.split(command))])
+    request = to_request(node)
+    assert request.sweep == ((given["sweep"],) if "sweep" in given else ())
+    assert request.where == given.get("where")
+    assert str(request.out or "").endswith(given.get("out", ""))
+
+
+def test_the_table_is_the_reports() -> None:
+    table = (PROJECT / "docs" / "report" / "table.md").read_text()
+    assert f"<!-- docs/report/table.md -->\n{table}<!-- end -->" in README
+
+
 def test_the_make_targets_exist() -> None:
     targets = re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE)
     used = re.findall(r"^make ([\w-]+)", README, re.MULTILINE)
@@ -36,7 +56,8 @@ def test_the_make_targets_exist() -> None:
 
 
 def test_the_tree_names_every_module() -> None:
-    named = set(re.findall(r"^  (\w+\.py) ", README, re.MULTILINE))
+    named = set(re.findall(r"^  (?:\w+\.py  )?(\w+\.py) ", README, re.MULTILINE))
+    named |= set(re.findall(r"^  (\w+\.py)  \w+\.", README, re.MULTILINE))
     assert named == {path.name for path in (PROJECT / "fae").glob("*.py")} - {"__init__.py"}
 
 

@@ -1,78 +1,128 @@
-"""The table of a sweep, cell by cell."""
+"""The table, cell by cell, in every form."""
 
-import numpy as np
+import csv
+import dataclasses
+import io
+
 import pytest
-import scipy.stats
+from records import record, stored, summary
+from rich.console import Console
 
-from fae.result import Panel, Result
-from fae.table import columns, markdown, over_seeds, settings, titles
+from fae import table
+from fae.statistics import Estimate
+from fae.summary import Summary, Times
 
-
-def result(name: str, hidden: int, test_mse: float, data: str = "fashion_mnist") -> Result:
-    empty = np.zeros((0, 4), np.float32)
-    return Result(
-        name,
-        "0123456789abcdef",
-        {"hidden": hidden, "data": data},
-        [{"train/mse": 9.0, "val/mse": 9.0}, {"train/mse": 0.04, "val/mse": 0.05}],
-        2,
-        {"test/mse": test_mse, "time/fit_s": 12.34, "time/total_s": 20.0},
-        Panel(empty, empty, np.zeros(0, np.float32), []),
-    )
+SEEDS = [0.0410, 0.0423, 0.0417]
 
 
-def test_titles_tell_runs_apart_in_the_papers_words() -> None:
-    runs = [result(f"hidden={n} epochs=3 seed=0", n, 0.1) for n in (64, 128)]
-    assert titles(runs) == ["n = 64", "n = 128"]
-    assert titles(runs[:1]) == ["n = 64 epochs=3 seed=0"]
-    same = [result("hidden=64 seed=0", 64, 0.1)] * 2
-    assert titles(same) == ["n = 64 seed=0"] * 2
+@pytest.fixture
+def paper() -> Summary:
+    runs = [record(64, seed, error, fit_s=10.0 + seed) for seed, error in enumerate(SEEDS)]
+    return summary(*runs, record(128, 0, 0.0331))
 
 
-def test_a_row_holds_the_last_epoch_beside_the_paper() -> None:
-    table = columns([result("hidden=64 seed=0", 64, 0.0415)])
-    assert {heading: cells[0] for heading, cells in table.items()} == {
-        "run": "n = 64 seed=0",
-        "train": "0.0400",
-        "val": "0.0500",
-        "test": "0.0415",
-        "paper": "0.0414",
-        "diff": "+0.2%",
-        "fit [s]": "12.3",
-        "run id": "01234567",
+def test_a_row_stands_beside_the_paper(paper: Summary) -> None:
+    assert table.errors(paper) == {
+        "setting": ["n = 64", "n = 128"],
+        "test error": ["0.0417 ± 0.0016 (3)", "0.0331 (one seed)"],
+        "paper": ["0.0414", "0.0328"],
+        "diff": ["+0.6%", "+0.9%"],
+        "verdict": ["not enough seeds", "not enough seeds"],
+        "PCA": ["0.0000", "0.0000"],
+        "val": ["0.0404", "0.0404"],
+        "train": ["0.0400", "0.0400"],
+    }
+    assert table.costs(paper) == {
+        "setting": ["n = 64", "n = 128"],
+        "parameters": ["640", "1,280"],
+        "time [s]": ["11.0 (10.5 to 11.5)", "10.0 (one run)"],
+        "paper's time [s]": ["417.2", "412.9"],
+        "s per epoch": ["3.67", "3.33"],
     }
 
 
-def test_what_the_paper_did_not_measure_has_no_number_beside_it() -> None:
-    other = columns([result("a", 32, 0.1), result("b", 64, 0.1, data="synthetic")])
-    assert other["paper"] == ["", ""]
-    assert other["diff"] == ["", ""]
+def test_columns_that_say_nothing_are_left_out() -> None:
+    found = table.errors(summary(record(32, 0, 0.1)))
+    assert list(found) == ["setting", "test error", "PCA", "val", "train"]
 
 
-def test_a_setting_is_what_its_runs_share_but_the_seed() -> None:
-    names = ["hidden=64 lr=1 seed=0", "hidden=64 lr=2 seed=0", "hidden=64 lr=1 seed=1"]
-    runs = [result(name, 64, 0.1) for name in names]
-    assert settings(runs) == {"lr=1": [runs[0], runs[2]], "lr=2": [runs[1]]}
-    assert list(settings(runs[::2])) == ["n = 64 lr=1"]
+def test_times_that_do_not_compare_are_marked_and_explained() -> None:
+    beside = [stored("a", started=0, ended=9), stored("b", started=5, ended=12)]
+    found = summary(record(64, 0, 0.04, run=beside[0], fit_s=0.123), beside=beside)
+    assert table.costs(found)["time [s]"] == ["0.12* (one run)"]
+    assert table.legend(found).endswith("* not to be compared: ran beside other runs.")
 
 
-def test_seeds_of_a_setting_are_summed_up_with_their_interval() -> None:
-    errors = [0.040, 0.042, 0.041, 0.043]
-    runs = [result(f"hidden=64 lr=1 seed={i}", 64, e) for i, e in enumerate(errors)]
-    alone = result("hidden=128 lr=1 seed=0", 128, 0.03)
-    low, high = scipy.stats.ttest_1samp(errors, 0).confidence_interval(0.95)
-    assert (low + high) / 2 == pytest.approx(0.0415)
-    assert over_seeds([*runs, alone]) == {
-        "setting": ["n = 64"],
-        "seeds": ["4"],
-        "mean test": [f"0.0415 ± {(high - low) / 2:.4f}"],
-        "paper": ["0.0414"],
-        "diff": ["+0.2%"],
-    }
-    assert not any(over_seeds([runs[0], alone]).values())
+def test_the_legend_states_the_tolerance_and_the_mean_image(paper: Summary) -> None:
+    assert "within 3.0% of the paper's error" in table.legend(paper)
+    assert "the mean image reaches 0.1000" in table.legend(paper)
+    assert "4 in all" in table.legend(paper)
 
 
-def test_markdown_is_a_table() -> None:
-    assert markdown({"a": ["1", "2"], "b": ["3", "4"]}) == (
-        "| a | b |\n| --- | --- |\n| 1 | 3 |\n| 2 | 4 |\n"
+def test_markdown_is_two_tables_and_a_legend(paper: Summary) -> None:
+    lines = table.markdown(paper).splitlines()
+    assert lines[0].startswith("| setting | test error | paper |")
+    assert lines[1] == "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    assert lines[2].startswith("| n = 64 | 0.0417 ± 0.0016 (3) | 0.0414 | +0.6% |")
+    assert lines[5] == "| setting | parameters | time [s] | paper's time [s] | s per epoch |"
+    assert "\n".join(lines[10:]) == table.legend(paper)
+
+
+def test_latex_is_a_booktabs_table(paper: Summary) -> None:
+    lines = table.latex(paper).splitlines()
+    assert lines[0] == r"\begin{tabular}{lrrrrrrrrrrr}"
+    assert [lines[1], lines[3], lines[6], lines[7]] == [
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    assert lines[4].startswith(r"n = 64 & 0.0417 $\pm$ 0.0016 (3) & 0.0414 & +0.6\% &")
+    assert lines[4].endswith(r"\\")
+
+
+def test_csv_has_full_precision(paper: Summary) -> None:
+    first, second = csv.DictReader(io.StringIO(table.comma_separated(paper)))
+    assert float(first["test_mse"]) == paper.rows[0].test.mean
+    assert float(first["test_mse_low"]) == paper.rows[0].test.low
+    assert float(first["difference"]) == paper.rows[0].difference
+    assert float(first["fit_s_high_quartile"]) == 11.5
+    assert second["test_mse_low"] == ""
+    assert second["verdict"] == "not enough seeds"
+    assert first["run_ids"].split() == [run.id for run in paper.rows[0].runs]
+
+
+def test_texts_are_escaped_for_what_reads_them(paper: Summary) -> None:
+    title = '=1+1 <b>|50% of_a$ [red]"x'
+    odd = dataclasses.replace(paper, rows=[dataclasses.replace(paper.rows[0], title=title)])
+    (row,) = csv.DictReader(io.StringIO(table.comma_separated(odd)))
+    assert row["setting"] == "'" + title
+    assert '| =1+1 &lt;b>\\|50% of_a$ [red]"x |' in table.markdown(odd)
+    assert r'=1+1 <b>|50\% of\_a\$ [red]"x &' in table.latex(odd)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(table.terminal(odd))
+    assert title in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r\n-"])
+def test_no_cell_starts_a_formula(paper: Summary, start: str) -> None:
+    odd = dataclasses.replace(paper, rows=[dataclasses.replace(paper.rows[0], title=f"{start}x")])
+    (row,) = csv.DictReader(io.StringIO(table.comma_separated(odd), newline=""))
+    assert row["setting"] == f"'{start.strip()}x"
+
+
+def test_the_terminal_shows_both_tables_in_80_columns(paper: Summary) -> None:
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table.terminal(paper))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "time [s]" in shown
+    assert "0.0417 ± 0.0016 (3)" in shown
+    assert "10.0 (one run)" in shown
+
+
+def test_numbers_are_written_with_their_spread() -> None:
+    assert table.with_interval(Estimate(0.04186, 5, 0.04124, 0.04248)) == "0.0419 ± 0.0006 (5)"
+    assert (
+        table.with_quartiles(Times(0.0512, 0.0712, 9.99, 3, 0.1, None)) == "0.071 (0.051 to 9.99)"
     )
+    assert table.with_quartiles(Times(99, 123.45, 456.78, 3, 4, "x")) == "123.5* (99.0 to 456.8)"

@@ -66,27 +66,41 @@ def test_a_sweep_is_a_parent_with_a_run_for_each_configuration(
     assert children[0].info.run_name == f"hidden=64 {SMOKE} seed=0"
 
 
-def test_a_sweep_says_a_line_a_job_and_ends_with_a_table(sweep_folder: Sweep) -> None:
-    _, done = sweep_folder
+def test_a_sweep_says_a_line_a_job_and_ends_with_its_report(
+    sweep_folder: Sweep, client: MlflowClient
+) -> None:
+    folder, done = sweep_folder
     assert done.stdout.startswith(f"hidden=64,128,256,512 {SMOKE}: 4 runs\n")
     for number, hidden in enumerate((64, 128, 256, 512), start=1):
         job = rf"\[{number}/4\] hidden={hidden} {SMOKE} seed=0"
         assert re.search(job + r"  train 0\.\d{4}  val 0\.\d{4}  test 0\.\d{4}", done.stdout)
         assert re.search(job + r"  epoch 2/2 .* left, sweep \d:\d\d left", done.stdout)
-    assert re.findall(r"^ +n = (\d+) ", done.stdout, re.MULTILINE) == ["64", "128", "256", "512"]
+    rows = re.findall(r"^ n = (\d+) +(.*?)  ", done.stdout, re.MULTILINE)
+    assert [n for n, _ in rows] == ["64", "128", "256", "512"] * 2
+    assert all(cell.endswith("(one seed)") for _, cell in rows[:4])
+    *_, where, address = done.stdout.splitlines()
+    page = folder / "reports" / f"hidden=64,128,256,512_{SMOKE}" / "report.html"
+    assert where == f"report   {page}"
+    assert page.exists()
+    for run in runs(client, "run", folder):
+        assert run.info.run_id in address
     assert done.stderr == ""
 
 
-def test_the_parent_shows_table_curves_and_reconstructions(
+def test_the_parent_shows_the_table_and_the_report(
     sweep_folder: Sweep, client: MlflowClient
 ) -> None:
     (parent,) = runs(client, "sweep", sweep_folder[0])
-    run_id = parent.info.run_id
-    figures = {file.path for file in client.list_artifacts(run_id, "figures")}
-    assert figures == {"figures/curves.png", "figures/reconstructions.png"}
-    table = json.loads(Path(client.download_artifacts(run_id, "table.json")).read_text())
-    assert [row[0] for row in table["data"]] == ["n = 64", "n = 128", "n = 256", "n = 512"]
-    assert parent.data.tags["mlflow.note.content"].count("\n") == 6
+    files = {file.path for file in client.list_artifacts(parent.info.run_id, "report")}
+    assert files == {
+        "report/figures",
+        "report/report.html",
+        "report/summary.json",
+        "report/table.csv",
+        "report/table.md",
+        "report/table.tex",
+    }
+    assert parent.data.tags["mlflow.note.content"].startswith("| setting | test error |")
 
 
 def test_folders_and_runs_lead_to_each_other(sweep_folder: Sweep, client: MlflowClient) -> None:
@@ -137,6 +151,8 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["-m", "tracking.experiment=a,b", "hidden=1"], "tracking: must be the same for all runs"),
         (["--config-dir=.", "experiment=broken"], "broken.yaml, line 2: not valid YAML"),
         (["hydra.run.dir=file/out"], "file/out: cannot be written (Not a directory)"),
+        (["repeats=0"], "repeats=0: must be greater than or equal to 1"),
+        (["report.fail_unless=reproduced"], "report.fail_unless: judges a sweep"),
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch sees no GPU here"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -188,23 +204,35 @@ def test_a_store_that_cannot_be_used_ends_with_3(cli: Cli, tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
-def test_seeds_and_sizes_make_a_grid_with_a_table_over_the_seeds(
+def test_repeats_make_seeds_of_each_configuration_round_by_round(
     cli: Cli, client: MlflowClient, tmp_path: Path
 ) -> None:
-    done = cli("-m", "hidden=64,128", "seed=0,1", "epochs=1", "data=synthetic")
+    """Without -m, and jobs that are equal are run once."""
+    done = cli("hidden=64,128", "seed=3,4", "repeats=2", "epochs=1", "data=synthetic")
     assert done.returncode == 0, done.stderr
-    settings = [
-        (run.data.params["hidden"], run.data.params["seed"], run.data.params["epochs"])
-        for run in runs(client, "run", tmp_path)
+    made = runs(client, "run", tmp_path)
+    settings = [(run.data.params["hidden"], run.data.params["seed"]) for run in made]
+    assert settings == [("64", s) for s in "34"] + [("128", s) for s in "34"] + [
+        ("64", "5"),
+        ("128", "5"),
     ]
-    assert settings == [("64", "0", "1"), ("64", "1", "1"), ("128", "0", "1"), ("128", "1", "1")]
-    assert re.search(r"^ +n = 128 +2 +0\.\d{4} ± 0\.\d{4}", done.stdout, re.MULTILINE)
+    assert made[0].info.run_name == "hidden=64 epochs=1 data=synthetic seed=3"
+    assert re.search(r"^ n = 128 +0\.\d{4} ± 0\.\d{4} \(3\)", done.stdout, re.MULTILINE)
     (parent,) = runs(client, "sweep", tmp_path)
-    table = client.download_artifacts(parent.info.run_id, "seeds.json")
-    assert [row[:2] for row in json.loads(Path(table).read_text())["data"]] == [
-        ["n = 64", "2"],
-        ["n = 128", "2"],
-    ]
+    assert parent.info.run_name == "hidden=64,128 seed=3,4 repeats=2 epochs=1 data=synthetic"
+    assert {run.data.tags["mlflow.parentRunId"] for run in made} == {parent.info.run_id}
+    assert parent.data.tags["fae.planned"] == "6"
+    assert made[-1].data.tags["fae.command"].endswith("seed=5 repeats=1")
+
+
+def test_a_sweep_that_reproduces_nothing_fails_when_asked_to(
+    cli: Cli, client: MlflowClient, tmp_path: Path
+) -> None:
+    done = cli("-m", "hidden=4", SMOKE, "report.fail_unless=reproduced")
+    assert done.returncode == 1
+    assert "report.fail_unless=reproduced: not so for n = 4: not in the paper" in done.stderr
+    assert (tmp_path / "reports" / f"hidden=4_{SMOKE}" / "report.html").exists()
+    assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FINISHED"]
 
 
 def test_the_debug_preset_leaves_a_profile(cli: Cli, tmp_path: Path) -> None:

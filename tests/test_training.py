@@ -18,11 +18,13 @@ from mlflow.entities import Run
 
 from fae.compose import compose
 from fae.config import Config
+from fae.diagnosis import diagnose
 from fae.errors import TrainingError
 from fae.job import Job
 from fae.result import Result
+from fae.sources import build_source
 from fae.trainer import checkpoint_path
-from fae.training import train
+from fae.training import build, train
 
 Tiny = Callable[..., Config]
 
@@ -88,7 +90,7 @@ def test_metrics_of_epochs_are_stored_by_epochs_completed(
 
 
 def test_metrics_of_the_end_are_stored_once(client: MlflowClient, finished: Result) -> None:
-    for metric in ("test/mse", "time/fit_s", "time/total_s"):
+    for metric in ("test/mse", "hidden/dead", "time/fit_s", "time/total_s"):
         (point,) = client.get_metric_history(finished.run_id, metric)
         assert point.value == finished.metrics[metric]
     assert 0 < finished.metrics["time/fit_s"] < finished.metrics["time/total_s"]
@@ -127,6 +129,22 @@ def test_tags_tell_where_the_numbers_come_from(run: Run, folder: Path) -> None:
     assert len(tags["fae.fingerprint"]) == 16
     for tag in ("fae.commit", "fae.data_digest", "fae.device", "fae.python"):
         assert tags[tag]
+
+
+def test_tags_tell_what_the_curves_say(run: Run, finished: Result) -> None:
+    found = diagnose(finished.epochs, int(finished.metrics["hidden/dead"]))
+    assert found.tags().items() <= run.data.tags.items()
+    assert run.data.tags["fae.converged"] == "false"
+
+
+def test_dead_units_are_counted(tiny: Tiny) -> None:
+    """Units whose bias is so low that no image reaches them."""
+    data, learner = build(tiny(), build_source(tiny().data))
+    data.setup("fit")
+    assert learner.dead_units(data.train.pixels) == 0
+    with torch.no_grad():
+        learner.network.encoder.bias[1:3] = -1e6
+    assert learner.dead_units(data.train.pixels) == 2
 
 
 def test_the_folder_leads_to_the_run(finished: Result, folder: Path, store_uri: str) -> None:

@@ -1,0 +1,304 @@
+"""A report of real runs: its numbers, its files, and what cannot be reported."""
+
+import csv
+import dataclasses
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import NO_LOCAL, environment
+from mlflow import MlflowClient
+
+from fae.compose import compose
+from fae.config import Config, DataRoot, ReportRequest
+from fae.errors import ConfigError, Interrupted, StoreError
+from fae.job import Job, Plan
+from fae.reporting import Report, make_report
+from fae.result import Result
+from fae.statistics import estimate
+from fae.tracking import Store
+from fae.training import train
+
+SWEEP = "hidden=4,8 seed=0,1,2"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of its own, so that the latest sweep is known: ``swept``."""
+    home = tmp_path_factory.mktemp("home")
+    _sweep(home)
+    return home
+
+
+@pytest.fixture(scope="module")
+def swept(home: Path) -> list[Result]:
+    """The runs of the sweep."""
+    results: list[Result] = pickle.loads((home / "results").read_bytes())
+    return results
+
+
+def _sweep(home: Path) -> None:
+    """Two sizes with three seeds each under one sweep, of which two more runs never began."""
+    config = configured(home)
+    results = []
+    planned = {"fae.planned": "8"}
+    with Store(config.tracking).run(
+        SWEEP, kind="sweep", folder=home, command="", tags=planned
+    ) as parent:
+        for hidden in (4, 8):
+            for seed in range(3):
+                name = f"hidden={hidden} seed={seed}"
+                (home / name).mkdir()
+                job = Job(name, home / name, "", Plan(parent.id, 0, [1]))
+                config = configured(home, f"hidden={hidden}", f"seed={seed}")
+                results.append(train(config, job))
+    (home / "results").write_bytes(pickle.dumps(results))
+
+
+def configured(home: Path, *overrides: str) -> Config:
+    uri = f"tracking.uri='sqlite:///{home}/mlflow.db'"
+    return compose(NO_LOCAL, "experiment=smoke", uri, *overrides)
+
+
+Request = Callable[..., ReportRequest]
+
+
+@pytest.fixture
+def request_of(home: Path, tmp_path: Path) -> Request:
+    """The request for the latest sweep's report, with changes."""
+    config = configured(home)
+
+    def make(**changes: object) -> ReportRequest:
+        request = ReportRequest(
+            sweep=(),
+            where=None,
+            out=tmp_path / "report",
+            data=DataRoot(root=tmp_path),
+            tracking=config.tracking,
+            report=config.report,
+        )
+        return dataclasses.replace(request, **changes)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def written(home: Path) -> Report:
+    config = configured(home)
+    return make_report(
+        ReportRequest(
+            sweep=(),
+            where=None,
+            out=home / "report",
+            data=DataRoot(root=home),
+            tracking=config.tracking,
+            report=config.report,
+        )
+    )
+
+
+def test_the_numbers_are_those_of_the_runs(written: Report, swept: list[Result]) -> None:
+    for row, runs in zip(written.summary.rows, (swept[:3], swept[3:]), strict=True):
+        assert row.test == estimate([run.metrics["test/mse"] for run in runs])
+        assert row.val == pytest.approx(np.mean([run.final["val/mse"] for run in runs]))
+        assert row.times.median == sorted(run.metrics["time/fit_s"] for run in runs)[1]
+        assert [run.id for run in row.runs] == [run.run_id for run in runs]
+        assert row.parameters == 2 * 64 * row.hidden + row.hidden + 64
+    assert [row.title for row in written.summary.rows] == ["n = 4", "n = 8"]
+    assert written.summary.never_began == 2
+    assert written.summary.apart == []
+
+
+def test_every_file_is_there(written: Report) -> None:
+    figures = (
+        "curves",
+        "curves_logarithmic",
+        "error_by_size",
+        "time_by_size",
+        "reconstructions",
+        "extremes",
+        "hidden_units",
+    )
+    assert {str(p.relative_to(written.folder)) for p in written.folder.rglob("*.*")} == {
+        "report.html",
+        "table.md",
+        "table.csv",
+        "table.tex",
+        "summary.json",
+        *(f"figures/{name}.{kind}" for name in figures for kind in ("png", "svg")),
+    }
+
+
+def test_the_summary_has_every_number_of_the_table(written: Report) -> None:
+    stored = json.loads((written.folder / "summary.json").read_text())
+    assert stored == json.loads(json.dumps(dataclasses.asdict(written.summary)))
+    with (written.folder / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, number in zip(rows, stored["rows"], strict=True):
+        assert float(row["test_mse"]) == number["test"]["mean"]
+        assert float(row["pca_test_mse"]) == number["pca"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.*")}
+
+
+def test_twice_gives_the_same_bytes(written: Report, request_of: Request) -> None:
+    again = make_report(request_of())
+    assert contents(again.folder) == contents(written.folder)
+
+
+def test_the_sweeps_run_has_the_same_files(written: Report, home: Path) -> None:
+    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    experiment = client.get_experiment_by_name("fae")
+    assert experiment is not None
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.`fae.kind` = 'sweep'")
+    kept = Path(client.download_artifacts(parent.info.run_id, "report"))
+    assert contents(kept) == contents(written.folder)
+    assert parent.data.tags["mlflow.note.content"] == (written.folder / "table.md").read_text()
+    assert parent.info.status == "FINISHED"
+
+
+def test_runs_can_be_chosen_by_parameters(
+    swept: list[Result], request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = make_report(request_of(where="hidden=8 seed=1,2", out=None))
+    assert made.folder == tmp_path / "reports" / "hidden=8_seed=1,2"
+    (row,) = made.summary.rows
+    assert [run.id for run in row.runs] == [run.run_id for run in swept[4:]]
+    assert made.summary.never_began == 0
+
+
+def test_a_folder_that_is_no_report_is_left_alone(request_of: Request, tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="holds something that is no report"):
+        make_report(request_of())
+    assert (tmp_path / "report" / "thesis.txt").read_text() == "years of work"
+
+
+def test_an_older_report_is_replaced_as_a_whole(request_of: Request, tmp_path: Path) -> None:
+    for name in ("summary.json", "stale.txt"):
+        (tmp_path / "report").mkdir(exist_ok=True)
+        (tmp_path / "report" / name).write_text("old")
+    make_report(request_of(where="hidden=4 seed=0"))
+    assert not (tmp_path / "report" / "stale.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), Interrupted(15)], ids=["error", "signal"])
+def test_or_not_at_all(
+    request_of: Request,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "summary.json").write_text("old")
+    replace = os.replace
+
+    def fails(source: Path, target: Path) -> None:
+        if Path(source).name == "new":
+            raise error
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(type(error)):
+        make_report(request_of(where="hidden=4 seed=0"))
+    assert (tmp_path / "report" / "summary.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+@pytest.mark.parametrize("gone", ["config.yaml", "model.pt2"])
+def test_a_run_whose_artifacts_are_gone_is_named(
+    swept: list[Result], request_of: Request, home: Path, tmp_path: Path, gone: str
+) -> None:
+    run = swept[3]
+    if gone == "config.yaml":
+        path = home / "mlruns" / run.run_id / "artifacts" / gone
+    else:
+        client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+        outputs = client.get_run(run.run_id).outputs
+        assert outputs is not None
+        model = outputs.model_outputs[0].model_id
+        path = home / "mlruns" / "models" / model / "artifacts" / "data" / gone
+    shutil.move(path, tmp_path / "kept")
+    try:
+        with pytest.raises(StoreError, match=rf"run {run.run_id[:8]} .*{gone} is no longer among"):
+            make_report(request_of())
+    finally:
+        shutil.move(tmp_path / "kept", path)
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_sweep_of_which_nothing_finished_has_no_report(
+    home: Path, request_of: Request, tmp_path: Path
+) -> None:
+    store = Store(configured(home).tracking)
+    with store.run("begun", kind="sweep", folder=tmp_path, command="") as parent:
+        pass
+    with (
+        pytest.raises(KeyboardInterrupt),
+        store.run("stopped", kind="run", folder=tmp_path, command="", parent=parent.id),
+    ):
+        raise KeyboardInterrupt
+    with pytest.raises(ConfigError, match=r"no run of it has finished yet \(interrupted\)"):
+        make_report(request_of(sweep=("begun",)))
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "fae.report", *arguments, NO_LOCAL],
+        cwd=folder,
+        env=environment(f"sqlite:///{folder}/mlflow.db"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_command_shows_the_table_and_where_the_report_is(home: Path, tmp_path: Path) -> None:
+    done = command(home, f"sweep={SWEEP}", f"out={tmp_path}/a folder", "report.tolerance=0.05")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line[:6] for line in lines if line.startswith(" n = ")] == [" n = 4", " n = 8"] * 2
+    assert any(line.startswith("Does the training time grow with n? ") for line in lines)
+    assert "never began: 2 more runs of the sweep" in lines
+    assert lines[-2] == f"report   {tmp_path}/a folder/report.html"
+    assert lines[-1].startswith("compare  http://127.0.0.1:5000/#/compare-runs?runs=%5B%22")
+    assert json.loads((tmp_path / "a folder" / "summary.json").read_text())["tolerance"] == 0.05
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 3, "mlflow.db: there is no such store"),
+        (["tracking.uri=sqlite:///empty"], 3, "empty: an empty database"),
+        (["tracking.uri=sqlite:///notes"], 3, "notes: not a database that can be read"),
+        (["swep=x"], 2, "swep: no such key; did you mean sweep?"),
+        (["report.tolerance=2"], 2, "report.tolerance=2: must be less than 1"),
+        (["where="], 2, "where=: must"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_is_named_and_nothing_is_written(
+    tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "notes").write_text("not a database, and long enough to be looked at" * 10)
+    before = contents(tmp_path)
+    done = command(tmp_path, *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) <= 3
+    assert "Traceback" not in done.stderr
+    assert contents(tmp_path) == before
+    assert len(list(tmp_path.iterdir())) == 2
