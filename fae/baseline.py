@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from fae.config import FashionMNISTConfig, SyntheticConfig
 from fae.sources import Images, Source, split_at_random
+
+ROUNDING = 1e-12
+"""An error that is a smaller share of the mean image's is none."""
 
 
 def pca_errors(
@@ -26,10 +30,13 @@ def pca_errors(
         cache: folder that keeps the errors by data digest and split; computed once.
     """
     name = f"pca-{source.digest}-{config.train}-{config.val}-{config.split_seed}.npy"
-    if not (cache / name).exists():
-        train, _ = split_at_random(source.training(), config.train, config.val, config.split_seed)
-        _write(_fit(_floats(train), _floats(source.test())), cache / name)
-    return np.asarray(np.load(cache / name), dtype=np.float64)
+    with suppress(OSError, ValueError, EOFError):  # absent or damaged
+        return np.asarray(np.load(cache / name), dtype=np.float64)
+    train, _ = split_at_random(source.training(), config.train, config.val, config.split_seed)
+    errors = _fit(_floats(train), _floats(source.test()))
+    with suppress(OSError):  # a cache that cannot be written saves no time, that is all
+        _write(errors, cache / name)
+    return errors
 
 
 def _fit(train: NDArray[np.float64], test: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -38,8 +45,8 @@ def _fit(train: NDArray[np.float64], test: NDArray[np.float64]) -> NDArray[np.fl
     pca = PCA(svd_solver="covariance_eigh").fit(train)
     explained = np.square(pca.transform(test)).mean(axis=0).cumsum()
     total = np.square(test - pca.mean_).mean(axis=0).sum()
-    errors = np.concatenate([[total], total - explained]).clip(min=0)
-    return np.asarray(errors / test.shape[1], dtype=np.float64)
+    errors = np.concatenate([[total], total - explained]) / test.shape[1]
+    return np.where(errors > ROUNDING * errors[0], errors, 0.0)
 
 
 def _floats(images: Images) -> NDArray[np.float64]:
@@ -49,6 +56,6 @@ def _floats(images: Images) -> NDArray[np.float64]:
 def _write(errors: NDArray[np.float64], path: Path) -> None:
     """All at once, so that two reports at a time do no harm."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        np.save(file, errors)
-    os.replace(file.name, path)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        np.save(Path(scratch, path.name), errors)
+        os.replace(Path(scratch, path.name), path)

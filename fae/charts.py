@@ -7,10 +7,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fae.answers import families
 from fae.selection import Record
-from fae.summary import Row, Summary, families
+from fae.summary import Row, Summary
+
+PLOTTED = 16
+"""Settings that have a plot of their curves each; of more, those with the lowest error."""
 
 Kind = Literal["line", "thick", "dashed", "dotted", "points", "hollow"]
+
+Histories = Sequence[Sequence[Mapping[str, float]]]
+"""Of each run its epochs, with ``train/mse`` and ``val/mse``."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,7 @@ class Series:
     """Points that belong together.
 
     Attributes:
+        label: in the legend; empty for none.
         low, high: ends of the spread at each point: a band along a line, bars at points.
         colour: which of the palette's colours; black for None.
     """
@@ -41,7 +49,7 @@ class Plot:
     @property
     def legend(self) -> bool:
         """Whether a legend can be read: not of a great many series."""
-        return len(self.series) <= 10
+        return sum(bool(series.label) for series in self.series) <= 10
 
 
 @dataclass(frozen=True)
@@ -62,14 +70,14 @@ class Chart:
     log_y: bool = False
 
 
-def curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> Chart:
+def curves(histories: Mapping[str, Histories]) -> Chart:
     """Error against epoch, as in the paper's Figure 1.
 
     Lines are means over the runs, bands reach from the lowest to the highest run. Each setting
-    has a plot of its own; where there are several, the first has the validation errors of all.
+    has a plot of its own, up to 16; where there are several, the first plot has all of them.
 
     Args:
-        histories: title to the epochs of each of its runs, with ``train/mse`` and ``val/mse``.
+        histories: title of a setting to its runs.
     """
     plots = [
         Plot(
@@ -79,14 +87,18 @@ def curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> 
                 _over_runs("validation", runs, "val/mse", "line", None),
             ],
         )
-        for title, runs in histories.items()
+        for title, runs in _lowest(histories).items()
     ]
     together = [
-        _over_runs(title, runs, "val/mse", "line", colour)
+        series
         for colour, (title, runs) in enumerate(histories.items())
+        for series in (
+            _over_runs(title, runs, "train/mse", "thick", colour),
+            _over_runs("", runs, "val/mse", "line", colour),
+        )
     ]
     if len(plots) > 1:
-        plots.insert(0, Plot("validation, all together", together))
+        plots.insert(0, Plot("training (thick) and validation", together))
     return Chart("curves", "epoch", "mean squared error", plots)
 
 
@@ -150,25 +162,37 @@ def times_by_size(summary: Summary) -> Chart:
     )
 
 
+def _lowest(histories: Mapping[str, Histories]) -> dict[str, Histories]:
+    """The settings that are plotted, in their order."""
+
+    def last_error(title: str) -> float:
+        return float(np.mean([epochs[-1]["val/mse"] for epochs in histories[title]]))
+
+    lowest = sorted(histories, key=last_error)[:PLOTTED]
+    return {title: runs for title, runs in histories.items() if title in lowest}
+
+
 def _over_runs(
     label: str,
-    runs: Sequence[Sequence[Mapping[str, float]]],
+    runs: Histories,
     metric: str,
     kind: Kind,
     colour: int | None,
 ) -> Series:
-    """The mean over the runs at each epoch that all of them reached, and its range."""
-    length = min(map(len, runs))
-    values = np.array([[epoch[metric] for epoch in run[:length]] for run in runs])
+    """The mean and the range over the runs that got to an epoch, at each epoch."""
+    length = max(map(len, runs))
+    values = np.full((len(runs), length), np.nan)
+    for row, epochs in zip(values, runs, strict=True):
+        row[: len(epochs)] = [epoch[metric] for epoch in epochs]
     several = len(runs) > 1
     return Series(
         label,
         list(range(1, length + 1)),
-        values.mean(axis=0).tolist(),
+        np.nanmean(values, axis=0).tolist(),
         kind,
         colour,
-        values.min(axis=0).tolist() if several else None,
-        values.max(axis=0).tolist() if several else None,
+        np.nanmin(values, axis=0).tolist() if several else None,
+        np.nanmax(values, axis=0).tolist() if several else None,
     )
 
 

@@ -50,7 +50,10 @@ class CheckBeforeRun(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         try:
-            if check(config).report.fail_unless:
+            checked = check(config)
+            if checked.repeats > 1:
+                raise ConfigError(f"repeats={checked.repeats}: cannot be with hydra.mode=RUN")
+            if checked.report.fail_unless:
                 raise ConfigError(
                     "report.fail_unless: judges a sweep, and this is a single run; "
                     "repeats=5 makes it one"

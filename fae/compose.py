@@ -49,21 +49,25 @@ def to_config(node: DictConfig) -> Config:
     return _typed(node, Config)
 
 
-def to_request(node: DictConfig) -> ReportRequest:
+def to_request(node: DictConfig, **words: object) -> ReportRequest:
     """What the report command is told, from a composed configuration.
+
+    Args:
+        words: values that go past Hydra, key to value.
 
     Raises:
         ConfigError: names every key whose value is wrong.
     """
-    return _typed(node, ReportRequest)
+    return _typed(node, ReportRequest, **words)
 
 
-def _typed(node: DictConfig, schema: type[Schema]) -> Schema:
+def _typed(node: DictConfig, schema: type[Schema], **words: object) -> Schema:
     try:
         values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise explain(error) from error
     assert isinstance(values, dict)
+    values |= words
     try:
         return TypeAdapter(schema).validate_python(values)
     except ValidationError as error:

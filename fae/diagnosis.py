@@ -7,8 +7,8 @@ import numpy as np
 
 WINDOW = 6
 """Epochs at the end of a run over which its slope is taken."""
-FALLING = 0.001
-"""A validation error that falls by a larger share an epoch has not converged."""
+MOVING = 0.001
+"""A validation error that changes by a larger share an epoch has not come to rest."""
 GAP = 0.05
 """Training and validation errors that differ by a smaller share are almost identical."""
 
@@ -39,8 +39,13 @@ class Diagnosis:
 
     @property
     def converged(self) -> bool | None:
-        """Whether the validation error had stopped falling; None where it cannot be told."""
-        return None if self.slope is None else not self.diverged and self.slope >= -FALLING
+        """Whether the validation error had come to rest; None where it cannot be told."""
+        return None if self.slope is None else not self.diverged and abs(self.slope) <= MOVING
+
+    @property
+    def moving(self) -> str:
+        """``falling`` or ``rising``, as the validation error did at the end."""
+        return "rising" if (self.slope or 0) > 0 else "falling"
 
     @property
     def overfitted(self) -> bool:
@@ -66,7 +71,9 @@ class Diagnosis:
         elif self.converged is None:
             said.append(f"{self.epochs} epochs are too few to tell whether it converged")
         elif not self.converged:
-            said.append(f"still falling at the last epoch, by {-(self.slope or 0):.1%} an epoch")
+            said.append(
+                f"still {self.moving} at the last epoch, by {abs(self.slope or 0):.1%} an epoch"
+            )
         else:
             said.append("converged")
         if self.overfitted:

@@ -34,7 +34,8 @@ WORDS = {
     "curves": (
         "Error against epoch",
         "After each epoch, in evaluation mode, over all training and all validation images. "
-        "Lines are means over the seeds, bands reach from the lowest to the highest run.",
+        "Lines are means over the seeds, bands reach from the lowest to the highest run. Of more "
+        "than 16 settings, those with the lowest error have a plot of their own.",
     ),
     "error_by_size": (
         "Test error against n",
@@ -58,7 +59,7 @@ def page(summary: Summary, charts: Sequence[Chart], galleries: Sequence[Gallery]
         "tiles": lambda gallery: _png(pictures.tiles(gallery.weights)),
         "units_title": units_title,
     }
-    columns = {**table.errors(summary), **table.costs(summary)}
+    columns = {**table.errors(summary), **table.details(summary)}
     return environment.from_string(TEMPLATE.read_text()).render(
         summary=summary,
         runs=sum(len(row.runs) for row in summary.rows),
@@ -116,7 +117,7 @@ def _plot(plot: Plot, chart: Chart) -> dict[str, Any]:
             "title": {"text": html.escape(plot.title), "font": {"size": 14}},
             "margin": {"l": 60, "r": 10, "t": 35 if plot.title else 10, "b": 10},
             "hovermode": "x unified" if plot.legend else "closest",
-            "showlegend": plot.legend,
+            **({} if plot.legend else {"showlegend": False}),
             "legend": {"orientation": "h", "y": -0.3},
             "font": {"family": "system-ui, sans-serif", "size": 11},
             "xaxis": x_axis,
@@ -138,6 +139,7 @@ def _traces(series: Series, *, bars: bool) -> list[dict[str, Any]]:
     trace = {
         **style,
         "name": html.escape(series.label),
+        "showlegend": bool(series.label),
         "x": list(series.x),
         "y": list(series.y),
         "line": {**style.get("line", {}), "color": colour},

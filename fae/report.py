@@ -13,25 +13,20 @@ from fae import command
 from fae.compose import CONF, to_request
 from fae.config import ReportRequest
 from fae.errors import VerdictError
+from fae.terminal import say
 
 if TYPE_CHECKING:
-    from fae.reporting import Report
+    from fae.summary import Summary
 
 SHOWN = 10
 """Comparisons that the terminal shows."""
-
-
-@hydra.main(version_base="1.3", config_path=CONF, config_name="report")
-def run_report(node: DictConfig) -> None:
-    """Make one report and say where it is."""
-    report(to_request(node))
 
 
 def report(request: ReportRequest) -> None:
     """Make a report, show its table, and say where it is and where its runs compare.
 
     Raises:
-        VerdictError: not every verdict is the one that was asked for.
+        VerdictError: not every verdict is the one that was asked for, or runs are missing.
     """
     from rich import get_console
     from rich.console import Console
@@ -40,52 +35,66 @@ def report(request: ReportRequest) -> None:
     from fae.reporting import make_report
 
     made = make_report(request)
+    summary = made.summary
     console = get_console()
     if not console.is_terminal:  # a file has no width to keep to
         console = Console(width=140)
-    console.print(table.terminal(made.summary))
-    for answer in made.summary.claims:
-        console.print(f"{answer.question} {answer.sentence}", highlight=False, soft_wrap=True)
-    for comparison in made.summary.comparisons[:SHOWN]:
-        console.print(comparison.sentence, highlight=False, soft_wrap=True)
-    if more := made.summary.comparisons[SHOWN:]:
-        console.print(f"and {len(more)} comparisons more in the report")
-    for apart in made.summary.apart:
-        said = f"not counted: {apart['name']} ({apart['id'][:8]}): {apart['reason']}"
-        console.print(said, highlight=False, markup=False, soft_wrap=True)
-    if made.summary.never_began:
-        console.print(f"never began: {made.summary.never_began} more runs of the sweep")
-    console.print(f"report   {made.folder / 'report.html'}", highlight=False, soft_wrap=True)
-    console.print(f"compare  {made.compare}", highlight=False, soft_wrap=True)
-    _check_verdicts(request, made)
+    console.print(table.terminal(summary))
+    for answer in summary.claims:
+        say(f"{answer.question} {answer.sentence}")
+    for comparison in summary.comparisons[:SHOWN]:
+        say(comparison.sentence)
+    if more := summary.comparisons[SHOWN:]:
+        say(f"and {len(more)} comparisons more in the report")
+    for apart in summary.apart:
+        say(f"not counted: {apart['name']} ({apart['id'][:8]}): {apart['reason']}")
+    if summary.missing:
+        say(f"not in the store, never begun or deleted: {summary.missing} planned runs")
+    say(f"report   {made.folder / 'report.html'}")
+    say(f"compare  {made.compare}")
+    _check_verdicts(request, summary)
 
 
-def _check_verdicts(request: ReportRequest, made: "Report") -> None:
+def _check_verdicts(request: ReportRequest, summary: "Summary") -> None:
     wanted = request.report.fail_unless
-    verdicts = {row.title: row.verdict or "not in the paper" for row in made.summary.rows}
+    verdicts = {row.title: row.verdict or "not in the paper" for row in summary.rows}
     others = [f"{title}: {verdict}" for title, verdict in verdicts.items() if verdict != wanted]
+    if summary.incomplete:
+        others.append("runs that are missing or did not finish")
     if wanted and others:
         raise VerdictError(f"report.fail_unless={wanted}: not so for {', '.join(others)}")
 
 
 def main() -> None:
-    """Entry point of ``python -m fae.report`` and ``fae-report``.
+    """Entry point of ``python -m fae.report`` and ``fae-report``."""
+    command.run(lambda: _run(sys.argv[1:]), ReportRequest)
 
-    A name of a sweep or a condition may hold commas and spaces, which Hydra's grammar has
-    other uses for; a report is not swept, so they are quoted here.
+
+def _run(arguments: list[str]) -> None:
+    """Compose the configuration as Hydra does, and make the report.
+
+    ``sweep``, ``where`` and ``out`` go past Hydra, so that names and conditions may hold the
+    commas, brackets and blanks that its grammar has other uses for.
     """
-    sys.argv[1:] = [quoted(argument) for argument in sys.argv[1:]]
-    command.run(run_report, ReportRequest)
+    words: dict[str, list[str]] = {"sweep": [], "where": [], "out": []}
+    sys.argv[1:] = [a for a in arguments if a.partition("=")[0] not in words]
+    for key, equals, value in (argument.partition("=") for argument in arguments):
+        if equals and key in words:
+            words[key].append(value)
+    given: dict[str, object] = {"sweep": words["sweep"]}
+    if words["where"]:
+        given["where"] = " ".join(words["where"])
+    if words["out"]:
+        given["out"] = words["out"][-1]
 
+    @hydra.main(version_base="1.3", config_path=CONF, config_name="report")
+    def make(node: DictConfig) -> None:
+        nodes.append(node)
 
-def quoted(argument: str) -> str:
-    """An override whose words Hydra takes as they are, unless they are quoted already."""
-    key, _, value = argument.partition("=")
-    if key not in {"sweep", "where", "out"} or value in {"", "null"} or {*value} & {"'", '"'}:
-        return argument
-    if value.startswith("[") and value.endswith("]"):
-        return f"{key}=[{','.join(map(repr, value[1:-1].split(',')))}]"
-    return f"{key}={value!r}"
+    nodes: list[DictConfig] = []
+    make()
+    for node in nodes:  # outside of Hydra, which would announce an error in words of its own
+        report(to_request(node, **given))
 
 
 if __name__ == "__main__":

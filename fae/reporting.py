@@ -21,7 +21,7 @@ from fae import charts, figures, table
 from fae.baseline import pca_errors
 from fae.charts import Chart
 from fae.config import DataConfig, FashionMNISTConfig, ReportRequest, SyntheticConfig
-from fae.errors import ConfigError
+from fae.errors import ConfigError, DataError
 from fae.metrics import mse_per_image
 from fae.page import page
 from fae.pictures import Gallery, extremes
@@ -34,8 +34,13 @@ from fae.tracking import Archive
 PICTURED = 6
 """Settings whose networks are pictured; of more, those with the lowest validation error."""
 
-MARK = "summary.json"
-"""A folder that holds this file is a report, and may be replaced by one."""
+LONGEST_NOTE = 8000
+"""Characters that MLflow keeps of a run's description."""
+
+CONTENTS = re.compile(
+    r"report\.html|summary\.json|table\.(md|csv|tex)|figures(/[a-z_]+\.(png|svg))?"
+)
+"""A folder that holds nothing else may be replaced by a report."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,11 @@ def make_report(request: ReportRequest) -> Report:
     """
     archive = Archive(request.tracking)
     selection = select(archive, request.sweep, request.where)
-    folder = request.out or Path("reports", _folder_name(selection.name)).absolute()
+    folder = (request.out or Path("reports", _folder_name(selection.name))).resolve()
     _check_replaceable(folder)
     if not selection.records:
         reasons = "; ".join(sorted({apart.reason for apart in selection.apart}))
-        raise ConfigError(f"sweep={selection.name}: no run of it has finished yet ({reasons})")
+        raise ConfigError(f"{selection.name}: none of its runs is finished ({reasons})")
     data = _DataSets(request.data.root)
     summary = summarise(
         selection,
@@ -92,50 +97,63 @@ def make_report(request: ReportRequest) -> Report:
         "table.md": table.markdown(summary),
         "table.csv": table.comma_separated(summary),
         "table.tex": table.latex(summary),
-        MARK: json.dumps(asdict(summary), indent=2) + "\n",
+        "summary.json": json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n",
     }
     _write(folder, texts, _figures(drawn, galleries))
     if selection.sweep:
-        run = archive.reopen(selection.sweep)
-        run.log_files(folder, "report")
-        run.describe(table.markdown(summary))
+        note = table.markdown(summary)
+        if len(note) > LONGEST_NOTE:
+            note = f"The table of {len(summary.rows)} settings is among the artifacts, in report/."
+        archive.add_report(selection.sweep, folder, note)
     return Report(folder, summary, archive.address([r.run for r in selection.records]))
 
 
 class _DataSets:
-    """The images that records were trained on, read once each."""
+    """The images that records were trained on, read once each.
+
+    Raises:
+        DataError: they are not at hand, or are others than a record was trained on.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._cache = user_cache_path("fae")
-        self._errors = cache(self._errors_of)
-        self._test = cache(self._test_of)
+        self._source = cache(self._verified)
+        self._errors = cache(self._pca)
+        self._images = cache(self._test)
 
     def pca(self, record: Record) -> NDArray[np.float64]:
         """Test errors of PCA by the number of components, (1 + components,)."""
         return self._errors(self._config(record))
 
     def test(self, record: Record) -> tuple[Source, Images]:
-        """The test images, pixels in [0, 1], and where they are from."""
-        return self._test(self._config(record))
+        """Where the images are from, and the test images, pixels in [0, 1]."""
+        return self._images(self._config(record))
 
     def _config(self, record: Record) -> FashionMNISTConfig | SyntheticConfig:
         values = dict(record.config["data"])
         if "root" in values:
             values["root"] = self._root
-        config: FashionMNISTConfig | SyntheticConfig = TypeAdapter(DataConfig).validate_python(
-            values
-        )
+        config: FashionMNISTConfig | SyntheticConfig
+        config = TypeAdapter(DataConfig).validate_python(values)
+        digest = record.run.tags.get("fae.data_digest")
+        if digest != self._source(config).digest:
+            raise DataError(
+                f"run {record.run.id[:8]} ({record.run.name}): was trained on other images (digest "
+                f"{digest}) than {config.name} has here; use the version that made it"
+            )
         return config
 
-    def _errors_of(self, config: FashionMNISTConfig | SyntheticConfig) -> NDArray[np.float64]:
+    def _verified(self, config: FashionMNISTConfig | SyntheticConfig) -> Source:
         source = build_source(config)
         source.verify()
-        return pca_errors(source, config, self._cache)
+        return source
 
-    def _test_of(self, config: FashionMNISTConfig | SyntheticConfig) -> tuple[Source, Images]:
-        source = build_source(config)
-        source.verify()
+    def _pca(self, config: FashionMNISTConfig | SyntheticConfig) -> NDArray[np.float64]:
+        return pca_errors(self._source(config), config, self._cache)
+
+    def _test(self, config: FashionMNISTConfig | SyntheticConfig) -> tuple[Source, Images]:
+        source = self._source(config)
         return source, source.test().as_floats(torch.device("cpu"))
 
 
@@ -195,11 +213,12 @@ def _folder_name(name: str) -> str:
 
 
 def _check_replaceable(folder: Path) -> None:
-    if folder.exists() and not (
-        folder.is_dir() and ((folder / MARK).exists() or not any(folder.iterdir()))
-    ):
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+    others = [name for name in names if not CONTENTS.fullmatch(name)]
+    if others or (folder.exists() and not folder.is_dir()):
+        shown = f", as {others[0]}" if others else ""
         raise ConfigError(
-            f"out={folder}: holds something that is no report, and would be replaced; "
+            f"out={folder}: would be replaced, and is not a report or holds more{shown}; "
             "name another folder"
         )
 

@@ -1,5 +1,6 @@
 """Which runs a report is about: chosen, grouped into settings, and set apart with a reason."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +12,15 @@ from fae.tracking import Archive, StoredRun
 
 @dataclass(frozen=True)
 class Apart:
-    """A run that is not counted, and why."""
+    """A run that is not counted, and why.
+
+    Attributes:
+        replaced: whether another run is counted in its place.
+    """
 
     run: StoredRun
     reason: str
+    replaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Record:
 
     Attributes:
         config: the whole configuration.
-        choices: what determines its result but the seed, by dotted key.
+        choices: what determines its result but the seed, by dotted key, and the data's digest.
         epochs: ``train/mse`` and ``val/mse`` after each epoch.
     """
 
@@ -53,14 +59,14 @@ class Selection:
         sweep: the one sweep whose runs these all are, if so.
         records: finished runs; no two have the same configuration.
         apart: the others.
-        never_began: runs that the sweep planned and the store does not know.
+        missing: runs that the sweeps planned and the store does not have.
     """
 
     name: str
     sweep: StoredRun | None
     records: list[Record]
     apart: list[Apart]
-    never_began: int = 0
+    missing: int = 0
 
     def settings(self) -> dict[str, list[Record]]:
         """Records that differ in nothing but their seed, by what sets them apart: ``n = 64``.
@@ -71,10 +77,11 @@ class Selection:
         for record in self.records:
             groups.setdefault(tuple(sorted(record.choices.items())), []).append(record)
         ordered = sorted(groups.values(), key=lambda group: int(group[0].choices["hidden"]))
-        varying = _varying([group[0].choices for group in ordered])
+        titles = _titles([group[0].choices for group in ordered])
+        assert len(set(titles)) == len(titles)
         return {
-            title(group[0].choices, varying): sorted(group, key=lambda record: record.seed)
-            for group in ordered
+            title: sorted(group, key=lambda record: record.seed)
+            for title, group in zip(titles, ordered, strict=True)
         }
 
 
@@ -105,52 +112,63 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
             )
         chosen = known[-1:]
     if chosen:
-        parents = {sweep.id for sweep in chosen}
-        runs = [run for run in runs if run.tags.get("mlflow.parentRunId") in parents]
+        ids = {sweep.id for sweep in chosen}
+        runs = [run for run in runs if run.tags.get("mlflow.parentRunId") in ids]
     if where is not None:
         runs = _matching(runs, where)
     if not runs:
         raise ConfigError(
-            f"{f'where={where}' if where is not None else f'sweep={chosen[0].name}'}: "
-            "no run is like that"
+            f"where={where}: no run is like that"
+            if where is not None
+            else f"sweep={chosen[0].name}: none of its runs is in the store"
         )
     records, apart = _set_apart(archive, runs)
-    sweep = chosen[0] if len(chosen) == 1 and where is None else None
-    planned = int(sweep.tags.get("fae.planned", len(runs))) if sweep else len(runs)
+    parents = Counter(run.tags.get("mlflow.parentRunId") for run in runs)
+    planned = {sweep.id: int(sweep.tags.get("fae.planned", 0)) for sweep in chosen}
+    missing = sum(max(0, count - parents[sweep]) for sweep, count in planned.items())
     return Selection(
         name=" + ".join([sweep.name for sweep in chosen] + ([where] if where else [])),
-        sweep=sweep,
+        sweep=chosen[0] if len(chosen) == 1 and where is None else None,
         records=records,
         apart=apart,
-        never_began=planned - len(runs),
+        missing=missing if where is None else 0,
     )
 
 
-def title(choices: Mapping[str, Any], varying: Sequence[str]) -> str:
-    """A setting in the paper's words: ``n = 64 dropout=0.2``."""
-    others = [key for key in varying if key in choices and key != "hidden"]
-    named = [f"{key.removesuffix('.name')}={choices[key]}" for key in others]
-    return " ".join([f"n = {choices['hidden']}", *named])
+def _titles(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Settings in the paper's words: ``n = 64 dropout=0.2``.
+
+    Told are the keys whose values differ among the settings that have them, or, where that
+    does not tell all settings apart, also those that only some settings have.
+    """
+    keys = list(dict.fromkeys(key for choices in settings for key in choices if key != "hidden"))
+    values = {key: {choices[key] for choices in settings if key in choices} for key in keys}
+    varying = [key for key in keys if len(values[key]) > 1]
+    titles = [_title(choices, varying) for choices in settings]
+    if len(set(titles)) == len(titles):
+        return titles
+    partial = [key for key in keys if any(key not in choices for choices in settings)]
+    everything = [key for key in keys if key in {*varying, *partial}]
+    return [_title({**dict.fromkeys(partial, "unset"), **c}, everything) for c in settings]
 
 
-def _varying(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The keys whose values differ among the settings that have them."""
-    values: dict[str, set[Any]] = {}
-    for choices in settings:
-        for key, value in choices.items():
-            values.setdefault(key, set()).add(value)
-    return [key for key, found in values.items() if len(found) > 1]
+def _title(choices: Mapping[str, Any], keys: Sequence[str]) -> str:
+    told = [f"{key.removesuffix('.name')}={choices[key]}" for key in keys if key in choices]
+    return " ".join([f"n = {choices['hidden']}", *told])
 
 
 def _sweep(wanted: str, known: Sequence[StoredRun]) -> StoredRun:
-    found = [sweep for sweep in known if wanted == sweep.name] or [
-        sweep for sweep in known if len(wanted) >= 4 and sweep.id.startswith(wanted)
-    ]
-    if not found:
-        latest = ", ".join(f"{sweep.name} ({sweep.id[:8]})" for sweep in known[-3:][::-1])
-        hint = f"the latest are {latest}" if latest else "there is none yet"
-        raise ConfigError(f"sweep={wanted}: no such sweep; {hint}")
-    return found[-1]
+    """The newest sweep of a name, or the only one whose id begins so."""
+    if named := [sweep for sweep in known if wanted == sweep.name]:
+        return named[-1]
+    found = [sweep for sweep in known if sweep.id.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(f"{sweep.name} ({sweep.id[:8]})" for sweep in (found or known)[-3:][::-1])
+    if found:
+        raise ConfigError(f"sweep={wanted}: the ids of {len(found)} sweeps begin so, as of {shown}")
+    hint = f"the latest are {shown}" if shown else "there is none yet"
+    raise ConfigError(f"sweep={wanted}: no such sweep; {hint}")
 
 
 def _matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
@@ -193,13 +211,15 @@ def _set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record
         config = archive.config(run)
         decisive = determines_result(config)
         choices = {key: value for key, value in decisive.items() if key != "seed"}
+        choices["data.digest"] = run.tags.get("fae.data_digest")
         record = Record(run, config, choices, archive.epochs(run))
-        if not record.epochs or "test/mse" not in run.metrics:
-            apart.append(Apart(run, "finished, yet without curves or a test error"))
+        if not record.epochs or not {"test/mse", "time/fit_s"} <= run.metrics.keys():
+            apart.append(Apart(run, "finished, yet without curves, test error or time"))
             continue
-        key = tuple(sorted(decisive.items()))
+        key = (*sorted(choices.items()), ("seed", record.seed))
         if older := newest.get(key):
-            apart.append(Apart(older.run, f"same configuration and seed as {run.id[:8]}, newer"))
+            reason = f"same configuration and seed as {run.id[:8]}, newer"
+            apart.append(Apart(older.run, reason, replaced=True))
         newest[key] = record
     return list(newest.values()), apart
 

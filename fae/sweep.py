@@ -12,12 +12,12 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
-from rich import get_console
 
 from fae.compose import check, explain, raised_by_hydra
 from fae.config import Config, DataRoot, FashionMNISTConfig, ReportRequest
-from fae.errors import ConfigError, TrainingError
+from fae.errors import ConfigError, FaeError, TrainingError
 from fae.job import Plan, command_line, run_name, sweep_name
+from fae.terminal import say
 
 Overrides = Sequence[str]
 
@@ -45,7 +45,7 @@ def sweep(
     plan = _repeat(_compose(base, jobs, loader), jobs)
     configs, jobs = list(plan), list(plan.values())
     name = sweep_name(arguments)
-    get_console().print(f"{name}: {len(jobs)} runs", highlight=False)
+    say(f"{name}: {len(jobs)} runs")
 
     from fae.provenance import tags
     from fae.sources import build_source
@@ -83,8 +83,13 @@ def sweep(
                 raise TrainingError(f"{len(failed)} of {len(jobs)} runs failed: {names}")
     except TrainingError as error:
         failure = error
-    if len(failed) < len(jobs):
-        _report(configs, parent.id)
+    try:
+        if len(failed) < len(jobs):
+            _report(configs, parent.id)
+    except FaeError as error:
+        if failure:
+            raise TrainingError(f"{failure}\n{error}") from error
+        raise
     if failure:
         raise failure
     return returns

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fae.statistics import Estimate
-from fae.summary import Row, Summary, Times
+from fae.summary import Row, Summary
+from fae.timing import Times
 
 Columns = Mapping[str, Sequence[str]]
 
@@ -26,20 +27,20 @@ def errors(summary: Summary) -> Columns:
             "diff": lambda row: _number(row.difference, "+.1%"),
             "verdict": lambda row: row.verdict or "",
             "PCA": lambda row: f"{row.pca:.4f}",
-            "val": lambda row: f"{row.val:.4f}",
-            "train": lambda row: f"{row.train:.4f}",
         },
     )
 
 
-def costs(summary: Summary) -> Columns:
-    """Heading to cells: what each setting takes."""
+def details(summary: Summary) -> Columns:
+    """Heading to cells: the other errors of each setting, its size and its time."""
     return _columns(
         summary.rows,
         {
             "setting": lambda row: row.title,
+            "val": lambda row: f"{row.val:.4f}",
+            "train": lambda row: f"{row.train:.4f}",
             "parameters": lambda row: f"{row.parameters:,}",
-            "time [s]": lambda row: with_quartiles(row.times),
+            "time [s]": lambda row: with_quartiles(row.times, row.test.n),
             "paper's time [s]": lambda row: _number(row.published_s, ".1f"),
             "s per epoch": lambda row: _seconds(row.times.per_epoch),
         },
@@ -48,7 +49,6 @@ def costs(summary: Summary) -> Columns:
 
 def legend(summary: Summary) -> str:
     """How the table is to be read."""
-    runs = sum(len(row.runs) for row in summary.rows)
     lines = [
         "Errors: mean squared error over images and pixels in [0, 1]; mean over the seeds, their "
         "number in brackets, with a 95 % interval (Student's t).",
@@ -57,8 +57,9 @@ def legend(summary: Summary) -> str:
         "enough seeds to tell.",
         "PCA: test error of as many principal components, the best that is linear; "
         f"the mean image reaches {summary.mean_image:.4f}.",
-        f"Times: median (quartiles) of the runs, {runs} in all; the paper's are of one run each "
-        "on a machine that it does not name.",
+        "Times: median (quartiles) over the seeds, or over as many of them as have a time to "
+        "compare (they ran alone, as far as this store tells, and on the same hardware as most); "
+        "the paper's are of one run each on a machine that it does not name.",
     ]
     if remarks := {row.times.remark for row in summary.rows if row.times.remark}:
         lines.append(f"* not to be compared: {', '.join(sorted(remarks))}.")
@@ -72,22 +73,27 @@ def with_interval(test: Estimate) -> str:
     return f"{test.mean:.4f} ± {test.half:.4f} ({test.n})"
 
 
-def with_quartiles(times: Times) -> str:
-    """``22.8 (22.1 to 23.4)``; a star marks what is not to be compared."""
-    mark = "*" if times.remark else ""
+def with_quartiles(times: Times, runs: int) -> str:
+    """``22.8 (22.1 to 23.4)``; a star marks what is not to be compared.
+
+    Args:
+        runs: how many there are; said where the times are of fewer.
+    """
+    median = _seconds(times.median) + ("*" if times.remark else "")
+    of = f"; {times.n} of {runs}" if times.n < runs else ""
     if times.n == 1:
-        return f"{_seconds(times.median)}{mark} (one run)"
-    return f"{_seconds(times.median)}{mark} ({_seconds(times.low)} to {_seconds(times.high)})"
+        return f"{median} (one run{of})"
+    return f"{median} ({_seconds(times.low)} to {_seconds(times.high)}{of})"
 
 
 def markdown(summary: Summary) -> str:
     """The table in Markdown, in two parts, with its legend."""
-    return "\n".join([*map(_markdown, (errors(summary), costs(summary))), legend(summary)]) + "\n"
+    return "\n".join([*map(_markdown, (errors(summary), details(summary))), legend(summary)]) + "\n"
 
 
 def latex(summary: Summary) -> str:
     """The table in LaTeX; needs ``\\usepackage{booktabs}``."""
-    table = {**errors(summary), **costs(summary)}
+    table = {**errors(summary), **details(summary)}
     rows = [" & ".join(map(_latex_cell, row)) + r" \\" for row in [list(table), *_rows(table)]]
     body = "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(table) - 1)}}}", r"\toprule", rows[0]])
     return "\n".join([body, r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
@@ -96,7 +102,7 @@ def latex(summary: Summary) -> str:
 def comma_separated(summary: Summary) -> str:
     """The table as CSV, with full precision; shares as fractions, times in seconds."""
     file = io.StringIO()
-    table = [_plain(row) for row in summary.rows]
+    table = [_plain(row, summary) for row in summary.rows]
     writer = csv.DictWriter(file, list(table[0]) if table else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
@@ -105,7 +111,9 @@ def comma_separated(summary: Summary) -> str:
 
 def terminal(summary: Summary) -> Group:
     """The table and its legend for rich to print."""
-    return Group(_rich(errors(summary)), _rich(costs(summary)), Text(legend(summary), style="dim"))
+    return Group(
+        _rich(errors(summary)), _rich(details(summary)), Text(legend(summary), style="dim")
+    )
 
 
 def _columns(rows: Sequence[Row], cells: Mapping[str, Callable[[Row], str]]) -> Columns:
@@ -129,7 +137,7 @@ def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
 
 
-def _plain(row: Row) -> dict[str, object]:
+def _plain(row: Row, summary: Summary) -> dict[str, object]:
     return {
         "setting": _spreadsheet_cell(row.title),
         "hidden": row.hidden,
@@ -142,6 +150,7 @@ def _plain(row: Row) -> dict[str, object]:
         "verdict": row.verdict,
         "pca_test_mse": row.pca,
         "below_pca": row.below_pca,
+        "mean_image_test_mse": summary.mean_image,
         "val_mse": row.val,
         "train_mse": row.train,
         "parameters": row.parameters,
@@ -161,7 +170,7 @@ def _rich(table: Columns) -> Table:
     shown = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
     for position, heading in enumerate(table):
         justify: JustifyMethod = "right" if position else "left"
-        shown.add_column(Text(heading), justify=justify, no_wrap=heading != "verdict")
+        shown.add_column(Text(heading), justify=justify, no_wrap=heading != "verdict", min_width=6)
     for row in _rows(table):
         shown.add_row(*map(Text, row))
     return shown

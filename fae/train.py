@@ -14,6 +14,7 @@ from fae import command
 from fae.compose import CONF, to_config
 from fae.errors import FaeError, TrainingError
 from fae.job import current_job
+from fae.terminal import say
 
 if TYPE_CHECKING:
     from fae.result import Result
@@ -24,20 +25,17 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
 def run_job(node: DictConfig) -> "Result":
     """One job, as Hydra runs it: train, and say in a line how it ended."""
-    from rich import get_console
-
     from fae.training import train
 
     config = to_config(node)
     job = current_job(config)
-    say = get_console().print
     try:
         result = train(config, job)
     except Exception as error:
         failure = TrainingError(str(error)) if isinstance(error, OSError) else error
         if job.sweep:
             if isinstance(failure, FaeError):
-                say(f"{job.label}  failed: {failure}", highlight=False, soft_wrap=True)
+                say(f"{job.label}  failed: {failure}")
             else:
                 log.exception("%s  failed", job.label)
             failure = failure.with_traceback(None)  # its frames would keep the images alive
@@ -47,9 +45,7 @@ def run_job(node: DictConfig) -> "Result":
     final = result.final
     say(
         f"{job.label}  train {final['train/mse']:.4f}  val {final['val/mse']:.4f}  "
-        f"test {final['test/mse']:.4f}  {final['time/fit_s']:.1f} s  run {result.run_id[:8]}",
-        highlight=False,
-        soft_wrap=True,
+        f"test {final['test/mse']:.4f}  {final['time/fit_s']:.1f} s  run {result.run_id[:8]}"
     )
     return result
 

@@ -28,16 +28,30 @@ def test_several_runs_are_a_mean_with_their_range() -> None:
     assert (validation.low, validation.high) == ([0.4, 0.2], [0.8, 0.4])
 
 
-def test_runs_of_different_length_end_with_the_shortest() -> None:
+def test_where_a_run_has_ended_the_others_go_on() -> None:
     (plot,) = charts.curves({"n = 1": [FAST, SLOW[:1]]}).plots
-    assert plot.series[0].x == [1]
+    assert plot.series[0].x == [1, 2]
+    assert plot.series[0].y == pytest.approx([0.4, 0.1])
+    assert plot.series[0].high == [0.5, 0.1]
+
+
+def test_of_many_settings_the_best_have_plots_of_their_own() -> None:
+    histories = {f"n = {n}": [[{"train/mse": 1 / n, "val/mse": 1 / n}]] for n in range(1, 21)}
+    together, *own = charts.curves(histories).plots
+    assert len(together.series) == 40
+    assert [plot.title for plot in own] == [f"n = {n}" for n in range(5, 21)]
 
 
 def test_several_settings_are_shown_together_first() -> None:
     chart = charts.curves({"n = 1": [FAST], "n = 2": [SLOW]})
-    assert [plot.title for plot in chart.plots] == ["validation, all together", "n = 1", "n = 2"]
-    assert [series.label for series in chart.plots[0].series] == ["n = 1", "n = 2"]
-    assert chart.plots[0].series[1].y == [0.8, 0.4]
+    assert [plot.title for plot in chart.plots] == [
+        "training (thick) and validation",
+        "n = 1",
+        "n = 2",
+    ]
+    assert [series.label for series in chart.plots[0].series] == ["n = 1", "", "n = 2", ""]
+    assert chart.plots[0].series[2].y == [0.5, 0.3]
+    assert chart.plots[0].series[3].y == [0.8, 0.4]
 
 
 def by_label(series: list[Series]) -> dict[str, Series]:

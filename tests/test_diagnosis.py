@@ -33,6 +33,13 @@ def test_a_fall_of_a_thousandth_an_epoch_is_the_border(share: float, converged: 
     assert diagnose(curves([(1 - share) ** e for e in range(8)])).converged is converged
 
 
+def test_a_curve_that_rises_has_not_converged() -> None:
+    found = diagnose(curves([1.0, 0.2, *(0.2 * 1.05**epoch for epoch in range(8))]))
+    assert found.slope == pytest.approx(0.05)
+    assert (found.converged, found.diverged) == (False, False)
+    assert found.words()[0] == "still rising at the last epoch, by 5.0% an epoch"
+
+
 def test_two_epochs_are_too_few_to_tell() -> None:
     found = diagnose(curves([2.0, 1.0]))
     assert found.converged is None

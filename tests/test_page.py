@@ -59,7 +59,7 @@ def test_it_needs_nothing_else(paper: Summary) -> None:
 
 def test_it_shows_the_table_the_answers_and_the_origin(paper: Summary) -> None:
     text = re.sub(r"\s+", " ", Elements(made(paper)).text)
-    for cells in (*table.errors(paper).values(), *table.costs(paper).values()):
+    for cells in (*table.errors(paper).values(), *table.details(paper).values()):
         for cell in cells:
             assert cell in text
     for answer in paper.claims:
@@ -74,9 +74,9 @@ def test_it_shows_the_table_the_answers_and_the_origin(paper: Summary) -> None:
 
 def test_it_names_the_runs_that_do_not_count(paper: Summary) -> None:
     apart = {"id": "0123456789", "name": "a run", "status": "FAILED", "reason": "failed: nan"}
-    text = re.sub(r"\s+", " ", Elements(made(replace(paper, apart=[apart], never_began=3))).text)
+    text = re.sub(r"\s+", " ", Elements(made(replace(paper, apart=[apart], missing=3))).text)
     assert "a run (01234567, FAILED): failed: nan" in text
-    assert "3 more that the sweep planned and that never began" in text
+    assert "3 more that were planned and are not in the store" in text
 
 
 def test_names_are_escaped(paper: Summary) -> None:

@@ -1,42 +1,90 @@
-"""The report command: what it takes from the command line."""
+"""The report command: what it takes from the command line, and when it fails."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import NO_LOCAL
-from hydra import compose, initialize_config_dir
+from records import record, summary
 
-from fae.compose import CONF, to_request
+import fae.report
 from fae.config import ReportRequest
-from fae.report import quoted
+from fae.errors import ConfigError, VerdictError
+from fae.reporting import Report
+from fae.summary import Summary
+
+GOOD = [record(64, seed, error) for seed, error in enumerate([0.0413, 0.0414, 0.0415])]
 
 
-def request(*arguments: str) -> ReportRequest:
-    with initialize_config_dir(CONF, version_base="1.3"):
-        return to_request(compose("report", [NO_LOCAL, *map(quoted, arguments)]))
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[ReportRequest]:
+    """What the command was told; it makes nothing of it."""
+    requests: list[ReportRequest] = []
+    monkeypatch.setattr(fae.report, "report", requests.append)
+    return requests
+
+
+def command(*arguments: str) -> None:
+    fae.report._run([NO_LOCAL, *arguments])
 
 
 @pytest.mark.parametrize(
-    ("argument", "sweep"),
+    ("arguments", "sweep"),
     [
-        ("sweep=null", ()),
-        ("sweep=hidden=64,128 seed=0,1", ("hidden=64,128 seed=0,1",)),
-        ("sweep=59e26712", ("59e26712",)),
-        ("sweep=12345678", ("12345678",)),
-        ("sweep=[59e26712,7d737303]", ("59e26712", "7d737303")),
-        ("""sweep=["hidden=64,128",7d737303]""", ("hidden=64,128", "7d737303")),
-        ("sweep=hidden=range(2,5)", ("hidden=range(2,5)",)),
-        ("sweep='quoted already'", ("quoted already",)),
+        ([], ()),
+        (["sweep=hidden=64,128 seed=0,1"], ("hidden=64,128 seed=0,1",)),
+        (["sweep=59e26712"], ("59e26712",)),
+        (["sweep=59e26712", "sweep=hidden=range(2,5)"], ("59e26712", "hidden=range(2,5)")),
+        (["sweep=[a"], ("[a",)),
+        (["sweep=${oc.env:HOME}\\'"], ("${oc.env:HOME}\\'",)),
     ],
 )
-def test_a_sweep_is_named_as_it_is(argument: str, sweep: tuple[str, ...]) -> None:
-    assert request(argument).sweep == sweep
+def test_a_sweep_is_named_as_it_is(
+    asked: list[ReportRequest], arguments: list[str], sweep: tuple[str, ...]
+) -> None:
+    command(*arguments)
+    assert asked[0].sweep == sweep
 
 
-def test_conditions_and_folders_need_no_quotes_of_hydras() -> None:
-    made = request("where=hidden=64,128 optimizer=adam", "out=/a folder, of mine")
-    assert made.where == "hidden=64,128 optimizer=adam"
-    assert str(made.out) == "/a folder, of mine"
-    assert request().out is None
+def test_conditions_and_folders_need_no_quotes_of_hydras(asked: list[ReportRequest]) -> None:
+    command("where=hidden=64,128", "where=optimizer=adam", "out=/a folder, of mine")
+    assert asked[0].where == "hidden=64,128 optimizer=adam"
+    assert str(asked[0].out) == "/a folder, of mine"
 
 
-def test_a_users_own_defaults_of_the_train_command_do_no_harm() -> None:
-    assert request("+epochs=3").report.tolerance == 0.03
+def test_what_else_is_given_is_hydras(asked: list[ReportRequest]) -> None:
+    command("report.tolerance=0.1", "+epochs=3")
+    assert asked[0].report.tolerance == 0.1
+    assert (asked[0].where, asked[0].out) == (None, None)
+
+
+@pytest.mark.parametrize("argument", ["where=", "sweep="])
+def test_nothing_is_no_name(argument: str) -> None:
+    with pytest.raises(ConfigError, match="must have at least 1 character"):
+        command(argument)
+
+
+@pytest.mark.parametrize(
+    ("found", "others"),
+    [
+        (summary(*GOOD), None),
+        (summary(*GOOD[:1]), "n = 64: not enough seeds"),
+        (summary(*GOOD, record(32, 0, 0.1)), "n = 32: not in the paper"),
+        (replace(summary(*GOOD), incomplete=True), "runs that are missing or did not finish"),
+    ],
+    ids=["all", "one seed", "unpublished", "incomplete"],
+)
+def test_it_fails_unless_everything_is_reproduced(
+    asked: list[ReportRequest],
+    monkeypatch: pytest.MonkeyPatch,
+    found: Summary,
+    others: str | None,
+) -> None:
+    command("report.fail_unless=reproduced")
+    monkeypatch.undo()
+    monkeypatch.setattr("fae.reporting.make_report", lambda _: Report(Path(), found, ""))
+    if others is None:
+        fae.report.report(asked[0])
+    else:
+        with pytest.raises(VerdictError, match=others):
+            fae.report.report(asked[0])

@@ -5,10 +5,9 @@ import dataclasses
 import json
 import os
 import pickle
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from mlflow import MlflowClient
 
 from fae.compose import compose
 from fae.config import Config, DataRoot, ReportRequest
-from fae.errors import ConfigError, Interrupted, StoreError
+from fae.errors import ConfigError, DataError, Interrupted, StoreError
 from fae.job import Job, Plan
 from fae.reporting import Report, make_report
 from fae.result import Result
@@ -112,7 +111,7 @@ def test_the_numbers_are_those_of_the_runs(written: Report, swept: list[Result])
         assert [run.id for run in row.runs] == [run.run_id for run in runs]
         assert row.parameters == 2 * 64 * row.hidden + row.hidden + 64
     assert [row.title for row in written.summary.rows] == ["n = 4", "n = 8"]
-    assert written.summary.never_began == 2
+    assert written.summary.missing == 2
     assert written.summary.apart == []
 
 
@@ -174,23 +173,24 @@ def test_runs_can_be_chosen_by_parameters(
     assert made.folder == tmp_path / "reports" / "hidden=8_seed=1,2"
     (row,) = made.summary.rows
     assert [run.id for run in row.runs] == [run.run_id for run in swept[4:]]
-    assert made.summary.never_began == 0
+    assert made.summary.missing == 0
 
 
 def test_a_folder_that_is_no_report_is_left_alone(request_of: Request, tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConfigError, match="holds something that is no report"):
+    (tmp_path / "report" / "summary.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"is not a report or holds more, as thesis.txt"):
         make_report(request_of())
     assert (tmp_path / "report" / "thesis.txt").read_text() == "years of work"
 
 
 def test_an_older_report_is_replaced_as_a_whole(request_of: Request, tmp_path: Path) -> None:
-    for name in ("summary.json", "stale.txt"):
-        (tmp_path / "report").mkdir(exist_ok=True)
+    (tmp_path / "report" / "figures").mkdir(parents=True)
+    for name in ("summary.json", "figures/of_yesterday.png"):
         (tmp_path / "report" / name).write_text("old")
     make_report(request_of(where="hidden=4 seed=0"))
-    assert not (tmp_path / "report" / "stale.txt").exists()
+    assert not (tmp_path / "report" / "figures" / "of_yesterday.png").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
@@ -217,26 +217,82 @@ def test_or_not_at_all(
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
-@pytest.mark.parametrize("gone", ["config.yaml", "model.pt2"])
-def test_a_run_whose_artifacts_are_gone_is_named(
-    swept: list[Result], request_of: Request, home: Path, tmp_path: Path, gone: str
+@pytest.fixture(params=["gone", "damaged"])
+def spoil(request: pytest.FixtureRequest) -> Iterator[Callable[[Path], None]]:
+    """Takes a file away or empties it, and puts it back after the test."""
+    kept: dict[Path, bytes] = {}
+
+    def take(path: Path) -> None:
+        kept[path] = path.read_bytes()
+        path.unlink() if request.param == "gone" else path.write_bytes(b"")
+
+    yield take
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+def logged_model(home: Path, run_id: str) -> str:
+    outputs = MlflowClient(f"sqlite:///{home}/mlflow.db").get_run(run_id).outputs
+    assert outputs is not None
+    return str(outputs.model_outputs[0].model_id)
+
+
+@pytest.mark.parametrize("what", ["config.yaml", "its model"])
+def test_a_run_whose_artifacts_are_gone_or_damaged_is_named(
+    swept: list[Result],
+    request_of: Request,
+    home: Path,
+    tmp_path: Path,
+    spoil: Callable[[Path], None],
+    what: str,
 ) -> None:
-    run = swept[3]
-    if gone == "config.yaml":
-        path = home / "mlruns" / run.run_id / "artifacts" / gone
+    run_id = swept[3].run_id
+    if what == "config.yaml":
+        spoil(home / "mlruns" / run_id / "artifacts" / what)
     else:
-        client = MlflowClient(f"sqlite:///{home}/mlflow.db")
-        outputs = client.get_run(run.run_id).outputs
-        assert outputs is not None
-        model = outputs.model_outputs[0].model_id
-        path = home / "mlruns" / "models" / model / "artifacts" / "data" / gone
-    shutil.move(path, tmp_path / "kept")
-    try:
-        with pytest.raises(StoreError, match=rf"run {run.run_id[:8]} .*{gone} is no longer among"):
-            make_report(request_of())
-    finally:
-        shutil.move(tmp_path / "kept", path)
+        model = home / "mlruns" / "models" / logged_model(home, run_id)
+        spoil(model / "artifacts" / "data" / "model.pt2")
+    with pytest.raises(StoreError, match=rf"run {run_id[:8]} .*{what} is gone or damaged"):
+        make_report(request_of())
     assert not (tmp_path / "report").exists()
+
+
+def test_a_sweep_whose_run_takes_no_files_still_has_its_report(
+    request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(MlflowClient, "log_artifacts", fails)
+    with pytest.raises(StoreError, match=r"the report is in .*, but cannot .* \(no space left\)"):
+        make_report(request_of())
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_runs_on_other_images_than_are_at_hand_are_refused(
+    swept: list[Result], request_of: Request, home: Path
+) -> None:
+    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    (run,) = (client.get_run(swept[0].run_id),)
+    client.set_tag(run.info.run_id, "fae.data_digest", "another")
+    try:
+        with pytest.raises(DataError, match=r"was trained on other images \(digest another\)"):
+            make_report(request_of(where="hidden=4 seed=0"))
+    finally:
+        client.set_tag(run.info.run_id, "fae.data_digest", run.data.tags["fae.data_digest"])
+
+
+def test_runs_of_other_projects_in_the_store_are_none_of_ours(
+    swept: list[Result], request_of: Request, home: Path
+) -> None:
+    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    experiment = client.get_experiment_by_name("fae")
+    assert experiment is not None
+    theirs = client.create_run(experiment.experiment_id, run_name="theirs").info.run_id
+    client.log_param(theirs, "hidden", "4")
+    made = make_report(request_of(where="hidden=4"))
+    assert [run.id for run in made.summary.rows[0].runs] == [run.run_id for run in swept[:3]]
+    assert made.summary.apart == []
 
 
 def test_a_sweep_of_which_nothing_finished_has_no_report(
@@ -250,7 +306,7 @@ def test_a_sweep_of_which_nothing_finished_has_no_report(
         store.run("stopped", kind="run", folder=tmp_path, command="", parent=parent.id),
     ):
         raise KeyboardInterrupt
-    with pytest.raises(ConfigError, match=r"no run of it has finished yet \(interrupted\)"):
+    with pytest.raises(ConfigError, match=r"begun: none of its runs is finished \(interrupted\)"):
         make_report(request_of(sweep=("begun",)))
 
 
@@ -271,7 +327,7 @@ def test_the_command_shows_the_table_and_where_the_report_is(home: Path, tmp_pat
     lines = done.stdout.splitlines()
     assert [line[:6] for line in lines if line.startswith(" n = ")] == [" n = 4", " n = 8"] * 2
     assert any(line.startswith("Does the training time grow with n? ") for line in lines)
-    assert "never began: 2 more runs of the sweep" in lines
+    assert "not in the store, never begun or deleted: 2 planned runs" in lines
     assert lines[-2] == f"report   {tmp_path}/a folder/report.html"
     assert lines[-1].startswith("compare  http://127.0.0.1:5000/#/compare-runs?runs=%5B%22")
     assert json.loads((tmp_path / "a folder" / "summary.json").read_text())["tolerance"] == 0.05

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
+import yaml
 from records import CURVE, record
 
 from fae.errors import ConfigError, StoreError
@@ -23,7 +24,9 @@ class Store:
         return [run for run in self._runs if run.tags["fae.kind"] == kind]
 
     def config(self, run: StoredRun) -> dict[str, Any]:
-        values: dict[str, Any] = {name: float(value) for name, value in run.parameters.items()}
+        values: dict[str, Any] = {
+            name: yaml.safe_load(value) for name, value in run.parameters.items()
+        }
         return {**values, "data": {"root": run.id}, "trainer": {"early_stopping": None}}
 
     def epochs(self, run: StoredRun) -> list[dict[str, float]]:
@@ -43,7 +46,7 @@ def run(
     parameters = {"hidden": str(hidden), "seed": str(seed), "lr": "0.001"}
     named = {f"fae.{name}": tag for name, tag in tags.items()}
     all_tags = {"fae.kind": "run", "mlflow.parentRunId": parent, **named}
-    found = {"test/mse": 0.04} if metrics is None else metrics
+    found = {"test/mse": 0.04, "time/fit_s": 1.0} if metrics is None else metrics
     return StoredRun(run_id, f"run {run_id}", status, 0, 1, parameters, found, all_tags)
 
 
@@ -96,7 +99,9 @@ def test_of_two_sweeps_of_a_name_the_newest_is_meant() -> None:
     ("sweeps", "where", "message"),
     [
         (("nope",), None, r"sweep=nope: no such sweep; the latest are hidden=8 \(second-s\)"),
-        (("fir",), None, "sweep=fir: no such sweep"),
+        (("irst",), None, "sweep=irst: no such sweep"),
+        (("f",), None, r"sweep=f: the ids of 2 sweeps begin so, as of hidden=16 \(fifth-sw"),
+        (("hidden=16",), None, "sweep=hidden=16: none of its runs is in the store"),
         ((), "width=3", "where=width=3: no parameter width; choose from hidden, lr, seed"),
         ((), "hidden", "where=hidden: must be conditions like hidden=64,128 optimizer=adam"),
         ((), "hidden=9", "where=hidden=9: no run is like that"),
@@ -104,7 +109,7 @@ def test_of_two_sweeps_of_a_name_the_newest_is_meant() -> None:
 )
 def test_a_wrong_choice_is_named(sweeps: tuple[str, ...], where: str | None, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        chosen(FIRST, SECOND, *RUNS, sweeps=sweeps, where=where)
+        chosen(FIRST, sweep("fifth-sweep", "hidden=16"), SECOND, *RUNS, sweeps=sweeps, where=where)
 
 
 def test_an_empty_store_and_one_without_sweeps_are_told_apart() -> None:
@@ -127,20 +132,25 @@ def test_runs_that_do_not_count_are_set_apart_with_the_reason() -> None:
     ]
     selection = chosen(FIRST, *runs)
     assert ids(selection) == ["new", "good"]
+    assert [apart.run.id for apart in selection.apart if apart.replaced] == ["old"]
     assert {apart.run.id: apart.reason for apart in selection.apart} == {
         "dead": "still running, or ended without a word",
         "stopped": "interrupted",
         "lost": "failed: loss is nan",
         "dumb": "failed: no reason stored",
-        "bare": "finished, yet without curves or a test error",
+        "bare": "finished, yet without curves, test error or time",
         "old": "same configuration and seed as new, newer",
     }
 
 
-def test_runs_that_never_began_are_counted() -> None:
-    planned = sweep("first-sweep", "name", planned="5")
-    assert chosen(planned, run("a"), run("b", 128)).never_began == 3
-    assert chosen(FIRST, run("a")).never_began == 0
+def test_planned_runs_that_are_not_there_are_counted() -> None:
+    first = sweep("first-sweep", "first", planned="5")
+    second = sweep("second-sweep", "second", planned="2")
+    runs = [run("a"), run("b", 128)]
+    assert chosen(first, *runs).missing == 3
+    assert chosen(FIRST, run("a")).missing == 0
+    assert chosen(first, second, *runs, sweeps=("first", "second")).missing == 5
+    assert chosen(first, *runs, where="hidden=64").missing == 0
 
 
 def titles(*choices: dict[str, Any]) -> list[str]:
@@ -169,6 +179,19 @@ def test_what_only_one_optimizer_has_is_not_in_the_title() -> None:
         "n = 64 optimizer.momentum=0.0",
         "n = 64 optimizer.momentum=0.9",
     ]
+
+
+def test_what_only_some_settings_know_tells_them_apart_where_nothing_else_does() -> None:
+    old = {"hidden": 64, "lr": 0.5}
+    assert titles(old, {**old, "model__tied": False}) == [
+        "n = 64 model.tied=unset",
+        "n = 64 model.tied=False",
+    ]
+
+
+def test_runs_on_other_data_are_another_setting() -> None:
+    selection = chosen(FIRST, run("a", data_digest="x"), run("b", seed=1, data_digest="y"))
+    assert list(selection.settings()) == ["n = 64 data.digest=x", "n = 64 data.digest=y"]
 
 
 def test_seeds_of_a_setting_stand_together_in_order() -> None:

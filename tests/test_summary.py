@@ -95,6 +95,14 @@ def test_times_on_the_rarer_hardware_are_marked() -> None:
     assert [row.times.remark for row in rows] == [None, None, "other hardware"]
 
 
+def test_a_profiled_run_has_no_time_to_compare() -> None:
+    slow = record(64, 1, 0.04, fit_s=99.0)
+    slow.config["trainer"]["profiler"] = "simple"
+    times = summary(record(64, 0, 0.04, fit_s=1.0), slow).rows[0].times
+    assert (times.median, times.n) == (1.0, 1)
+    assert summary(slow).rows[0].times.remark == "slowed by trainer.profiler"
+
+
 def answers(*seconds: list[float]) -> list[tuple[bool | None, str]]:
     """What is said of networks of 64, 128, ... units that took so long."""
     runs = [
@@ -116,15 +124,19 @@ def test_time_grows_with_n() -> None:
 def test_time_may_grow_as_far_as_can_be_told() -> None:
     ((few, sentence),) = answers([1.0], [2.0])
     assert few is None
-    assert sentence.endswith("yet of too few runs each to be sure")
+    assert sentence == "cannot be told from fewer than 3 runs each: medians 1, 2 s for n = 64, 128"
+    assert answers([2.0], [1.0])[0][0] is None
     ((overlap, sentence),) = answers([1.0, 1.1, 3.0], [1.2, 1.3, 1.4])
     assert overlap is None
-    assert sentence.endswith("yet the quartiles overlap")
+    assert sentence.startswith("cannot be told, quartile ranges overlap: medians 1.1, 1.3 s")
 
 
 def test_time_does_not_grow() -> None:
     ((holds, sentence),) = answers([2.0] * 3, [1.0] * 3)
-    assert (holds, sentence) == (False, "no, not from each n to the next: 2, 1 s for n = 64, 128")
+    assert (holds, sentence) == (
+        False,
+        "no, not from each n to the next: medians 2, 1 s for n = 64, 128",
+    )
 
 
 def test_one_size_or_crowded_times_answer_nothing() -> None:

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from fae import table
 from fae.statistics import Estimate
-from fae.summary import Summary, Times
+from fae.summary import Summary
+from fae.timing import Times
 
 SEEDS = [0.0410, 0.0423, 0.0417]
 
@@ -29,11 +30,11 @@ def test_a_row_stands_beside_the_paper(paper: Summary) -> None:
         "diff": ["+0.6%", "+0.9%"],
         "verdict": ["not enough seeds", "not enough seeds"],
         "PCA": ["0.0000", "0.0000"],
+    }
+    assert table.details(paper) == {
+        "setting": ["n = 64", "n = 128"],
         "val": ["0.0404", "0.0404"],
         "train": ["0.0400", "0.0400"],
-    }
-    assert table.costs(paper) == {
-        "setting": ["n = 64", "n = 128"],
         "parameters": ["640", "1,280"],
         "time [s]": ["11.0 (10.5 to 11.5)", "10.0 (one run)"],
         "paper's time [s]": ["417.2", "412.9"],
@@ -43,28 +44,29 @@ def test_a_row_stands_beside_the_paper(paper: Summary) -> None:
 
 def test_columns_that_say_nothing_are_left_out() -> None:
     found = table.errors(summary(record(32, 0, 0.1)))
-    assert list(found) == ["setting", "test error", "PCA", "val", "train"]
+    assert list(found) == ["setting", "test error", "PCA"]
 
 
 def test_times_that_do_not_compare_are_marked_and_explained() -> None:
     beside = [stored("a", started=0, ended=9), stored("b", started=5, ended=12)]
     found = summary(record(64, 0, 0.04, run=beside[0], fit_s=0.123), beside=beside)
-    assert table.costs(found)["time [s]"] == ["0.12* (one run)"]
+    assert table.details(found)["time [s]"] == ["0.12* (one run)"]
     assert table.legend(found).endswith("* not to be compared: ran beside other runs.")
 
 
 def test_the_legend_states_the_tolerance_and_the_mean_image(paper: Summary) -> None:
     assert "within 3.0% of the paper's error" in table.legend(paper)
     assert "the mean image reaches 0.1000" in table.legend(paper)
-    assert "4 in all" in table.legend(paper)
 
 
 def test_markdown_is_two_tables_and_a_legend(paper: Summary) -> None:
     lines = table.markdown(paper).splitlines()
     assert lines[0].startswith("| setting | test error | paper |")
-    assert lines[1] == "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    assert lines[1] == "| --- | --- | --- | --- | --- | --- |"
     assert lines[2].startswith("| n = 64 | 0.0417 ± 0.0016 (3) | 0.0414 | +0.6% |")
-    assert lines[5] == "| setting | parameters | time [s] | paper's time [s] | s per epoch |"
+    assert lines[5] == (
+        "| setting | val | train | parameters | time [s] | paper's time [s] | s per epoch |"
+    )
     assert "\n".join(lines[10:]) == table.legend(paper)
 
 
@@ -113,16 +115,26 @@ def test_no_cell_starts_a_formula(paper: Summary, start: str) -> None:
 
 def test_the_terminal_shows_both_tables_in_80_columns(paper: Summary) -> None:
     console = Console(file=io.StringIO(), width=80)
+    runs = [record(64, seed, error) for seed, error in enumerate([0.0413, 0.0414, 0.0415])]
     console.print(table.terminal(paper))
+    console.print(table.terminal(summary(*runs)))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "not enough seeds" in shown
+    assert "reproduced" in shown
     assert "time [s]" in shown
     assert "0.0417 ± 0.0016 (3)" in shown
     assert "10.0 (one run)" in shown
 
 
+def test_times_of_fewer_runs_than_there_are_say_so() -> None:
+    assert table.with_quartiles(Times(1, 2, 3, 4, 1, None), 5) == "2.00 (1.00 to 3.00; 4 of 5)"
+    assert table.with_quartiles(Times(2, 2, 2, 1, 1, None), 5) == "2.00 (one run; 1 of 5)"
+
+
 def test_numbers_are_written_with_their_spread() -> None:
     assert table.with_interval(Estimate(0.04186, 5, 0.04124, 0.04248)) == "0.0419 ± 0.0006 (5)"
     assert (
-        table.with_quartiles(Times(0.0512, 0.0712, 9.99, 3, 0.1, None)) == "0.071 (0.051 to 9.99)"
+        table.with_quartiles(Times(0.0512, 0.0712, 9.99, 3, 0.1, None), 3)
+        == "0.071 (0.051 to 9.99)"
     )
-    assert table.with_quartiles(Times(99, 123.45, 456.78, 3, 4, "x")) == "123.5* (99.0 to 456.8)"
+    assert table.with_quartiles(Times(99, 123.45, 456.78, 3, 4, "x"), 3) == "123.5* (99.0 to 456.8)"

@@ -151,6 +151,7 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["-m", "tracking.experiment=a,b", "hidden=1"], "tracking: must be the same for all runs"),
         (["--config-dir=.", "experiment=broken"], "broken.yaml, line 2: not valid YAML"),
         (["hydra.run.dir=file/out"], "file/out: cannot be written (Not a directory)"),
+        (["hydra.mode=RUN", "repeats=2"], "repeats=2: cannot be with hydra.mode=RUN"),
         (["repeats=0"], "repeats=0: must be greater than or equal to 1"),
         (["report.fail_unless=reproduced"], "report.fail_unless: judges a sweep"),
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch sees no GPU here"),

@@ -1,7 +1,8 @@
 """Reading what runs have stored."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ class StoredRun:
 
 
 class Archive:
-    """An experiment in a store, as it is; only ``log`` changes anything.
+    """An experiment in a store, as it is; only ``add_report`` changes anything.
 
     Raises:
         StoreError: there is no such store or experiment, or it cannot be read.
@@ -74,32 +75,46 @@ class Archive:
 
     def epochs(self, run: StoredRun) -> list[dict[str, float]]:
         """``train/mse`` and ``val/mse`` after each epoch."""
-        histories = {
-            metric: [point.value for point in self._client.get_metric_history(run.id, metric)]
-            for metric in ("train/mse", "val/mse")
-        }
-        return [
-            dict(zip(histories, values, strict=True))
-            for values in zip(*histories.values(), strict=True)
-        ]
+        with _reading(run, "its metrics"):
+            histories = {
+                metric: [point.value for point in self._client.get_metric_history(run.id, metric)]
+                for metric in ("train/mse", "val/mse")
+            }
+            return [
+                dict(zip(histories, values, strict=True))
+                for values in zip(*histories.values(), strict=True)
+            ]
 
     def config(self, run: StoredRun) -> dict[str, Any]:
         """The whole configuration that a run was told."""
-        values = yaml.safe_load(self._artifact(run, f"runs:/{run.id}/config.yaml").read_text())
-        assert isinstance(values, dict)
-        return values
+        with _reading(run, "config.yaml"):
+            return dict(yaml.safe_load(self._artifact(f"runs:/{run.id}/config.yaml").read_text()))
 
     def network(self, run: StoredRun) -> "ExportedProgram":
         """The trained network, (batch, pixels) to (batch, pixels), as torch exported it."""
         import torch
 
-        outputs = self._client.get_run(run.id).outputs
-        models = outputs.model_outputs if outputs else []
-        if not models:
-            raise _gone(run, "model")
-        model = self._client.get_logged_model(models[0].model_id)
-        path = self._artifact(run, f"{model.artifact_location}/data/model.pt2")
-        return torch.export.load(path)
+        with _reading(run, "its model"):
+            outputs = self._client.get_run(run.id).outputs
+            (model,) = outputs.model_outputs if outputs else []
+            location = self._client.get_logged_model(model.model_id).artifact_location
+            return torch.export.load(self._artifact(f"{location}/data/model.pt2"))
+
+    def add_report(self, run: StoredRun, folder: Path, note: str) -> None:
+        """Put a report's files among a run's artifacts, and its table on the run's page.
+
+        Raises:
+            StoreError: the store does not take them; the folder is as it was.
+        """
+        try:
+            written = Run(self._client, self.experiment_id, run.id, run.name)
+            written.log_files(folder, "report")
+            written.describe(note)
+        except Exception as error:
+            raise StoreError(
+                f"tracking.uri={self.uri}: the report is in {folder}, but cannot be added to the "
+                f"run of the sweep ({_first_line(error)})"
+            ) from error
 
     def address(self, runs: list[StoredRun]) -> str:
         """Where ``mlflow ui``, or the server, compares runs."""
@@ -109,25 +124,26 @@ class Archive:
         ids = quote(json.dumps([run.id for run in runs], separators=(",", ":")))
         return f"{server}/#/compare-runs?runs={ids}&experiments=%5B%22{self.experiment_id}%22%5D"
 
-    def reopen(self, run: StoredRun) -> Run:
-        """A run that has ended, to add to what it stored; its status stays."""
-        return Run(self._client, self.experiment_id, run.id, run.name)
-
-    def _artifact(self, run: StoredRun, uri: str) -> Path:
+    def _artifact(self, uri: str) -> Path:
         from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
 
-        try:
-            return Path(download_artifacts(uri, tracking_uri=self.uri))
-        except (OSError, MlflowException) as error:
-            raise _gone(run, uri.rpartition("/")[2]) from error
+        return Path(download_artifacts(uri, tracking_uri=self.uri))
 
 
-def _gone(run: StoredRun, what: str) -> StoreError:
-    return StoreError(
-        f"run {run.id[:8]} ({run.name}): its {what} is no longer among its artifacts; put it back, "
-        "or delete the run in the MLflow UI to leave it out"
-    )
+@contextmanager
+def _reading(run: StoredRun, what: str) -> Iterator[None]:
+    """Names the run and the thing where reading it fails, in whichever way it does."""
+    try:
+        yield
+    except Exception as error:
+        raise StoreError(
+            f"run {run.id[:8]} ({run.name}): {what} is gone or damaged ({_first_line(error)}); put "
+            "it back, or delete the run in the MLflow UI to leave it out"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _stored(run: "MlflowRun") -> StoredRun:

@@ -1,0 +1,120 @@
+"""What the numbers of a report say in words: the paper's claims, and differences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING
+
+from fae.diagnosis import GAP
+from fae.statistics import Estimate, paired
+
+if TYPE_CHECKING:
+    from fae.summary import Row
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question, whether it is so (None: cannot be told), and why in a sentence."""
+
+    question: str
+    holds: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two settings, seed by seed.
+
+    Attributes:
+        difference: test error of the first minus that of the second, paired by seed.
+        distinguishable: whether the interval leaves out zero.
+    """
+
+    first: str
+    second: str
+    difference: Estimate
+    distinguishable: bool
+    sentence: str
+
+
+def families(rows: "Sequence[Row]") -> "dict[str, list[Row]]":
+    """Settings that differ in the number of hidden units alone, by the rest of their title."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.others, []).append(row)
+    return found
+
+
+def answers(rows: "Sequence[Row]") -> list[Answer]:
+    """The paper's two claims, checked: curves almost identical, time grows with n."""
+    return [
+        _about_curves(rows),
+        *(
+            _about_time(f" with {others}" if others else "", family)
+            for others, family in families(rows).items()
+            if len(family) > 1
+        ),
+    ]
+
+
+def comparisons(rows: "Sequence[Row]") -> list[Comparison]:
+    """Settings of equal n with each other, and each with its neighbour in n."""
+    neighbours = [pair for family in families(rows).values() for pair in pairwise(family)]
+    equals = [(a, b) for a, b in combinations(rows, 2) if a.hidden == b.hidden]
+    return [found for a, b in [*equals, *neighbours] if (found := _compare(a, b))]
+
+
+def _about_curves(rows: "Sequence[Row]") -> Answer:
+    gaps = {row.title: max(run.diagnosis.largest_gap for run in row.runs) for row in rows}
+    widest = max(gaps, key=lambda title: gaps[title])
+    apart = [title for title, gap in gaps.items() if gap > GAP]
+    runs = sum(len(row.runs) for row in rows)
+    sentence = (
+        f"no: validation leaves training by up to {gaps[widest]:.1%} ({widest}), "
+        f"and by more than {GAP:.0%} for {', '.join(apart)}"
+        if apart
+        else f"yes: after every epoch of all {runs} runs validation lies within "
+        f"{gaps[widest]:.1%} of training ({widest}; more than {GAP:.0%} would be a no)"
+    )
+    return Answer("Are the training and validation curves almost identical?", not apart, sentence)
+
+
+def _about_time(where: str, family: "Sequence[Row]") -> Answer:
+    """Quartile ranges that do not overlap tell a rise, or a fall, from noise."""
+    question = f"Does the training time grow with n{where}?"
+    times = [row.times for row in family]
+    if remarks := {t.remark for t in times if t.remark}:
+        return Answer(question, None, f"cannot be told: some {' and '.join(sorted(remarks))}")
+    shown = family if len(family) <= 6 else [family[0], family[-1]]
+    medians = ", ".join(f"{row.times.median:.3g}" for row in shown)
+    told = f"medians {medians} s for n = {', '.join(str(row.hidden) for row in shown)}"
+    if min(t.n for t in times) < 3:
+        return Answer(question, None, f"cannot be told from fewer than 3 runs each: {told}")
+    if any(b.high < a.low for a, b in pairwise(times)):
+        return Answer(question, False, f"no, not from each n to the next: {told}")
+    if any(b.low <= a.high for a, b in pairwise(times)):
+        return Answer(question, None, f"cannot be told, quartile ranges overlap: {told}")
+    return Answer(question, True, f"yes: {told}; no two quartile ranges overlap")
+
+
+def _compare(first: "Row", second: "Row") -> Comparison | None:
+    errors = [{run.seed: run.test for run in row.runs} for row in (first, second)]
+    seeds = sorted(errors[0].keys() & errors[1].keys())
+    if len(seeds) < 2:
+        return None
+    difference = paired(*([of[seed] for seed in seeds] for of in errors))
+    assert difference.low is not None
+    assert difference.high is not None
+    distinguishable = difference.low > 0 or difference.high < 0
+    lower, other = (first, second) if difference.mean < 0 else (second, first)
+    size = (
+        f"{abs(difference.mean):.4f} ± {difference.half:.4f} "
+        f"({abs(difference.mean) / other.test.mean:.1%})"
+    )
+    sentence = (
+        f"{lower.title} has a lower test error than {other.title}, by {size}: beyond seed noise"
+        if distinguishable
+        else f"{first.title} and {second.title} differ by {size}: not distinguishable with "
+        f"{len(seeds)} seeds"
+    )
+    return Comparison(first.title, second.title, difference, distinguishable, sentence)
