@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
-from typing import TYPE_CHECKING
 
 from fae.diagnosis import GAP
+from fae.rows import Row
 from fae.statistics import Estimate, paired
-
-if TYPE_CHECKING:
-    from fae.summary import Row
 
 
 @dataclass(frozen=True)
@@ -37,7 +34,7 @@ class Comparison:
     sentence: str
 
 
-def families(rows: "Sequence[Row]") -> "dict[str, list[Row]]":
+def families(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Settings that differ in the number of hidden units alone, by the rest of their title."""
     found: dict[str, list[Row]] = {}
     for row in rows:
@@ -45,7 +42,7 @@ def families(rows: "Sequence[Row]") -> "dict[str, list[Row]]":
     return found
 
 
-def answers(rows: "Sequence[Row]") -> list[Answer]:
+def answers(rows: Sequence[Row]) -> list[Answer]:
     """The paper's two claims, checked: curves almost identical, time grows with n."""
     return [
         _about_curves(rows),
@@ -57,14 +54,14 @@ def answers(rows: "Sequence[Row]") -> list[Answer]:
     ]
 
 
-def comparisons(rows: "Sequence[Row]") -> list[Comparison]:
+def comparisons(rows: Sequence[Row]) -> list[Comparison]:
     """Settings of equal n with each other, and each with its neighbour in n."""
     neighbours = [pair for family in families(rows).values() for pair in pairwise(family)]
     equals = [(a, b) for a, b in combinations(rows, 2) if a.hidden == b.hidden]
     return [found for a, b in [*equals, *neighbours] if (found := _compare(a, b))]
 
 
-def _about_curves(rows: "Sequence[Row]") -> Answer:
+def _about_curves(rows: Sequence[Row]) -> Answer:
     gaps = {row.title: max(run.diagnosis.largest_gap for run in row.runs) for row in rows}
     widest = max(gaps, key=lambda title: gaps[title])
     apart = [title for title, gap in gaps.items() if gap > GAP]
@@ -79,7 +76,7 @@ def _about_curves(rows: "Sequence[Row]") -> Answer:
     return Answer("Are the training and validation curves almost identical?", not apart, sentence)
 
 
-def _about_time(where: str, family: "Sequence[Row]") -> Answer:
+def _about_time(where: str, family: Sequence[Row]) -> Answer:
     """Quartile ranges that do not overlap tell a rise, or a fall, from noise."""
     question = f"Does the training time grow with n{where}?"
     times = [row.times for row in family]
@@ -97,7 +94,7 @@ def _about_time(where: str, family: "Sequence[Row]") -> Answer:
     return Answer(question, True, f"yes: {told}; no two quartile ranges overlap")
 
 
-def _compare(first: "Row", second: "Row") -> Comparison | None:
+def _compare(first: Row, second: Row) -> Comparison | None:
     errors = [{run.seed: run.test for run in row.runs} for row in (first, second)]
     seeds = sorted(errors[0].keys() & errors[1].keys())
     if len(seeds) < 2:

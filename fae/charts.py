@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fae.answers import families
+from fae.rows import Row
 from fae.selection import Record
-from fae.summary import Row, Summary
+from fae.summary import Summary
 
 PLOTTED = 16
 """Settings that have a plot of their curves each; of more, those with the lowest error."""

@@ -9,8 +9,9 @@ from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from fae.rows import Row
 from fae.statistics import Estimate
-from fae.summary import Row, Summary
+from fae.summary import Summary
 from fae.timing import Times
 
 Columns = Mapping[str, Sequence[str]]
