@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: sweep test test-slow lint format
+.PHONY: sweep test test-slow bench lint format
 
 sweep: $(VENV)/installed  ## the paper's experiment
 	$(BIN)/python -m fae.train -m hidden=64,128,256,512
@@ -13,10 +13,13 @@ test: $(VENV)/installed
 test-slow: $(VENV)/installed  ## the paper's numbers, on the real data
 	$(BIN)/python -m pytest -m slow
 
+bench: $(VENV)/installed  ## fae beside its peers; writes docs/speed.json
+	$(BIN)/python -m benchmarks.bench
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy fae hydra_plugins tests
+	$(BIN)/mypy fae hydra_plugins tests benchmarks
 
 format: $(VENV)/installed
 	$(BIN)/ruff check --fix .

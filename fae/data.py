@@ -3,7 +3,7 @@
 A batch is an index into that tensor; nothing is done image by image.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -16,9 +16,13 @@ from fae.sources import Images, Source, split_at_random
 EVALUATION_BATCH = 1000
 """Images of a batch in an evaluation: few enough that a layer's output stays in the cache."""
 
+TOGETHER = 50
+"""Minibatches that Lightning hands on at a time: what it does around each hand-over (some 2 ms)
+would otherwise be a third of a small network's step."""
+
 
 class ImageDataModule(pl.LightningDataModule):
-    """Batches (batch, pixels) of a source, split at random into training and validation.
+    """Batches of a source, split at random into training and validation.
 
     The test images are read when testing starts, not before. All images lie on the
     trainer's device.
@@ -29,10 +33,19 @@ class ImageDataModule(pl.LightningDataModule):
         split_seed: seed of the split.
         batch_size: images of a batch; the last of an epoch may be smaller.
         seed: seed of the order, which differs from epoch to epoch.
+        limit: minibatches of an epoch at most; None for all.
     """
 
     def __init__(
-        self, source: Source, *, train: int, val: int, split_seed: int, batch_size: int, seed: int
+        self,
+        source: Source,
+        *,
+        train: int,
+        val: int,
+        split_seed: int,
+        batch_size: int,
+        seed: int,
+        limit: int | None = None,
     ) -> None:
         super().__init__()
         self.source = source
@@ -40,6 +53,13 @@ class ImageDataModule(pl.LightningDataModule):
         self.split_seed = split_seed
         self.batch_size = batch_size
         self.seed = seed
+        self.limit = limit
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Minibatches of an epoch."""
+        steps = -(-self.sizes[0] // self.batch_size)
+        return steps if self.limit is None else min(steps, self.limit)
 
     def setup(self, stage: str) -> None:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
@@ -50,9 +70,9 @@ class ImageDataModule(pl.LightningDataModule):
             self.train = train.as_floats(device)
             self.val = val.as_floats(device)
 
-    def train_dataloader(self) -> DataLoader[Tensor]:
-        order = ShuffledBatches(len(self.train), self.batch_size, self.seed)
-        return _loader(self.train, order)
+    def train_dataloader(self) -> "DataLoader[Minibatches]":
+        order = ShuffledBatches(len(self.train), self.batch_size, self.seed, self.steps_per_epoch)
+        return DataLoader(_Gathered(self.train.pixels), sampler=order, batch_size=None)
 
     def val_dataloader(self) -> list[DataLoader[Tensor]]:
         """Two passes that end each epoch: the training images, then the validation images."""
@@ -62,32 +82,67 @@ class ImageDataModule(pl.LightningDataModule):
         return self._in_order(self.test)
 
     def _in_order(self, images: Images) -> DataLoader[Tensor]:
-        return _loader(images, ConsecutiveBatches(len(images), EVALUATION_BATCH))
+        order = ConsecutiveBatches(len(images), EVALUATION_BATCH)
+        return DataLoader(_Slices(images.pixels), sampler=order, batch_size=None)
 
 
-class ShuffledBatches(Sampler[Tensor]):
-    """Index tensors (batch,) of one epoch in an order that depends on (seed, epoch) alone.
+class Minibatches:
+    """Minibatches of training images that follow each other, each made when it is asked for.
 
-    Lightning calls ``set_epoch`` before each epoch, as for torch's DistributedSampler.
+    Iterating gives images (batch, pixels) in a buffer that the next minibatch overwrites.
+
+    Attributes:
+        start: place of the first in its epoch, from 0.
     """
 
-    def __init__(self, images: int, batch_size: int, seed: int) -> None:
+    def __init__(self, pixels: Tensor, indexes: Sequence[Tensor], start: int) -> None:
+        self.start = start
+        self._pixels = pixels
+        self._indexes = indexes
+
+    def __len__(self) -> int:
+        return len(self._indexes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Images of each."""
+        return [len(index) for index in self._indexes]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        buffer = self._pixels.new_empty(len(self._indexes[0]), self._pixels.shape[1])
+        for index in self._indexes:
+            yield torch.index_select(self._pixels, 0, index, out=buffer[: len(index)])
+
+
+class ShuffledBatches(Sampler[tuple[int, Sequence[Tensor]]]):
+    """Which images make the minibatches of an epoch, by (seed, epoch) alone.
+
+    Gives up to 50 minibatches at a time: the place of the first, and an index tensor
+    (batch,) of each. Lightning calls ``set_epoch`` before each epoch, as for torch's
+    DistributedSampler.
+
+    Args:
+        steps: minibatches of an epoch.
+    """
+
+    def __init__(self, images: int, batch_size: int, seed: int, steps: int) -> None:
         self.images = images
         self.batch_size = batch_size
         self.seed = seed
+        self.steps = steps
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[Tensor]:
-        order = torch.randperm(
-            self.images, generator=generator(self.seed, Stream.ORDER, self.epoch)
-        )
-        return iter(order.split(self.batch_size))
+    def __iter__(self) -> Iterator[tuple[int, Sequence[Tensor]]]:
+        random = generator(self.seed, Stream.ORDER, self.epoch)
+        indexes = torch.randperm(self.images, generator=random).split(self.batch_size)
+        for start in range(0, self.steps, TOGETHER):
+            yield start, indexes[start : min(start + TOGETHER, self.steps)]
 
     def __len__(self) -> int:
-        return -(-self.images // self.batch_size)
+        return -(-self.steps // TOGETHER)
 
 
 class ConsecutiveBatches(Sampler[slice]):
@@ -103,13 +158,18 @@ class ConsecutiveBatches(Sampler[slice]):
         return len(self.slices)
 
 
-class _Rows(Dataset[Tensor]):
+class _Slices(Dataset[Tensor]):
     def __init__(self, pixels: Tensor) -> None:
         self.pixels = pixels
 
-    def __getitem__(self, index: Tensor | slice) -> Tensor:
+    def __getitem__(self, index: slice) -> Tensor:
         return self.pixels[index]
 
 
-def _loader(images: Images, batches: Sampler[Tensor] | Sampler[slice]) -> DataLoader[Tensor]:
-    return DataLoader(_Rows(images.pixels), sampler=batches, batch_size=None)
+class _Gathered(Dataset[Minibatches]):
+    def __init__(self, pixels: Tensor) -> None:
+        self.pixels = pixels
+
+    def __getitem__(self, index: tuple[int, Sequence[Tensor]]) -> Minibatches:
+        start, indexes = index
+        return Minibatches(self.pixels, indexes, start)

@@ -13,6 +13,9 @@ from fae.tracking import Run
 class History(pl.Callback):
     """Keeps each epoch's metrics, writes them to the store, and times the training.
 
+    Also stored are each epoch's ``time/train_s``, its training pass, and ``time/epoch_s``,
+    with both evaluations.
+
     Attributes:
         epochs: an entry a finished epoch, metric name to value.
         fit_s: seconds spent in batches and evaluations so far, the paper's time; what
@@ -28,7 +31,7 @@ class History(pl.Callback):
         self.data = data
         self.epochs: list[dict[str, float]] = []
         self.fit_s = 0.0
-        self._epoch_start = 0.0
+        self._epoch_start = self._train_s = self._epoch_s = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._picture(pl_module)
@@ -36,14 +39,19 @@ class History(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_start = time.perf_counter()
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._train_s = time.perf_counter() - self._epoch_start
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.fit_s += time.perf_counter() - self._epoch_start
+        self._epoch_s = time.perf_counter() - self._epoch_start
+        self.fit_s += self._epoch_s
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.epochs.append(metrics)
         done = len(self.epochs)
-        self.run.log_metrics(metrics, step=done)
+        times = {"time/train_s": self._train_s, "time/epoch_s": self._epoch_s}
+        self.run.log_metrics({**metrics, **times}, step=done)
         if _worth_a_picture(done):
             self._picture(pl_module)
 

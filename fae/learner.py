@@ -1,16 +1,17 @@
 """The learner: loss, metrics and optimizer around a network, for Lightning's Trainer."""
 
+import math
+
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
-from torch.nn.functional import mse_loss
-from torchmetrics import MetricCollection
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from fae.config import AdamConfig, SGDConfig
-from fae.data import EVALUATION_BATCH
+from fae.data import EVALUATION_BATCH, Minibatches
 from fae.errors import TrainingError
-from fae.metrics import dead_units, evaluation_metrics
+from fae.metrics import Evaluation, dead_units
 from fae.network import AutoEncoder
 from fae.optimizer import build_optimizer, build_schedule
 from fae.randomness import Stream, seed_torch
@@ -19,6 +20,8 @@ from fae.randomness import Stream, seed_torch
 class Learner(pl.LightningModule):
     """Teaches a network to reconstruct images, by their mean squared error.
 
+    Lightning hands on many minibatches at a time (``fae.data.Minibatches``): a
+    ``training_step`` is as many optimizer steps, all of which ``global_step`` counts.
     Logs at each epoch's end ``train/loss`` (mean of the minibatch losses weighted by their
     images, dropout on) and, in evaluation mode, ``train/mse`` and ``val/mse`` over all images
     of either split; ``test/mse`` when tested.
@@ -28,19 +31,28 @@ class Learner(pl.LightningModule):
         optimizer: which optimizer and schedule.
         lr: learning rate.
         seed: seed of whatever the network draws in training, such as dropout.
+        steps: optimizer steps of the whole run, for the schedule.
     """
 
     def __init__(
-        self, network: AutoEncoder, optimizer: SGDConfig | AdamConfig, *, lr: float, seed: int
+        self,
+        network: AutoEncoder,
+        optimizer: SGDConfig | AdamConfig,
+        *,
+        lr: float,
+        seed: int,
+        steps: int,
     ) -> None:
         super().__init__()
         self.network = network
         self.optimizer = optimizer
         self.lr = lr
         self.seed = seed
-        self.train_metrics = evaluation_metrics("train")
-        self.val_metrics = evaluation_metrics("val")
-        self.test_metrics = evaluation_metrics("test")
+        self.steps = steps
+        self.automatic_optimization = False
+        self.train_evaluation = Evaluation()
+        self.val_evaluation = Evaluation()
+        self.test_evaluation = Evaluation()
 
     def forward(self, images: Tensor) -> Tensor:
         """Reconstructions (batch, pixels) of images (batch, pixels) in [0, 1]."""
@@ -64,52 +76,74 @@ class Learner(pl.LightningModule):
         """Hidden units that give the same output for all images (batch, pixels)."""
         return dead_units(map(self.network.encode, images.split(EVALUATION_BATCH)))
 
-    def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
-        """Mean squared error of a batch.
+    def training_step(self, minibatches: Minibatches, batch_idx: int) -> None:
+        """One optimizer step a minibatch.
 
         Raises:
-            TrainingError: the error is not a finite number.
+            TrainingError: the error of a minibatch is not a finite number.
         """
-        seed_torch(self.seed, Stream.DROPOUT, self.current_epoch, batch_idx)
-        loss = mse_loss(self(images), images)
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"loss is {loss.item()} at epoch {self.current_epoch + 1}, step "
-                f"{self.global_step + 1}: training diverged; lower lr={self.lr:g}"
-            )
-        self.log("train/loss", loss, on_step=False, on_epoch=True)
-        return loss
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Optimizer)
+        schedule = self.lr_schedulers()
+        assert schedule is None or isinstance(schedule, LRScheduler)
+        losses = []
+        for step, images in enumerate(minibatches, start=minibatches.start):
+            seed_torch(self.seed, Stream.DROPOUT, self.current_epoch, step)
+            loss = self.network.error(images)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if schedule:
+                schedule.step()
+            losses.append(loss.detach())
+        # Lightning's wrapper of the optimizer would count, and cost a twentieth of a small step.
+        counted = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        counted.total.completed += len(minibatches)
+        self._log_losses(torch.stack(losses), minibatches)
 
     def validation_step(self, images: Tensor, batch_idx: int, dataloader_idx: int) -> None:
-        metrics = self.val_metrics if dataloader_idx else self.train_metrics
-        metrics.update(self(images), images)
+        evaluation = self.val_evaluation if dataloader_idx else self.train_evaluation
+        evaluation.update(self.network.residuals(images))
 
     def on_validation_epoch_end(self) -> None:
-        self._log_and_reset(self.train_metrics)
-        self._log_and_reset(self.val_metrics)
+        self._log_and_reset("train", self.train_evaluation)
+        self._log_and_reset("val", self.val_evaluation)
 
     def test_step(self, images: Tensor, batch_idx: int) -> None:
-        self.test_metrics.update(self(images), images)
+        self.test_evaluation.update(self.network.residuals(images))
 
     def on_test_epoch_end(self) -> None:
-        self._log_and_reset(self.test_metrics)
+        self._log_and_reset("test", self.test_evaluation)
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+    def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
         optimizer = build_optimizer(self.optimizer, self.network.parameters(), self.lr)
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = build_schedule(self.optimizer.schedule, optimizer, self.lr, steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        schedule = build_schedule(self.optimizer.schedule, optimizer, self.lr, self.steps)
+        return [optimizer], [schedule] if schedule else []
 
-    def _log_and_reset(self, metrics: MetricCollection) -> None:
-        values = metrics.compute()
-        metrics.reset()
-        for name, value in values.items():
-            if not torch.isfinite(value):
+    def _log_losses(self, losses: Tensor, minibatches: Minibatches) -> None:
+        """Log the mean over the images of all minibatches, if it is finite."""
+        sizes = losses.new_tensor(minibatches.sizes)
+        finite = torch.isfinite(losses)
+        if not finite.all():
+            step = int(finite.int().argmin())
+            raise TrainingError(
+                f"loss is {losses[step].item()} at epoch {self.current_epoch + 1}, step "
+                f"{minibatches.start + step + 1}: training diverged; lower lr={self.lr:g}"
+            )
+        self.log(
+            "train/loss",
+            (losses * sizes).sum() / sizes.sum(),
+            on_step=False,
+            on_epoch=True,
+            batch_size=int(sizes.sum()),
+        )
+
+    def _log_and_reset(self, split: str, evaluation: Evaluation) -> None:
+        for name, value in evaluation.compute().items():
+            if not math.isfinite(value):
                 raise TrainingError(
-                    f"{name} is {value.item()} after step {self.global_step}: "
+                    f"{split}/{name} is {value} after step {self.global_step}: "
                     f"training diverged; lower lr={self.lr:g}"
                 )
-        self.log_dict(values)
+            self.log(f"{split}/{name}", value)
+        evaluation.reset()

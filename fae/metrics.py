@@ -1,23 +1,39 @@
 """How well images are reconstructed, and by how many of the hidden units."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 from torch import Tensor, stack
 
-if TYPE_CHECKING:
-    from torchmetrics import MetricCollection
+from fae.loss import mean_square
+
+METRICS: dict[str, Callable[[Tensor], Tensor]] = {"mse": mean_square}
+"""Of residuals (batch, pixels), reconstructions minus images: a mean over images and pixels."""
 
 
-def evaluation_metrics(split: str) -> "MetricCollection":
-    """The metrics of one pass over a split, ``<split>/mse`` and any that is added here.
+class Evaluation:
+    """The metrics of one pass over a split, batch by batch."""
 
-    Each is updated with (reconstructions, images), both (batch, pixels), and is a
-    mean over all images and pixels of the pass.
-    """
-    from torchmetrics import MeanSquaredError, MetricCollection
+    def __init__(self) -> None:
+        self.reset()
 
-    return MetricCollection({"mse": MeanSquaredError()}, prefix=f"{split}/")
+    def reset(self) -> None:
+        """Forget all batches."""
+        self._values: dict[str, list[Tensor]] = {name: [] for name in METRICS}
+        self._sizes: list[int] = []
+
+    def update(self, residuals: Tensor) -> None:
+        """Take in a batch of residuals, (batch, pixels)."""
+        self._sizes.append(len(residuals))
+        for name, metric in METRICS.items():
+            self._values[name].append(metric(residuals))
+
+    def compute(self) -> dict[str, float]:
+        """Each metric's mean over all images."""
+        sizes = Tensor(self._sizes).double()
+        return {
+            name: float((stack(values).double().cpu() @ sizes) / sizes.sum())
+            for name, values in self._values.items()
+        }
 
 
 def dead_units(codes: Iterable[Tensor]) -> int:

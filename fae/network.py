@@ -1,6 +1,10 @@
 """The auto-encoder: a plain module that needs no trainer."""
 
 from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+
+from fae.dropout import Dropout
+from fae.loss import reconstruction_error, residuals
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -35,7 +39,7 @@ class AutoEncoder(nn.Module):
         super().__init__()
         self.encoder = nn.Linear(inputs, hidden)
         self.hidden_activation = ACTIVATIONS[hidden_activation]()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.decoder = nn.Linear(hidden, inputs)
         self.output_activation = ACTIVATIONS[output_activation]()
 
@@ -52,3 +56,21 @@ class AutoEncoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Reconstructions (batch, inputs) of images (batch, inputs) in [0, 1]."""
         return self.decode(self.dropout(self.encode(images)))
+
+    def error(self, images: Tensor) -> Tensor:
+        """Mean squared error of the reconstructions of images (batch, inputs), a scalar."""
+        codes = self.dropout(self.encode(images))
+        if self._linear:
+            return reconstruction_error(codes, self.decoder.weight, self.decoder.bias, images)
+        return mse_loss(self.decode(codes), images)
+
+    def residuals(self, images: Tensor) -> Tensor:
+        """Reconstructions minus images, (batch, inputs)."""
+        codes = self.dropout(self.encode(images))
+        if self._linear:
+            return residuals(codes, self.decoder.weight, self.decoder.bias, images)
+        return self.decode(codes) - images
+
+    @property
+    def _linear(self) -> bool:
+        return isinstance(self.output_activation, nn.Identity)

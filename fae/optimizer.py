@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from fae.config import AdamConfig, SGDConfig
 
@@ -20,15 +20,21 @@ def build_optimizer(
             momentum=config.momentum,
             nesterov=config.nesterov,
             weight_decay=config.weight_decay,
+            fused=True,
         )
     kind = Adam if config.name == "adam" else AdamW
     return kind(
-        parameters, lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay
+        parameters,
+        lr,
+        betas=config.betas,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=True,
     )
 
 
-def build_schedule(name: str, optimizer: Optimizer, lr: float, steps: int) -> LRScheduler:
-    """The schedule ``name`` over ``steps`` optimizer steps.
+def build_schedule(name: str, optimizer: Optimizer, lr: float, steps: int) -> LRScheduler | None:
+    """The schedule ``name`` over ``steps`` optimizer steps; None for a constant rate.
 
     cosine falls from ``lr`` to 0 (Loshchilov and Hutter 2017, without restarts);
     one_cycle rises from ``lr``/25 to ``lr`` over the first 30 % of the steps and falls
@@ -38,4 +44,4 @@ def build_schedule(name: str, optimizer: Optimizer, lr: float, steps: int) -> LR
         return CosineAnnealingLR(optimizer, T_max=steps)
     if name == "one_cycle":
         return OneCycleLR(optimizer, max_lr=lr, total_steps=steps, cycle_momentum=False)
-    return ConstantLR(optimizer, factor=1.0)
+    return None

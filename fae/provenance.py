@@ -13,7 +13,9 @@ import torch
 PROJECT = Path(__file__).resolve().parents[1]
 TRAINING_CODE = (
     "data",
+    "dropout",
     "learner",
+    "loss",
     "metrics",
     "network",
     "optimizer",

@@ -99,6 +99,7 @@ def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
         split_seed=config.data.split_seed,
         batch_size=config.batch_size,
         seed=config.seed,
+        limit=config.trainer.limit_batches,
     )
     seed_torch(config.seed, Stream.INITIALISATION)
     network = AutoEncoder(
@@ -108,7 +109,14 @@ def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
         hidden_activation=config.model.hidden_activation,
         output_activation=config.model.output_activation,
     )
-    return data, Learner(network, config.optimizer, lr=config.lr, seed=config.seed)
+    learner = Learner(
+        network,
+        config.optimizer,
+        lr=config.lr,
+        seed=config.seed,
+        steps=config.epochs * data.steps_per_epoch,
+    )
+    return data, learner
 
 
 def _record_origin(run: Run, config: Config, source: Source) -> None:

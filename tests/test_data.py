@@ -16,9 +16,21 @@ def synthetic(split_seed: int = 0) -> Synthetic:
     )
 
 
-def module(split_seed: int = 0, seed: int = 0, batch_size: int = 16) -> ImageDataModule:
+def module(
+    split_seed: int = 0,
+    seed: int = 0,
+    batch_size: int = 16,
+    train: int = 50,
+    limit: int | None = None,
+) -> ImageDataModule:
     data = ImageDataModule(
-        synthetic(), train=50, val=20, split_seed=split_seed, batch_size=batch_size, seed=seed
+        synthetic(),
+        train=train,
+        val=70 - train,
+        split_seed=split_seed,
+        batch_size=batch_size,
+        seed=seed,
+        limit=limit,
     )
     data.setup("fit")
     return data
@@ -44,15 +56,36 @@ def test_the_split_depends_on_its_own_seed_alone() -> None:
 def epoch(data: ImageDataModule, number: int) -> list[torch.Tensor]:
     loader = data.train_dataloader()
     loader.sampler.set_epoch(number)  # type: ignore[attr-defined]
-    return list(loader)
+    return [images.clone() for minibatches in loader for images in minibatches]
 
 
 def test_an_epoch_holds_every_image_once_in_batches() -> None:
     data = module(batch_size=16)
     batches = epoch(data, 0)
     assert [len(batch) for batch in batches] == [16, 16, 16, 2]
-    assert len(data.train_dataloader()) == 4
+    assert data.steps_per_epoch == 4
+    (minibatches,) = data.train_dataloader()
+    assert (len(minibatches), minibatches.start) == (4, 0)
+    assert minibatches.sizes == [16, 16, 16, 2]
     assert rows(torch.cat(batches)) == rows(data.train.pixels)
+
+
+def test_minibatches_are_handed_on_fifty_at_a_time() -> None:
+    data = module(train=60, batch_size=1)
+    handed_on = list(data.train_dataloader())
+    assert [(len(minibatches), minibatches.start) for minibatches in handed_on] == [
+        (50, 0),
+        (10, 50),
+    ]
+    assert len(data.train_dataloader()) == 2
+
+
+def test_an_epoch_can_be_cut_short() -> None:
+    data = module(batch_size=16, limit=2)
+    assert data.steps_per_epoch == 2
+    whole = epoch(module(batch_size=16), 0)
+    for ours, theirs in zip(epoch(data, 0), whole[:2], strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:

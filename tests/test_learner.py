@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from fae.config import Config
+from fae.dropout import Dropout
 from fae.errors import TrainingError
 from fae.learner import Learner
 from fae.randomness import Stream, generator, seed_torch
 from fae.sources import build_source
-from fae.trainer import build_trainer
+from fae.trainer import build_trainer, checkpoint_path
 from fae.training import build
 
 Tiny = Callable[..., Config]
@@ -47,7 +48,7 @@ def plain_loop(config: Config) -> tuple[nn.Module, list[dict[str, float]]]:
     network = nn.Sequential(
         nn.Linear(pixels, config.hidden),
         nn.ReLU(),
-        nn.Dropout(config.dropout),
+        Dropout(config.dropout),
         nn.Linear(config.hidden, pixels),
     )
     optimizer = torch.optim.SGD(network.parameters(), config.lr)
@@ -99,7 +100,7 @@ def test_seeds_matter_and_nothing_else_does(tiny: Tiny, tmp_path: Path) -> None:
     assert not torch.equal(first, weights(seed=2))
 
 
-def test_a_diverging_run_stops_at_once_and_says_where(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_diverging_run_stops_and_says_where(tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"loss is (inf|nan) at epoch 1, step \d+: .*lr=1e\+09"):
         fit(tiny("lr=1e9"), tmp_path)
 
@@ -116,8 +117,10 @@ def rates(config: Config, folder: Path) -> list[float]:
     seen: list[float] = []
 
     class Watch(pl.Callback):
-        def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
-            seen.append(trainer.optimizers[0].param_groups[0]["lr"])
+        def on_train_start(self, trainer: pl.Trainer, *_: object) -> None:
+            trainer.optimizers[0].register_step_pre_hook(
+                lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"])
+            )
 
     data, learner = build(config, build_source(config.data))
     build_trainer(config.trainer, epochs=config.epochs, folder=folder, callbacks=[Watch()]).fit(
@@ -172,6 +175,28 @@ def test_bfloat16_comes_close_to_single_precision(tiny: Tiny, tmp_path: Path) ->
     assert mixed_epochs != full_epochs
     assert {p.dtype for p in mixed.parameters()} == {p.dtype for p in full.parameters()}
     assert mixed.reconstruct(torch.rand(2, 64)).dtype == torch.float32
+
+
+def test_lightning_counts_every_optimizer_step(tiny: Tiny, tmp_path: Path) -> None:
+    """More than it hands on at a time, and a last hand-over that is smaller."""
+    config = tiny("batch_size=33", "epochs=2")
+    data, learner = build(config, build_source(config.data))
+    trainer = build_trainer(config.trainer, epochs=2, folder=tmp_path, callbacks=[])
+    trainer.fit(learner, data)
+    assert (data.steps_per_epoch, len(data.train_dataloader())) == (61, 2)
+    assert trainer.global_step == 2 * 61
+    saved = torch.load(checkpoint_path(tmp_path, "last"), weights_only=True)
+    assert saved["global_step"] == 2 * 61
+
+
+def test_another_output_than_linear_is_the_plain_loop_too(tiny: Tiny) -> None:
+    config = tiny("model.output_activation=sigmoid", "dropout=0.0")
+    data, learner = build(config, build_source(config.data))
+    data.setup("fit")
+    images = data.train.pixels[:7]
+    expected = nn.functional.mse_loss(learner.network(images), images)
+    torch.testing.assert_close(learner.network.error(images), expected)
+    torch.testing.assert_close(learner.network.residuals(images), learner(images) - images)
 
 
 def test_early_stopping_ends_a_run_that_no_longer_improves(tiny: Tiny, tmp_path: Path) -> None:

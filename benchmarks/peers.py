@@ -1,0 +1,351 @@
+"""The ways to train the paper's network that are timed beside each other.
+
+Each trains for some epochs from its own start and hands back what each epoch took and the
+test error that it reached, so that a way that does less work shows. An epoch is a training
+pass and an evaluation of all training and all validation images, in evaluation mode.
+"""
+
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from mlflow import MlflowClient
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+from torch.utils.data import DataLoader, Dataset, Subset, random_split
+from torchvision.datasets import FashionMNIST
+from torchvision.transforms import ToTensor
+
+from fae.compose import compose
+from fae.job import Job
+from fae.training import train
+
+T = TypeVar("T")
+BATCH, LR, DROPOUT = 1000, 0.5, 0.1
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What some epochs took, in seconds each, and the test error after them."""
+
+    train_s: list[float]
+    epoch_s: list[float]
+    test_mse: float | None
+
+
+class Peer(Protocol):
+    """A way to train a network of n hidden units."""
+
+    def run(self, n: int, epochs: int) -> Measured: ...
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """All images as float tensors (images, 784) in [0, 1]."""
+
+    train: Tensor
+    val: Tensor
+    test: Tensor
+
+
+def network(n: int, dropout: float = DROPOUT) -> nn.Sequential:
+    """The paper's network as plain PyTorch has it."""
+    return nn.Sequential(nn.Linear(784, n), nn.ReLU(), nn.Dropout(dropout), nn.Linear(n, 784))
+
+
+class Expert:
+    """A plain loop over tensors in memory, compiled or not."""
+
+    def __init__(self, images: InMemory, *, compiled: bool = False, dropout: float = DROPOUT):
+        self.images = images
+        self.compiled = compiled
+        self.dropout = dropout
+
+    def run(self, n: int, epochs: int) -> Measured:
+        model = network(n, self.dropout)
+        optimizer = torch.optim.SGD(model.parameters(), LR)
+        forward = torch.compile(model) if self.compiled else model
+        train = self.images.train
+
+        def training_pass() -> None:
+            model.train()
+            for index in torch.randperm(len(train)).split(BATCH):
+                batch = train[index]
+                loss = mse_loss(forward(batch), batch)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+        def error(images: Tensor) -> float:
+            model.eval()
+            with torch.inference_mode():
+                parts = [mse_loss(forward(x), x) for x in images.split(BATCH)]
+            return float(torch.stack(parts).mean())
+
+        return timed(training_pass, (train, self.images.val), error, self.images.test, epochs)
+
+
+class Idiomatic:
+    """torchvision, ``ToTensor``, a DataLoader and a plain loop: the paper's way."""
+
+    def __init__(self, root: Path, workers: int) -> None:
+        self.root = root
+        self.workers = workers
+
+    def run(self, n: int, epochs: int) -> Measured:
+        train, val, test = datasets(self.root)
+        shuffled = DataLoader(train, BATCH, shuffle=True, num_workers=self.workers)
+        model = network(n)
+        optimizer = torch.optim.SGD(model.parameters(), LR)
+
+        def training_pass() -> None:
+            model.train()
+            for images, _ in shuffled:
+                flat = images.flatten(1)
+                loss = mse_loss(model(flat), flat)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+        def error(images: Dataset[tuple[Tensor, int]]) -> float:
+            model.eval()
+            with torch.no_grad():
+                parts = [
+                    mse_loss(model(x.flatten(1)), x.flatten(1))
+                    for x, _ in DataLoader(images, BATCH, num_workers=self.workers)
+                ]
+            return float(torch.stack(parts).mean())
+
+        return timed(training_pass, (train, val), error, test, epochs)
+
+
+class Template:
+    """The same data in a LightningDataModule, a Trainer around it, as templates do it."""
+
+    def __init__(self, root: Path, workers: int = 0) -> None:
+        self.root = root
+        self.workers = workers
+
+    def run(self, n: int, epochs: int) -> Measured:
+        clock = Clock()
+        with quiet_lightning(), tempfile.TemporaryDirectory() as folder:
+            module, data = TemplateModule(n), TemplateData(self.root, self.workers)
+            trainer = pl.Trainer(
+                accelerator="cpu",
+                max_epochs=epochs,
+                callbacks=[clock],
+                default_root_dir=folder,
+                num_sanity_val_steps=0,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                logger=False,
+            )
+            trainer.fit(module, data)
+            (test,) = trainer.test(module, data, verbose=False)
+        return Measured(clock.train_s, clock.epoch_s, test["test/mse"])
+
+
+class TemplateData(pl.LightningDataModule):
+    """torchvision's data set through DataLoaders."""
+
+    def __init__(self, root: Path, workers: int) -> None:
+        super().__init__()
+        self.train, self.val, self.test = datasets(root)
+        self.workers = workers
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
+        return DataLoader(self.train, BATCH, shuffle=True, num_workers=self.workers)
+
+    def val_dataloader(self) -> list[DataLoader[tuple[Tensor, int]]]:
+        return [DataLoader(d, BATCH, num_workers=self.workers) for d in (self.train, self.val)]
+
+    def test_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
+        return DataLoader(self.test, BATCH, num_workers=self.workers)
+
+
+class TemplateModule(pl.LightningModule):
+    """The network, its loss and metrics logged by Lightning."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.network = network(n)
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        images = batch[0].flatten(1)
+        return mse_loss(self.network(images), images)
+
+    def training_step(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        loss = self.loss(batch)
+        self.log("train/loss", loss, on_step=False, on_epoch=True)
+        return loss
+
+    def validation_step(
+        self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int
+    ) -> None:
+        self.log("mse", self.loss(batch))
+
+    def test_step(self, batch: tuple[Tensor, Tensor]) -> None:
+        self.log("test/mse", self.loss(batch))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), LR)
+
+
+class Clock(pl.Callback):
+    """Times the training pass and the whole of each epoch."""
+
+    def __init__(self) -> None:
+        self.train_s: list[float] = []
+        self.epoch_s: list[float] = []
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.start = time.perf_counter()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.train_s.append(time.perf_counter() - self.start)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.epoch_s.append(time.perf_counter() - self.start)
+
+
+class ScikitLearn:
+    """``MLPRegressor``: plain SGD; it has no dropout.
+
+    Its loss is half the squared error summed over the pixels, its learning rate so much less.
+    """
+
+    def __init__(self, images: InMemory) -> None:
+        self.train, self.val, self.test = (
+            part.numpy() for part in (images.train, images.val, images.test)
+        )
+
+    def run(self, n: int, epochs: int) -> Measured:
+        from sklearn.neural_network import MLPRegressor
+
+        model = MLPRegressor(
+            (n,),
+            solver="sgd",
+            alpha=0,
+            batch_size=BATCH,
+            learning_rate_init=LR * 2 / 784,
+            momentum=0,
+            max_iter=1,
+            warm_start=True,
+        )
+
+        def training_pass() -> None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it has not converged, it says each time
+                model.fit(self.train, self.train)
+
+        def error(images: np.ndarray) -> float:
+            return float(np.square(model.predict(images) - images).mean())
+
+        return timed(training_pass, (self.train, self.val), error, self.test, epochs)
+
+
+class Floor:
+    """The matrix products of each step and of both evaluations, and nothing else."""
+
+    def run(self, n: int, epochs: int) -> Measured:
+        x, r = torch.rand(2, BATCH, 784)
+        h, d = torch.rand(2, BATCH, n)
+        encoder, decoder = torch.rand(n, 784), torch.rand(784, n)
+        codes, output = torch.empty(BATCH, n), torch.empty(BATCH, 784)
+        wide, tall = torch.empty(n, 784), torch.empty(784, n)
+
+        def training_pass() -> None:
+            for _ in range(50_000 // BATCH):
+                torch.mm(x, encoder.T, out=codes)
+                torch.mm(h, decoder.T, out=output)
+                torch.mm(r.T, h, out=tall)
+                torch.mm(r, decoder, out=codes)
+                torch.mm(d.T, x, out=wide)
+
+        def evaluation(images: int) -> float:
+            for _ in range(images // BATCH):
+                torch.mm(x, encoder.T, out=codes)
+                torch.mm(h, decoder.T, out=output)
+            return 0.0
+
+        measured = timed(training_pass, (50_000, 10_000), evaluation, 0, epochs)
+        return Measured(measured.train_s, measured.epoch_s, None)
+
+    @staticmethod
+    def operations(n: int) -> float:
+        """Floating-point operations of an epoch."""
+        product = 2.0 * BATCH * 784 * n
+        return product * (5 * 50 + 2 * 60)
+
+
+class Fae:
+    """fae as a user runs it: configuration, Lightning, MLflow, checkpoints, pictures."""
+
+    def __init__(self, folder: Path, precision: str) -> None:
+        self.folder = folder
+        self.precision = precision
+
+    def run(self, n: int, epochs: int) -> Measured:
+        uri = f"sqlite:///{self.folder}/mlflow.db"
+        config = compose(
+            "local=none",
+            f"hidden={n}",
+            f"epochs={epochs}",
+            f"trainer.precision={self.precision}",
+            f"tracking.uri='{uri}'",
+        )
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        with quiet_lightning():
+            result = train(config, Job(f"n = {n}", folder, ""))
+        stored = MlflowClient(uri)
+        train_s, epoch_s = (
+            [point.value for point in stored.get_metric_history(result.run_id, f"time/{name}_s")]
+            for name in ("train", "epoch")
+        )
+        return Measured(train_s, epoch_s, result.metrics["test/mse"])
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Without what Lightning says at each start."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+    logger.setLevel(level)
+
+
+def timed(
+    training_pass: Callable[[], None],
+    parts: Iterable[T],
+    error: Callable[[T], float],
+    test: T,
+    epochs: int,
+) -> Measured:
+    """Time epochs of a training pass and an evaluation of each part."""
+    train_s, epoch_s = [], []
+    for _ in range(epochs):
+        start = time.perf_counter()
+        training_pass()
+        train_s.append(time.perf_counter() - start)
+        for images in parts:
+            error(images)
+        epoch_s.append(time.perf_counter() - start)
+    return Measured(train_s, epoch_s, error(test))
+
+
+def datasets(root: Path) -> tuple[Subset, Subset, FashionMNIST]:  # type: ignore[type-arg]
+    """torchvision's data set, split at random as in the paper."""
+    train, val = random_split(FashionMNIST(str(root), transform=ToTensor()), [50_000, 10_000])
+    return train, val, FashionMNIST(str(root), train=False, transform=ToTensor())

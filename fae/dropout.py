@@ -1,0 +1,38 @@
+"""Dropout whose random numbers cost little: 16 bits a unit instead of a draw each."""
+
+import torch
+from torch import Tensor, nn
+
+LEVELS = 2**16
+
+
+class Dropout(nn.Module):
+    """Zeroes each element with a probability and scales up the rest, in training only.
+
+    As ``nn.Dropout``, and like it drawn from torch's own generator, but on a CPU four
+    elements share each 64-bit number: about a tenth of the time. The probability is then
+    a multiple of 1/65536.
+
+    Args:
+        probability: with which an element is dropped, [0, 1).
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.dropped = round(probability * LEVELS)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values of any shape, to the same shape."""
+        if not self.training or self.dropped == 0:
+            return values
+        return values * self.mask(values)
+
+    def mask(self, like: Tensor) -> Tensor:
+        """0 where an element is dropped, 1 / (1 - probability) elsewhere; shaped as ``like``."""
+        words = torch.empty(-(-like.numel() // 4), dtype=torch.int64, device=like.device)
+        bits = words.random_(-(2**63), None).view(torch.int16)[: like.numel()].view(like.shape)
+        kept = bits >= self.dropped - LEVELS // 2
+        return kept.to(like.dtype).mul_(LEVELS / (LEVELS - self.dropped))
+
+    def extra_repr(self) -> str:
+        return f"probability={self.dropped / LEVELS}"
