@@ -14,6 +14,7 @@ test-slow: $(VENV)/installed  ## the paper's numbers, on the real data
 	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/installed  ## fae beside its peers; writes docs/speed.json
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.bench
 
 lint: $(VENV)/installed

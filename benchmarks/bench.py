@@ -28,6 +28,7 @@ from benchmarks.peers import (
     Floor,
     Idiomatic,
     InMemory,
+    Jax,
     Measured,
     Peer,
     ScikitLearn,
@@ -82,6 +83,7 @@ def main() -> None:
             "idiomatic, 2 workers": Idiomatic(root, 2),
             "template": Template(root),
             "scikit-learn": ScikitLearn(images),
+            "JAX": Jax(images),
         }
         found = {
             n: {**rounds(quick, n, ROUNDS, EPOCHS), **rounds(slow, n, SLOW_ROUNDS, SLOW_EPOCHS)}
@@ -163,6 +165,7 @@ def machine() -> dict[str, str]:
         "PyTorch": torch.__version__,
         "Lightning": version("pytorch-lightning"),
         "scikit-learn": version("scikit-learn"),
+        "JAX": version("jax"),
     }
 
 

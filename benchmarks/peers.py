@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -232,7 +232,7 @@ class ScikitLearn:
         from sklearn.neural_network import MLPRegressor
 
         model = MLPRegressor(
-            (n,),
+            hidden_layer_sizes=(n,),
             solver="sgd",
             alpha=0,
             batch_size=BATCH,
@@ -249,6 +249,65 @@ class ScikitLearn:
 
         def error(images: np.ndarray) -> float:
             return float(np.square(model.predict(images) - images).mean())
+
+        return timed(training_pass, (self.train, self.val), error, self.test, epochs)
+
+
+class Jax:
+    """The training pass as one compiled scan over the minibatches."""
+
+    def __init__(self, images: InMemory) -> None:
+        import jax
+
+        self.train, self.val, self.test = (
+            jax.numpy.asarray(part.numpy()) for part in (images.train, images.val, images.test)
+        )
+
+    def run(self, n: int, epochs: int) -> Measured:
+        import jax
+        import jax.numpy as jnp
+
+        start = network(n)
+        first, second = start[0], start[3]
+        weights = [
+            jnp.asarray(w.detach().numpy())
+            for w in (first.weight.T, first.bias, second.weight.T, second.bias)
+        ]
+
+        def reconstruct(weights: list[Any], images: Any, kept: Any) -> Any:
+            codes = jax.nn.relu(images @ weights[0] + weights[1]) * kept
+            return codes @ weights[2] + weights[3]
+
+        def loss(weights: list[Any], images: Any, key: Any) -> Any:
+            kept = jax.random.bernoulli(key, 1 - DROPOUT, (len(images), n)) / (1 - DROPOUT)
+            return jnp.square(reconstruct(weights, images, kept) - images).mean()
+
+        @jax.jit
+        def pass_over(weights: list[Any], images: Any, key: Any) -> Any:
+            def step(weights: list[Any], index_key: Any) -> tuple[list[Any], Any]:
+                index, key = index_key
+                error, gradients = jax.value_and_grad(loss)(weights, images[index], key)
+                return [w - LR * g for w, g in zip(weights, gradients, strict=True)], error
+
+            order, drop = jax.random.split(key)
+            indexes = jax.random.permutation(order, len(images)).reshape(-1, BATCH)
+            return jax.lax.scan(step, weights, (indexes, jax.random.split(drop, len(indexes))))[0]
+
+        @jax.jit
+        def squared(weights: list[Any], images: Any) -> Any:
+            batches = images.reshape(-1, BATCH, images.shape[1])
+            return jax.lax.map(
+                lambda x: jnp.square(reconstruct(weights, x, 1.0) - x).mean(), batches
+            ).mean()
+
+        state: dict[str, Any] = {"weights": weights, "key": jax.random.key(0)}
+
+        def training_pass() -> None:
+            state["key"], key = jax.random.split(state["key"])
+            state["weights"] = jax.block_until_ready(pass_over(state["weights"], self.train, key))
+
+        def error(images: Any) -> float:
+            return float(squared(state["weights"], images))
 
         return timed(training_pass, (self.train, self.val), error, self.test, epochs)
 
