@@ -267,8 +267,7 @@ class Jax:
         import jax
         import jax.numpy as jnp
 
-        start = network(n)
-        first, second = start[0], start[3]
+        first, second = (layer for layer in network(n) if isinstance(layer, nn.Linear))
         weights = [
             jnp.asarray(w.detach().numpy())
             for w in (first.weight.T, first.bias, second.weight.T, second.bias)
