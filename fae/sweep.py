@@ -137,9 +137,9 @@ def _work(config: Config) -> float:
     """The work of a run, in units of what one hidden unit takes in one epoch.
 
     A step costs a part that grows with the hidden layer and a part that does not, as
-    much as some 50 units (measured on 2 cores, batches of 1000).
+    much as some 30 units (from docs/speed-table.md).
     """
-    return config.epochs * (50.0 + config.hidden)
+    return config.epochs * (30.0 + config.hidden)
 
 
 def _launch(launcher: Launcher, jobs: Sequence[Overrides], at_once: int) -> list[JobReturn]:
