@@ -29,7 +29,7 @@ from fae.result import Panel
 from fae.selection import Record, Selection, select
 from fae.sources import Images, Source, build_source
 from fae.summary import Summary, summarise
-from fae.tracking import Archive
+from fae.tracking import Archive, StoredRun
 
 PICTURED = 6
 """Settings whose networks are pictured; of more, those with the lowest validation error."""
@@ -79,7 +79,7 @@ def make_report(request: ReportRequest) -> Report:
     summary = summarise(
         selection,
         tolerance=request.report.tolerance,
-        beside=archive.runs("run"),
+        beside=_beside(archive, selection),
         pca=data.pca,
         parameters=lambda record: _parameters(archive, record),
     )
@@ -155,6 +155,14 @@ class _DataSets:
     def _test(self, config: FashionMNISTConfig | SyntheticConfig) -> tuple[Source, Images]:
         source = self._source(config)
         return source, source.test().as_floats(torch.device("cpu"))
+
+
+def _beside(archive: Archive, selection: Selection) -> list[StoredRun]:
+    """The runs that may have been going on beside those of the selection."""
+    runs = [record.run for record in selection.records]
+    return archive.runs_during(
+        min(run.started for run in runs), max(run.ended or run.started for run in runs)
+    )
 
 
 def _parameters(archive: Archive, record: Record) -> int:

@@ -96,9 +96,8 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
         ConfigError: there is no such sweep, parameter or run.
         StoreError: there is no run at all, or a run's artifacts are gone.
     """
-    runs = archive.runs("run")
     known = archive.runs("sweep")
-    if not runs and not known:
+    if not known and not archive.runs("run"):
         raise StoreError(
             f"tracking.uri={archive.uri}: no run of fae is stored there; python -m fae.train -m "
             "hidden=64,128,256,512 makes four"
@@ -111,9 +110,11 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
                 "by where=hidden=64"
             )
         chosen = known[-1:]
-    if chosen:
-        ids = {sweep.id for sweep in chosen}
-        runs = [run for run in runs if run.tags.get("mlflow.parentRunId") in ids]
+    runs = (
+        [run for sweep in chosen for run in archive.runs_of(sweep)]
+        if chosen
+        else archive.runs("run")
+    )
     if where is not None:
         runs = _matching(runs, where)
     if not runs:

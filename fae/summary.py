@@ -49,7 +49,7 @@ def summarise(
 
     Args:
         tolerance: of the verdict, a share.
-        beside: all runs of the store, to tell which ran at the same time.
+        beside: what ran while the selected runs did, they themselves among it.
         pca: test errors of PCA on a record's data, by the number of components.
         parameters: of a record's network.
     """

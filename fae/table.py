@@ -128,10 +128,10 @@ def _rows(table: Columns) -> list[tuple[str, ...]]:
 
 
 def _seconds(value: float) -> str:
-    """Three digits or so, and two of what is less than a second."""
+    """Three digits or so, and two of small values."""
     if value >= 10:
         return f"{value:.1f}"
-    return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def _number(value: float | None, form: str) -> str:

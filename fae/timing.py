@@ -35,7 +35,7 @@ class Timekeeper:
 
     Args:
         records: the runs of a report; what most of them ran on is the usual hardware.
-        beside: all runs that the store knows of.
+        beside: what ran while they did, they themselves among it.
     """
 
     def __init__(self, records: Sequence[Record], beside: Sequence[StoredRun]) -> None:

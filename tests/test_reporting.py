@@ -22,7 +22,7 @@ from fae.job import Job, Plan
 from fae.reporting import Report, make_report
 from fae.result import Result
 from fae.statistics import estimate
-from fae.tracking import Store
+from fae.tracking import Archive, Store
 from fae.training import train
 
 SWEEP = "hidden=4,8 seed=0,1,2"
@@ -113,6 +113,20 @@ def test_the_numbers_are_those_of_the_runs(written: Report, swept: list[Result])
     assert [row.title for row in written.summary.rows] == ["n = 4", "n = 8"]
     assert written.summary.missing == 2
     assert written.summary.apart == []
+
+
+def test_what_ran_beside_is_found_by_its_times(home: Path, swept: list[Result]) -> None:
+    archive = Archive(configured(home).tracking)
+    (sweep,) = archive.runs("sweep", f"attributes.run_name = '{SWEEP}'")
+    runs = archive.runs_of(sweep)
+    assert [run.id for run in runs] == [result.run_id for result in swept]
+    first, second = runs[:2]
+    assert first.ended is not None
+    assert second.ended is not None
+    during = archive.runs_during(second.started, second.ended)
+    assert second.id in [run.id for run in during]
+    assert runs[-1].id not in [run.id for run in during]
+    assert archive.runs_during(0, first.started - 1) == []
 
 
 def test_every_file_is_there(written: Report) -> None:

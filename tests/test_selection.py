@@ -23,6 +23,9 @@ class Store:
     def runs(self, kind: str) -> list[StoredRun]:
         return [run for run in self._runs if run.tags["fae.kind"] == kind]
 
+    def runs_of(self, sweep: StoredRun) -> list[StoredRun]:
+        return [r for r in self.runs("run") if r.tags["mlflow.parentRunId"] == sweep.id]
+
     def config(self, run: StoredRun) -> dict[str, Any]:
         values: dict[str, Any] = {
             name: yaml.safe_load(value) for name, value in run.parameters.items()

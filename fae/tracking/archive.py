@@ -73,6 +73,19 @@ class Archive:
             token = page.token
         return found
 
+    def runs_of(self, sweep: StoredRun) -> list[StoredRun]:
+        """The runs of a sweep, oldest first."""
+        return self.runs("run", f"tags.`mlflow.parentRunId` = '{sweep.id}'")
+
+    def runs_during(self, start: int, end: int) -> list[StoredRun]:
+        """The runs that were going on at some time between two, in ms since the epoch.
+
+        Those without an end count where they began.
+        """
+        ended = f"attributes.end_time >= {start}", f"attributes.start_time <= {end}"
+        open_ended = "attributes.status = 'RUNNING'", f"attributes.start_time >= {start}"
+        return [*self.runs("run", *ended), *self.runs("run", *open_ended, ended[1])]
+
     def epochs(self, run: StoredRun) -> list[dict[str, float]]:
         """``train/mse`` and ``val/mse`` after each epoch."""
         with _reading(run, "its metrics"):
