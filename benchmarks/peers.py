@@ -281,8 +281,7 @@ class Jax:
             kept = jax.random.bernoulli(key, 1 - DROPOUT, (len(images), n)) / (1 - DROPOUT)
             return jnp.square(reconstruct(weights, images, kept) - images).mean()
 
-        @jax.jit
-        def pass_over(weights: list[Any], images: Any, key: Any) -> Any:
+        def one_pass(weights: list[Any], images: Any, key: Any) -> Any:
             def step(weights: list[Any], index_key: Any) -> tuple[list[Any], Any]:
                 index, key = index_key
                 error, gradients = jax.value_and_grad(loss)(weights, images[index], key)
@@ -292,13 +291,13 @@ class Jax:
             indexes = jax.random.permutation(order, len(images)).reshape(-1, BATCH)
             return jax.lax.scan(step, weights, (indexes, jax.random.split(drop, len(indexes))))[0]
 
-        @jax.jit
-        def squared(weights: list[Any], images: Any) -> Any:
+        def mean_error(weights: list[Any], images: Any) -> Any:
             batches = images.reshape(-1, BATCH, images.shape[1])
             return jax.lax.map(
                 lambda x: jnp.square(reconstruct(weights, x, 1.0) - x).mean(), batches
             ).mean()
 
+        pass_over, squared = jax.jit(one_pass), jax.jit(mean_error)
         state: dict[str, Any] = {"weights": weights, "key": jax.random.key(0)}
 
         def training_pass() -> None:
