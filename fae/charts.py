@@ -17,6 +17,8 @@ PLOTTED = 16
 
 Kind = Literal["line", "thick", "dashed", "dotted", "points", "hollow"]
 
+PALETTE = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
+
 Histories = Sequence[Sequence[Mapping[str, float]]]
 """Of each run its epochs, with ``train/mse`` and ``val/mse``."""
 
@@ -28,7 +30,7 @@ class Series:
     Attributes:
         label: in the legend; empty for none.
         low, high: ends of the spread at each point: a band along a line, bars at points.
-        colour: which of the palette's colours; black for None.
+        colour: a place in the palette, which begins again at its end; None for black.
     """
 
     label: str
@@ -38,6 +40,11 @@ class Series:
     colour: int | None
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
+
+    @property
+    def hex(self) -> str:
+        """The colour, as ``#rrggbb``."""
+        return "#000000" if self.colour is None else PALETTE[self.colour % len(PALETTE)]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ STYLES: dict[Kind, dict[str, Any]] = {
     "points": {"linestyle": "", "marker": "x", "markersize": 8},
     "hollow": {"linestyle": "", "marker": "o", "fillstyle": "none"},
 }
-PALETTE = ["tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown"]
 
 
 def draw(chart: Chart) -> Figure:
@@ -111,8 +110,7 @@ def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
 
 
 def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
-    colour = "black" if series.colour is None else PALETTE[series.colour % len(PALETTE)]
-    style = {**STYLES[series.kind], "color": colour, "label": series.label}
+    style = {**STYLES[series.kind], "color": series.hex, "label": series.label}
     if not bars and len(series.x) > 1:
         style["marker"] = ""
     panel.plot(series.x, series.y, **style)
@@ -120,9 +118,11 @@ def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
         return
     if bars:
         spread = np.abs(np.array([series.low, series.high]) - np.array(series.y))
-        panel.errorbar(series.x, series.y, spread, fmt="none", ecolor=colour, capsize=3)
+        panel.errorbar(series.x, series.y, spread, fmt="none", ecolor=series.hex, capsize=3)
     else:
-        panel.fill_between(series.x, series.low, series.high, color=colour, alpha=0.2, linewidth=0)
+        panel.fill_between(
+            series.x, series.low, series.high, color=series.hex, alpha=0.2, linewidth=0
+        )
 
 
 class _Grid:

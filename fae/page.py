@@ -21,7 +21,6 @@ from fae.summary import Summary
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
-PALETTE = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
 STYLES: dict[Kind, dict[str, Any]] = {
     "line": {"mode": "lines", "line": {"width": 1.5}},
     "thick": {"mode": "lines", "line": {"width": 5}, "opacity": 0.45},
@@ -134,7 +133,6 @@ def _plot(plot: Plot, chart: Chart) -> dict[str, Any]:
 
 
 def _traces(series: Series, *, bars: bool) -> list[dict[str, Any]]:
-    colour = "#000000" if series.colour is None else PALETTE[series.colour % len(PALETTE)]
     style = STYLES[series.kind]
     trace = {
         **style,
@@ -142,8 +140,8 @@ def _traces(series: Series, *, bars: bool) -> list[dict[str, Any]]:
         "showlegend": bool(series.label),
         "x": list(series.x),
         "y": list(series.y),
-        "line": {**style.get("line", {}), "color": colour},
-        "marker": {**style.get("marker", {}), "color": colour},
+        "line": {**style.get("line", {}), "color": series.hex},
+        "marker": {**style.get("marker", {}), "color": series.hex},
         "hovertemplate": "%{y:.5g}",
     }
     if len(series.x) == 1 or (bars and series.kind == "line"):
@@ -158,7 +156,7 @@ def _traces(series: Series, *, bars: bool) -> list[dict[str, Any]]:
         "x": [*series.x, *reversed(series.x)],
         "y": [*series.high, *reversed(series.low)],
         "fill": "toself",
-        "fillcolor": colour,
+        "fillcolor": series.hex,
         "opacity": 0.2,
         "line": {"width": 0},
         "mode": "lines",

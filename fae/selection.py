@@ -102,7 +102,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
             f"tracking.uri={archive.uri}: no run of fae is stored there; python -m fae.train -m "
             "hidden=64,128,256,512 makes four"
         )
-    chosen = [_sweep(wanted, known) for wanted in sweeps]
+    chosen = list({sweep.id: sweep for sweep in (_sweep(w, known) for w in sweeps)}.values())
     if not sweeps and where is None:
         if not known:
             raise ConfigError(
@@ -110,11 +110,10 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
                 "by where=hidden=64"
             )
         chosen = known[-1:]
-    runs = (
-        [run for sweep in chosen for run in archive.runs_of(sweep)]
-        if chosen
-        else archive.runs("run")
-    )
+    runs = [run for sweep in chosen for run in archive.runs_of(sweep)]
+    if not chosen:
+        runs = archive.runs("run")
+    runs.sort(key=lambda run: run.started)  # several sweeps may be named in any order
     if where is not None:
         runs = _matching(runs, where)
     if not runs:

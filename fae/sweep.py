@@ -48,19 +48,14 @@ def sweep(
     say(f"{name}: {len(jobs)} runs")
 
     from fae.provenance import tags
-    from fae.sources import build_source
     from fae.tracking import Store
-    from fae.training import check_surroundings
 
-    for config in {(config.data, config.trainer): config for config in configs}.values():
-        check_surroundings(config)
-    digests = dict.fromkeys(build_source(config.data).digest for config in configs)
+    digests = _check_surroundings(configs)
     folder = Path(base.hydra.sweep.dir).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    store = Store(configs[0].tracking)
     failure: TrainingError | None = None
     try:
-        with store.run(
+        with Store(configs[0].tracking).run(
             name,
             kind="sweep",
             folder=folder,
@@ -73,23 +68,14 @@ def sweep(
         ) as parent:
             Plan(parent.id, time.time(), [_work(config) for config in configs]).write(folder)
             returns = _launch(launcher, jobs, base.hydra.sweeper.max_batch_size or len(jobs))
-            failed = [
-                run_name(config, job)
-                for config, job, done in zip(configs, jobs, returns, strict=True)
-                if done.status != JobStatus.COMPLETED
-            ]
-            if failed:
-                names = ", ".join(failed)
-                raise TrainingError(f"{len(failed)} of {len(jobs)} runs failed: {names}")
+            _raise_failures(configs, jobs, returns)
     except TrainingError as error:
         failure = error
-    try:
-        if len(failed) < len(jobs):
+    if any(done.status == JobStatus.COMPLETED for done in returns):
+        try:
             _report(configs, parent.id)
-    except FaeError as error:
-        if failure:
-            raise TrainingError(f"{failure}\n{error}") from error
-        raise
+        except FaeError as error:
+            raise TrainingError(f"{failure}\n{error}") if failure else error from None
     if failure:
         raise failure
     return returns
@@ -140,6 +126,29 @@ def _work(config: Config) -> float:
     much as some 30 units (from docs/speed-table.md).
     """
     return config.epochs * (30.0 + config.hidden)
+
+
+def _check_surroundings(configs: Sequence[Config]) -> list[str]:
+    """Make sure of the data and the devices; the digests of the data sets, each once."""
+    from fae.sources import build_source
+    from fae.training import check_surroundings
+
+    for config in {(config.data, config.trainer): config for config in configs}.values():
+        check_surroundings(config)
+    return list(dict.fromkeys(build_source(config.data).digest for config in configs))
+
+
+def _raise_failures(
+    configs: Sequence[Config], jobs: Sequence[Overrides], returns: Sequence[JobReturn]
+) -> None:
+    failed = [
+        run_name(config, job)
+        for config, job, done in zip(configs, jobs, returns, strict=True)
+        if done.status != JobStatus.COMPLETED
+    ]
+    if failed:
+        names = ", ".join(failed)
+        raise TrainingError(f"{len(failed)} of {len(jobs)} runs failed: {names}")
 
 
 def _launch(launcher: Launcher, jobs: Sequence[Overrides], at_once: int) -> list[JobReturn]:

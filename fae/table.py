@@ -53,15 +53,18 @@ def legend(summary: Summary) -> str:
     lines = [
         "Errors: mean squared error over images and pixels in [0, 1]; mean over the seeds, their "
         "number in brackets, with a 95 % interval (Student's t).",
-        f"Verdict: reproduced if the whole interval lies within {summary.tolerance:.1%} of the "
-        "paper's error, better or worse if all of it lies below or above; otherwise there are not "
-        "enough seeds to tell.",
         "PCA: test error of as many principal components, the best that is linear; "
         f"the mean image reaches {summary.mean_image:.4f}.",
         "Times: median (quartiles) over the seeds, or over as many of them as have a time to "
-        "compare (they ran alone, as far as this store tells, and on the same hardware as most); "
-        "the paper's are of one run each on a machine that it does not name.",
+        "compare (they ran alone, as far as this store tells, and on the same hardware as most).",
     ]
+    if any(row.published for row in summary.rows):
+        lines += [
+            f"Verdict: reproduced if the whole interval lies within {summary.tolerance:.1%} of the "
+            "paper's error, better or worse if all of it lies below or above; otherwise there are "
+            "not enough seeds to tell.",
+            "The paper's errors and times are of one run each, on a machine that it does not name.",
+        ]
     if remarks := {row.times.remark for row in summary.rows if row.times.remark}:
         lines.append(f"* not to be compared: {', '.join(sorted(remarks))}.")
     return "\n".join(lines)

@@ -72,35 +72,30 @@ Request = Callable[..., ReportRequest]
 @pytest.fixture
 def request_of(home: Path, tmp_path: Path) -> Request:
     """The request for the latest sweep's report, with changes."""
-    config = configured(home)
 
     def make(**changes: object) -> ReportRequest:
-        request = ReportRequest(
-            sweep=(),
-            where=None,
-            out=tmp_path / "report",
-            data=DataRoot(root=tmp_path),
-            tracking=config.tracking,
-            report=config.report,
-        )
+        request = latest(home, tmp_path / "report")
         return dataclasses.replace(request, **changes)  # type: ignore[arg-type]
 
     return make
 
 
+def latest(home: Path, out: Path) -> ReportRequest:
+    """The report of the latest sweep."""
+    config = configured(home)
+    return ReportRequest(
+        sweep=(),
+        where=None,
+        out=out,
+        data=DataRoot(root=home),
+        tracking=config.tracking,
+        report=config.report,
+    )
+
+
 @pytest.fixture(scope="module")
 def written(home: Path) -> Report:
-    config = configured(home)
-    return make_report(
-        ReportRequest(
-            sweep=(),
-            where=None,
-            out=home / "report",
-            data=DataRoot(root=home),
-            tracking=config.tracking,
-            report=config.report,
-        )
-    )
+    return make_report(latest(home, home / "report"))
 
 
 def test_the_numbers_are_those_of_the_runs(written: Report, swept: list[Result]) -> None:

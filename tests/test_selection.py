@@ -42,6 +42,7 @@ def run(
     seed: int = 0,
     *,
     parent: str = "first-sweep",
+    started: int = 0,
     status: str = "FINISHED",
     metrics: Mapping[str, float] | None = None,
     **tags: str,
@@ -50,7 +51,9 @@ def run(
     named = {f"fae.{name}": tag for name, tag in tags.items()}
     all_tags = {"fae.kind": "run", "mlflow.parentRunId": parent, **named}
     found = {"test/mse": 0.04, "time/fit_s": 1.0} if metrics is None else metrics
-    return StoredRun(run_id, f"run {run_id}", status, 0, 1, parameters, found, all_tags)
+    return StoredRun(
+        run_id, f"run {run_id}", status, started, started + 1, parameters, found, all_tags
+    )
 
 
 def sweep(run_id: str, name: str, **tags: str) -> StoredRun:
@@ -96,6 +99,14 @@ def test_of_two_sweeps_of_a_name_the_newest_is_meant() -> None:
     again = sweep("again", FIRST.name)
     selection = chosen(FIRST, again, run("a"), run("b", parent="again"), sweeps=(FIRST.name,))
     assert ids(selection) == ["b"]
+
+
+@pytest.mark.parametrize("sweeps", [("first", "second"), ("second", "first"), ("second",) * 2])
+def test_the_newest_run_counts_whichever_sweep_is_named_first(sweeps: tuple[str, str]) -> None:
+    known = sweep("first-sweep", "first"), sweep("second-sweep", "second")
+    runs = run("old"), run("new", parent="second-sweep", started=5)
+    assert ids(chosen(*known, *runs, sweeps=sweeps)) == ["new"]
+    assert len(chosen(*known, *runs, sweeps=sweeps).apart) == len(set(sweeps)) - 1
 
 
 @pytest.mark.parametrize(
