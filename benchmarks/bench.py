@@ -64,11 +64,8 @@ def main() -> None:
     config = compose("local=none")
     source = build_source(config.data)
     source.verify()
-    cpu = torch.device("cpu")
-    train, val = (
-        part.as_floats(cpu).pixels for part in split_at_random(source.training(), 50_000, 10_000, 0)
-    )
-    images = InMemory(train, val, source.test().as_floats(cpu).pixels)
+    train, val = split_at_random(source.training(), 50_000, 10_000, 0)
+    images = InMemory(*(part.as_floats().pixels for part in (train, val, source.test())))
     with tempfile.TemporaryDirectory() as scratch:
         root = unpacked(Path(scratch), Path(str(config.plain()["data"]["root"])))
         quick: dict[str, Peer] = {

@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from fae.config import FashionMNISTConfig, SyntheticConfig
@@ -50,7 +49,7 @@ def _fit(train: NDArray[np.float64], test: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def _floats(images: Images) -> NDArray[np.float64]:
-    return images.as_floats(torch.device("cpu")).pixels.double().numpy()
+    return images.as_floats().pixels.double().numpy()
 
 
 def _write(errors: NDArray[np.float64], path: Path) -> None:

@@ -1,9 +1,10 @@
 """Batches of images: split at random, held in memory as one tensor.
 
-A batch is an index into that tensor; nothing is done image by image.
+A batch is an index into that tensor; nothing is done image by image. Pixels stay bytes until
+they are part of a batch: a fourth of the memory to hold and to read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytorch_lightning as pl
 import torch
@@ -18,7 +19,7 @@ EVALUATION_BATCH = 1000
 
 TOGETHER = 50
 """Minibatches that Lightning hands on at a time: what it does around each hand-over (some 2 ms)
-would otherwise be a third of a small network's step."""
+would otherwise take longer than a small network's step. Evaluations are one hand-over each."""
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -33,7 +34,7 @@ class ImageDataModule(pl.LightningDataModule):
         split_seed: seed of the split.
         batch_size: images of a batch; the last of an epoch may be smaller.
         seed: seed of the order, which differs from epoch to epoch.
-        limit: minibatches of an epoch at most; None for all.
+        limit: batches of any pass at most; None for all.
     """
 
     def __init__(
@@ -64,32 +65,32 @@ class ImageDataModule(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if stage == "test":
-            self.test = self.source.test().as_floats(device)
+            self.test = self.source.test().to(device)
         else:
             train, val = split_at_random(self.source.training(), *self.sizes, self.split_seed)
-            self.train = train.as_floats(device)
-            self.val = val.as_floats(device)
+            self.train = train.to(device)
+            self.val = val.to(device)
 
     def train_dataloader(self) -> "DataLoader[Minibatches]":
         order = ShuffledBatches(len(self.train), self.batch_size, self.seed, self.steps_per_epoch)
         return DataLoader(_Gathered(self.train.pixels), sampler=order, batch_size=None)
 
-    def val_dataloader(self) -> list[DataLoader[Tensor]]:
+    def val_dataloader(self) -> "list[DataLoader[Slices]]":
         """Two passes that end each epoch: the training images, then the validation images."""
         return [self._in_order(self.train), self._in_order(self.val)]
 
-    def test_dataloader(self) -> DataLoader[Tensor]:
+    def test_dataloader(self) -> "DataLoader[Slices]":
         return self._in_order(self.test)
 
-    def _in_order(self, images: Images) -> DataLoader[Tensor]:
-        order = ConsecutiveBatches(len(images), EVALUATION_BATCH)
-        return DataLoader(_Slices(images.pixels), sampler=order, batch_size=None)
+    def _in_order(self, images: Images) -> "DataLoader[Slices]":
+        return DataLoader(_Whole(Slices(images, self.limit)), batch_size=None)
 
 
 class Minibatches:
     """Minibatches of training images that follow each other, each made when it is asked for.
 
-    Iterating gives images (batch, pixels) in a buffer that the next minibatch overwrites.
+    Iterating gives images (batch, pixels), float32 in [0, 1], in a buffer that the next
+    minibatch overwrites.
 
     Attributes:
         start: place of the first in its epoch, from 0.
@@ -109,9 +110,32 @@ class Minibatches:
         return [len(index) for index in self._indexes]
 
     def __iter__(self) -> Iterator[Tensor]:
-        buffer = self._pixels.new_empty(len(self._indexes[0]), self._pixels.shape[1])
-        for index in self._indexes:
-            yield torch.index_select(self._pixels, 0, index, out=buffer[: len(index)])
+        return _as_floats(self._pixels.index_select(0, index) for index in self._indexes)
+
+
+class Slices:
+    """All images of a split in their order, in slices, each made when it is asked for.
+
+    Iterating gives images as ``Minibatches`` does.
+
+    Args:
+        limit: slices at most; None for all.
+    """
+
+    def __init__(self, images: Images, limit: int | None = None) -> None:
+        self._slices = images.pixels.split(EVALUATION_BATCH)[:limit]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return _as_floats(self._slices)
+
+
+def _as_floats(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Batches of pixels 0 to 255 as float32 in [0, 1], in one buffer; the first is the longest."""
+    buffer: Tensor | None = None
+    for pixels in batches:
+        if buffer is None:
+            buffer = torch.empty_like(pixels, dtype=torch.float32)
+        yield buffer[: len(pixels)].copy_(pixels).div_(255)
 
 
 class ShuffledBatches(Sampler[tuple[int, Sequence[Tensor]]]):
@@ -145,27 +169,6 @@ class ShuffledBatches(Sampler[tuple[int, Sequence[Tensor]]]):
         return -(-self.steps // TOGETHER)
 
 
-class ConsecutiveBatches(Sampler[slice]):
-    """Slices that cover the images in order, so that a batch is a view, not a copy."""
-
-    def __init__(self, images: int, batch_size: int) -> None:
-        self.slices = [slice(i, i + batch_size) for i in range(0, images, batch_size)]
-
-    def __iter__(self) -> Iterator[slice]:
-        return iter(self.slices)
-
-    def __len__(self) -> int:
-        return len(self.slices)
-
-
-class _Slices(Dataset[Tensor]):
-    def __init__(self, pixels: Tensor) -> None:
-        self.pixels = pixels
-
-    def __getitem__(self, index: slice) -> Tensor:
-        return self.pixels[index]
-
-
 class _Gathered(Dataset[Minibatches]):
     def __init__(self, pixels: Tensor) -> None:
         self.pixels = pixels
@@ -173,3 +176,16 @@ class _Gathered(Dataset[Minibatches]):
     def __getitem__(self, index: tuple[int, Sequence[Tensor]]) -> Minibatches:
         start, indexes = index
         return Minibatches(self.pixels, indexes, start)
+
+
+class _Whole(Dataset[Slices]):
+    """One item: the whole split."""
+
+    def __init__(self, slices: Slices) -> None:
+        self.slices = slices
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Slices:
+        return self.slices

@@ -31,8 +31,8 @@ class Dropout(nn.Module):
         """0 where an element is dropped, 1 / (1 - probability) elsewhere; shaped as ``like``."""
         words = torch.empty(-(-like.numel() // 4), dtype=torch.int64, device=like.device)
         bits = words.random_(-(2**63), None).view(torch.int16)[: like.numel()].view(like.shape)
-        kept = bits >= self.dropped - LEVELS // 2
-        return kept.to(like.dtype).mul_(LEVELS / (LEVELS - self.dropped))
+        kept = torch.ge(bits, self.dropped - LEVELS // 2, out=torch.empty_like(like))
+        return kept.mul_(LEVELS / (LEVELS - self.dropped))
 
     def extra_repr(self) -> str:
         return f"probability={self.dropped / LEVELS}"

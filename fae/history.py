@@ -66,7 +66,8 @@ class History(pl.Callback):
 
     def _picture(self, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Learner)
-        images = self.data.val.pixels[self.data.val.first_of_each_class()]
+        val = self.data.val
+        images = val[val.first_of_each_class()].as_floats().pixels
         reconstructed = pl_module.reconstruct(images).numpy()
         self.run.log_image(
             pairs(images.cpu().numpy(), reconstructed), "reconstructions", step=len(self.epochs)

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from fae.config import AdamConfig, SGDConfig
-from fae.data import EVALUATION_BATCH, Minibatches
+from fae.data import Minibatches, Slices
 from fae.errors import TrainingError
 from fae.metrics import Evaluation, dead_units
 from fae.network import AutoEncoder
@@ -72,9 +72,9 @@ class Learner(pl.LightningModule):
         return reconstructions.cpu()
 
     @torch.inference_mode()
-    def dead_units(self, images: Tensor) -> int:
-        """Hidden units that give the same output for all images (batch, pixels)."""
-        return dead_units(map(self.network.encode, images.split(EVALUATION_BATCH)))
+    def dead_units(self, slices: Slices) -> int:
+        """Hidden units that give the same output for all images."""
+        return dead_units(map(self.network.encode, slices))
 
     def training_step(self, minibatches: Minibatches, batch_idx: int) -> None:
         """One optimizer step a minibatch.
@@ -101,16 +101,16 @@ class Learner(pl.LightningModule):
         counted.total.completed += len(minibatches)
         self._log_losses(torch.stack(losses), minibatches)
 
-    def validation_step(self, images: Tensor, batch_idx: int, dataloader_idx: int) -> None:
+    def validation_step(self, slices: Slices, batch_idx: int, dataloader_idx: int) -> None:
         evaluation = self.val_evaluation if dataloader_idx else self.train_evaluation
-        evaluation.update(self.network.residuals(images))
+        self._evaluate(slices, evaluation)
 
     def on_validation_epoch_end(self) -> None:
         self._log_and_reset("train", self.train_evaluation)
         self._log_and_reset("val", self.val_evaluation)
 
-    def test_step(self, images: Tensor, batch_idx: int) -> None:
-        self.test_evaluation.update(self.network.residuals(images))
+    def test_step(self, slices: Slices, batch_idx: int) -> None:
+        self._evaluate(slices, self.test_evaluation)
 
     def on_test_epoch_end(self) -> None:
         self._log_and_reset("test", self.test_evaluation)
@@ -119,6 +119,10 @@ class Learner(pl.LightningModule):
         optimizer = build_optimizer(self.optimizer, self.network.parameters(), self.lr)
         schedule = build_schedule(self.optimizer.schedule, optimizer, self.lr, self.steps)
         return [optimizer], [schedule] if schedule else []
+
+    def _evaluate(self, slices: Slices, evaluation: Evaluation) -> None:
+        for images in slices:
+            evaluation.update(self.network.residuals(images))
 
     def _log_losses(self, losses: Tensor, minibatches: Minibatches) -> None:
         """Log the mean over the images of all minibatches, if it is finite."""

@@ -1,8 +1,8 @@
 """The output layer and its mean squared error as one: few passes over the images.
 
-The residual is one matrix product, ``(bias - images) + codes @ weight.T``; the error and all
-gradients follow from it. Written out, the reconstruction, the difference, its square and the
-gradients of each are as many arrays of the images' size, and cost as much as a product.
+The residual is one matrix product, from which the images are subtracted on the way; the error
+and all gradients follow from it. Written out, the reconstruction, the difference, its square
+and the gradients of each are as many arrays of the images' size, and cost as much as a product.
 """
 
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from fae.linear import times_transposed, transposed_times
 
 
 def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
@@ -21,7 +23,8 @@ def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Te
         bias: (pixels,).
         images: (batch, pixels).
     """
-    return torch.sub(bias, images).to(codes.dtype).addmm_(codes, weight.to(codes.dtype).T)
+    kind = codes.dtype
+    return times_transposed(codes, weight.to(kind), bias.to(kind), minus=images.to(kind))
 
 
 def mean_square(values: Tensor) -> Tensor:
@@ -52,8 +55,8 @@ class _ReconstructionError(torch.autograd.Function):
         codes, weight, residual = ctx.saved_tensors
         scale = gradient * (2 / residual.numel())
         return (
-            (residual @ weight.to(codes.dtype)).mul_(scale),
-            (residual.T @ codes).to(weight.dtype).mul_(scale),
+            times_transposed(residual, weight.T.to(codes.dtype)).mul_(scale),
+            transposed_times(residual, codes).to(weight.dtype).mul_(scale),
             residual.sum(0, dtype=weight.dtype).mul_(scale),
             None,
         )

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from fae.dropout import Dropout
+from fae.linear import Linear
 from fae.loss import reconstruction_error, residuals
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -37,10 +38,10 @@ class AutoEncoder(nn.Module):
         output_activation: str = "identity",
     ) -> None:
         super().__init__()
-        self.encoder = nn.Linear(inputs, hidden)
+        self.encoder = Linear(inputs, hidden)
         self.hidden_activation = ACTIVATIONS[hidden_activation]()
         self.dropout = Dropout(dropout)
-        self.decoder = nn.Linear(hidden, inputs)
+        self.decoder = Linear(hidden, inputs)
         self.output_activation = ACTIVATIONS[output_activation]()
 
     def encode(self, images: Tensor) -> Tensor:

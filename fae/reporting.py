@@ -154,7 +154,7 @@ class _DataSets:
 
     def _test(self, config: FashionMNISTConfig | SyntheticConfig) -> tuple[Source, Images]:
         source = self._source(config)
-        return source, source.test().as_floats(torch.device("cpu"))
+        return source, source.test().as_floats()
 
 
 def _beside(archive: Archive, selection: Selection) -> list[StoredRun]:

@@ -47,9 +47,13 @@ class Images:
     def __getitem__(self, index: Tensor) -> "Images":
         return Images(self.pixels[index], self.labels[index])
 
-    def as_floats(self, device: torch.device) -> "Images":
-        """The images on a device, pixels 0 to 255 as float32 in [0, 1]."""
-        return Images(self.pixels.to(device).float().div_(255), self.labels.to(device))
+    def to(self, device: torch.device) -> "Images":
+        """The images on a device."""
+        return Images(self.pixels.to(device), self.labels.to(device))
+
+    def as_floats(self) -> "Images":
+        """The images with pixels 0 to 255 as float32 in [0, 1]."""
+        return Images(self.pixels.float().div_(255), self.labels)
 
     def first_of_each_class(self) -> Tensor:
         """Where the first image of each class stands, in the order of the classes."""

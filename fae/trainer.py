@@ -41,8 +41,6 @@ def build_trainer(
             _checkpoint(folder, "last", monitor=None),
             _checkpoint(folder, "best", monitor="val/mse"),
         ],
-        limit_val_batches=config.limit_batches,
-        limit_test_batches=config.limit_batches,
         detect_anomaly=config.detect_anomaly,
         profiler=_profiler(config, folder),
         default_root_dir=folder,

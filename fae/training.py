@@ -7,7 +7,7 @@ from rich import get_console
 
 from fae import charts, figures, provenance
 from fae.config import Config, determines_result
-from fae.data import ImageDataModule
+from fae.data import ImageDataModule, Slices
 from fae.diagnosis import diagnose
 from fae.history import History
 from fae.job import Job
@@ -73,9 +73,10 @@ def train(config: Config, job: Job) -> Result:
         tested_epoch = history.best_epoch() if stopped_early else len(history.epochs)
         weights = checkpoint_path(job.folder, "best") if stopped_early else None
         (test,) = trainer.test(learner, data, weights, verbose=False, weights_only=True)
-        dead = learner.dead_units(data.train.pixels)
+        dead = learner.dead_units(Slices(data.train))
         run.set_tags(diagnose(history.epochs, dead).tags())
-        panel = _panel(learner, data.test[data.test.first_of_each_class()], source)
+        shown = data.test[data.test.first_of_each_class()].as_floats()
+        panel = _panel(learner, shown, source)
         _draw(run, history, panel)
         run.log_model(learner.network.cpu().eval(), panel.originals, step=tested_epoch)
         metrics = {

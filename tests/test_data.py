@@ -1,13 +1,13 @@
 """Batches: split, shuffled, indexed; the test images wait for the test."""
 
+from collections.abc import Iterable
+
 import pytest
 import torch
 
 from fae.config import SyntheticConfig
 from fae.data import ImageDataModule
 from fae.sources import Images, Synthetic
-
-CPU = torch.device("cpu")
 
 
 def synthetic(split_seed: int = 0) -> Synthetic:
@@ -42,7 +42,7 @@ def rows(pixels: torch.Tensor) -> list[tuple[float, ...]]:
 
 def test_the_split_covers_the_training_file_once() -> None:
     data = module()
-    whole = synthetic().training().as_floats(CPU).pixels
+    whole = synthetic().training().pixels
     assert (len(data.train), len(data.val)) == (50, 20)
     assert rows(torch.cat([data.train.pixels, data.val.pixels])) == rows(whole)
     assert not torch.equal(data.train.pixels, whole[:50])
@@ -53,10 +53,15 @@ def test_the_split_depends_on_its_own_seed_alone() -> None:
     assert not torch.equal(module(split_seed=1).train.pixels, module(split_seed=2).train.pixels)
 
 
+def batches_of(loader: Iterable[Iterable[torch.Tensor]]) -> list[torch.Tensor]:
+    """Each batch kept: the next one overwrites its buffer."""
+    return [images.clone() for handed_on in loader for images in handed_on]
+
+
 def epoch(data: ImageDataModule, number: int) -> list[torch.Tensor]:
     loader = data.train_dataloader()
     loader.sampler.set_epoch(number)  # type: ignore[attr-defined]
-    return [images.clone() for minibatches in loader for images in minibatches]
+    return batches_of(loader)
 
 
 def test_an_epoch_holds_every_image_once_in_batches() -> None:
@@ -67,7 +72,7 @@ def test_an_epoch_holds_every_image_once_in_batches() -> None:
     (minibatches,) = data.train_dataloader()
     assert (len(minibatches), minibatches.start) == (4, 0)
     assert minibatches.sizes == [16, 16, 16, 2]
-    assert rows(torch.cat(batches)) == rows(data.train.pixels)
+    assert rows(torch.cat(batches)) == rows(data.train.as_floats().pixels)
 
 
 def test_minibatches_are_handed_on_fifty_at_a_time() -> None:
@@ -95,11 +100,17 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert not torch.equal(first, torch.cat(epoch(module(seed=2), 3)))
 
 
-def test_an_evaluation_runs_over_the_images_in_order() -> None:
+def test_an_evaluation_runs_over_the_images_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each split in one hand-over, in slices."""
+    monkeypatch.setattr("fae.data.EVALUATION_BATCH", 30)
     data = module()
-    train, val = data.val_dataloader()
-    assert torch.equal(torch.cat(list(train)), data.train.pixels)
-    assert torch.equal(torch.cat(list(val)), data.val.pixels)
+    train, val = (batches_of(loader) for loader in data.val_dataloader())
+    assert [len(images) for images in train] == [30, 20]
+    assert torch.equal(torch.cat(train), data.train.as_floats().pixels)
+    assert torch.equal(torch.cat(val), data.val.as_floats().pixels)
+    assert [len(loader) for loader in data.val_dataloader()] == [1, 1]
+    (cut_short, _) = module(limit=1).val_dataloader()
+    assert [len(images) for images in batches_of(cut_short)] == [30]
 
 
 def test_test_images_are_read_when_testing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,4 +129,4 @@ def test_test_images_are_read_when_testing_starts(monkeypatch: pytest.MonkeyPatc
     assert read == []
     data.setup("test")
     assert read == ["test"]
-    assert torch.equal(torch.cat(list(data.test_dataloader())), images.as_floats(CPU).pixels)
+    assert torch.equal(torch.cat(batches_of(data.test_dataloader())), images.as_floats().pixels)

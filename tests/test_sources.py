@@ -20,8 +20,6 @@ from fae.config import SyntheticConfig
 from fae.errors import DataError
 from fae.sources import SHA256, FashionMNIST, Images, Synthetic
 
-CPU = torch.device("cpu")
-
 
 def synthetic(split_seed: int = 0) -> Synthetic:
     return Synthetic(
@@ -36,7 +34,7 @@ def test_the_first_of_each_class_in_the_order_of_the_classes() -> None:
 
 def test_pixels_become_floats_from_0_to_1() -> None:
     images = Images(torch.tensor([[0, 51, 255]], dtype=torch.uint8), torch.tensor([0]))
-    assert images.as_floats(CPU).pixels.tolist() == [[0.0, pytest.approx(0.2), 1.0]]
+    assert images.as_floats().pixels.tolist() == [[0.0, pytest.approx(0.2), 1.0]]
 
 
 def test_synthetic_images_have_all_classes_and_a_digest_of_their_settings() -> None:

@@ -18,6 +18,7 @@ from mlflow.entities import Run
 
 from fae.compose import compose
 from fae.config import Config
+from fae.data import Slices
 from fae.diagnosis import diagnose
 from fae.errors import TrainingError
 from fae.job import Job
@@ -141,10 +142,10 @@ def test_dead_units_are_counted(tiny: Tiny) -> None:
     """Units whose bias is so low that no image reaches them."""
     data, learner = build(tiny(), build_source(tiny().data))
     data.setup("fit")
-    assert learner.dead_units(data.train.pixels) == 0
+    assert learner.dead_units(Slices(data.train)) == 0
     with torch.no_grad():
         learner.network.encoder.bias[1:3] = -1e6
-    assert learner.dead_units(data.train.pixels) == 2
+    assert learner.dead_units(Slices(data.train)) == 2
 
 
 def test_the_folder_leads_to_the_run(finished: Result, folder: Path, store_uri: str) -> None:
