@@ -2,17 +2,23 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fae.config import FashionMNISTConfig, SyntheticConfig
 from fae.sources import Images, Source, split_at_random
 
 ROUNDING = 1e-12
 """An error that is a smaller share of the mean image's is none."""
+
+SLICE = 500
+"""Images at a time."""
 
 
 def pca_errors(
@@ -32,24 +38,32 @@ def pca_errors(
     with suppress(OSError, ValueError, EOFError):  # absent or damaged
         return np.asarray(np.load(cache / name), dtype=np.float64)
     train, _ = split_at_random(source.training(), config.train, config.val, config.split_seed)
-    errors = _fit(_floats(train), _floats(source.test()))
+    errors = _fit(train, source.test())
     with suppress(OSError):  # a cache that cannot be written saves no time, that is all
         _write(errors, cache / name)
     return errors
 
 
-def _fit(train: NDArray[np.float64], test: NDArray[np.float64]) -> NDArray[np.float64]:
-    from sklearn.decomposition import PCA
-
-    pca = PCA(svd_solver="covariance_eigh").fit(train)
-    explained = np.square(pca.transform(test)).mean(axis=0).cumsum()
-    total = np.square(test - pca.mean_).mean(axis=0).sum()
-    errors = np.concatenate([[total], total - explained]) / test.shape[1]
+def _fit(train: Images, test: Images) -> NDArray[np.float64]:
+    """Slice by slice, since all images in double precision would be the most that fae ever holds."""
+    pixels = train.pixels.shape[1]
+    total, products = torch.zeros(pixels).double(), torch.zeros(pixels, pixels).double()
+    for images in _slices(train):
+        total += images.sum(0)
+        products += images.T @ images
+    mean = total / len(train)
+    covariance = products / len(train) - torch.outer(mean, mean)
+    components = torch.linalg.eigh(covariance).eigenvectors.flip(1)
+    unexplained, explained = torch.zeros(1).double(), torch.zeros(pixels).double()
+    for images in _slices(test):
+        unexplained += (images - mean).square().sum()
+        explained += ((images - mean) @ components).square().sum(0)
+    errors = torch.cat([unexplained, unexplained - explained.cumsum(0)]) / test.pixels.numel()
     return np.where(errors > ROUNDING * errors[0], errors, 0.0)
 
 
-def _floats(images: Images) -> NDArray[np.float64]:
-    return images.as_floats().pixels.double().numpy()
+def _slices(images: Images) -> Iterator[Tensor]:
+    return (pixels.double() / 255 for pixels in images.pixels.split(SLICE))
 
 
 def _write(errors: NDArray[np.float64], path: Path) -> None:

@@ -48,4 +48,4 @@ def dead_units(codes: Iterable[Tensor]) -> int:
 
 def mse_per_image(reconstructions: Tensor, images: Tensor) -> Tensor:
     """Mean squared error of each image over its pixels: (batch, pixels) to (batch,)."""
-    return (reconstructions - images).square().mean(dim=1)
+    return (reconstructions - images).square_().mean(dim=1)

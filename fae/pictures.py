@@ -121,8 +121,8 @@ def extremes(
     order = np.argsort(errors, kind="stable")
     places = {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}
     return [
-        Example(label, shows[i], originals[i], reconstructions[i], float(errors[i]))
-        for label, i in places.items()
+        Example(label, shows[i], originals[i], reconstructions[i].copy(), float(errors[i]))
+        for label, i in places.items()  # copies, since views would keep all images alive
     ]
 
 

@@ -5,13 +5,14 @@ A data set is a ``Source``; ``fae.data`` makes batches of any.
 
 import gzip
 import hashlib
+import io
 import os
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
@@ -219,5 +220,7 @@ def _sha256(path: Path) -> str:
 
 def _read_idx(path: Path, header: int) -> Tensor:
     """The bytes of a gzipped IDX file (LeCun's format) behind its header, uint8."""
+    content = io.BytesIO()
     with gzip.open(path) as file:
-        return torch.from_numpy(np.frombuffer(file.read(), np.uint8, offset=header).copy())
+        shutil.copyfileobj(file, content)
+    return torch.frombuffer(content.getbuffer(), dtype=torch.uint8, offset=header)
