@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: sweep test test-slow bench lint format
+.PHONY: sweep test test-slow bench bench-growth lint format
 
 sweep: $(VENV)/installed  ## the paper's experiment
 	$(BIN)/python -m fae.train -m hidden=64,128,256,512
@@ -13,9 +13,11 @@ test: $(VENV)/installed
 test-slow: $(VENV)/installed  ## the paper's numbers, on the real data
 	$(BIN)/python -m pytest -m slow
 
-bench: $(VENV)/installed  ## fae beside its peers; writes docs/speed.json
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+bench: $(VENV)/benchmarks  ## fae beside its peers; writes docs/speed.json and docs/speed-table.md
 	$(BIN)/python -m benchmarks.bench
+
+bench-growth: $(VENV)/benchmarks  ## how cost grows; writes docs/growth.md
+	$(BIN)/python -m benchmarks.growth
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -29,4 +31,8 @@ format: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/benchmarks: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@

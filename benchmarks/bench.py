@@ -1,20 +1,24 @@
-"""Time fae beside its peers, round by round, and write docs/speed.json and docs/speed.md.
+"""Time fae beside its peers, round by round, and write docs/speed.json and docs/speed-table.md.
 
     python -m benchmarks.bench
 
-In a round every peer trains for a few epochs from its own start, one after the other, so
-that a machine that slows down slows all alike. Compared are medians, as ratios. A peer
-counts only if its test error agrees with the others'.
+Every peer lives in a process of its own. In a round each trains for a few epochs from its own
+start, one after the other, so that a machine that slows down slows all alike. Compared are
+medians, as ratios. A row counts only if its test error agrees with fae's.
 """
 
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +26,23 @@ import numpy as np
 import torch
 from torchvision.datasets import FashionMNIST
 
-from benchmarks.peers import (
-    Expert,
-    Fae,
-    Floor,
-    Idiomatic,
-    InMemory,
-    Jax,
-    Measured,
-    Peer,
-    ScikitLearn,
-    Template,
-)
+from benchmarks.peers import PEERS, SLOW, Floor, Measured, peer
 from fae.compose import compose
 from fae.provenance import tags
-from fae.sources import build_source, split_at_random
+from fae.sources import build_source
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SIZES = (64, 128, 256, 512)
-ROUNDS, EPOCHS = 5, 4
-SLOW_ROUNDS, SLOW_EPOCHS = 2, 2
-"""Of the peers that load image by image: an epoch of theirs takes many seconds."""
+EPOCHS, ROUNDS, SLOW_ROUNDS = 4, 5, 2
 
 AGREE = 0.05
 """Test errors after the same epochs agree if they differ by less: seeds differ by 2 %."""
 
+WITHOUT_DROPOUT = "no dropout"
+
 IMPORTS = "import torch, pytorch_lightning, mlflow.tracking, hydra"
 FIRST_BATCH = """
-import os, sys, time
+import os, sys
 from fae.history import History
 def stop(*_): sys.stdout.flush(); os._exit(0)
 History.on_train_epoch_start = stop
@@ -57,60 +50,58 @@ from fae.train import main
 sys.argv = ["train", "local=none"]
 main()
 """
+SWEEP = ("-m", "hidden=64,128,256,512", "local=none")
 
 
 def main() -> None:
     """Run everything and write it down."""
-    config = compose("local=none")
-    source = build_source(config.data)
-    source.verify()
-    train, val = split_at_random(source.training(), 50_000, 10_000, 0)
-    images = InMemory(*(part.as_floats().pixels for part in (train, val, source.test())))
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as processes:
+        root = unpacked(Path(scratch))
+        workers = {
+            name: processes.enter_context(ProcessPoolExecutor(1, get_context("spawn")))
+            for name in PEERS
+        }
+        found = {str(n): rounds(workers, n, root) for n in SIZES}
     with tempfile.TemporaryDirectory() as scratch:
-        root = unpacked(Path(scratch), Path(str(config.plain()["data"]["root"])))
-        quick: dict[str, Peer] = {
-            "floor": Floor(),
-            "expert": Expert(images),
-            "expert, compiled": Expert(images, compiled=True),
-            "fae": Fae(Path(scratch), "32-true"),
-            "fae, bf16-mixed": Fae(Path(scratch), "bf16-mixed"),
+        result = {
+            "machine": machine(),
+            "epochs": found,
+            "commands": commands(Path(scratch)),
+            "sweep": sweep(Path(scratch)),
         }
-        slow: dict[str, Peer] = {
-            "idiomatic, 0 workers": Idiomatic(root, 0),
-            "idiomatic, 2 workers": Idiomatic(root, 2),
-            "template": Template(root),
-            "scikit-learn": ScikitLearn(images),
-            "JAX": Jax(images),
-        }
-        found = {
-            n: {**rounds(quick, n, ROUNDS, EPOCHS), **rounds(slow, n, SLOW_ROUNDS, SLOW_EPOCHS)}
-            for n in SIZES
-        }
-        commands = whole_commands(Path(scratch))
-    result = {"machine": machine(), "epochs": found, "commands": commands}
     (DOCS / "speed.json").write_text(json.dumps(result, indent=2) + "\n")
     (DOCS / "speed-table.md").write_text(report(result))
     print(report(result))
 
 
-def rounds(peers: dict[str, Peer], n: int, count: int, epochs: int) -> dict[str, Any]:
+def rounds(workers: dict[str, ProcessPoolExecutor], n: int, root: Path) -> dict[str, Any]:
     """The peers at one size: seconds an epoch, the first of each start left out."""
-    measured: dict[str, list[Measured]] = {name: [] for name in peers}
-    for _ in range(count):
-        for name, peer in peers.items():
-            measured[name].append(peer.run(n, epochs))
-            print(f"n = {n}  {name}  {measured[name][-1].epoch_s[-1]:.3f} s", flush=True)
+    measured: dict[str, list[Measured]] = {name: [] for name in workers}
+    for number in range(ROUNDS):
+        for name, worker in workers.items():
+            if name not in SLOW or number < SLOW_ROUNDS:
+                run = worker.submit(train, name, root, n).result()
+                measured[name].append(run)
+                print(f"n = {n}  {name}  {run.epoch_s[-1]:.3f} s  {run.test_mse}", flush=True)
     return {
         name: {
             "train_s": quartiles([s for run in runs for s in run.train_s[1:]]),
             "epoch_s": quartiles([s for run in runs for s in run.epoch_s[1:]]),
-            "epochs": epochs,
-            "test_mse": None
-            if runs[0].test_mse is None
-            else float(np.median([run.test_mse for run in runs])),
+            "test_mse": test_error(runs),
         }
         for name, runs in measured.items()
     }
+
+
+def train(name: str, root: Path, n: int) -> Measured:
+    """In a peer's own process."""
+    return peer(name, root).run(n, EPOCHS)
+
+
+def test_error(runs: list[Measured]) -> float | None:
+    """The median, or None of matrix products alone."""
+    errors = [run.test_mse for run in runs if run.test_mse is not None]
+    return statistics.median(errors) if errors else None
 
 
 def quartiles(seconds: list[float]) -> list[float]:
@@ -118,34 +109,57 @@ def quartiles(seconds: list[float]) -> list[float]:
     return [float(q) for q in np.quantile(seconds, [0.25, 0.5, 0.75])]
 
 
-def whole_commands(scratch: Path) -> dict[str, float]:
-    """Seconds of whole processes, medians of three (the sweep: once)."""
+def commands(scratch: Path) -> dict[str, float]:
+    """Seconds of whole processes, medians of five interleaved rounds; the store is made before."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/mlflow.db"}
-
-    def seconds(*command: str) -> float:
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, *command], env=environment, cwd=scratch, capture_output=True
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        return time.perf_counter() - start
-
-    def median(*command: str) -> float:
-        return float(np.median([seconds(*command) for _ in range(3)]))
-
-    return {
-        "imports": median("-c", IMPORTS),
-        "start to first batch": median("-c", FIRST_BATCH),
-        "--help": median("-m", "fae.train", "--help"),
-        "sweep": seconds("-m", "fae.train", "-m", "hidden=64,128,256,512", "local=none"),
+    timed = {
+        "imports": ["-c", IMPORTS],
+        "start to first batch": ["-c", FIRST_BATCH],
+        "--help": ["-m", "fae.train", "--help"],
     }
 
+    def seconds(arguments: list[str]) -> float:
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, *arguments],
+            env=environment,
+            cwd=scratch,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        return time.perf_counter() - start
 
-def unpacked(scratch: Path, data: Path) -> Path:
+    seconds(timed["start to first batch"])
+    taken = [{name: seconds(arguments) for name, arguments in timed.items()} for _ in range(5)]
+    return {name: statistics.median(one[name] for one in taken) for name in timed}
+
+
+def sweep(scratch: Path) -> dict[str, Any]:
+    """The paper's sweep as a whole process: seconds, most memory, and where the time went."""
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{scratch}/sweep.db"}
+    parts = scratch / "parts.json"
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.shares", str(parts), *SWEEP],
+        env={**environment, "PYTHONPATH": str(DOCS.parent), "XDG_CACHE_HOME": str(scratch)},
+        cwd=scratch,
+        stdout=subprocess.DEVNULL,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    assert status == 0, f"the sweep ended with {status}"
+    shares: dict[str, float] = json.loads(parts.read_text())
+    shares["leaving Python"] = seconds - sum(shares.values())
+    return {"seconds": seconds, "peak_mib": usage.ru_maxrss / 1024, "shares": shares}
+
+
+def unpacked(scratch: Path) -> Path:
     """A folder where torchvision finds the data set, unpacked."""
+    config = compose("local=none")
+    build_source(config.data).verify()
     raw = scratch / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
-    for packed in (data / "FashionMNIST" / "raw").glob("*.gz"):
+    for packed in (Path(config.plain()["data"]["root"]) / "FashionMNIST" / "raw").glob("*.gz"):
         (raw / packed.name).symlink_to(packed)
     FashionMNIST(str(scratch), download=True)
     return scratch
@@ -169,46 +183,43 @@ def machine() -> dict[str, str]:
 def report(result: dict[str, Any]) -> str:
     """The tables in Markdown."""
     found = result["epochs"]
-    sizes = list(found)
-    names = list(found[sizes[0]])
-    lines = [f"{key}: {value}" for key, value in result["machine"].items()]
-    parts = ["; ".join(lines) + "."]
+    parts = ["; ".join(f"{key}: {value}" for key, value in result["machine"].items()) + "."]
     for scope, title in (("train_s", "Training pass"), ("epoch_s", "Epoch with both evaluations")):
-        rows = [["[s]", *(f"n = {n}" for n in sizes), "sum", "fae is faster by"]]
-        fae = sum(found[n]["fae"][scope][1] for n in sizes)
-        for name in names:
-            medians = [found[n][name][scope] for n in sizes]
-            total = sum(m[1] for m in medians)
-            cells = [f"{m[1]:.3f} ({m[0]:.3f} to {m[2]:.3f})" for m in medians]
-            rows.append([name, *cells, f"{total:.2f}", f"{total / fae:.2f}"])
+        rows = [["[s]", *(f"n = {n}" for n in found), "sum", "fae is faster by"]]
+        sums = {name: sum(peers[name][scope][1] for peers in found.values()) for name in PEERS}
+        for name in PEERS:
+            cells = ["{1:.3f} ({0:.3f} to {2:.3f})".format(*found[n][name][scope]) for n in found]
+            rows.append([name, *cells, f"{sums[name]:.2f}", f"{sums[name] / sums['fae']:.2f}"])
         parts.append(f"{title}:\n\n{table(rows)}")
-    rows = [["test error", *(f"n = {n}" for n in sizes), "epochs", "agrees"]]
-    for name in names:
-        if name != "floor":
-            errors = [found[n][name]["test_mse"] for n in sizes]
-            cells = [f"{error:.4f}" for error in errors]
-            epochs = found[sizes[0]][name]["epochs"]
-            rows.append([name, *cells, str(epochs), agreement(found, name)])
-    parts.append(f"Equal work, test errors after so many epochs:\n\n{table(rows)}")
-    speeds = [
-        f"{Floor.operations(int(n)) / found[n]['floor']['epoch_s'][1] / 1e9:.0f}" for n in sizes
-    ]
-    parts.append(f"The floor's products reach {', '.join(speeds)} GFLOP/s.")
+    rows = [["test error", *(f"n = {n}" for n in found), "agrees"]]
+    for name in PEERS:
+        errors = [peers[name]["test_mse"] for peers in found.values()]
+        if None not in errors:
+            rows.append([name, *(f"{error:.4f}" for error in errors), agreement(found, name)])
+    parts.append(f"Equal work, test errors after {EPOCHS} epochs (medians):\n\n{table(rows)}")
+    for name in ("products by oneDNN", "products by torch.mm"):
+        speeds = ", ".join(
+            f"{Floor.operations(int(n)) / peers[name]['epoch_s'][1] / 1e9:.0f}"
+            for n, peers in found.items()
+        )
+        parts.append(f"The {name} reach {speeds} GFLOP/s.")
     rows = [["whole command", "s"], *([k, f"{v:.2f}"] for k, v in result["commands"].items())]
     parts.append(table(rows))
+    whole = result["sweep"]
+    rows = [["the paper's sweep", "s", "share"]]
+    for name, seconds in whole["shares"].items():
+        rows.append([name, f"{seconds:.2f}", f"{seconds / whole['seconds']:.1%}"])
+    rows.append(["in all", f"{whole['seconds']:.2f}", ""])
+    parts.append(f"{table(rows)}\n\nIts memory peaks at {whole['peak_mib']:.0f} MiB.")
     return "\n\n".join(parts) + "\n"
 
 
-def agreement(found: dict[Any, Any], name: str) -> str:
-    """Whether a peer's errors are within 5 % of the median of all that ran as many epochs."""
-    worst = 0.0
-    for peers in found.values():
-        alike = [
-            peer["test_mse"]
-            for peer in peers.values()
-            if peer["test_mse"] and peer["epochs"] == peers[name]["epochs"]
-        ]
-        worst = max(worst, abs(peers[name]["test_mse"] / float(np.median(alike)) - 1))
+def agreement(found: dict[str, Any], name: str) -> str:
+    """Whether a peer's errors are within 5 % of those of fae, with dropout or without."""
+    reference = "fae, no dropout" if WITHOUT_DROPOUT in name else "fae"
+    worst = max(
+        abs(peers[name]["test_mse"] / peers[reference]["test_mse"] - 1) for peers in found.values()
+    )
     return "yes" if worst < AGREE else f"no, {worst:.0%}"
 
 

@@ -3,15 +3,19 @@
 Each trains for some epochs from its own start and hands back what each epoch took and the
 test error that it reached, so that a way that does less work shows. An epoch is a training
 pass and an evaluation of all training and all validation images, in evaluation mode.
+``PEERS`` names them all.
 """
 
 import logging
+import os
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +24,7 @@ import pytorch_lightning as pl
 import torch
 from mlflow import MlflowClient
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, Dataset, Subset, random_split
 from torchvision.datasets import FashionMNIST
@@ -27,6 +32,8 @@ from torchvision.transforms import ToTensor
 
 from fae.compose import compose
 from fae.job import Job
+from fae.linear import times_transposed, transposed_times
+from fae.sources import build_source, split_at_random
 from fae.training import train
 
 T = TypeVar("T")
@@ -56,29 +63,44 @@ class InMemory:
     val: Tensor
     test: Tensor
 
+    @staticmethod
+    @cache
+    def read() -> "InMemory":
+        """Fashion-MNIST, split as by fae."""
+        source = build_source(compose("local=none").data)
+        train, val = split_at_random(source.training(), 50_000, 10_000, 0)
+        return InMemory(*(part.as_floats().pixels for part in (train, val, source.test())))
 
-def network(n: int, dropout: float = DROPOUT) -> nn.Sequential:
+
+def network(n: int) -> nn.Sequential:
     """The paper's network as plain PyTorch has it."""
-    return nn.Sequential(nn.Linear(784, n), nn.ReLU(), nn.Dropout(dropout), nn.Linear(n, 784))
+    return nn.Sequential(nn.Linear(784, n), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(n, 784))
+
+
+def initial_weights(n: int) -> list[np.ndarray]:
+    """What a network of PyTorch's starts from: (784, n), (n,), (n, 784), (784,)."""
+    encoder, decoder = (layer for layer in network(n) if isinstance(layer, nn.Linear))
+    parameters = (encoder.weight.T, encoder.bias, decoder.weight.T, decoder.bias)
+    return [parameter.detach().numpy().copy() for parameter in parameters]
 
 
 class Expert:
     """A plain loop over tensors in memory, compiled or not."""
 
-    def __init__(self, images: InMemory, *, compiled: bool = False, dropout: float = DROPOUT):
+    def __init__(self, images: InMemory, *, compiled: bool = False, batch: int = BATCH):
         self.images = images
         self.compiled = compiled
-        self.dropout = dropout
+        self.batch = batch
 
     def run(self, n: int, epochs: int) -> Measured:
-        model = network(n, self.dropout)
+        model = network(n)
         optimizer = torch.optim.SGD(model.parameters(), LR)
         forward = torch.compile(model) if self.compiled else model
         train = self.images.train
 
         def training_pass() -> None:
             model.train()
-            for index in torch.randperm(len(train)).split(BATCH):
+            for index in torch.randperm(len(train)).split(self.batch):
                 batch = train[index]
                 loss = mse_loss(forward(batch), batch)
                 optimizer.zero_grad()
@@ -218,7 +240,7 @@ class Clock(pl.Callback):
 
 
 class ScikitLearn:
-    """``MLPRegressor``: plain SGD; it has no dropout.
+    """``MLPRegressor``: plain SGD from PyTorch's initial weights; it has no dropout.
 
     Its loss is half the squared error summed over the pixels, its learning rate so much less.
     """
@@ -247,6 +269,12 @@ class ScikitLearn:
                 warnings.simplefilter("ignore")  # it has not converged, it says each time
                 model.fit(self.train, self.train)
 
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.fit(self.train[:BATCH], self.train[:BATCH])  # it cannot be given weights before
+        first, first_bias, second, second_bias = initial_weights(n)
+        model.coefs_, model.intercepts_ = [first, second], [first_bias, second_bias]
+
         def error(images: np.ndarray) -> float:
             return float(np.square(model.predict(images) - images).mean())
 
@@ -267,11 +295,7 @@ class Jax:
         import jax
         import jax.numpy as jnp
 
-        first, second = (layer for layer in network(n) if isinstance(layer, nn.Linear))
-        weights = [
-            jnp.asarray(w.detach().numpy())
-            for w in (first.weight.T, first.bias, second.weight.T, second.bias)
-        ]
+        weights = [jnp.asarray(weight) for weight in initial_weights(n)]
 
         def reconstruct(weights: list[Any], images: Any, kept: Any) -> Any:
             codes = jax.nn.relu(images @ weights[0] + weights[1]) * kept
@@ -310,31 +334,44 @@ class Jax:
         return timed(training_pass, (self.train, self.val), error, self.test, epochs)
 
 
+def by_torch(left: Tensor, right: Tensor) -> Tensor:
+    """``left.T @ right``."""
+    return left.T @ right
+
+
 class Floor:
-    """The matrix products of each step and of both evaluations, and nothing else."""
+    """The matrix products of each step and of both evaluations, and nothing else.
+
+    Args:
+        onednn: by the kernels that fae takes, or by ``torch.mm``.
+    """
+
+    def __init__(self, *, onednn: bool) -> None:
+        self.onednn = onednn
 
     def run(self, n: int, epochs: int) -> Measured:
-        x, r = torch.rand(2, BATCH, 784)
-        h, d = torch.rand(2, BATCH, n)
+        images, residuals = torch.rand(2, BATCH, 784)
+        codes, gradients = torch.rand(2, BATCH, n)
         encoder, decoder = torch.rand(n, 784), torch.rand(784, n)
-        codes, output = torch.empty(BATCH, n), torch.empty(BATCH, 784)
-        wide, tall = torch.empty(n, 784), torch.empty(784, n)
+        times = times_transposed if self.onednn else functional.linear
+        transposed = transposed_times if self.onednn else by_torch
 
         def training_pass() -> None:
             for _ in range(50_000 // BATCH):
-                torch.mm(x, encoder.T, out=codes)
-                torch.mm(h, decoder.T, out=output)
-                torch.mm(r.T, h, out=tall)
-                torch.mm(r, decoder, out=codes)
-                torch.mm(d.T, x, out=wide)
+                times(images, encoder)
+                times(codes, decoder)
+                transposed(residuals, codes)
+                times(residuals, decoder.T)
+                transposed(gradients, images)
 
-        def evaluation(images: int) -> float:
-            for _ in range(images // BATCH):
-                torch.mm(x, encoder.T, out=codes)
-                torch.mm(h, decoder.T, out=output)
+        def evaluation(count: int) -> float:
+            for _ in range(count // BATCH):
+                times(images, encoder)
+                times(codes, decoder)
             return 0.0
 
-        measured = timed(training_pass, (50_000, 10_000), evaluation, 0, epochs)
+        with torch.inference_mode():
+            measured = timed(training_pass, (50_000, 10_000), evaluation, 0, epochs)
         return Measured(measured.train_s, measured.epoch_s, None)
 
     @staticmethod
@@ -345,30 +382,36 @@ class Floor:
 
 
 class Fae:
-    """fae as a user runs it: configuration, Lightning, MLflow, checkpoints, pictures."""
+    """fae as a user runs it: configuration, Lightning, MLflow, checkpoints, pictures.
 
-    def __init__(self, folder: Path, precision: str) -> None:
-        self.folder = folder
-        self.precision = precision
+    An epoch lasts until its metrics are stored, all of that included.
+    """
+
+    def __init__(self, *overrides: str) -> None:
+        self.overrides = overrides
 
     def run(self, n: int, epochs: int) -> Measured:
-        uri = f"sqlite:///{self.folder}/mlflow.db"
+        folder = Path(tempfile.mkdtemp())
+        uri = f"sqlite:///{Path(tempfile.gettempdir(), f'fae-bench-{os.getpid()}.db')}"
         config = compose(
             "local=none",
             f"hidden={n}",
             f"epochs={epochs}",
-            f"trainer.precision={self.precision}",
             f"tracking.uri='{uri}'",
+            *self.overrides,
         )
-        folder = Path(tempfile.mkdtemp(dir=self.folder))
         with quiet_lightning():
             result = train(config, Job(f"n = {n}", folder, ""))
-        stored = MlflowClient(uri)
-        train_s, epoch_s = (
-            [point.value for point in stored.get_metric_history(result.run_id, f"time/{name}_s")]
+        train_points, epoch_points = (
+            MlflowClient(uri).get_metric_history(result.run_id, f"time/{name}_s")
             for name in ("train", "epoch")
         )
-        return Measured(train_s, epoch_s, result.metrics["test/mse"])
+        stored = [point.timestamp / 1000 for point in epoch_points]
+        return Measured(
+            [point.value for point in train_points],
+            [epoch_points[0].value, *(end - start for start, end in pairwise(stored))],
+            result.metrics["test/mse"],
+        )
 
 
 @contextmanager
@@ -406,3 +449,33 @@ def datasets(root: Path) -> tuple[Subset, Subset, FashionMNIST]:  # type: ignore
     """torchvision's data set, split at random as in the paper."""
     train, val = random_split(FashionMNIST(str(root), transform=ToTensor()), [50_000, 10_000])
     return train, val, FashionMNIST(str(root), train=False, transform=ToTensor())
+
+
+PEERS: dict[str, Callable[[Path], Peer]] = {
+    "products by oneDNN": lambda _: Floor(onednn=True),
+    "products by torch.mm": lambda _: Floor(onednn=False),
+    "fae": lambda _: Fae(),
+    "fae, bf16-mixed": lambda _: Fae("trainer.precision=bf16-mixed"),
+    "fae, no dropout": lambda _: Fae("dropout=0.0"),
+    "plain loop": lambda _: Expert(InMemory.read()),
+    "plain loop, compiled": lambda _: Expert(InMemory.read(), compiled=True),
+    "JAX, compiled scan": lambda _: Jax(InMemory.read()),
+    "scikit-learn, no dropout": lambda _: ScikitLearn(InMemory.read()),
+    "torchvision and loop, 0 workers": lambda root: Idiomatic(root, 0),
+    "torchvision and loop, 2 workers": lambda root: Idiomatic(root, 2),
+    "Lightning template": Template,
+}
+"""By name; made from the folder where torchvision finds the data set unpacked."""
+
+SLOW = {
+    "torchvision and loop, 0 workers",
+    "torchvision and loop, 2 workers",
+    "Lightning template",
+}
+"""Load image by image: an epoch takes many seconds."""
+
+
+@cache
+def peer(name: str, root: Path) -> Peer:
+    """The peer of that name; this process keeps it, and the images that it holds."""
+    return PEERS[name](root)

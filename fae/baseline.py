@@ -45,7 +45,7 @@ def pca_errors(
 
 
 def _fit(train: Images, test: Images) -> NDArray[np.float64]:
-    """Slice by slice, since all images in double precision would be the most that fae ever holds."""
+    """Slice by slice: all images in double precision would be the most that fae ever holds."""
     pixels = train.pixels.shape[1]
     total, products = torch.zeros(pixels).double(), torch.zeros(pixels, pixels).double()
     for images in _slices(train):

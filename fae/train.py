@@ -29,6 +29,7 @@ def run_job(node: DictConfig) -> "Result":
 
     config = to_config(node)
     job = current_job(config)
+    gc.freeze()  # what was imported holds no images: no need to look through it each time
     try:
         result = train(config, job)
     except Exception as error:
@@ -42,6 +43,7 @@ def run_job(node: DictConfig) -> "Result":
         raise failure from None
     finally:
         gc.collect()  # a Trainer is a cycle: its images would live on beside the next job's
+        gc.unfreeze()
     final = result.final
     say(
         f"{job.label}  train {final['train/mse']:.4f}  val {final['val/mse']:.4f}  "

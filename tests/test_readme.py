@@ -19,7 +19,6 @@ SPEEDS = {
     "the matrix products alone": "floor",
     "JAX, one compiled scan": "JAX",
     "plain PyTorch loop over tensors": "expert",
-    "scikit-learn": "scikit-learn",
     "the same loop under torch.compile": "expert, compiled",
     "torchvision, DataLoader and loop (0 workers)": "idiomatic, 0 workers",
     "Lightning template around that": "template",

@@ -1,0 +1,205 @@
+"""Time how cost grows, and write docs/growth.md.
+
+    python -m benchmarks.growth
+
+Hidden units, images in a minibatch, runs of a sweep, runs in the store, and two jobs at a time
+instead of one. Each in rounds, medians; whole commands are new processes.
+"""
+
+import os
+import shlex
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.bench import DOCS, machine, table
+from benchmarks.peers import Expert, Fae, Floor, InMemory, Peer
+
+EPOCHS, ROUNDS = 3, 3
+HIDDEN = (16, 32, 64, 128, 256, 512, 1024, 2048)
+BATCHES = (100, 300, 1000, 3000, 10_000)
+RUNS = (4, 20, 60, 200)
+STORED = 10_000
+SMOKE = "experiment=smoke hidden=8 local=none"
+PAPER = "-m hidden={} epochs=10 local=none"
+
+
+def main() -> None:
+    """Run everything and write it down."""
+    parts = [
+        "; ".join(f"{key}: {value}" for key, value in machine().items()) + ".",
+        *by_hidden(),
+        *by_batch(),
+        *by_runs(),
+        *by_store(),
+        *by_jobs(),
+    ]
+    (DOCS / "growth.md").write_text("\n\n".join(parts) + "\n")
+
+
+def by_hidden() -> Iterator[str]:
+    """Networks of more and more hidden units."""
+    rows = [["n", "fae, s an epoch", "products alone", "share of the products"]]
+    for n in HIDDEN:
+        fae, floor = epochs({"fae": Fae(), "floor": Floor(onednn=True)}, n)
+        rows.append([str(n), f"{fae:.3f}", f"{floor:.3f}", f"{floor / fae:.0%}"])
+    yield "## Hidden units"
+    yield shown(rows)
+
+
+def by_batch() -> Iterator[str]:
+    """Minibatches of more and more images."""
+    rows = [["batch_size (n = 256)", "fae, s an epoch", "plain loop", "fae is faster by"]]
+    for batch in BATCHES:
+        peers: dict[str, Peer] = {
+            "fae": Fae(f"batch_size={batch}"),
+            "plain": Expert(InMemory.read(), batch=batch),
+        }
+        fae, plain = epochs(peers, 256)
+        rows.append([f"{batch:,}", f"{fae:.3f}", f"{plain:.3f}", f"{plain / fae:.2f}"])
+    yield "## Images in a minibatch"
+    yield shown(rows)
+
+
+def by_runs() -> Iterator[str]:
+    """Sweeps of more and more runs."""
+    rows = [["runs of a sweep (of 2 epochs on small images)", "s", "s a run beyond the first 4"]]
+    first = 0.0
+    for count in RUNS:
+        with tempfile.TemporaryDirectory() as scratch:
+            taken = seconds(f"fae.train -m seed=range({count}) {SMOKE}", Path(scratch))
+        first = first or taken
+        beyond = f"{(taken - first) / (count - RUNS[0]):.3f}" if count > RUNS[0] else ""
+        rows.append([str(count), f"{taken:.1f}", beyond])
+    yield "## Runs of a sweep"
+    yield shown(rows)
+
+
+def by_store() -> Iterator[str]:
+    """The same commands on a store that holds little, and much."""
+    rows = [["s", "store of 4 runs", f"store of {STORED:,} runs"]]
+    with tempfile.TemporaryDirectory() as few, tempfile.TemporaryDirectory() as many:
+        folders = Path(few), Path(many)
+        for folder in folders:
+            seconds(f"fae.train -m seed=range(4) {SMOKE}", folder)
+        fill(folders[1] / "mlflow.db", STORED)
+        for name, command in (
+            ("a run of 2 epochs on small images", f"fae.train {SMOKE}"),
+            ("a sweep of 4 such runs, with its report", f"fae.train -m seed=range(4) {SMOKE}"),
+            ("the report of the latest sweep", "fae.report local=none"),
+        ):
+            taken = [[seconds(command, folder) for folder in folders] for _ in range(ROUNDS)]
+            medians = (statistics.median(column) for column in zip(*taken, strict=True))
+            rows.append([name, *(f"{median:.2f}" for median in medians)])
+    yield "## Runs in the store"
+    yield shown(rows)
+
+
+def by_jobs() -> Iterator[str]:
+    """The four networks one after the other on all cores, or as two processes with a core each."""
+    one_by_one, side_by_side = [], []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as scratch:
+            seconds("fae.train -m hidden=8 epochs=1 local=none", Path(scratch))  # makes the store
+            one_by_one.append(seconds(f"fae.train {PAPER.format('64,128,256,512')}", Path(scratch)))
+            start = time.perf_counter()
+            jobs = [
+                begun(f"fae.train {PAPER.format(sizes)}", Path(scratch), OMP_NUM_THREADS="1")
+                for sizes in ("64,128,256", "512")
+            ]
+            assert [job.wait() for job in jobs] == [0, 0]
+            side_by_side.append(time.perf_counter() - start)
+    one, two = statistics.median(one_by_one), statistics.median(side_by_side)
+    yield "## Two jobs at a time"
+    yield shown(
+        [
+            ["the four networks, 10 epochs, whole commands", "s"],
+            ["one after the other, 2 threads", f"{one:.1f}"],
+            ["n = 512 beside the other three, 1 thread each", f"{two:.1f}"],
+        ]
+    )
+
+
+def epochs(peers: dict[str, Peer], n: int) -> list[float]:
+    """The median seconds of an epoch of each, round by round, each start's first left out."""
+    taken: dict[str, list[float]] = {name: [] for name in peers}
+    for _ in range(ROUNDS):
+        for name, peer in peers.items():
+            taken[name] += peer.run(n, EPOCHS).epoch_s[1:]
+    return [statistics.median(found) for found in taken.values()]
+
+
+def begun(command: str, folder: Path, **environment: str) -> "subprocess.Popen[bytes]":
+    """A command, ``fae.train ...``, that has begun in a folder with a store of its own."""
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    return subprocess.Popen(
+        [sys.executable, "-m", *shlex.split(command)],
+        env={**os.environ, **store, **environment},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def seconds(command: str, folder: Path) -> float:
+    """What a command takes, start and all."""
+    start = time.perf_counter()
+    assert begun(command, folder).wait() == 0, command
+    return time.perf_counter() - start
+
+
+def fill(database: Path, count: int) -> None:
+    """Put copies of the latest run into a store: as many more, of 30 epochs each, long ago."""
+    with closing(sqlite3.connect(database)) as store, store:
+        (run,) = store.execute(
+            "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid "
+            "WHERE t.key = 'fae.kind' AND t.value = 'run' ORDER BY r.start_time DESC LIMIT 1"
+        ).fetchone()
+        for name in ("runs", "params", "tags", "latest_metrics", "metrics"):
+            names = [column for _, column, *_ in store.execute(f"PRAGMA table_info({name})")]
+            rows = store.execute(f"SELECT * FROM {name} WHERE run_uuid = ?", (run,)).fetchall()
+            if name == "metrics":
+                step = names.index("step")
+                rows = [
+                    (*row[:step], epoch, *row[step + 1 :])
+                    for row in rows
+                    if row[step] == 1
+                    for epoch in range(30)
+                ]
+            marks = ", ".join("?" * len(names))
+            store.executemany(
+                f"INSERT INTO {name} VALUES ({marks})",
+                (
+                    [
+                        copied(column, value, number)
+                        for column, value in zip(names, row, strict=True)
+                    ]
+                    for number in range(count)
+                    for row in rows
+                ),
+            )
+
+
+def copied(column: str, value: object, number: int) -> object:
+    """A run's value as its copy has it: an id of its own, and an hour earlier than the next."""
+    if column == "run_uuid":
+        return f"{number:032x}"
+    if column in {"start_time", "end_time", "timestamp"} and isinstance(value, int):
+        return value - (number + 1) * 3_600_000
+    return value
+
+
+def shown(rows: list[list[str]]) -> str:
+    """A table in Markdown, printed too."""
+    text = table(rows)
+    print(text, flush=True)
+    return text
+
+
+if __name__ == "__main__":
+    main()
