@@ -125,7 +125,10 @@ class Idiomatic:
 
     def run(self, n: int, epochs: int) -> Measured:
         train, val, test = datasets(self.root)
-        shuffled = DataLoader(train, BATCH, shuffle=True, num_workers=self.workers)
+        loading: dict[str, Any] = {"batch_size": BATCH, "num_workers": self.workers}
+        if self.workers:  # as Python does on Linux, but not in a process that was spawned
+            loading["multiprocessing_context"] = "fork"
+        shuffled = DataLoader(train, shuffle=True, **loading)
         model = network(n)
         optimizer = torch.optim.SGD(model.parameters(), LR)
 
@@ -143,7 +146,7 @@ class Idiomatic:
             with torch.no_grad():
                 parts = [
                     mse_loss(model(x.flatten(1)), x.flatten(1))
-                    for x, _ in DataLoader(images, BATCH, num_workers=self.workers)
+                    for x, _ in DataLoader(images, **loading)
                 ]
             return float(torch.stack(parts).mean())
 
@@ -153,14 +156,13 @@ class Idiomatic:
 class Template:
     """The same data in a LightningDataModule, a Trainer around it, as templates do it."""
 
-    def __init__(self, root: Path, workers: int = 0) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.workers = workers
 
     def run(self, n: int, epochs: int) -> Measured:
         clock = Clock()
         with quiet_lightning(), tempfile.TemporaryDirectory() as folder:
-            module, data = TemplateModule(n), TemplateData(self.root, self.workers)
+            module, data = TemplateModule(n), TemplateData(self.root)
             trainer = pl.Trainer(
                 accelerator="cpu",
                 max_epochs=epochs,
@@ -179,19 +181,18 @@ class Template:
 class TemplateData(pl.LightningDataModule):
     """torchvision's data set through DataLoaders."""
 
-    def __init__(self, root: Path, workers: int) -> None:
+    def __init__(self, root: Path) -> None:
         super().__init__()
         self.train, self.val, self.test = datasets(root)
-        self.workers = workers
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
-        return DataLoader(self.train, BATCH, shuffle=True, num_workers=self.workers)
+        return DataLoader(self.train, BATCH, shuffle=True)
 
     def val_dataloader(self) -> list[DataLoader[tuple[Tensor, int]]]:
-        return [DataLoader(d, BATCH, num_workers=self.workers) for d in (self.train, self.val)]
+        return [DataLoader(d, BATCH) for d in (self.train, self.val)]
 
     def test_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
-        return DataLoader(self.test, BATCH, num_workers=self.workers)
+        return DataLoader(self.test, BATCH)
 
 
 class TemplateModule(pl.LightningModule):
