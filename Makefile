@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: sweep test test-slow bench bench-growth lint format
+.PHONY: sweep test test-slow bench bench-growth bench-accuracy lint format
 
 sweep: $(VENV)/installed  ## the paper's experiment
 	$(BIN)/python -m fae.train -m hidden=64,128,256,512
@@ -18,6 +18,9 @@ bench: $(VENV)/benchmarks  ## fae beside its peers; writes docs/speed.json and d
 
 bench-growth: $(VENV)/benchmarks  ## how cost grows; writes docs/growth.md
 	$(BIN)/python -m benchmarks.growth
+
+bench-accuracy: $(VENV)/installed  ## fae's errors beside a plain loop's; writes docs/accuracy.md
+	$(BIN)/python -m benchmarks.accuracy
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

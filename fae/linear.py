@@ -17,9 +17,9 @@ class Linear(nn.Linear):
     """``nn.Linear``, quicker in single precision on a CPU; the same in all else."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """Values (batch, inputs) to (batch, outputs)."""
+        """Values (..., inputs) to (..., outputs)."""
         plain = torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting()
-        if plain or not _by_onednn(values):
+        if plain or values.dim() != 2 or not _by_onednn(values):
             return super().forward(values)
         outputs: Tensor = _Linear.apply(values, self.weight, self.bias)
         return outputs
@@ -36,12 +36,11 @@ def times_transposed(
         bias: (columns,).
         minus: (rows, columns).
     """
+    product: Tensor
     if _by_onednn(left):
-        onednn = torch.ops.mkldnn._linear_pointwise
-        if minus is None:
-            return onednn(left, right, bias, "none", [], "")  # type: ignore[no-any-return]
-        return onednn.binary(left, minus, right, bias, "sub")  # type: ignore[no-any-return]
-    product = functional.linear(left, right, bias)
+        product = torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
+    else:
+        product = functional.linear(left, right, bias)
     return product if minus is None else product.sub_(minus)
 
 
@@ -62,16 +61,17 @@ def _by_onednn(values: Tensor) -> bool:
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(values, weight)
         return times_transposed(values, weight, bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         values, weight = ctx.saved_tensors
+        of_values, of_weight, of_bias = ctx.needs_input_grad
         return (
-            times_transposed(gradient, weight.T) if ctx.needs_input_grad[0] else None,
-            transposed_times(gradient, values),
-            gradient.sum(0),
+            times_transposed(gradient, weight.T) if of_values else None,
+            transposed_times(gradient, values) if of_weight else None,
+            gradient.sum(0) if of_bias else None,
         )

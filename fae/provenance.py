@@ -15,6 +15,7 @@ TRAINING_CODE = (
     "data",
     "dropout",
     "learner",
+    "linear",
     "loss",
     "metrics",
     "network",

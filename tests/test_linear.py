@@ -35,6 +35,19 @@ def test_outputs_and_gradients_are_the_plain_ones(sizes: tuple[int, int, int]) -
         torch.testing.assert_close(parameter.grad, expected, rtol=1e-5, atol=1e-7)
 
 
+def test_other_shapes_no_bias_and_frozen_weights_are_the_plain_layers_too() -> None:
+    torch.manual_seed(0)
+    ours, theirs = layers(30, 20)
+    assert torch.equal(ours(torch.ones(2, 9, 30)), theirs(torch.ones(2, 9, 30)))
+    assert torch.equal(ours(torch.ones(30)), theirs(torch.ones(30)))
+    frozen = Linear(30, 20, bias=False)
+    frozen.weight.requires_grad_(False)
+    values = torch.rand(9, 30).requires_grad_()
+    frozen(values).sum().backward()
+    assert values.grad is not None
+    torch.testing.assert_close(values.grad, frozen.weight.sum(0).expand(9, 30))
+
+
 def test_under_autocast_it_is_the_plain_layer_bit_for_bit() -> None:
     ours, theirs = layers(30, 20)
     values = torch.rand(9, 30)

@@ -1,5 +1,6 @@
 """Where numbers come from, against git and the installed packages themselves."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -69,3 +70,14 @@ def test_a_fingerprint_changes_with_what_determines_the_result_only() -> None:
 def test_training_code_is_there() -> None:
     for module in provenance.TRAINING_CODE:
         assert (PROJECT / "fae" / f"{module}.py").exists()
+
+
+def test_the_fingerprint_covers_all_that_training_imports() -> None:
+    """But for the configuration, which it covers by its values, and the errors."""
+    reached: set[str] = set()
+    new = {"learner", "data", "trainer"}
+    while new:
+        reached |= new
+        code = [(PROJECT / "fae" / f"{module}.py").read_text() for module in new]
+        new = set(re.findall(r"^from fae\.(\w+) import", "\n".join(code), re.MULTILINE)) - reached
+    assert reached - {"config", "errors"} | {"training"} == set(provenance.TRAINING_CODE)
