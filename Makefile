@@ -19,7 +19,7 @@ bench: $(VENV)/benchmarks  ## fae beside its peers; writes docs/speed.json and d
 bench-growth: $(VENV)/benchmarks  ## how cost grows; writes docs/growth.md
 	$(BIN)/python -m benchmarks.growth
 
-bench-accuracy: $(VENV)/installed  ## fae's errors beside a plain loop's; writes docs/accuracy.md
+bench-accuracy: $(VENV)/benchmarks  ## fae's errors beside a plain loop's; writes docs/accuracy.md
 	$(BIN)/python -m benchmarks.accuracy
 
 lint: $(VENV)/installed

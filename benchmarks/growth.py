@@ -3,10 +3,10 @@
     python -m benchmarks.growth
 
 Hidden units, images in a minibatch, runs of a sweep, runs in the store, and two jobs at a time
-instead of one. Each in rounds, medians; whole commands are new processes.
+instead of one. Medians of rounds, but for the sweeps, which run once; whole commands are new
+processes.
 """
 
-import os
 import shlex
 import sqlite3
 import statistics
@@ -14,17 +14,23 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from uuid import uuid4
 
-from benchmarks.bench import DOCS, machine, table
-from benchmarks.peers import Expert, Fae, Floor, InMemory, Peer
+import torch
+
+from benchmarks.bench import DOCS, environment, machine, table
+from benchmarks.in_memory import Expert
+from benchmarks.peer import InMemory, Peer
+from benchmarks.peers import Fae, Floor
 
 EPOCHS, ROUNDS = 3, 3
 HIDDEN = (16, 32, 64, 128, 256, 512, 1024, 2048)
 BATCHES = (100, 300, 1000, 3000, 10_000)
 RUNS = (4, 20, 60, 200)
+SEEDS = 4
 STORED = 10_000
 SMOKE = "experiment=smoke hidden=8 local=none"
 PAPER = "-m hidden={} epochs=10 local=none"
@@ -68,12 +74,14 @@ def by_batch() -> Iterator[str]:
 
 
 def by_runs() -> Iterator[str]:
-    """Sweeps of more and more runs."""
+    """Sweeps of more and more runs: settings of four seeds each."""
     rows = [["runs of a sweep (of 2 epochs on small images)", "s", "s a run beyond the first 4"]]
     first = 0.0
     for count in RUNS:
+        rates = ",".join(f"{0.1 + number / 100:.2f}" for number in range(count // SEEDS))
+        command = f"fae.train -m lr={rates} seed=range({SEEDS}) {SMOKE}"
         with tempfile.TemporaryDirectory() as scratch:
-            taken = seconds(f"fae.train -m seed=range({count}) {SMOKE}", Path(scratch))
+            taken = seconds(command, Path(scratch))
         first = first or taken
         beyond = f"{(taken - first) / (count - RUNS[0]):.3f}" if count > RUNS[0] else ""
         rows.append([str(count), f"{taken:.1f}", beyond])
@@ -84,15 +92,17 @@ def by_runs() -> Iterator[str]:
 def by_store() -> Iterator[str]:
     """The same commands on a store that holds little, and much."""
     rows = [["s", "store of 4 runs", f"store of {STORED:,} runs"]]
+    sweep = f"fae.train -m seed=range({SEEDS}) {SMOKE}"
     with tempfile.TemporaryDirectory() as few, tempfile.TemporaryDirectory() as many:
         folders = Path(few), Path(many)
         for folder in folders:
-            seconds(f"fae.train -m seed=range(4) {SMOKE}", folder)
-        fill(folders[1] / "mlflow.db", STORED)
+            seconds(sweep, folder)
+        fill(folders[1] / "mlflow.db", STORED // SEEDS - 1)
         for name, command in (
             ("a run of 2 epochs on small images", f"fae.train {SMOKE}"),
-            ("a sweep of 4 such runs, with its report", f"fae.train -m seed=range(4) {SMOKE}"),
+            ("a sweep of 4 such runs, with its report", sweep),
             ("the report of the latest sweep", "fae.report local=none"),
+            ("the report of all runs with seed 0", "fae.report local=none where=seed=0"),
         ):
             taken = [[seconds(command, folder) for folder in folders] for _ in range(ROUNDS)]
             medians = (statistics.median(column) for column in zip(*taken, strict=True))
@@ -109,18 +119,19 @@ def by_jobs() -> Iterator[str]:
             seconds("fae.train -m hidden=8 epochs=1 local=none", Path(scratch))  # makes the store
             one_by_one.append(seconds(f"fae.train {PAPER.format('64,128,256,512')}", Path(scratch)))
             start = time.perf_counter()
-            jobs = [
-                begun(f"fae.train {PAPER.format(sizes)}", Path(scratch), OMP_NUM_THREADS="1")
-                for sizes in ("64,128,256", "512")
-            ]
-            assert [job.wait() for job in jobs] == [0, 0]
+            finish(
+                *(
+                    begun(f"fae.train {PAPER.format(sizes)}", Path(scratch), OMP_NUM_THREADS="1")
+                    for sizes in ("64,128,256", "512")
+                )
+            )
             side_by_side.append(time.perf_counter() - start)
     one, two = statistics.median(one_by_one), statistics.median(side_by_side)
     yield "## Two jobs at a time"
     yield shown(
         [
             ["the four networks, 10 epochs, whole commands", "s"],
-            ["one after the other, 2 threads", f"{one:.1f}"],
+            [f"one after the other, {torch.get_num_threads()} threads", f"{one:.1f}"],
             ["n = 512 beside the other three, 1 thread each", f"{two:.1f}"],
         ]
     )
@@ -135,12 +146,11 @@ def epochs(peers: dict[str, Peer], n: int) -> list[float]:
     return [statistics.median(found) for found in taken.values()]
 
 
-def begun(command: str, folder: Path, **environment: str) -> "subprocess.Popen[bytes]":
+def begun(command: str, folder: Path, **variables: str) -> "subprocess.Popen[bytes]":
     """A command, ``fae.train ...``, that has begun in a folder with a store of its own."""
-    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
     return subprocess.Popen(
         [sys.executable, "-m", *shlex.split(command)],
-        env={**os.environ, **store, **environment},
+        env={**environment(folder), **variables},
         cwd=folder,
         stdout=subprocess.DEVNULL,
     )
@@ -149,46 +159,51 @@ def begun(command: str, folder: Path, **environment: str) -> "subprocess.Popen[b
 def seconds(command: str, folder: Path) -> float:
     """What a command takes, start and all."""
     start = time.perf_counter()
-    assert begun(command, folder).wait() == 0, command
+    finish(begun(command, folder))
     return time.perf_counter() - start
 
 
+def finish(*processes: "subprocess.Popen[bytes]") -> None:
+    """Wait until all have ended well."""
+    for process in processes:
+        if process.wait():
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+
+
 def fill(database: Path, count: int) -> None:
-    """Put copies of the latest run into a store: as many more, of 30 epochs each, long ago."""
+    """Copy the sweep that a store holds so many times, each an hour earlier, of 30 epochs."""
     with closing(sqlite3.connect(database)) as store, store:
-        (run,) = store.execute(
-            "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid "
-            "WHERE t.key = 'fae.kind' AND t.value = 'run' ORDER BY r.start_time DESC LIMIT 1"
-        ).fetchone()
-        for name in ("runs", "params", "tags", "latest_metrics", "metrics"):
-            names = [column for _, column, *_ in store.execute(f"PRAGMA table_info({name})")]
-            rows = store.execute(f"SELECT * FROM {name} WHERE run_uuid = ?", (run,)).fetchall()
+        runs = [run for (run,) in store.execute("SELECT run_uuid FROM runs ORDER BY run_uuid")]
+        for name in ("runs", "params", "tags", "latest_metrics", "metrics", "inputs"):
+            columns = [column for _, column, *_ in store.execute(f"PRAGMA table_info({name})")]
+            rows = [
+                dict(zip(columns, row, strict=True))
+                for row in store.execute(f"SELECT * FROM {name}")
+            ]
             if name == "metrics":
-                step = names.index("step")
                 rows = [
-                    (*row[:step], epoch, *row[step + 1 :])
+                    {**row, "step": epoch}
                     for row in rows
-                    if row[step] == 1
-                    for epoch in range(30)
+                    if row["step"] == 1
+                    for epoch in range(1, 31)
                 ]
-            marks = ", ".join("?" * len(names))
+            marks = ", ".join("?" * len(columns))
             store.executemany(
                 f"INSERT INTO {name} VALUES ({marks})",
                 (
-                    [
-                        copied(column, value, number)
-                        for column, value in zip(names, row, strict=True)
-                    ]
+                    [copied(column, value, number, runs) for column, value in row.items()]
                     for number in range(count)
                     for row in rows
                 ),
             )
 
 
-def copied(column: str, value: object, number: int) -> object:
-    """A run's value as its copy has it: an id of its own, and an hour earlier than the next."""
-    if column == "run_uuid":
-        return f"{number:032x}"
+def copied(column: str, value: object, number: int, runs: Sequence[str]) -> object:
+    """A value as a copied sweep has it: ids of its own, and an hour earlier than the next."""
+    if column == "input_uuid":
+        return uuid4().hex
+    if value in runs:
+        return f"{number * len(runs) + runs.index(str(value)):032x}"
     if column in {"start_time", "end_time", "timestamp"} and isinstance(value, int):
         return value - (number + 1) * 3_600_000
     return value

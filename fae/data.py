@@ -72,7 +72,13 @@ class ImageDataModule(pl.LightningDataModule):
             self.val = val.to(device)
 
     def train_dataloader(self) -> "DataLoader[Minibatches]":
-        order = ShuffledBatches(len(self.train), self.batch_size, self.seed, self.steps_per_epoch)
+        order = ShuffledBatches(
+            len(self.train),
+            self.batch_size,
+            self.seed,
+            self.steps_per_epoch,
+            self.train.pixels.device,
+        )
         return DataLoader(_Gathered(self.train.pixels), sampler=order, batch_size=None)
 
     def val_dataloader(self) -> "list[DataLoader[Slices]]":
@@ -147,13 +153,17 @@ class ShuffledBatches(Sampler[tuple[int, Sequence[Tensor]]]):
 
     Args:
         steps: minibatches of an epoch.
+        device: where the index tensors go, once an epoch.
     """
 
-    def __init__(self, images: int, batch_size: int, seed: int, steps: int) -> None:
+    def __init__(
+        self, images: int, batch_size: int, seed: int, steps: int, device: torch.device
+    ) -> None:
         self.images = images
         self.batch_size = batch_size
         self.seed = seed
         self.steps = steps
+        self.device = device
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -161,7 +171,8 @@ class ShuffledBatches(Sampler[tuple[int, Sequence[Tensor]]]):
 
     def __iter__(self) -> Iterator[tuple[int, Sequence[Tensor]]]:
         random = generator(self.seed, Stream.ORDER, self.epoch)
-        indexes = torch.randperm(self.images, generator=random).split(self.batch_size)
+        order = torch.randperm(self.images, generator=random).to(self.device)
+        indexes = order.split(self.batch_size)
         for start in range(0, self.steps, TOGETHER):
             yield start, indexes[start : min(start + TOGETHER, self.steps)]
 

@@ -74,7 +74,7 @@ class Learner(pl.LightningModule):
     @torch.inference_mode()
     def dead_units(self, slices: Slices) -> int:
         """Hidden units that give the same output for all images."""
-        return dead_units(map(self.network.encode, slices))
+        return dead_units(self.network.encode(images.to(self.device)) for images in slices)
 
     def training_step(self, minibatches: Minibatches, batch_idx: int) -> None:
         """One optimizer step a minibatch.

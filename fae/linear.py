@@ -2,7 +2,8 @@
 
 PyTorch leaves products in single precision on a CPU to MKL, which keeps AVX-512 for Intel's
 processors. oneDNN, which PyTorch brings for its compiled models, uses it wherever it is: on
-an AMD EPYC it is 2.2 times as fast (docs/speed.md). Everywhere else, PyTorch chooses.
+an AMD EPYC, the only processor tried, it is 2.1 times as fast (docs/speed.md). In all other
+precisions and on other devices, PyTorch chooses.
 """
 
 from typing import Any
@@ -14,7 +15,7 @@ from torch.nn import functional
 
 
 class Linear(nn.Linear):
-    """``nn.Linear``, quicker in single precision on a CPU; the same in all else."""
+    """``nn.Linear``, quicker in single precision on a CPU, where it has first derivatives only."""
 
     def forward(self, values: Tensor) -> Tensor:
         """Values (..., inputs) to (..., outputs)."""
@@ -25,10 +26,10 @@ class Linear(nn.Linear):
         return outputs
 
 
-def times_transposed(
+def matmul_nt(
     left: Tensor, right: Tensor, bias: Tensor | None = None, minus: Tensor | None = None
 ) -> Tensor:
-    """``left @ right.T + bias - minus``, all of one precision.
+    """``left @ right.T + bias - minus``, all of one precision; no gradients.
 
     Args:
         left: (rows, inner).
@@ -44,14 +45,14 @@ def times_transposed(
     return product if minus is None else product.sub_(minus)
 
 
-def transposed_times(left: Tensor, right: Tensor) -> Tensor:
-    """``left.T @ right``: (inner, rows) and (inner, columns) to (rows, columns)."""
+def matmul_tn(left: Tensor, right: Tensor) -> Tensor:
+    """``left.T @ right``, no gradients: (inner, rows) and (inner, columns) to (rows, columns)."""
     if not _by_onednn(left):
         return left.T @ right
     # oneDNN copies what it gets as the left factor into rows: let that be the smaller one.
     if left.shape[1] <= right.shape[1]:
-        return times_transposed(left.T, right.T)
-    return times_transposed(right.T, left.T).T
+        return matmul_nt(left.T, right.T)
+    return matmul_nt(right.T, left.T).T
 
 
 def _by_onednn(values: Tensor) -> bool:
@@ -63,7 +64,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(values, weight)
-        return times_transposed(values, weight, bias)
+        return matmul_nt(values, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -71,7 +72,7 @@ class _Linear(torch.autograd.Function):
         values, weight = ctx.saved_tensors
         of_values, of_weight, of_bias = ctx.needs_input_grad
         return (
-            times_transposed(gradient, weight.T) if of_values else None,
-            transposed_times(gradient, values) if of_weight else None,
+            matmul_nt(gradient, weight.T) if of_values else None,
+            matmul_tn(gradient, values) if of_weight else None,
             gradient.sum(0) if of_bias else None,
         )

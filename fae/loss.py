@@ -1,8 +1,8 @@
 """The output layer and its mean squared error as one: few passes over the images.
 
-The residual is one matrix product, from which the images are subtracted on the way; the error
-and all gradients follow from it. Written out, the reconstruction, the difference, its square
-and the gradients of each are as many arrays of the images' size, and cost as much as a product.
+The residual takes the place of the reconstruction; the error and all gradients follow from it.
+Written out, the reconstruction, the difference, its square and the gradients of each are as many
+arrays of the images' size, and cost as much as a product.
 """
 
 from typing import Any
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fae.linear import times_transposed, transposed_times
+from fae.linear import matmul_nt, matmul_tn
 
 
 def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
-    """Reconstructions by a linear output layer minus images, (batch, pixels).
+    """Reconstructions by a linear output layer minus images, (batch, pixels); no gradients.
 
     Args:
         codes: (batch, hidden), in single precision or bfloat16, as are the residuals.
@@ -23,8 +23,8 @@ def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Te
         bias: (pixels,).
         images: (batch, pixels).
     """
-    kind = codes.dtype
-    return times_transposed(codes, weight.to(kind), bias.to(kind), minus=images.to(kind))
+    dtype = codes.dtype
+    return matmul_nt(codes, weight.to(dtype), bias.to(dtype), minus=images.to(dtype))
 
 
 def mean_square(values: Tensor) -> Tensor:
@@ -55,8 +55,8 @@ class _ReconstructionError(torch.autograd.Function):
         codes, weight, residual = ctx.saved_tensors
         scale = gradient * (2 / residual.numel())
         return (
-            times_transposed(residual, weight.T.to(codes.dtype)).mul_(scale),
-            transposed_times(residual, codes).to(weight.dtype).mul_(scale),
+            matmul_nt(residual, weight.T.to(codes.dtype)).mul_(scale),
+            matmul_tn(residual, codes).to(weight.dtype).mul_(scale),
             residual.sum(0, dtype=weight.dtype).mul_(scale),
             None,
         )

@@ -66,7 +66,7 @@ class AutoEncoder(nn.Module):
         return mse_loss(self.decode(codes), images)
 
     def residuals(self, images: Tensor) -> Tensor:
-        """Reconstructions minus images, (batch, inputs)."""
+        """Reconstructions minus images, (batch, inputs), for evaluation: without gradients."""
         codes = self.dropout(self.encode(images))
         if self._linear:
             return residuals(codes, self.decoder.weight, self.decoder.bias, images)

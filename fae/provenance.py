@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def uncommitted_diff() -> str:
     return "".join(f"# new: {name}\n" for name in new) + _git("diff", "HEAD")
 
 
+@cache
 def installed_versions() -> str:
     """Every installed distribution, a ``name==version`` a line."""
     return "\n".join(sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()})) + "\n"

@@ -100,6 +100,14 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert not torch.equal(first, torch.cat(epoch(module(seed=2), 3)))
 
 
+def test_the_order_goes_where_the_images_are() -> None:
+    """A device that every machine has, and that holds no numbers."""
+    data = module()
+    data.train = data.train.to(torch.device("meta"))
+    ((_, indexes),) = data.train_dataloader().sampler
+    assert {index.device.type for index in indexes} == {"meta"}
+
+
 def test_an_evaluation_runs_over_the_images_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each split in one hand-over, in slices."""
     monkeypatch.setattr("fae.data.EVALUATION_BATCH", 30)

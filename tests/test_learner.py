@@ -189,6 +189,25 @@ def test_lightning_counts_every_optimizer_step(tiny: Tiny, tmp_path: Path) -> No
     assert saved["global_step"] == 2 * 61
 
 
+def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(tiny: Tiny, tmp_path: Path) -> None:
+    """Bit for bit, order and dropout included."""
+
+    def trained(epochs: int, folder: str, resume: Path | None = None) -> Learner:
+        config = tiny("epochs=4", "dropout=0.5", "optimizer=adam")
+        data, learner = build(config, build_source(config.data))
+        trainer = build_trainer(
+            config.trainer, epochs=epochs, folder=tmp_path / folder, callbacks=[]
+        )
+        trainer.fit(learner, data, ckpt_path=resume, weights_only=True)
+        return learner
+
+    undisturbed = trained(4, "undisturbed")
+    trained(2, "stopped")
+    resumed = trained(4, "stopped", checkpoint_path(tmp_path / "stopped", "last"))
+    for ours, theirs in zip(resumed.parameters(), undisturbed.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_another_output_than_linear_is_the_plain_loop_too(tiny: Tiny) -> None:
     config = tiny("model.output_activation=sigmoid", "dropout=0.0")
     data, learner = build(config, build_source(config.data))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from fae.linear import Linear, times_transposed, transposed_times
+from fae.linear import Linear, matmul_nt, matmul_tn
 
 SIZES = [(1000, 784, 64), (1000, 64, 784), (7, 3, 5), (1, 1, 1)]
 
@@ -18,21 +18,47 @@ def layers(inputs: int, outputs: int) -> tuple[Linear, nn.Linear]:
     return ours, theirs
 
 
+def assert_equal_to_1e_5(found: torch.Tensor | None, expected: torch.Tensor | None) -> None:
+    """By the largest value, since small ones are differences of large ones."""
+    assert found is not None
+    assert expected is not None
+    assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_outputs_and_gradients_are_the_plain_ones(sizes: tuple[int, int, int]) -> None:
+    """To 1e-5, as both round in single precision."""
     batch, inputs, outputs = sizes
     ours, theirs = layers(inputs, outputs)
     mine, reference = (torch.rand(batch, inputs).requires_grad_() for _ in range(2))
     reference.data.copy_(mine.data)
     towards = torch.rand(batch, outputs)
     for layer, values in ((ours, mine), (theirs, reference)):
-        (layer(values) * towards).mean().backward()
-    torch.testing.assert_close(ours(mine), theirs(reference), rtol=1e-5, atol=1e-5)
-    assert mine.grad is not None
-    torch.testing.assert_close(mine.grad, reference.grad, rtol=1e-5, atol=1e-7)
+        (layer(values) * towards).sum().backward()
+    assert_equal_to_1e_5(ours(mine), theirs(reference))
+    assert_equal_to_1e_5(mine.grad, reference.grad)
     for name, parameter in ours.named_parameters():
-        expected = theirs.get_parameter(name).grad
-        torch.testing.assert_close(parameter.grad, expected, rtol=1e-5, atol=1e-7)
+        assert_equal_to_1e_5(parameter.grad, theirs.get_parameter(name).grad)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(30, 60), (60, 30)])
+def test_a_gradient_that_is_one_number_everywhere_will_do(inputs: int, outputs: int) -> None:
+    """Autograd hands on the gradient of a sum as a single number with strides of 0."""
+    ours, theirs = layers(inputs, outputs)
+    values = torch.rand(9, inputs)
+    for layer in (ours, theirs):
+        layer(values).sum().backward()
+    assert_equal_to_1e_5(ours.weight.grad, theirs.weight.grad)
+
+
+def test_single_precision_goes_by_onednn_where_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours, theirs = layers(30, 20)
+    values = torch.rand(9, 30)
+    assert ours(values).grad_fn.name() == "_LinearBackward"
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert torch.equal(ours(values), theirs(values))
 
 
 def test_other_shapes_no_bias_and_frozen_weights_are_the_plain_layers_too() -> None:
@@ -71,11 +97,11 @@ def test_products_of_every_precision(kind: torch.dtype) -> None:
     minus, factor = torch.rand(50, 20).to(kind), torch.rand(50, 40).to(kind)
     rtol, atol = (2**-6, 0.1) if kind == torch.bfloat16 else (1e-5, 1e-5)
     for found, expected in (
-        (times_transposed(left, right), left @ right.T),
-        (times_transposed(left, right, bias), linear(left, right, bias)),
-        (times_transposed(left, right, bias, minus), linear(left, right, bias) - minus),
-        (transposed_times(left, factor), left.T @ factor),
-        (transposed_times(factor, left), factor.T @ left),
+        (matmul_nt(left, right), left @ right.T),
+        (matmul_nt(left, right, bias), linear(left, right, bias)),
+        (matmul_nt(left, right, bias, minus), linear(left, right, bias) - minus),
+        (matmul_tn(left, factor), left.T @ factor),
+        (matmul_tn(factor, left), factor.T @ left),
     ):
         assert found.dtype == kind
         torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
@@ -85,7 +111,7 @@ def test_products_leave_their_arguments_alone() -> None:
     torch.manual_seed(0)
     arguments = [torch.rand(*size) for size in ((5, 3), (4, 3), (4,), (5, 4))]
     before = [argument.clone() for argument in arguments]
-    times_transposed(*arguments)
-    transposed_times(arguments[0], arguments[3])
+    matmul_nt(*arguments)
+    matmul_tn(arguments[0], arguments[3])
     for argument, was in zip(arguments, before, strict=True):
         assert torch.equal(argument, was)
