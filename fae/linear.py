@@ -1,9 +1,8 @@
 """Linear layers by the quickest matrix products at hand.
 
-PyTorch leaves products in single precision on a CPU to MKL, which keeps AVX-512 for Intel's
-processors. oneDNN, which PyTorch brings for its compiled models, uses it wherever it is: on
-an AMD EPYC, the only processor tried, it is 2.1 times as fast (docs/speed.md). In all other
-precisions and on other devices, PyTorch chooses.
+PyTorch leaves products in single precision on a CPU to MKL. oneDNN, which PyTorch brings for
+its compiled models, is 2.1 times as fast on an AMD EPYC, the only processor that was tried
+(docs/speed.md). In all other precisions and on other devices, PyTorch chooses.
 """
 
 from typing import Any

@@ -9,6 +9,8 @@ from fae.config import determines_result
 from fae.errors import ConfigError, StoreError
 from fae.tracking import Archive, StoredRun
 
+MEASURED = {"test/mse", "time/fit_s"}
+
 
 @dataclass(frozen=True)
 class Apart:
@@ -204,24 +206,29 @@ def _same(stored: str, wanted: str) -> bool:
 def _set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record], list[Apart]]:
     """The newest finished run of each configuration, and the others with the reason."""
     apart = [Apart(run, _reason(run)) for run in runs if run.status != "FINISHED"]
-    newest: dict[tuple[tuple[str, Any], ...], Record] = {}
+    decisive: dict[str, dict[str, Any]] = {}
+    alike: dict[tuple[tuple[str, Any], ...], list[StoredRun]] = {}
     for run in runs:
-        if run.status != "FINISHED":
-            continue
-        config = archive.config(run)
-        decisive = determines_result(config)
-        choices = {key: value for key, value in decisive.items() if key != "seed"}
-        choices["data.digest"] = run.tags.get("fae.data_digest")
-        record = Record(run, config, choices, archive.epochs(run))
-        if not record.epochs or not {"test/mse", "time/fit_s"} <= run.metrics.keys():
-            apart.append(Apart(run, "finished, yet without curves, test error or time"))
-            continue
-        key = (*sorted(choices.items()), ("seed", record.seed))
-        if older := newest.get(key):
-            reason = f"same configuration and seed as {run.id[:8]}, newer"
-            apart.append(Apart(older.run, reason, replaced=True))
-        newest[key] = record
-    return list(newest.values()), apart
+        if run.status == "FINISHED":
+            fingerprint = run.tags.get("fae.fingerprint", run.id)
+            if fingerprint not in decisive:
+                decisive[fingerprint] = determines_result(archive.config(run))
+            digest = ("data.digest", run.tags.get("fae.data_digest"))
+            alike.setdefault((*sorted(decisive[fingerprint].items()), digest), []).append(run)
+    records = []
+    for decisive_items, same in alike.items():
+        choices = {key: value for key, value in decisive_items if key != "seed"}
+        newest: Record | None = None
+        for run in reversed(same):
+            if newest:
+                reason = f"same configuration and seed as {newest.run.id[:8]}, newer"
+                apart.append(Apart(run, reason, replaced=True))
+            elif run.metrics.keys() >= MEASURED and (epochs := archive.epochs(run)):
+                newest = Record(run, archive.config(run), choices, epochs)
+                records.append(newest)
+            else:
+                apart.append(Apart(run, "finished, yet without curves, test error or time"))
+    return records, apart
 
 
 def _reason(run: StoredRun) -> str:

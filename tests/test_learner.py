@@ -189,6 +189,7 @@ def test_lightning_counts_every_optimizer_step(tiny: Tiny, tmp_path: Path) -> No
     assert saved["global_step"] == 2 * 61
 
 
+@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(tiny: Tiny, tmp_path: Path) -> None:
     """Bit for bit, order and dropout included."""
 
