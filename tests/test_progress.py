@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytorch_lightning as pl
@@ -32,14 +33,18 @@ def show(config: Config, job: Job, console: Console) -> None:
     trainer.fit(learner, data)
 
 
-def test_without_a_terminal_an_epoch_is_a_line(tiny: Tiny, tmp_path: Path) -> None:
+def test_without_a_terminal_an_epoch_is_a_line(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that stands still, 100 s after the sweep began."""
+    monkeypatch.setattr("fae.progress.time", SimpleNamespace(time=lambda: 100.0))
     console = Console(file=io.StringIO())
     plan = Plan("parent", started=0.0, work=[1.0, 1.0])
     show(tiny("epochs=3"), Job("hidden=4", tmp_path, "", plan, 1), console)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 3
-    line = r"\[2/2\] hidden=4  epoch 2/3  train 0\.\d{4}  val 0\.\d{4}  0:00 left, sweep .* left"
+    line = r"\[2/2\] hidden=4  epoch 2/3  train 0\.\d{4}  val 0\.\d{4}  0:00 left, sweep 0:20 left"
     assert re.fullmatch(line, lines[1])
 
 
