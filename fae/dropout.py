@@ -10,8 +10,7 @@ class Dropout(nn.Module):
     """Zeroes each element with a probability and scales up the rest, in training only.
 
     As ``nn.Dropout``, and like it drawn from torch's own generator, but four elements share
-    each 64-bit number: on a CPU about a third of its time. The probability is rounded to a
-    multiple of 1/65536.
+    each 64-bit number (docs/speed.md). The probability is rounded to a multiple of 1/65536.
 
     Args:
         probability: with which an element is dropped, [0, 1).
