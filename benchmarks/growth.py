@@ -32,14 +32,17 @@ BATCHES = (100, 300, 1000, 3000, 10_000)
 RUNS = (4, 20, 60, 200)
 SEEDS = 4
 STORED = 10_000
-SMOKE = "experiment=smoke hidden=8 local=none"
-PAPER = "-m hidden={} epochs=10 local=none"
+SMOKE = "experiment=smoke hidden=8 local=none sweep.rerun=true"
+PAPER = "-m hidden={} epochs=10 local=none sweep.rerun=true"
 
 
 def main() -> None:
     """Run everything and write it down."""
     parts = [
-        "; ".join(f"{key}: {value}" for key, value in machine().items()) + ".",
+        "# How cost grows",
+        "Written by `make bench-growth`: medians of rounds, but for the sweeps, which ran once.\n"
+        + "; ".join(f"{key}: {value}" for key, value in machine().items())
+        + ".",
         *by_hidden(),
         *by_batch(),
         *by_runs(),
@@ -56,6 +59,10 @@ def by_hidden() -> Iterator[str]:
         fae, floor = epochs({"fae": Fae(), "floor": Floor(onednn=True)}, n)
         rows.append([str(n), f"{fae:.3f}", f"{floor:.3f}", f"{floor / fae:.0%}"])
     yield "## Hidden units"
+    yield (
+        "Above some 256 units time grows with n; below, what a step and an epoch cost whatever n\n"
+        "is grows in weight. The products are oneDNN's; an epoch of fae is all that comes with it."
+    )
     yield shown(rows)
 
 
@@ -70,6 +77,10 @@ def by_batch() -> Iterator[str]:
         fae, plain = epochs(peers, 256)
         rows.append([f"{batch:,}", f"{fae:.3f}", f"{plain:.3f}", f"{plain / fae:.2f}"])
     yield "## Images in a minibatch"
+    yield (
+        "Larger minibatches cost less, as a step has a fixed cost; fae gains the more, as what it\n"
+        "saves over the plain loop is in proportion to the images."
+    )
     yield shown(rows)
 
 
@@ -86,6 +97,7 @@ def by_runs() -> Iterator[str]:
         beyond = f"{(taken - first) / (count - RUNS[0]):.3f}" if count > RUNS[0] else ""
         rows.append([str(count), f"{taken:.1f}", beyond])
     yield "## Runs of a sweep"
+    yield ("In proportion to the runs, reports of up to 50 settings included.")
     yield shown(rows)
 
 
@@ -108,6 +120,7 @@ def by_store() -> Iterator[str]:
             medians = (statistics.median(column) for column in zip(*taken, strict=True))
             rows.append([name, *(f"{median:.2f}" for median in medians)])
     yield "## Runs in the store"
+    yield ("Single runs and sweeps do not notice; a report over all runs has to list them all.")
     yield shown(rows)
 
 
@@ -128,6 +141,10 @@ def by_jobs() -> Iterator[str]:
             side_by_side.append(time.perf_counter() - start)
     one, two = statistics.median(one_by_one), statistics.median(side_by_side)
     yield "## Two jobs at a time"
+    yield (
+        "With a core each, two networks take less time than one after the other on both: one\n"
+        "thread waits for no other. The gain is small, and a sweep of one network would lose by it."
+    )
     yield shown(
         [
             ["the four networks, 10 epochs, whole commands", "s"],
