@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: sweep test test-slow bench bench-growth bench-accuracy lint format
+.PHONY: sweep test test-slow soak bench bench-growth bench-accuracy lint format
 
 sweep: $(VENV)/installed  ## the paper's experiment
 	$(BIN)/python -m fae.train -m hidden=64,128,256,512
@@ -12,6 +12,9 @@ test: $(VENV)/installed
 
 test-slow: $(VENV)/installed  ## the paper's numbers, on the real data
 	$(BIN)/python -m pytest -m slow
+
+soak: $(VENV)/installed  ## kills, crashes, outages, for half an hour; writes docs/reliability.md
+	$(BIN)/python -m pytest tests/soak --soak
 
 bench: $(VENV)/benchmarks  ## fae beside its peers; writes docs/speed.json and docs/speed-table.md
 	$(BIN)/python -m benchmarks.bench

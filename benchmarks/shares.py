@@ -25,9 +25,9 @@ def main() -> None:
     began, parts = float(sys.argv.pop(1)), Path(sys.argv.pop(1)).absolute()
     from mlflow import MlflowClient
     from pytorch_lightning import Trainer
-    from pytorch_lightning.callbacks import ModelCheckpoint
 
     from fae import reporting, sweep, train, training
+    from fae.checkpoint import Checkpoints
     from fae.data import ImageDataModule
     from fae.history import History
     from fae.learner import Learner
@@ -50,8 +50,8 @@ def main() -> None:
         ("steps and evaluations", Learner, ["training_step", "validation_step", "test_step"]),
         ("reading the images", ImageDataModule, ["setup"]),
         ("reading the images", FashionMNIST, ["verify"]),
-        ("checkpoints", ModelCheckpoint, ["on_train_epoch_end", "on_validation_end"]),
-        ("history and progress", History, ["on_train_start", "on_train_epoch_end", "on_train_end"]),
+        ("checkpoints", Checkpoints, ["on_train_epoch_end"]),
+        ("history and progress", History, ["on_train_start", "on_train_epoch_end", "picture"]),
         ("history and progress", ProgressDisplay, ["on_train_epoch_end"]),
         ("making the store", Store, ["__init__"]),
         ("MLflow", MlflowClient, stored),

@@ -5,15 +5,14 @@
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from fae import interrupts
 from fae.compose import check, explain, raised_by_hydra
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted
@@ -29,8 +28,7 @@ def run(entry: Callable[[], object], schema: type = Config) -> None:
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _interrupt)
+    interrupts.handle()
     try:
         entry()
     except BrokenPipeError:  # whoever read the output, such as head, has had enough
@@ -40,6 +38,8 @@ def run(entry: Callable[[], object], schema: type = Config) -> None:
         if full_error:
             raise
         sys.exit(_explain(error, schema))
+    finally:
+        interrupts.leave()
 
 
 class CheckBeforeRun(Callback):
@@ -60,11 +60,6 @@ class CheckBeforeRun(Callback):
                 )
         except ConfigError as error:
             sys.exit(_explain(error))
-
-
-def _interrupt(signum: int, _: FrameType | None) -> None:
-    signal.signal(signum, signal.SIG_DFL)  # a second one ends the process at once
-    raise Interrupted(signum)
 
 
 def _explain(error: BaseException, schema: type = Config) -> int:

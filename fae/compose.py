@@ -18,7 +18,7 @@ from fae.config import Config, ReportRequest
 from fae.errors import ConfigError
 
 Schema = TypeVar("Schema")
-GROUPS = ("data", "model", "optimizer", "trainer", "tracking", "report", "experiment")
+GROUPS = ("data", "model", "optimizer", "trainer", "tracking", "report", "sweep", "experiment")
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
 

@@ -63,6 +63,7 @@ STRICT = ConfigDict(extra="forbid")
 
 WITHOUT_EFFECT = {
     "repeats",
+    "sweep",
     "tracking",
     "report",
     "data.root",
@@ -206,6 +207,22 @@ class ReportConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class SweepConfig:
+    """What becomes of runs that the store already has, of many, and of failures."""
+
+    rerun: Switch
+    """Run everything anew, whatever the store has."""
+    retry_failed: Switch
+    """Run anew what failed; otherwise only what was interrupted goes on."""
+    plan_only: Switch
+    """Show what would be run, and run nothing."""
+    max_jobs: Count
+    """Runs of a sweep, at most: a range with a zero too many ends before it begins."""
+    on_failure: Literal["continue", "stop"]
+    """What the other runs of a sweep do when one fails."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Config:
     """Everything that one run is told."""
 
@@ -229,6 +246,7 @@ class Config:
     trainer: TrainerConfig
     tracking: TrackingConfig
     report: ReportConfig
+    sweep: SweepConfig
 
     @model_validator(mode="after")
     def _batch_fits(self) -> "Config":

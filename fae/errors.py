@@ -35,8 +35,16 @@ class StoreError(FaeError):
     exit_code = 3
 
 
+class NoStoreError(StoreError):
+    """There is no store yet, or it does not know the experiment."""
+
+
 class TrainingError(FaeError):
     """A run, or some run of a sweep, failed."""
+
+
+class CheckpointError(FaeError):
+    """A checkpoint is damaged, or not of this run."""
 
 
 class VerdictError(FaeError):

@@ -1,6 +1,7 @@
 """What each epoch left: its metrics, its time, and a picture now and then."""
 
 import time
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -14,7 +15,7 @@ class History(pl.Callback):
     """Keeps each epoch's metrics, writes them to the store, and times the training.
 
     Also stored are each epoch's ``time/train_s``, its training pass, and ``time/epoch_s``,
-    with both evaluations.
+    with both evaluations. All of it is part of a checkpoint.
 
     Attributes:
         epochs: an entry a finished epoch, metric name to value.
@@ -34,7 +35,8 @@ class History(pl.Callback):
         self._epoch_start = self._train_s = self._epoch_s = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._picture(pl_module)
+        if not self.epochs:
+            self.picture(pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_start = time.perf_counter()
@@ -53,18 +55,16 @@ class History(pl.Callback):
         times = {"time/train_s": self._train_s, "time/epoch_s": self._epoch_s}
         self.run.log_metrics({**metrics, **times}, step=done)
         if _worth_a_picture(done):
-            self._picture(pl_module)
+            self.picture(pl_module)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if not _worth_a_picture(len(self.epochs)):
-            self._picture(pl_module)
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self.epochs, "fit_s": self.fit_s}
 
-    def best_epoch(self) -> int:
-        """The first epoch, from 1, with the least ``val/mse``."""
-        errors = [epoch["val/mse"] for epoch in self.epochs]
-        return 1 + errors.index(min(errors))
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.epochs, self.fit_s = state_dict["epochs"], state_dict["fit_s"]
 
-    def _picture(self, pl_module: pl.LightningModule) -> None:
+    def picture(self, pl_module: pl.LightningModule) -> None:
+        """Show what the network makes of validation images after the epochs so far."""
         assert isinstance(pl_module, Learner)
         val = self.data.val
         images = val[val.first_of_each_class()].as_floats().pixels

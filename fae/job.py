@@ -4,28 +4,44 @@ import json
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from fae import durable
 from fae.config import Config
 
 
 @dataclass(frozen=True)
-class Plan:
+class Origin:
+    """An interrupted run that a job goes on with.
+
+    Attributes:
+        run_id: of the run in the store.
+        folder: where its files lie.
+    """
+
+    run_id: str
+    folder: str
+
+
+@dataclass(frozen=True)
+class Schedule:
     """A sweep as its jobs see it; a file in the sweep's folder, so that any process can.
 
     Attributes:
         parent: id of the parent run in the store.
         started: when the first job was launched, seconds since the epoch.
         work: the work that each job is expected to take, in any unit.
+        origins: what each job goes on with; None for a job that begins.
     """
 
     parent: str
     started: float
     work: list[float]
+    origins: list[Origin | None]
 
     def share_done(self, number: int, share_of_job: float) -> float:
         """The share of all work that is done once jobs run in order, (0, 1]."""
@@ -33,11 +49,13 @@ class Plan:
         return done / sum(self.work)
 
     def write(self, folder: Path) -> None:
-        (folder / "sweep.json").write_text(json.dumps(asdict(self)) + "\n")
+        durable.write(folder / "sweep.json", json.dumps(asdict(self)).encode() + b"\n")
 
     @staticmethod
-    def read(folder: Path) -> "Plan":
-        return Plan(**json.loads((folder / "sweep.json").read_text()))
+    def read(folder: Path) -> "Schedule":
+        found = json.loads((folder / "sweep.json").read_text())
+        origins = [origin and Origin(**origin) for origin in found.pop("origins")]
+        return Schedule(**found, origins=origins)
 
 
 @dataclass(frozen=True)
@@ -49,13 +67,19 @@ class Job:
         folder: where its files go; exists.
         command: reproduces it.
         sweep, number: the sweep that it is part of, and its place there from 0.
+        carries_on: id of the interrupted run that it goes on with, whose folder is ``folder``.
     """
 
     name: str
     folder: Path
     command: str
-    sweep: Plan | None = None
+    sweep: Schedule | None = None
     number: int = 0
+    carries_on: str | None = None
+
+    def going_on_with(self, origin: Origin) -> "Job":
+        """The same job as the rest of an interrupted run."""
+        return replace(self, folder=Path(origin.folder), carries_on=origin.run_id)
 
     @property
     def label(self) -> str:
@@ -71,8 +95,11 @@ def current_job(config: Config) -> Job:
     overrides = list(hydra.overrides.task)
     name, folder = run_name(config, overrides), Path(hydra.runtime.output_dir)
     if not OmegaConf.is_missing(hydra.job, "num"):  # as it is outside of a sweep
-        plan = Plan.read(Path(hydra.sweep.dir).absolute())
-        return Job(name, folder, command_line(overrides), plan, int(hydra.job.num))
+        number = int(hydra.job.num)
+        schedule = Schedule.read(Path(hydra.sweep.dir).absolute())
+        job = Job(name, folder, command_line(overrides), schedule, number)
+        origin = schedule.origins[number]
+        return job.going_on_with(origin) if origin else job
     return Job(name, folder, command_line(overrides))
 
 
@@ -90,7 +117,9 @@ def sweep_name(overrides: Sequence[str]) -> str:
 def _named(overrides: Sequence[str]) -> list[str]:
     """The overrides that a name tells; where things lie is none of its business."""
     return [
-        o for o in overrides if not re.match(r"[+~]*(hydra|tracking|report|local|data\.root)\b", o)
+        o
+        for o in overrides
+        if not re.match(r"[+~]*(hydra|tracking|report|sweep|local|data\.root)\b", o)
     ]
 
 

@@ -22,6 +22,7 @@ class ProgressDisplay(pl.Callback):
         self.job = job
         self.console = console
         self._started = time.time()
+        self._first = 0
         self._bar: Progress | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -39,6 +40,9 @@ class ProgressDisplay(pl.Callback):
             self._bar.add_task(self.job.label, total=trainer.max_epochs, state="")
             self._bar.start()
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._first = trainer.current_epoch  # not 0 where a run goes on
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert trainer.max_epochs is not None
         done = trainer.current_epoch + 1
@@ -46,7 +50,8 @@ class ProgressDisplay(pl.Callback):
             f"{split} {float(trainer.callback_metrics[f'{split}/mse']):.4f}"
             for split in ("train", "val")
         )
-        left = _left(time.time() - self._started, done / trainer.max_epochs) + " left"
+        share_since = (done - self._first) / (trainer.max_epochs - self._first)
+        left = _left(time.time() - self._started, share_since) + " left"
         if self.job.sweep:
             share = self.job.sweep.share_done(self.job.number, done / trainer.max_epochs)
             left += f", sweep {_left(time.time() - self.job.sweep.started, share)} left"

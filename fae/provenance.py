@@ -1,5 +1,6 @@
 """Where a number comes from: code, versions, hardware."""
 
+import ast
 import hashlib
 import json
 import platform
@@ -13,6 +14,7 @@ import torch
 
 PROJECT = Path(__file__).resolve().parents[1]
 TRAINING_CODE = (
+    "assembly",
     "data",
     "dropout",
     "learner",
@@ -24,16 +26,34 @@ TRAINING_CODE = (
     "randomness",
     "sources",
     "trainer",
-    "training",
 )
 """The modules that a result depends on."""
 
 
 def fingerprint(determines_result: dict[str, Any], data_digest: str) -> str:
-    """A hash of all that determines a result: configuration, data and training code."""
-    code = [(PROJECT / "fae" / f"{module}.py").read_text() for module in TRAINING_CODE]
-    text = json.dumps([determines_result, data_digest, torch.__version__, code], sort_keys=True)
+    """A hash of all that determines a result, and of nothing else.
+
+    These are the configuration, the data, and the code of the training: ours but for its
+    comments and docstrings, and the versions of the libraries that compute.
+    """
+    versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
+    text = json.dumps([determines_result, data_digest, versions, _code()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _code() -> list[str]:
+    return [_bare((PROJECT / "fae" / f"{name}.py").read_text()) for name in TRAINING_CODE]
+
+
+def _bare(source: str) -> str:
+    """Python source without comments and docstrings."""
+    return ast.unparse(_WithoutStrings().visit(ast.parse(source)))
+
+
+class _WithoutStrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
 
 
 def tags(accelerator: str) -> dict[str, str]:

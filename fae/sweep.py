@@ -1,25 +1,44 @@
-"""What a multirun adds to its runs: checks before the first, a parent run, a report.
+"""What a multirun adds to its runs: a plan before the first, a parent run, a report.
 
 Heavy imports wait until the configurations are known to be good.
 """
 
-import time
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import starmap
+from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from fae.compose import check, explain, raised_by_hydra
 from fae.config import Config, DataRoot, FashionMNISTConfig, ReportRequest
 from fae.errors import ConfigError, FaeError, TrainingError
-from fae.job import Plan, command_line, run_name, sweep_name
+from fae.job import command_line, sweep_name
 from fae.terminal import say
 
+if TYPE_CHECKING:
+    from fae.plan import Task
+    from fae.tracking import Archive, Run, StoredRun
+
 Overrides = Sequence[str]
+
+
+class FailedRunsError(TrainingError):
+    """Some runs of a sweep failed.
+
+    Args:
+        causes: of each, by its name.
+        total: runs of the sweep.
+    """
+
+    def __init__(self, causes: Mapping[str, str], total: int) -> None:
+        super().__init__(f"{len(causes)} of {total} runs failed: {', '.join(causes)}")
 
 
 def sweep(
@@ -28,8 +47,8 @@ def sweep(
     jobs: Sequence[Overrides],
     loader: ConfigLoader,
     launcher: Launcher,
-) -> list[JobReturn]:
-    """Check every configuration, launch them all under one parent run, and report.
+) -> None:
+    """Plan all runs, launch those that are to be done under one parent run, and report.
 
     Args:
         base: Hydra's configuration of the multirun.
@@ -42,43 +61,70 @@ def sweep(
         VerdictError: the report found otherwise than ``report.fail_unless``.
         TrainingError: some runs failed; the others are finished and reported.
     """
-    plan = _repeat(_compose(base, jobs, loader), jobs)
-    configs, jobs = list(plan), list(plan.values())
+    composed = _compose(base, jobs, loader)
+    planned = _repeat(composed, jobs)
+    configs = list(planned)
+    settings = configs[0].sweep
+    check_size([len(planned)], settings.max_jobs)
+
+    from fae import plan
+    from fae.tracking import Archive, Store
+
+    _check_surroundings(configs)
+    store = None if settings.plan_only else Store(configs[0].tracking)
+    archive = Archive.if_there(configs[0].tracking)
+    tasks = list({one.fingerprint: one for one in starmap(plan.task, planned.items())}.values())
+    tasks = plan.look_up(tasks, archive, settings)
     name = sweep_name(arguments)
-    say(f"{name}: {len(jobs)} runs")
-
-    from fae.provenance import tags
-    from fae.tracking import Store
-
-    digests = _check_surroundings(configs)
-    folder = Path(base.hydra.sweep.dir).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    failure: TrainingError | None = None
-    try:
-        with Store(configs[0].tracking).run(
-            name,
-            kind="sweep",
-            folder=folder,
-            command=command_line(arguments, "-m"),
-            tags={
-                **tags(configs[0].trainer.accelerator),
-                "fae.data_digest": " ".join(digests),
-                "fae.planned": str(len(jobs)),
-            },
-        ) as parent:
-            Plan(parent.id, time.time(), [_work(config) for config in configs]).write(folder)
-            returns = _launch(launcher, jobs, base.hydra.sweeper.max_batch_size or len(jobs))
-            _raise_failures(configs, jobs, returns)
-    except TrainingError as error:
-        failure = error
-    if any(done.status == JobStatus.COMPLETED for done in returns):
+    plan.show(name, tasks, archive, asked=sum(config.repeats for config in composed))
+    if store is None:
+        return
+    assert archive is not None
+    known = None if settings.rerun else _known(archive, tasks)
+    parent = known.id if known else ""
+    failure: FaeError | None = None
+    if known is None or known.status != "FINISHED" or any(one.to_do for one in tasks):
+        folder = Path(base.hydra.sweep.dir).absolute()
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            _report(configs, parent.id)
-        except FaeError as error:
-            raise TrainingError(f"{failure}\n{error}") if failure else error from None
+            with store.run(
+                name,
+                kind="sweep",
+                folder=folder,
+                command=command_line(arguments, "-m"),
+                tags=_tags(tasks),
+                carry_on=known.id if known else None,
+            ) as run:
+                parent = run.id
+                _record(run, tasks)
+                at_once = base.hydra.sweeper.max_batch_size
+                causes = _launch(launcher, tasks, parent, folder, archive, at_once)
+                if causes:
+                    raise FailedRunsError(causes, len(tasks))
+        except FailedRunsError as error:
+            failure = error
+    try:
+        _report(configs, parent, archive)
+    except FaeError as error:
+        raise TrainingError(f"{failure}\n{error}") if failure else error from None
     if failure:
         raise failure
-    return returns
+
+
+def check_size(choices: Sequence[int], limit: int) -> None:
+    """Make sure that a sweep is not larger than ``sweep.max_jobs``.
+
+    Args:
+        choices: values of each key; every one of them goes with every other.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if prod(choices) > limit:
+        raise ConfigError(
+            f"sweep.max_jobs={limit}: this sweep has {prod(choices)} runs; if you want them all, "
+            f"add sweep.max_jobs={prod(choices)}"
+        )
 
 
 def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) -> list[Config]:
@@ -119,50 +165,102 @@ def _repeat(configs: Sequence[Config], jobs: Sequence[Overrides]) -> dict[Config
     return planned
 
 
-def _work(config: Config) -> float:
-    """The work of a run, in units of what one hidden unit takes in one epoch.
-
-    A step costs a part that grows with the hidden layer and a part that does not, as
-    much as some 30 units (from docs/speed-table.md).
-    """
-    return config.epochs * (30.0 + config.hidden)
-
-
-def _check_surroundings(configs: Sequence[Config]) -> list[str]:
-    """Make sure of the data and the devices; the digests of the data sets, each once."""
-    from fae.sources import build_source
+def _check_surroundings(configs: Sequence[Config]) -> None:
+    """Make sure of the data and the devices."""
     from fae.training import check_surroundings
 
     for config in {(config.data, config.trainer): config for config in configs}.values():
         check_surroundings(config)
-    return list(dict.fromkeys(build_source(config.data).digest for config in configs))
 
 
-def _raise_failures(
-    configs: Sequence[Config], jobs: Sequence[Overrides], returns: Sequence[JobReturn]
-) -> None:
-    failed = [
-        run_name(config, job)
-        for config, job, done in zip(configs, jobs, returns, strict=True)
-        if done.status != JobStatus.COMPLETED
+def _identity(tasks: "Sequence[Task]") -> str:
+    """The fingerprint of a sweep: the same for the same runs in any order."""
+    all_of_them = "\n".join(sorted(one.fingerprint for one in tasks))
+    return hashlib.sha256(all_of_them.encode()).hexdigest()[:16]
+
+
+def _known(archive: "Archive", tasks: "Sequence[Task]") -> "StoredRun | None":
+    """The newest sweep of the same runs.
+
+    Raises:
+        TrainingError: another process is at it.
+    """
+    identity = _identity(tasks)
+    sweeps = archive.alike("sweep", [identity]).get(identity, [])
+    if sweeps and sweeps[-1].status == "RUNNING":
+        raise TrainingError(
+            f"{sweeps[-1].name}: another process is at this sweep, run {sweeps[-1].id[:8]}; wait "
+            "for it, or run everything anew by sweep.rerun=true"
+        )
+    return sweeps[-1] if sweeps else None
+
+
+def _tags(tasks: "Sequence[Task]") -> dict[str, str]:
+    from fae.provenance import tags
+    from fae.sources import build_source
+
+    digests = dict.fromkeys(build_source(one.config.data).digest for one in tasks)
+    return {
+        **tags(tasks[0].config.trainer.accelerator),
+        "fae.data_digest": " ".join(digests),
+        "fae.fingerprint": _identity(tasks),
+        "fae.planned": str(len(tasks)),
+    }
+
+
+def _record(run: "Run", tasks: "Sequence[Task]") -> None:
+    """Keep the plan with the sweep, and which runs of other commands are part of it."""
+    plan = [
+        {
+            "name": one.name,
+            "overrides": one.overrides,
+            "fingerprint": one.fingerprint,
+            "outlook": one.outlook(),
+            "config": one.config.plain(),
+        }
+        for one in tasks
     ]
-    if failed:
-        names = ", ".join(failed)
-        raise TrainingError(f"{len(failed)} of {len(jobs)} runs failed: {names}")
+    run.log_text(json.dumps(plan, indent=1) + "\n", "plan.json")
+    adopted = [
+        one.run.id
+        for one in tasks
+        if one.run and one.state != "failed" and one.run.tags.get("mlflow.parentRunId") != run.id
+    ]
+    if adopted:
+        run.log_text(json.dumps(adopted) + "\n", "adopted.json")
+        run.set_tags({"fae.adopted": str(len(adopted))})
 
 
-def _launch(launcher: Launcher, jobs: Sequence[Overrides], at_once: int) -> list[JobReturn]:
-    returns: list[JobReturn] = []
-    while len(returns) < len(jobs):
-        batch = jobs[len(returns) :][:at_once]
-        returns += launcher.launch(batch, initial_job_idx=len(returns))
-    return returns
+def _launch(
+    launcher: Launcher,
+    tasks: "Sequence[Task]",
+    parent: str,
+    folder: Path,
+    archive: "Archive",
+    at_once: int | None,
+) -> dict[str, str]:
+    """Launch what is to be done; the causes of what failed, now or before, by name."""
+    from fae.launching import Launch
+
+    to_do = [one for one in tasks if one.to_do]
+    stop = tasks[0].config.sweep.on_failure == "stop"
+    launch = Launch(launcher, to_do, parent=parent, folder=folder, archive=archive)
+    launch.run(at_once or (1 if stop else len(tasks)), stop_at_failure=stop)
+    causes = {one.name: one.outlook() for one in tasks if one.state == "failed"}
+    causes |= {to_do[number].name: cause for number, cause in launch.failures.items()}
+    again = {one.name: command_line([*one.overrides, "sweep.retry_failed=true"]) for one in tasks}
+    for name, cause in causes.items():
+        say(f"failed  {name}: {cause}")
+        say(f"        {again[name]}")
+    return causes
 
 
-def _report(configs: Sequence[Config], parent: str) -> None:
-    """The report of the runs that finished."""
+def _report(configs: Sequence[Config], parent: str, archive: "Archive") -> None:
+    """The report of the runs that finished, if there are any."""
     from fae.report import report
 
+    if not any(run.status == "FINISHED" for run in archive.runs_of(archive.run(parent))):
+        return
     config = configs[0]
     roots = [c.data.root for c in configs if isinstance(c.data, FashionMNISTConfig)]
     report(

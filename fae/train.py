@@ -8,12 +8,14 @@ import logging
 from typing import TYPE_CHECKING
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fae import command
+from fae import command, interrupts
 from fae.compose import CONF, to_config
+from fae.config import Config
 from fae.errors import FaeError, TrainingError
-from fae.job import current_job
+from fae.job import Job, current_job
 from fae.terminal import say
 
 if TYPE_CHECKING:
@@ -23,12 +25,18 @@ log = logging.getLogger(__name__)
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
-def run_job(node: DictConfig) -> "Result":
+def run_job(node: DictConfig) -> "Result | None":
     """One job, as Hydra runs it: train, and say in a line how it ended."""
     from fae.training import train
 
     config = to_config(node)
     job = current_job(config)
+    interrupts.handle()  # a launcher's process has none of ours yet
+    if not job.sweep:
+        found = _look_up(config, job)
+        if found is None:
+            return None
+        job = found
     gc.freeze()  # what was imported holds no images: no need to look through it each time
     try:
         result = train(config, job)
@@ -50,6 +58,27 @@ def run_job(node: DictConfig) -> "Result":
         f"test {final['test/mse']:.4f}  {final['time/fit_s']:.1f} s  run {result.run_id[:8]}"
     )
     return result
+
+
+def _look_up(config: Config, job: Job) -> Job | None:
+    """What is left to do of a single run, by what the store knows of it; None if nothing is."""
+    from fae import plan
+    from fae.tracking import Archive
+    from fae.training import check_surroundings
+
+    check_surroundings(config)
+    archive = Archive.if_there(config.tracking)
+    task = plan.task(config, HydraConfig.get().overrides.task)
+    (task,) = plan.look_up([task], archive, config.sweep)
+    if config.sweep.plan_only:
+        plan.show("plan", [task], archive, asked=1)
+        return None
+    if task.to_do:
+        return job.going_on_with(task.origin) if task.origin else job
+    if task.state != "done":
+        raise TrainingError(f"{task.name}: {task.outlook()}")
+    say(f"{task.name}  {task.outlook()}; sweep.rerun=true runs it again")
+    return None
 
 
 def main() -> None:

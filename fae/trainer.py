@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning_fabric.plugins import CheckpointIO
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
 from fae.config import TrainerConfig
@@ -24,10 +25,28 @@ def check_accelerator(config: TrainerConfig) -> None:
         raise ConfigError("trainer.accelerator=gpu: torch sees no GPU here; use cpu")
 
 
+class PatientStopping(EarlyStopping):
+    """Lightning's, which also stops a run that was cut short after it had decided to stop."""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        trainer.should_stop = self.wait_count >= self.patience
+
+
 def build_trainer(
-    config: TrainerConfig, *, epochs: int, folder: Path, callbacks: list[Callback]
+    config: TrainerConfig,
+    *,
+    epochs: int,
+    folder: Path,
+    callbacks: list[Callback],
+    checkpoint_io: CheckpointIO | None = None,
 ) -> pl.Trainer:
-    """A Trainer that keeps the last and the best checkpoint (by ``val/mse``) in ``folder``."""
+    """A Trainer that does as it is told and nothing more.
+
+    Args:
+        folder: where a profile goes.
+        callbacks: among them who saves checkpoints, if ``checkpoint_io`` says how.
+    """
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
     return pl.Trainer(
@@ -38,9 +57,9 @@ def build_trainer(
         callbacks=[
             *callbacks,
             *_early_stopping(config),
-            _checkpoint(folder, "last", monitor=None),
-            _checkpoint(folder, "best", monitor="val/mse"),
         ],
+        plugins=checkpoint_io,
+        enable_checkpointing=checkpoint_io is not None,
         detect_anomaly=config.detect_anomaly,
         profiler=_profiler(config, folder),
         default_root_dir=folder,
@@ -51,25 +70,10 @@ def build_trainer(
     )
 
 
-def checkpoint_path(folder: Path, name: str) -> Path:
-    """Where a run keeps its ``last`` or its ``best`` checkpoint."""
-    return folder / "checkpoints" / f"{name}.ckpt"
-
-
-def _checkpoint(folder: Path, name: str, monitor: str | None) -> ModelCheckpoint:
-    """Keeps the epoch with the least ``monitor``, or the latest where there is none."""
-    return ModelCheckpoint(
-        dirpath=checkpoint_path(folder, name).parent,
-        filename=name,
-        monitor=monitor,
-        enable_version_counter=False,
-    )
-
-
 def _early_stopping(config: TrainerConfig) -> list[Callback]:
     if config.early_stopping is None:
         return []
-    return [EarlyStopping("val/mse", patience=config.early_stopping)]
+    return [PatientStopping("val/mse", patience=config.early_stopping)]
 
 
 def _profiler(config: TrainerConfig, folder: Path) -> Profiler | None:

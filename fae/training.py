@@ -6,20 +6,29 @@ import yaml
 from rich import get_console
 
 from fae import charts, figures, provenance
+from fae.assembly import build
+from fae.checkpoint import (
+    Checkpoints,
+    DurableCheckpointIO,
+    checkpoint_path,
+    read,
+    resume_point,
+)
 from fae.config import Config, determines_result
-from fae.data import ImageDataModule, Slices
+from fae.data import Slices
 from fae.diagnosis import diagnose
 from fae.history import History
 from fae.job import Job
 from fae.learner import Learner
 from fae.metrics import mse_per_image
-from fae.network import AutoEncoder
 from fae.progress import ProgressDisplay
-from fae.randomness import Stream, seed_torch
 from fae.result import Panel, Result
 from fae.sources import Images, Source, build_source
 from fae.tracking import Run, Store
-from fae.trainer import build_trainer, check_accelerator, checkpoint_path
+from fae.trainer import build_trainer, check_accelerator
+
+STORE_PATIENCE_S = 300
+"""How long a run of a sweep waits, before it begins, for a store that is away."""
 
 
 def check_surroundings(config: Config) -> None:
@@ -44,7 +53,8 @@ def train(config: Config, job: Job) -> Result:
     started = time.perf_counter()
     check_surroundings(config)
     source = build_source(config.data)
-    with Store(config.tracking).run(
+    fingerprint = provenance.fingerprint(determines_result(config.plain()), source.digest)
+    with Store(config.tracking, patience_s=STORE_PATIENCE_S if job.sweep else 0).run(
         job.name,
         kind="run",
         folder=job.folder,
@@ -54,25 +64,29 @@ def train(config: Config, job: Job) -> Result:
         tags={
             **provenance.tags(config.trainer.accelerator),
             "fae.data_digest": source.digest,
-            "fae.fingerprint": provenance.fingerprint(
-                determines_result(config.plain()), source.digest
-            ),
+            "fae.fingerprint": fingerprint,
         },
+        carry_on=job.carries_on,
     ) as run:
         _record_origin(run, config, source)
         data, learner = build(config, source)
-        history = History(run, data)
+        history, checkpoints = History(run, data), Checkpoints(job.folder)
         trainer = build_trainer(
             config.trainer,
             epochs=config.epochs,
             folder=job.folder,
-            callbacks=[history, ProgressDisplay(job, get_console())],
+            callbacks=[history, ProgressDisplay(job, get_console()), checkpoints],
+            checkpoint_io=DurableCheckpointIO(fingerprint),
         )
-        trainer.fit(learner, data)
-        stopped_early = config.trainer.early_stopping is not None
-        tested_epoch = history.best_epoch() if stopped_early else len(history.epochs)
-        weights = checkpoint_path(job.folder, "best") if stopped_early else None
-        (test,) = trainer.test(learner, data, weights, verbose=False, weights_only=True)
+        start = resume_point(job.folder, fingerprint, learner) if job.carries_on else None
+        trainer.fit(learner, data, ckpt_path=start, weights_only=True)
+        history.picture(learner)
+        tested_epoch = len(history.epochs)
+        if config.trainer.early_stopping is not None:
+            tested_epoch = checkpoints.best_epoch
+            best = read(checkpoint_path(job.folder, tested_epoch), fingerprint)
+            learner.load_state_dict(best["state_dict"])
+        (test,) = trainer.test(learner, data, verbose=False)
         dead = learner.dead_units(Slices(data.train))
         run.set_tags(diagnose(history.epochs, dead).tags())
         shown = data.test[data.test.first_of_each_class()].as_floats()
@@ -86,38 +100,10 @@ def train(config: Config, job: Job) -> Result:
             "time/total_s": time.perf_counter() - started,
         }
         run.log_metrics(metrics, step=len(history.epochs))
+        run.set_tags({"fae.bytes": str(run.bytes_used())})
         return Result(
             job.name, run.id, config.parameters(), history.epochs, tested_epoch, metrics, panel
         )
-
-
-def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
-    """The data module and the learner, its network initialised from the seed."""
-    data = ImageDataModule(
-        source,
-        train=config.data.train,
-        val=config.data.val,
-        split_seed=config.data.split_seed,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        limit=config.trainer.limit_batches,
-    )
-    seed_torch(config.seed, Stream.INITIALISATION)
-    network = AutoEncoder(
-        source.side**2,
-        config.hidden,
-        dropout=config.dropout,
-        hidden_activation=config.model.hidden_activation,
-        output_activation=config.model.output_activation,
-    )
-    learner = Learner(
-        network,
-        config.optimizer,
-        lr=config.lr,
-        seed=config.seed,
-        steps=config.epochs * data.steps_per_epoch,
-    )
-    return data, learner
 
 
 def _record_origin(run: Run, config: Config, source: Source) -> None:

@@ -1,5 +1,6 @@
 """Hydra's door to ``fae.sweep``: Hydra takes sweepers from this namespace package only."""
 
+from itertools import islice
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
@@ -13,7 +14,7 @@ class FaeSweeper(BasicSweeper):
     """Hydra's own grid of jobs and its launcher; ``fae.sweep`` checks, tracks and reports."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from fae.sweep import sweep
+        from fae.sweep import check_size, sweep
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -21,6 +22,11 @@ class FaeSweeper(BasicSweeper):
         loader = self.hydra_context.config_loader
         arguments = [*self._parse_config(), *arguments]
         parsed = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
+        limit = OmegaConf.select(self.config, "sweep.max_jobs")
+        if isinstance(limit, int):  # before a list of them is made; a wrong value is found later
+            swept = [override for override in parsed if override.is_sweep_override()]
+            beyond = [islice(override.sweep_iterator(), limit + 1) for override in swept]
+            check_size([sum(1 for _ in values) for values in beyond], limit)
         jobs = [job for batch in self.split_arguments(parsed, None) for job in batch]
         return sweep(self.config, arguments, jobs, loader, self.launcher)
 

@@ -19,6 +19,10 @@ NO_LOCAL = "local=none"
 """Leaves a developer's own defaults (conf/local/default.yaml) out of the tests."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="all of tests/soak, for half an hour")
+
+
 @pytest.fixture(scope="session")
 def store_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One database for all tests: making its tables takes seconds."""
@@ -47,11 +51,14 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def cli(tmp_path: Path, store_uri: str) -> Cli:
-    """Runs ``python -m fae.train`` in an empty folder, as a user would."""
+    """Runs ``python -m fae.train`` in an empty folder, as a user would.
+
+    All tests share a store, so what one has run another runs again.
+    """
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "fae.train", *arguments, NO_LOCAL],
+            [sys.executable, "-m", "fae.train", *arguments, NO_LOCAL, "sweep.rerun=true"],
             cwd=tmp_path,
             env=environment(store_uri),
             capture_output=True,

@@ -169,7 +169,7 @@ def test_every_key_is_known() -> None:
         (["optimizer=adm"], "did you mean adam? choose from adam, adamw, sgd"),
         (
             ["optimizer=null"],
-            "optimizer and trainer and tracking and report and experiment: need the name",
+            "tracking and report and sweep and experiment: need the name",
         ),
         (["optimizer.lr=0.1"], "optimizer.lr: no such key; did you mean lr?"),
         (["data.side=3"], "data.side: not a setting of the data that was chosen"),

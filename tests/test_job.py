@@ -6,7 +6,7 @@ import pytest
 from conftest import NO_LOCAL
 
 from fae.compose import compose
-from fae.job import Job, Plan, command_line, run_name, sweep_name
+from fae.job import Job, Origin, Schedule, command_line, run_name, sweep_name
 
 
 @pytest.mark.parametrize(
@@ -40,20 +40,25 @@ def test_a_command_can_be_pasted_into_a_shell() -> None:
     assert command_line(["data.root=a b"]) == "python -m fae.train 'data.root=a b'"
 
 
-def test_a_plan_survives_its_file(tmp_path: Path) -> None:
-    plan = Plan("parent", 12.5, [1.0, 3.0])
-    plan.write(tmp_path)
-    assert Plan.read(tmp_path) == plan
+def test_a_schedule_survives_its_file(tmp_path: Path) -> None:
+    schedule = Schedule("parent", 12.5, [1.0, 3.0], [None, Origin("id", "folder")])
+    schedule.write(tmp_path)
+    assert Schedule.read(tmp_path) == schedule
+
+
+def test_a_job_goes_on_in_the_folder_of_its_run(tmp_path: Path) -> None:
+    job = Job("name", tmp_path, "command").going_on_with(Origin("id", "/elsewhere"))
+    assert job == Job("name", Path("/elsewhere"), "command", carries_on="id")
 
 
 def test_the_share_of_work_counts_jobs_by_their_size() -> None:
-    plan = Plan("parent", 0.0, [1.0, 3.0])
-    assert plan.share_done(0, 0.5) == 0.125
-    assert plan.share_done(1, 0.0) == 0.25
-    assert plan.share_done(1, 1.0) == 1.0
+    schedule = Schedule("parent", 0.0, [1.0, 3.0], [None, None])
+    assert schedule.share_done(0, 0.5) == 0.125
+    assert schedule.share_done(1, 0.0) == 0.25
+    assert schedule.share_done(1, 1.0) == 1.0
 
 
 def test_a_label_counts_jobs_from_1(tmp_path: Path) -> None:
     assert Job("name", tmp_path, "").label == "name"
-    plan = Plan("parent", 0.0, [1.0, 3.0])
-    assert Job("name", tmp_path, "", plan, 1).label == "[2/2] name"
+    schedule = Schedule("parent", 0.0, [1.0, 3.0], [None, None])
+    assert Job("name", tmp_path, "", schedule, 1).label == "[2/2] name"

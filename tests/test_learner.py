@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fae.assembly import build
 from fae.config import Config
 from fae.dropout import Dropout
 from fae.errors import TrainingError
 from fae.learner import Learner
 from fae.randomness import Stream, generator, seed_torch
 from fae.sources import build_source
-from fae.trainer import build_trainer, checkpoint_path
-from fae.training import build
+from fae.trainer import build_trainer
 
 Tiny = Callable[..., Config]
 
@@ -185,28 +185,6 @@ def test_lightning_counts_every_optimizer_step(tiny: Tiny, tmp_path: Path) -> No
     trainer.fit(learner, data)
     assert (data.steps_per_epoch, len(data.train_dataloader())) == (61, 2)
     assert trainer.global_step == 2 * 61
-    saved = torch.load(checkpoint_path(tmp_path, "last"), weights_only=True)
-    assert saved["global_step"] == 2 * 61
-
-
-@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
-def test_a_resumed_run_goes_on_as_if_it_had_never_stopped(tiny: Tiny, tmp_path: Path) -> None:
-    """Bit for bit, order and dropout included."""
-
-    def trained(epochs: int, folder: str, resume: Path | None = None) -> Learner:
-        config = tiny("epochs=4", "dropout=0.5", "optimizer=adam")
-        data, learner = build(config, build_source(config.data))
-        trainer = build_trainer(
-            config.trainer, epochs=epochs, folder=tmp_path / folder, callbacks=[]
-        )
-        trainer.fit(learner, data, ckpt_path=resume, weights_only=True)
-        return learner
-
-    undisturbed = trained(4, "undisturbed")
-    trained(2, "stopped")
-    resumed = trained(4, "stopped", checkpoint_path(tmp_path / "stopped", "last"))
-    for ours, theirs in zip(resumed.parameters(), undisturbed.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
 
 
 def test_another_output_than_linear_is_the_plain_loop_too(tiny: Tiny) -> None:

@@ -11,13 +11,13 @@ import pytest
 import pytorch_lightning as pl
 from rich.console import Console
 
+from fae.assembly import build
 from fae.config import Config
 from fae.errors import TrainingError
-from fae.job import Job, Plan
+from fae.job import Job, Schedule
 from fae.progress import ProgressDisplay, _left
 from fae.sources import build_source
 from fae.trainer import build_trainer
-from fae.training import build
 
 Tiny = Callable[..., Config]
 
@@ -39,7 +39,7 @@ def test_without_a_terminal_an_epoch_is_a_line(
     """By a clock that stands still, 100 s after the sweep began."""
     monkeypatch.setattr("fae.progress.time", SimpleNamespace(time=lambda: 100.0))
     console = Console(file=io.StringIO())
-    plan = Plan("parent", started=0.0, work=[1.0, 1.0])
+    plan = Schedule("parent", started=0.0, work=[1.0, 1.0], origins=[None, None])
     show(tiny("epochs=3"), Job("hidden=4", tmp_path, "", plan, 1), console)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from fae.compose import compose
 from fae.config import Config, DataRoot, ReportRequest
 from fae.errors import ConfigError, DataError, Interrupted, StoreError
-from fae.job import Job, Plan
+from fae.job import Job, Schedule
 from fae.reporting import Report, make_report
 from fae.result import Result
 from fae.statistics import estimate
@@ -55,7 +55,7 @@ def _sweep(home: Path) -> None:
             for seed in range(3):
                 name = f"hidden={hidden} seed={seed}"
                 (home / name).mkdir()
-                job = Job(name, home / name, "", Plan(parent.id, 0, [1]))
+                job = Job(name, home / name, "", Schedule(parent.id, 0, [1], [None]))
                 config = configured(home, f"hidden={hidden}", f"seed={seed}")
                 results.append(train(config, job))
     (home / "results").write_bytes(pickle.dumps(results))

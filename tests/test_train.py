@@ -70,7 +70,7 @@ def test_a_sweep_says_a_line_a_job_and_ends_with_its_report(
     sweep_folder: Sweep, client: MlflowClient
 ) -> None:
     folder, done = sweep_folder
-    assert done.stdout.startswith(f"hidden=64,128,256,512 {SMOKE}: 4 runs\n")
+    assert done.stdout.startswith(f"hidden=64,128,256,512 {SMOKE}: 4 runs\n hidden=64 {SMOKE} ")
     for number, hidden in enumerate((64, 128, 256, 512), start=1):
         job = rf"\[{number}/4\] hidden={hidden} {SMOKE} seed=0"
         assert re.search(job + r"  train 0\.\d{4}  val 0\.\d{4}  test 0\.\d{4}", done.stdout)
@@ -112,7 +112,7 @@ def test_folders_and_runs_lead_to_each_other(sweep_folder: Sweep, client: Mlflow
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint = torch.load(folder / "checkpoints" / "epoch=2.ckpt", weights_only=True)
     state: dict[str, torch.Tensor] = checkpoint["state_dict"]
     return {key: value for key, value in state.items() if key.startswith("network.")}
 
@@ -269,7 +269,17 @@ def test_a_signal_ends_a_run_as_killed(
     code: int,
     options: list[str],
 ) -> None:
-    command = [sys.executable, "-m", "fae.train", *options, SMOKE, "epochs=1000000", NO_LOCAL]
+    rerun = "sweep.rerun=true"
+    command = [
+        sys.executable,
+        "-m",
+        "fae.train",
+        *options,
+        SMOKE,
+        "epochs=1000000",
+        NO_LOCAL,
+        rerun,
+    ]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,

@@ -16,6 +16,8 @@ from conftest import NO_LOCAL, environment, runs
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from fae.assembly import build
+from fae.checkpoint import checkpoint_path, saved_epochs
 from fae.compose import compose
 from fae.config import Config
 from fae.data import Slices
@@ -24,8 +26,7 @@ from fae.errors import TrainingError
 from fae.job import Job
 from fae.result import Result
 from fae.sources import build_source
-from fae.trainer import checkpoint_path
-from fae.training import build, train
+from fae.training import train
 
 Tiny = Callable[..., Config]
 
@@ -226,14 +227,9 @@ def test_the_panel_shows_every_class_with_its_error(finished: Result) -> None:
     np.testing.assert_allclose(panel.errors, expected, rtol=1e-5)
 
 
-def checkpoint(folder: Path, name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = torch.load(checkpoint_path(folder, name), weights_only=True)
-    return loaded
-
-
-def through(folder: Path, name: str, result: Result) -> Any:
+def through(folder: Path, epoch: int, result: Result) -> Any:
     """The result's test images through the weights of a checkpoint, by the formula."""
-    state = checkpoint(folder, name)["state_dict"]
+    state = torch.load(checkpoint_path(folder, epoch), weights_only=True)["state_dict"]
     images = torch.from_numpy(result.panel.originals)
     codes = images @ state["network.encoder.weight"].T + state["network.encoder.bias"]
     output = codes.clamp(min=0) @ state["network.decoder.weight"].T
@@ -244,33 +240,26 @@ def assert_close(ours: Any, expected: Any) -> None:
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_checkpoints_hold_the_last_and_the_best_epoch(tiny: Tiny, tmp_path: Path) -> None:
+def test_checkpoints_hold_the_last_two_and_the_best_epoch(tiny: Tiny, tmp_path: Path) -> None:
     """Of a run whose last epoch is not its best."""
     result = train(tiny("epochs=8", "optimizer=adam", "lr=0.5"), Job("shaky", tmp_path, ""))
     errors = [epoch["val/mse"] for epoch in result.epochs]
     best = errors.index(min(errors))
-    assert best < 7
-    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == [
-        "best.ckpt",
-        "last.ckpt",
-    ]
-    assert checkpoint(tmp_path, "last")["epoch"] == 7
-    assert checkpoint(tmp_path, "best")["epoch"] == best
+    assert best < 6
+    assert saved_epochs(tmp_path) == [8, 7, best + 1]
+    files = {path.suffix for path in (tmp_path / "checkpoints").iterdir()}
+    assert (len(list((tmp_path / "checkpoints").iterdir())), files) == (6, {".ckpt", ".json"})
     assert result.tested_epoch == 8
     reconstructions = result.panel.reconstructions
-    assert_close(reconstructions, through(tmp_path, "last", result))
+    assert_close(reconstructions, through(tmp_path, 8, result))
 
 
-@pytest.mark.filterwarnings("ignore:Checkpoint directory .* exists and is not empty")
 def test_a_folder_that_is_used_again_holds_the_new_checkpoints(tiny: Tiny, tmp_path: Path) -> None:
     for seed in (1, 2):
         result = train(tiny(f"seed={seed}"), Job("again", tmp_path, ""))
-    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == [
-        "best.ckpt",
-        "last.ckpt",
-    ]
+    assert saved_epochs(tmp_path) == [2, 1]
     reconstructions = result.panel.reconstructions
-    assert_close(reconstructions, through(tmp_path, "last", result))
+    assert_close(reconstructions, through(tmp_path, 2, result))
 
 
 def test_a_run_that_diverges_is_failed_and_keeps_its_finite_metrics(
@@ -294,7 +283,7 @@ def test_early_stopping_tests_the_best_weights(
     assert result.tested_epoch == errors.index(min(errors)) + 1 < len(errors)
     assert result.final["val/mse"] == min(errors)
     reconstructions = result.panel.reconstructions
-    assert_close(reconstructions, through(tmp_path, "best", result))
+    assert_close(reconstructions, through(tmp_path, result.tested_epoch, result))
     images = client.list_artifacts(result.run_id, "images")
     steps = {file.path.split("step+")[1].split("+")[0] for file in images}
     assert str(len(errors)) in steps

@@ -6,7 +6,18 @@ nothing here.
 """
 
 from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.lock import is_alive
+from fae.tracking.recovery import close_dead, deliver, undelivered
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 
-__all__ = ["Archive", "Run", "Store", "StoredRun"]
+__all__ = [
+    "Archive",
+    "Run",
+    "Store",
+    "StoredRun",
+    "close_dead",
+    "deliver",
+    "is_alive",
+    "undelivered",
+]

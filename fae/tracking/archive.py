@@ -1,7 +1,7 @@
 """Reading what runs have stored."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from fae.config import SQLITE, TrackingConfig
-from fae.errors import StoreError
+from fae.errors import NoStoreError, StoreError
 from fae.tracking.connection import connect
-from fae.tracking.run import Run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
     from torch.export import ExportedProgram
+
+TAG = "fae.fingerprint"
+ONE_BY_ONE = 100
+"""Fingerprints that are looked up one by one; for more, all runs are read."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,18 @@ class Archive:
         self.experiment_id = connection.experiment_id
         self._client = connection.client
 
+    @staticmethod
+    def if_there(config: TrackingConfig) -> "Archive | None":
+        """The experiment, or None where no run was ever stored.
+
+        Raises:
+            StoreError: the store cannot be reached or read.
+        """
+        try:
+            return Archive(config)
+        except NoStoreError:
+            return None
+
     def runs(self, kind: str, *conditions: str) -> list[StoredRun]:
         """The runs of one kind, ``run`` or ``sweep``, oldest first.
 
@@ -73,9 +88,38 @@ class Archive:
             token = page.token
         return found
 
+    def run(self, run_id: str) -> StoredRun:
+        """A run or a sweep by its id."""
+        return _stored(self._client.get_run(run_id))
+
+    def latest(self, count: int, *conditions: str) -> list[StoredRun]:
+        """The newest ``count`` runs, up to 1000, that fulfil MLflow's search conditions."""
+        wanted = " AND ".join(["tags.`fae.kind` = 'run'", *conditions])
+        newest = ["attributes.start_time DESC"]
+        return [
+            *map(_stored, self._client.search_runs([self.experiment_id], wanted, 1, count, newest))
+        ]
+
+    def alike(self, kind: str, fingerprints: Sequence[str]) -> dict[str, list[StoredRun]]:
+        """The runs or sweeps of each fingerprint, oldest first."""
+        if len(fingerprints) <= ONE_BY_ONE:
+            found = [r for f in fingerprints for r in self.runs(kind, f"tags.`{TAG}` = '{f}'")]
+        else:
+            found = self.runs(kind)
+        alike: dict[str, list[StoredRun]] = {}
+        for run in found:
+            alike.setdefault(run.tags.get(TAG, ""), []).append(run)
+        return alike
+
     def runs_of(self, sweep: StoredRun) -> list[StoredRun]:
-        """The runs of a sweep, oldest first."""
-        return self.runs("run", f"tags.`mlflow.parentRunId` = '{sweep.id}'")
+        """The runs of a sweep, oldest first; those that other commands made for it included."""
+        own = self.runs("run", f"tags.`mlflow.parentRunId` = '{sweep.id}'")
+        adopted = []
+        if "fae.adopted" in sweep.tags:
+            with _reading(sweep, "adopted.json"):
+                ids = json.loads(self._artifact(f"runs:/{sweep.id}/adopted.json").read_text())
+                adopted = [self.run(run_id) for run_id in ids]
+        return sorted([*own, *adopted], key=lambda run: run.started)
 
     def runs_during(self, start: int, end: int) -> list[StoredRun]:
         """The runs that were going on at some time between two, in ms since the epoch.
@@ -120,14 +164,29 @@ class Archive:
             StoreError: the store does not take them; the folder is as it was.
         """
         try:
-            written = Run(self._client, self.experiment_id, run.id, run.name)
-            written.log_files(folder, "report")
-            written.describe(note)
+            self._client.log_artifacts(run.id, str(folder), "report")
+            self._client.set_tag(run.id, "mlflow.note.content", note)
         except Exception as error:
             raise StoreError(
                 f"tracking.uri={self.uri}: the report is in {folder}, but cannot be added to the "
                 f"run of the sweep ({_first_line(error)})"
             ) from error
+
+    def unfinished(self) -> list[StoredRun]:
+        """Sweeps and runs that are RUNNING as far as the store knows."""
+        running = "attributes.status = 'RUNNING'"
+        return [*self.runs("sweep", running), *self.runs("run", running)]
+
+    def close(self, run: StoredRun, status: str, ended: int, cause: str = "") -> None:
+        """End a run in the place of the process that could not.
+
+        Args:
+            ended: milliseconds since the epoch.
+            cause: of a failure, for a person.
+        """
+        if cause:
+            self._client.set_tag(run.id, "fae.error", cause)
+        self._client.set_terminated(run.id, status, ended)
 
     def address(self, runs: list[StoredRun]) -> str:
         """Where ``mlflow ui``, or the server, compares runs."""

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from fae.config import SQLITE, TrackingConfig
-from fae.errors import StoreError
+from fae.errors import NoStoreError, StoreError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SERVER_TIMEOUT_S = 3
+HTTP = {"MAX_RETRIES": "1", "TIMEOUT": "10"}
+"""MLflow's own patience with a server, 7 retries and 4 minutes by default."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
 def _check_tables(uri: str, path: Path) -> None:
     """Make sure that a file holds a store, since opening it would make one."""
     if not path.is_file():
-        raise StoreError(
+        raise NoStoreError(
             f"tracking.uri={uri}: there is no such store; go to the folder where runs were made, "
             "or name their store"
         )
@@ -78,7 +80,7 @@ def _check_tables(uri: str, path: Path) -> None:
             f"tracking.uri={uri}: not a database that can be read ({error})"
         ) from error
     if not found:
-        raise StoreError(f"tracking.uri={uri}: an empty database; no run was ever stored there")
+        raise NoStoreError(f"tracking.uri={uri}: an empty database; no run was ever stored there")
 
 
 def _check_server(uri: str) -> None:
@@ -91,18 +93,38 @@ def _check_server(uri: str) -> None:
         ) from error
 
 
-def _open(config: TrackingConfig, artifacts: str | None, *, create: bool) -> Connection:
+def reach(uri: str) -> "MlflowClient":
+    """A client of a store that is there.
+
+    Raises:
+        StoreError: it is not, or cannot be read.
+    """
+    if uri.startswith(SQLITE):
+        _check_tables(uri, Path(uri.removeprefix(SQLITE)))
+    else:
+        _check_server(uri)
+    return _client(uri)
+
+
+def _client(uri: str) -> "MlflowClient":
+    """MLflow's client, MLflow itself told to be brief and quiet."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-    from alembic.util import CommandError
+    for name, value in HTTP.items():
+        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    return MlflowClient(uri)
+
+
+def _open(config: TrackingConfig, artifacts: str | None, *, create: bool) -> Connection:
+    from alembic.util import CommandError
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
-
     try:
-        client = MlflowClient(config.uri)
+        client = _client(config.uri)
         experiment = client.get_experiment_by_name(config.experiment)
         if experiment is None and create:
             made = client.create_experiment(config.experiment, artifacts)
@@ -114,7 +136,7 @@ def _open(config: TrackingConfig, artifacts: str | None, *, create: bool) -> Con
             f"another version? mlflow db upgrade {config.uri} may mend it"
         ) from error
     if experiment is None:
-        raise StoreError(
+        raise NoStoreError(
             f"tracking.experiment={config.experiment}: not in {config.uri}; no run was ever "
             "stored there under that name"
         )

@@ -1,79 +1,86 @@
 """A run that is being written."""
 
-import json
 import tempfile
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fae.tracking.delivery import OUTBOX, Courier
+from fae.tracking.journal import Entry, Journal
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from mlflow import MlflowClient
     from torch.nn import Module
 
 
 class Run:
-    """A run that is being written.
+    """A run that is being written: to its journal, and by a courier from there to the store.
+
+    What it said before it was carried on (a metric of a step, a picture, its files, the
+    model), it does not say again.
 
     Attributes:
         id: MLflow's id of the run.
         name: what it is called.
+        folder: where its files lie.
     """
 
-    def __init__(self, client: "MlflowClient", experiment_id: str, run_id: str, name: str) -> None:
+    def __init__(
+        self, run_id: str, name: str, folder: Path, journal: Journal, courier: Courier
+    ) -> None:
         self.id = run_id
         self.name = name
-        self._experiment_id = experiment_id
-        self._client = client
+        self.folder = folder
+        self._journal = journal
+        self._courier = courier
+        self._said = {said for entry in journal.entries for said in _identities(entry)}
+
+    def log_parameters(self, parameters: Mapping[str, object]) -> None:
+        """Write what people compare runs by."""
+        if "parameters" not in self._said:
+            self._say({"parameters": {key: str(value) for key, value in parameters.items()}})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Write all metrics of one step in one transaction."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        self._client.log_batch(
-            self.id, metrics=[Metric(key, value, now, step) for key, value in metrics.items()]
-        )
+        """Write the metrics of a step; they are stored in one transaction."""
+        new = {key: value for key, value in metrics.items() if (key, step) not in self._said}
+        if new:
+            self._say({"metrics": new, "step": step, "time": _now()})
 
     def log_data(self, name: str, digest: str, source: str, sizes: Mapping[str, int]) -> None:
         """Name the data set that the run was trained on."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        data = Dataset(name, digest, "local", json.dumps({"uri": source}), None, json.dumps(sizes))
-        self._client.log_inputs(
-            self.id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])]
-        )
+        if "data" not in self._said:
+            said = {"name": name, "digest": digest, "source": source, "sizes": dict(sizes)}
+            self._say({"data": said})
 
     def log_text(self, text: str, path: str) -> None:
         """Write a text file among the run's artifacts."""
-        self._client.log_text(self.id, text, path)
-
-    def log_files(self, folder: Path, path: str) -> None:
-        """Write a folder's files among the run's artifacts, under ``path``."""
-        self._client.log_artifacts(self.id, str(folder), path)
+        if path not in self._said:
+            self._outbox(path).write_text(text)
+            self._send("file", path)
 
     def log_figure(self, figure: "Figure", path: str) -> None:
         """Write a figure among the run's artifacts."""
-        self._client.log_figure(self.id, figure, path, save_kwargs={"dpi": 130})
+        if path not in self._said:
+            figure.savefig(self._outbox(path), dpi=130)
+            self._send("file", path)
 
     def log_image(self, image: NDArray[np.uint8], key: str, step: int) -> None:
         """Write a picture (height, width) that the UI shows under ``key`` with a slider."""
-        self._client.log_image(self.id, image, key=key, step=step)
+        from PIL import Image
+
+        if ("picture", key, step) not in self._said:
+            path = f"pictures/{key}-{step}.png"
+            Image.fromarray(image).save(self._outbox(path))
+            self._send("picture", path, key=key, step=step, time=_now())
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Write several tags in one transaction."""
-        from mlflow.entities import RunTag
-
-        self._client.log_batch(self.id, tags=[RunTag(key, tag) for key, tag in tags.items()])
-
-    def describe(self, markdown: str) -> None:
-        """Set the text that the UI shows on the run's page."""
-        self._client.set_tag(self.id, "mlflow.note.content", markdown)
+        self._say({"tags": dict(tags)})
 
     def log_model(self, network: "Module", example: NDArray[np.float32], step: int) -> None:
         """Log a network that ``mlflow.pyfunc.load_model`` gives back; it needs torch alone.
@@ -84,25 +91,74 @@ class Run:
             step: epochs completed.
         """
         import torch
-        from mlflow.entities import LoggedModelOutput, LoggedModelStatus
         from mlflow.models import Model, infer_signature
         from mlflow.pytorch import save_model
 
+        if "model" in self._said:
+            return
         with torch.inference_mode():
             output = network(torch.from_numpy(example)).numpy()
-        # Not by mlflow.pytorch.log_model: it writes to the one store that the process names.
-        logged = self._client.create_logged_model(
-            self._experiment_id, "model", source_run_id=self.id, tags={"fae.run": self.name}
-        )
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=self._outbox("model").parent) as made:
+            # Not by mlflow.pytorch.log_model: it writes to the one store that the process names.
             save_model(
                 network,
-                Path(folder, "model"),
-                mlflow_model=Model(run_id=self.id, model_id=logged.model_id),
+                Path(made, "model"),
+                mlflow_model=Model(run_id=self.id),
                 signature=infer_signature(example, output),
                 input_example=example,
                 pip_requirements=[f"torch=={version('torch')}"],
             )
-            self._client.log_model_artifacts(logged.model_id, str(Path(folder, "model")))
-        self._client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-        self._client.log_outputs(self.id, [LoggedModelOutput(logged.model_id, step)])
+            Path(made, "model").rename(self._outbox("model"))
+        self._send("model", "model", run=self.name, step=step)
+
+    def bytes_used(self) -> int:
+        """What the run takes on disks so far: what the store gets, and its checkpoints."""
+        sent: int = sum(entry.get("bytes", 0) for entry in self._journal.entries)
+        return sent + _size(self.folder / "checkpoints")
+
+    def end(self, status: str, cause: str) -> bool:
+        """Say how the run ended, and see everything into the store; whether all is there.
+
+        Args:
+            status: FINISHED, FAILED or KILLED; the last is in a hurry.
+            cause: of a failure, for a person.
+        """
+        if cause:
+            self.set_tags({"fae.error": cause})
+        self._say({"end": status, "time": _now()})
+        return self._courier.close(hurry=status == "KILLED")
+
+    def _outbox(self, path: str) -> Path:
+        """Where a file waits for the courier."""
+        place = self.folder / OUTBOX / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def _send(self, kind: str, path: str, **more: object) -> None:
+        self._say({kind: path, "bytes": _size(self._outbox(path)), **more})
+
+    def _say(self, entry: Entry) -> None:
+        self._said.update(_identities(entry))
+        self._journal.append(entry)
+        self._courier.notify()
+
+
+def _identities(entry: Entry) -> list[Any]:
+    """What of an entry is said once only."""
+    if "metrics" in entry:
+        return [(key, entry["step"]) for key in entry["metrics"]]
+    if "picture" in entry:
+        return [("picture", entry["key"], entry["step"])]
+    if "file" in entry:
+        return [entry["file"]]
+    return [key for key in ("parameters", "data", "model") if key in entry]
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

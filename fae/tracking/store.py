@@ -1,27 +1,56 @@
-"""Making runs in a store, and ending them truthfully."""
+"""Making runs in a store, carrying them on, and ending them truthfully."""
 
 import getpass
 import json
+import shutil
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from fae import durable
 from fae.config import TrackingConfig
-from fae.errors import Interrupted
+from fae.errors import FaeError, Interrupted, StoreError, TrainingError
+from fae.interrupts import held, released
+from fae.terminal import warn
 from fae.tracking.connection import connect
+from fae.tracking.delivery import OUTBOX, Courier, Delivery
+from fae.tracking.journal import Journal
+from fae.tracking.lock import own
 from fae.tracking.run import Run
+
+if TYPE_CHECKING:
+    pass
 
 
 class Store:
     """An experiment in a store, made on first use.
 
+    Args:
+        patience_s: how long to wait for a store that is away.
+
     Raises:
         StoreError: the store cannot be opened, read or written.
     """
 
-    def __init__(self, config: TrackingConfig) -> None:
+    def __init__(self, config: TrackingConfig, *, patience_s: float = 0) -> None:
         self.config = config
-        connection = connect(config, create=True)
+        connection = Retrying(
+            retry=retry_if_exception_type(StoreError),
+            stop=stop_after_delay(patience_s),
+            wait=wait_random_exponential(max=10),
+            before_sleep=_say_waiting,
+            reraise=True,
+        )(connect, config, create=True)
         self.uri = connection.uri
         self.experiment_id = connection.experiment_id
         self._client = connection.client
@@ -37,8 +66,11 @@ class Store:
         parent: str | None = None,
         parameters: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
+        carry_on: str | None = None,
     ) -> Iterator[Run]:
         """A run that ends FINISHED, or FAILED or KILLED by what ends the block.
+
+        A signal waits while the run is begun and ended: it is never left RUNNING.
 
         Args:
             name: what the run is called in the UI.
@@ -46,9 +78,12 @@ class Store:
             folder: where the run's files lie; gets a ``run.json`` that leads to the run.
             command: reproduces the run.
             parent: id of the run that this one is nested in.
-        """
-        from mlflow.entities import Param
+            carry_on: id of the run to go on with, whose folder it is; None for a new one.
 
+        Raises:
+            TrainingError: another process is at it, or the folder holds what is not yet stored.
+            StoreError: the run cannot be made.
+        """
         all_tags = {
             "fae.kind": kind,
             "fae.folder": str(folder),
@@ -58,29 +93,59 @@ class Store:
             **(tags or {}),
             **({"mlflow.parentRunId": parent} if parent else {}),
         }
-        created = self._client.create_run(self.experiment_id, run_name=name, tags=all_tags)
-        run = Run(self._client, self.experiment_id, created.info.run_id, name)
-        status, cause = "FAILED", ""
+        with held(), own(folder):
+            run = self._begin(name, folder, command, all_tags, carry_on)
+            status, cause = "FAILED", ""
+            try:
+                with released(), self._system_metrics(run):
+                    if parameters:
+                        run.log_parameters(parameters)
+                    yield run
+                status = "FINISHED"
+            except (Interrupted, KeyboardInterrupt, GeneratorExit):
+                status = "KILLED"
+                raise
+            except BaseException as error:
+                cause = f"{error}"[:5000] or type(error).__name__
+                if not isinstance(error, FaeError):
+                    run.log_text(traceback.format_exc(), "traceback.txt")
+                raise
+            finally:
+                if not run.end(status, cause):
+                    warn(
+                        f"the store does not have all of {name}; what it lacks is in {folder}, "
+                        "and python -m fae.sync delivers it"
+                    )
+
+    def _begin(
+        self,
+        name: str,
+        folder: Path,
+        command: str,
+        tags: Mapping[str, str],
+        carry_on: str | None,
+    ) -> Run:
+        from mlflow.exceptions import MlflowException
+
         try:
-            self._client.log_batch(
-                run.id,
-                params=[Param(key, str(value)) for key, value in (parameters or {}).items()],
-            )
-            link = {"run_id": run.id, "name": name, "store": self.uri, "command": command}
-            (folder / "run.json").write_text(json.dumps(link, indent=2) + "\n")
-            with self._system_metrics(run):
-                yield run
-            status = "FINISHED"
-        except (Interrupted, KeyboardInterrupt):
-            status = "KILLED"
-            raise
-        except BaseException as error:
-            cause = f"{error}"[:5000]
-            raise
-        finally:
-            self._client.set_terminated(run.id, status)
-            if cause:
-                self._client.set_tag(run.id, "fae.error", cause)
+            if carry_on:
+                self._client.update_run(carry_on, status="RUNNING")
+                self._client.set_tag(carry_on, "fae.folder", str(folder))
+                run_id = carry_on
+            else:
+                _clear(folder)
+                created = self._client.create_run(
+                    self.experiment_id, run_name=name, tags=dict(tags)
+                )
+                run_id = created.info.run_id
+        except MlflowException as error:
+            reason = str(error).partition("\n")[0]
+            raise StoreError(f"tracking.uri={self.uri}: cannot be written ({reason})") from error
+        link = {"run_id": run_id, "name": name, "store": self.uri, "command": command}
+        durable.write(folder / "run.json", json.dumps(link, indent=2).encode() + b"\n")
+        journal = Journal(folder)
+        delivery = Delivery(self._client, self.experiment_id, run_id, folder)
+        return Run(run_id, name, folder, journal, Courier(journal, delivery.deliver))
 
     @contextmanager
     def _system_metrics(self, run: Run) -> Iterator[None]:
@@ -95,6 +160,23 @@ class Store:
             yield
         finally:
             monitor.finish()
+
+
+def _clear(folder: Path) -> None:
+    """Take the traces of an earlier run out of a folder that is used again."""
+    if Journal(folder).pending():
+        raise TrainingError(
+            f"{folder}: holds a run that is not wholly in its store; python -m fae.sync {folder}"
+        )
+    for name in ("journal.jsonl", "delivered"):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("checkpoints", OUTBOX):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _say_waiting(state: RetryCallState) -> None:
+    if state.attempt_number == 1 and state.outcome:
+        warn(f"{state.outcome.exception()}; waiting for it")
 
 
 def _user() -> str:

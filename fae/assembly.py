@@ -1,0 +1,37 @@
+"""From a configuration to what is trained: the data and the learner."""
+
+from fae.config import Config
+from fae.data import ImageDataModule
+from fae.learner import Learner
+from fae.network import AutoEncoder
+from fae.randomness import Stream, seed_torch
+from fae.sources import Source
+
+
+def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
+    """The data module and the learner, its network initialised from the seed."""
+    data = ImageDataModule(
+        source,
+        train=config.data.train,
+        val=config.data.val,
+        split_seed=config.data.split_seed,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        limit=config.trainer.limit_batches,
+    )
+    seed_torch(config.seed, Stream.INITIALISATION)
+    network = AutoEncoder(
+        source.side**2,
+        config.hidden,
+        dropout=config.dropout,
+        hidden_activation=config.model.hidden_activation,
+        output_activation=config.model.output_activation,
+    )
+    learner = Learner(
+        network,
+        config.optimizer,
+        lr=config.lr,
+        seed=config.seed,
+        steps=config.epochs * data.steps_per_epoch,
+    )
+    return data, learner

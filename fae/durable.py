@@ -1,0 +1,41 @@
+"""Files that a crash at any moment leaves as they were or as they are to be, never in between."""
+
+import os
+from pathlib import Path
+
+
+def write(path: Path, content: bytes | memoryview) -> None:
+    """Write a file so that it, whole, is on the disk when this returns.
+
+    Raises:
+        OSError: it could not be written; a file of that name is as it was.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            write_all(file, content)
+            os.fsync(file)
+        finally:
+            os.close(file)
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_all(file: int, content: bytes | memoryview) -> None:
+    """Write to an open file until all is written; the system may take it in parts."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Put on the disk which files a folder holds."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

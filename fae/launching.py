@@ -1,0 +1,161 @@
+"""Launching the jobs of a sweep by whichever of Hydra's launchers, whatever becomes of them."""
+
+import time
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, cast
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, open_dict
+
+from fae.job import Origin, Schedule
+from fae.plan import Task
+from fae.terminal import say, warn
+from fae.tracking import Archive, StoredRun, close_dead
+
+SETTLING_S = 10.0
+"""How long the processes of a launcher that broke down may take to be gone."""
+
+
+class FrozenLoader:
+    """Hands launchers the configurations that were planned, whatever has become of conf/.
+
+    Args:
+        jobs: the configuration of each job, by the overrides that make it.
+    """
+
+    def __init__(self, jobs: Mapping[tuple[str, ...], Mapping[str, Any]]) -> None:
+        self.jobs = jobs
+
+    def load_sweep_config(
+        self, master_config: DictConfig, sweep_overrides: Sequence[str]
+    ) -> DictConfig:
+        """As Hydra's own does: a job's values, and Hydra's section of the sweep."""
+        node = deepcopy(master_config)
+        with open_dict(node):
+            for key in [key for key in node if key != "hydra"]:
+                del node[key]
+            node.update(self.jobs[tuple(sweep_overrides)])
+            node.hydra.mode = RunMode.RUN
+            node.hydra.overrides.task = list(sweep_overrides)
+        return node
+
+
+class Launch:
+    """The launch of a sweep's tasks, in order.
+
+    A launcher that breaks down, as when the kernel kills one of its processes, takes jobs
+    with it that did nothing wrong. Those that had begun are launched again, each by itself:
+    one that brings the launcher down alone is to blame.
+
+    Attributes:
+        failures: why a task failed, by its number.
+
+    Args:
+        launcher: Hydra's.
+        tasks: what is to be done.
+        parent: id of the sweep's run.
+        folder: the sweep's.
+        archive: where the tasks' runs are.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        tasks: Sequence[Task],
+        *,
+        parent: str,
+        folder: Path,
+        archive: Archive,
+    ) -> None:
+        context = launcher.hydra_context  # type: ignore[attr-defined]
+        frozen = FrozenLoader({one.overrides: one.config.plain() for one in tasks})
+        launcher.hydra_context = HydraContext(  # type: ignore[attr-defined]
+            cast("ConfigLoader", frozen), context.callbacks
+        )
+        self.launcher = launcher
+        self.tasks = tasks
+        self.folder = folder
+        self.archive = archive
+        self.failures: dict[int, str] = {}
+        self.schedule = Schedule(
+            parent, time.time(), [one.work for one in tasks], [one.origin for one in tasks]
+        )
+
+    def run(self, at_once: int, *, stop_at_failure: bool) -> None:
+        """Launch all tasks, so many at once, or until one fails.
+
+        Raises:
+            Exception: the launcher's, where it does not begin any job.
+        """
+        numbers = list(range(len(self.tasks)))
+        waiting = [numbers[start : start + at_once] for start in range(0, len(numbers), at_once)]
+        while waiting and not (stop_at_failure and self.failures):
+            batch = waiting.pop(0)
+            self.schedule.write(self.folder)
+            overrides = [self.tasks[number].overrides for number in batch]
+            try:
+                returns = self.launcher.launch(overrides, initial_job_idx=batch[0])
+            except Exception as error:
+                waiting = self._after_breakdown(batch, error) + waiting
+            else:
+                for number, done in zip(batch, returns, strict=True):
+                    if done.status != JobStatus.COMPLETED:
+                        self.failures[number] = str(done._return_value)
+
+    def _after_breakdown(self, batch: Sequence[int], error: Exception) -> list[list[int]]:
+        """What of a batch is to be launched again: what had begun one by one, then the rest."""
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        begun: list[int] = []
+        rest: list[int] = []
+        for number in batch:
+            run = self._run_of(number)
+            if run is None:
+                rest.append(number)
+            elif run.status == "FAILED":
+                self.failures[number] = run.tags.get("fae.error", "")
+            elif run.status == "KILLED" and len(batch) > 1:
+                begun.append(number)
+                self.schedule.origins[number] = Origin(run.id, run.tags["fae.folder"])
+            elif run.status == "KILLED":
+                self.failures[number] = cause = f"its process died ({reason})"
+                self.archive.close(run, "FAILED", run.ended or run.started, cause)
+                say(f"{self.tasks[number].name}  failed: {cause}")
+        if len(rest) == len(batch):
+            raise error
+        if begun or rest:
+            warn(f"the launcher broke down ({reason}); {len(begun + rest)} runs are launched again")
+        return [*([number] for number in begun), *_consecutive(rest)]
+
+    def _run_of(self, number: int) -> StoredRun | None:
+        """What a task has begun in this sweep, once its process is gone."""
+        fingerprint = self.tasks[number].fingerprint
+        origin = self.schedule.origins[number]
+        deadline = time.monotonic() + SETTLING_S
+        while True:
+            close_dead(self.archive)
+            for run in reversed(self.archive.alike("run", [fingerprint]).get(fingerprint, [])):
+                if run.started >= self.schedule.started * 1000 or (
+                    origin and origin.run_id == run.id
+                ):
+                    break
+            else:
+                return None
+            if run.status != "RUNNING" or time.monotonic() > deadline:
+                return run
+            time.sleep(0.2)
+
+
+def _consecutive(numbers: Sequence[int]) -> list[list[int]]:
+    """Numbers in ascending order, cut where one is missing, as launchers count on."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        if groups and groups[-1][-1] == number - 1:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return groups

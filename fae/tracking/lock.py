@@ -1,0 +1,40 @@
+"""Whose a run's folder is: a lock that the kernel lets go when its holder dies."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from fae.errors import TrainingError
+
+NAME = "run.lock"
+
+
+@contextmanager
+def own(folder: Path) -> Iterator[None]:
+    """Hold a run's folder against other processes.
+
+    Raises:
+        TrainingError: another process holds it.
+    """
+    lock = FileLock(folder / NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(f"{folder}: another process is at this run") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_alive(folder: Path) -> bool:
+    """Whether a process holds the folder."""
+    if not folder.exists():
+        return False
+    try:
+        with FileLock(folder / NAME, timeout=0):
+            return False
+    except Timeout:
+        return True

@@ -1,0 +1,69 @@
+"""What the soak tests share: how often to try, and the page that tells what was found.
+
+    python -m pytest tests/soak            # the short version
+    python -m pytest tests/soak --soak     # the whole of it; writes docs/reliability.md
+"""
+
+import platform
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+
+
+@dataclass
+class Soak:
+    """How one test soaks.
+
+    Attributes:
+        whole: whether this is the whole of it, or the short version.
+        found: what the test tells about its outcome, such as ``200 of 200 runs identical``.
+    """
+
+    whole: bool
+    found: list[str] = field(default_factory=list)
+
+    def times(self, short: int, whole: int) -> int:
+        """How often to try."""
+        return whole if self.whole else short
+
+    def tell(self, outcome: str) -> None:
+        """Put a line on the page."""
+        self.found.append(outcome)
+
+
+ROWS = pytest.StashKey[list[tuple[str, str, float]]]()
+
+
+@pytest.fixture
+def soak(request: pytest.FixtureRequest) -> Iterator[Soak]:
+    """The first line of the test's docstring is the requirement on the page."""
+    soak = Soak(whole=request.config.getoption("--soak"))
+    start = time.monotonic()
+    yield soak
+    requirement = request.function.__doc__.strip().partition("\n")[0].rstrip(".")
+    rows = request.config.stash.setdefault(ROWS, [])
+    rows += [(requirement, outcome, time.monotonic() - start) for outcome in soak.found]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    rows = session.config.stash.get(ROWS, [])
+    if not session.config.getoption("--soak") or not rows:
+        return
+    lines = [
+        "# Reliability",
+        "",
+        f"What `make soak` found, on {psutil.cpu_count(logical=False)} cores with Python "
+        f"{platform.python_version()}; {len(rows)} requirements, each held against what ran beside "
+        "it.",
+        "",
+        "| requirement | found | s |",
+        "| --- | --- | --- |",
+        *(f"| {requirement} | {outcome} | {taken:.0f} |" for requirement, outcome, taken in rows),
+    ]
+    PAGE.write_text("\n".join(lines) + "\n")
