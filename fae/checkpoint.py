@@ -51,7 +51,7 @@ class Checkpoints(Checkpoint):
         if error < self._least:
             self.best_epoch, self._least = epoch, error
         try:
-            trainer.save_checkpoint(checkpoint_path(self.folder, epoch))
+            trainer.save_checkpoint(checkpoint_path(self.folder, epoch), weights_only=False)
         except OSError as problem:
             warn(
                 f"epoch {epoch} could not be saved ({problem.strerror or problem}); training goes "

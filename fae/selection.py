@@ -1,6 +1,5 @@
 """Which runs a report is about: chosen, grouped into settings, and set apart with a reason."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ class Apart:
     """A run that is not counted, and why.
 
     Attributes:
-        replaced: whether another run is counted in its place.
+        replaced: whether another run of the same configuration is counted in its place.
     """
 
     run: StoredRun
@@ -112,7 +111,8 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
                 "by where=hidden=64"
             )
         chosen = known[-1:]
-    runs = [run for sweep in chosen for run in archive.runs_of(sweep)]
+    theirs = {sweep.id: archive.runs_of(sweep) for sweep in chosen}
+    runs = list({run.id: run for found in theirs.values() for run in found}.values())
     if not chosen:
         runs = archive.runs("run")
     runs.sort(key=lambda run: run.started)  # several sweeps may be named in any order
@@ -125,9 +125,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
             else f"sweep={chosen[0].name}: none of its runs is in the store"
         )
     records, apart = _set_apart(archive, runs)
-    parents = Counter(run.tags.get("mlflow.parentRunId") for run in runs)
-    planned = {sweep.id: int(sweep.tags.get("fae.planned", 0)) for sweep in chosen}
-    missing = sum(max(0, count - parents[sweep]) for sweep, count in planned.items())
+    missing = sum(_missing(sweep, theirs[sweep.id]) for sweep in chosen)
     return Selection(
         name=" + ".join([sweep.name for sweep in chosen] + ([where] if where else [])),
         sweep=chosen[0] if len(chosen) == 1 and where is None else None,
@@ -135,6 +133,12 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
         apart=apart,
         missing=missing if where is None else 0,
     )
+
+
+def _missing(sweep: StoredRun, runs: Sequence[StoredRun]) -> int:
+    """Runs that a sweep planned and the store does not have; one that was retried is one."""
+    different = {_fingerprint(run) for run in runs}
+    return max(0, int(sweep.tags.get("fae.planned", 0)) - len(different))
 
 
 def _titles(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -205,12 +209,17 @@ def _same(stored: str, wanted: str) -> bool:
 
 def _set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record], list[Apart]]:
     """The newest finished run of each configuration, and the others with the reason."""
-    apart = [Apart(run, _reason(run)) for run in runs if run.status != "FINISHED"]
+    done = {_fingerprint(run) for run in runs if run.status == "FINISHED"}
+    apart = [
+        Apart(run, _reason(run), replaced=_fingerprint(run) in done)
+        for run in runs
+        if run.status != "FINISHED"
+    ]
     decisive: dict[str, dict[str, Any]] = {}
     alike: dict[tuple[tuple[str, Any], ...], list[StoredRun]] = {}
     for run in runs:
         if run.status == "FINISHED":
-            fingerprint = run.tags.get("fae.fingerprint", run.id)
+            fingerprint = _fingerprint(run)
             if fingerprint not in decisive:
                 decisive[fingerprint] = determines_result(archive.config(run))
             digest = ("data.digest", run.tags.get("fae.data_digest"))
@@ -229,6 +238,11 @@ def _set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record
             else:
                 apart.append(Apart(run, "finished, yet without curves, test error or time"))
     return records, apart
+
+
+def _fingerprint(run: StoredRun) -> str:
+    """The same for runs of the same configuration, data and code."""
+    return run.tags.get("fae.fingerprint", run.id)
 
 
 def _reason(run: StoredRun) -> str:

@@ -7,7 +7,7 @@ nothing here.
 
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.lock import is_alive
-from fae.tracking.recovery import close_dead, deliver, undelivered
+from fae.tracking.recovery import close_dead, deliver, undelivered, unfinished_and_dead
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 
@@ -20,4 +20,5 @@ __all__ = [
     "deliver",
     "is_alive",
     "undelivered",
+    "unfinished_and_dead",
 ]

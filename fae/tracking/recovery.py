@@ -20,7 +20,7 @@ def close_dead(archive: Archive) -> list[StoredRun]:
     Returns:
         The runs as they were found.
     """
-    dead = [run for run in archive.unfinished() if _is_dead(run)]
+    dead = unfinished_and_dead(archive)
     for run in dead:
         folder = Path(run.tags["fae.folder"])
         ended = run.started
@@ -32,6 +32,11 @@ def close_dead(archive: Archive) -> list[StoredRun]:
                 continue
         archive.close(run, "KILLED", ended)
     return dead
+
+
+def unfinished_and_dead(archive: Archive) -> list[StoredRun]:
+    """Runs that are RUNNING in the store, and have no process any more."""
+    return [run for run in archive.unfinished() if _is_dead(run)]
 
 
 def deliver(folder: Path) -> int:

@@ -1,0 +1,203 @@
+"""The command: look at everything that a user can stumble over, and name what mends it.
+
+    python -m fae.doctor [OVERRIDE ...]
+
+The overrides are those of the train command: ``tracking.uri=...``, ``data.root=...``.
+Exit code 1 where something is to be mended.
+"""
+
+import shutil
+import socket
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from fae import command
+from fae.compose import compose
+from fae.config import SQLITE, Config
+from fae.errors import FaeError
+from fae.sync import FOLDERS, runs_in
+from fae.terminal import say
+
+LITTLE_SPACE = 2e9
+"""Bytes; a sweep of the paper takes some 100 MB."""
+UI_PORT = 5000
+"""Where ``mlflow ui`` listens."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that was looked at.
+
+    Attributes:
+        what: was looked at.
+        state: it is in.
+        remedy: what to do about it; nothing where all is well.
+    """
+
+    what: str
+    state: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        mend = f"\n         mend it by: {self.remedy}" if self.remedy else ""
+        return f"{'problem' if self.remedy else 'ok':8} {self.what}: {self.state}{mend}"
+
+
+Check = Callable[[Config], Iterator[Finding]]
+
+
+def versions(_: Config) -> Iterator[Finding]:
+    """The libraries, against what the project asks for."""
+    wrong = []
+    for line in requires("fae") or []:
+        requirement = Requirement(line)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            found = ""
+        if not found or not requirement.specifier.contains(found, prereleases=True):
+            wrong.append(f"{requirement} is wanted, {found or 'none'} is installed")
+    remedy = "pip install --constraint constraints.txt --editable ." if wrong else ""
+    yield Finding("libraries", "; ".join(wrong) or "as the project asks for", remedy)
+
+
+def data(config: Config) -> Iterator[Finding]:
+    """The images, by their checksums."""
+    from fae.sources import build_source
+
+    try:
+        build_source(config.data).verify()
+    except FaeError as problem:
+        yield Finding("data", str(problem), "a data.root that holds them, or no FAE_DATA at all")
+    else:
+        yield Finding("data", f"{config.data.name}, checksums as published")
+
+
+def store(config: Config) -> Iterator[Finding]:
+    """The store: that it can be reached, read and written, and that it is whole."""
+    from fae.tracking import Archive, unfinished_and_dead
+
+    uri = config.tracking.uri
+    try:
+        archive = Archive.if_there(config.tracking)
+    except FaeError as problem:
+        yield Finding("store", str(problem), "what this says")
+        return
+    if archive is None:
+        yield Finding("store", f"{uri}: none yet; the first run makes it")
+        return
+    yield _whole(uri)
+    dead = unfinished_and_dead(archive)
+    names = ", ".join(f"{run.name} ({run.id[:8]})" for run in dead)
+    yield Finding(
+        "runs",
+        f"RUNNING, though nobody is at them: {names}" if dead else "none ended without a word",
+        "python -m fae.sync, or the same command again, which carries them on" if dead else "",
+    )
+
+
+def _whole(uri: str) -> Finding:
+    if not uri.startswith(SQLITE):
+        return Finding("store", f"{uri} answers")
+    path = Path(uri.removeprefix(SQLITE))
+    try:
+        with closing(sqlite3.connect(path, timeout=3)) as database:
+            (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            database.execute("BEGIN IMMEDIATE").connection.rollback()
+    except sqlite3.Error as problem:
+        remedy = f"making it writable, by chmod u+w {path}, or ending what holds it"
+        return Finding("store", f"{uri}: cannot be written ({problem})", remedy)
+    if found != "ok":
+        return Finding("store", f"{uri}: damaged ({found})", f"sqlite3 {path} .recover > new.sql")
+    return Finding("store", f"{uri} can be written and is whole")
+
+
+def journals(_: Config) -> Iterator[Finding]:
+    """Runs of which the store lacks something."""
+    from fae.tracking import undelivered
+
+    here = [Path(name) for name in FOLDERS if Path(name).is_dir()]
+    left = [str(folder) for folder in runs_in(here) if undelivered(folder)]
+    yield Finding(
+        "journals",
+        f"not all is in the store of {', '.join(left)}" if left else "all that was said is stored",
+        "python -m fae.sync" if left else "",
+    )
+
+
+def disk(config: Config) -> Iterator[Finding]:
+    """Free space where runs write."""
+    places = [Path.cwd()]
+    if config.tracking.uri.startswith(SQLITE):
+        places.append(Path(config.tracking.uri.removeprefix(SQLITE)).parent)
+    for place in dict.fromkeys(place for place in places if place.exists()):
+        free = shutil.disk_usage(place).free
+        remedy = f"making room on the disk of {place}" if free < LITTLE_SPACE else ""
+        yield Finding("disk", f"{free / 1e9:.1f} GB are free in {place}", remedy)
+
+
+def ui(_: Config) -> Iterator[Finding]:
+    """What a bare ``mlflow ui`` needs: its port, and no store of an older kind in its way."""
+    with closing(socket.socket()) as probe:
+        taken = probe.connect_ex(("127.0.0.1", UI_PORT)) == 0
+    state = f"port {UI_PORT} is {'taken' if taken else 'free'}"
+    yield Finding("mlflow ui", state, f"mlflow ui --port {UI_PORT + 1}" if taken else "")
+    if any(Path("mlruns").glob("*/meta.yaml")):
+        state = "mlruns/ holds a store of files, which mlflow ui shows in place of mlflow.db"
+        yield Finding("mlflow ui", state, "mlflow ui --backend-store-uri sqlite:///mlflow.db")
+
+
+def gpu(config: Config) -> Iterator[Finding]:
+    """A GPU that is there and not used, or cannot be."""
+    import torch
+
+    if torch.cuda.is_available():
+        name = torch.cuda.get_device_name()
+        unused = config.trainer.accelerator == "cpu"
+        state = f"{name}, {'not used' if unused else 'used'}"
+        yield Finding("GPU", state, "trainer.accelerator=gpu" if unused else "")
+    elif shutil.which("nvidia-smi"):
+        state = "there is one, but PyTorch cannot use it"
+        yield Finding("GPU", state, "installing a PyTorch that suits its driver, see nvidia-smi")
+    else:
+        yield Finding("GPU", "none")
+
+
+CHECKS: tuple[Check, ...] = (versions, data, store, journals, disk, ui, gpu)
+
+
+def examine(config: Config) -> None:
+    """Print what every check finds.
+
+    Raises:
+        FaeError: something is to be mended.
+    """
+    findings = []
+    for check in CHECKS:
+        for finding in check(config):
+            say(str(finding))
+            findings.append(finding)
+    problems = sum(bool(finding.remedy) for finding in findings)
+    if problems:
+        raise FaeError(f"{problems} of {len(findings)} findings are to be mended")
+
+
+def main() -> None:
+    """Entry point of ``python -m fae.doctor`` and ``fae-doctor``."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        say(__doc__ or "")
+        return
+    command.run(lambda: examine(compose(*sys.argv[1:])))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""kill -9 at random moments, and the same run again until it is done."""
+
+import multiprocessing
+import random
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from conftest import NO_LOCAL, environment
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from fae.checkpoint import checkpoint_path, saved_epochs
+from fae.compose import compose
+from fae.config import Config
+from soak.conftest import Soak
+
+EPOCHS = 8
+SETTINGS = (
+    ("optimizer.momentum=0.9",),
+    ("optimizer=adam", "optimizer.schedule=one_cycle", "dropout=0.3"),
+    ("optimizer=adam", "lr=0.5", "trainer.early_stopping=2"),
+)
+KILLS = 3
+"""Kills of a run before it is left in peace."""
+
+forkserver = multiprocessing.get_context("forkserver")
+forkserver.set_forkserver_preload(["fae.training", "fae.plan", "mlflow.pytorch"])
+
+
+def configured(store: str, experiment: str, *overrides: str) -> Config:
+    return compose(
+        NO_LOCAL,
+        "experiment=smoke",
+        "hidden=16",
+        f"epochs={EPOCHS}",
+        f"tracking.uri='{store}'",
+        f"tracking.experiment={experiment}",
+        *overrides,
+    )
+
+
+def run(config: Config, folder: Path) -> None:
+    """What the train command does with one configuration."""
+    from fae.job import Job
+    from fae.plan import look_up, task
+    from fae.tracking import Archive
+    from fae.training import train
+
+    torch.set_num_threads(1)
+    (found,) = look_up([task(config, [])], Archive.if_there(config.tracking), config.sweep)
+    if found.to_do:
+        job = Job("run", folder, "")
+        train(config, job.going_on_with(found.origin) if found.origin else job)
+
+
+def started(config: Config, folder: Path) -> ForkServerProcess:
+    folder.mkdir(parents=True, exist_ok=True)
+    process = forkserver.Process(target=run, args=(config, folder))
+    process.start()
+    return process
+
+
+def final_state(folder: Path) -> dict[str, Any]:
+    """Weights, optimizer and history as the last checkpoint holds them."""
+    checkpoint = torch.load(checkpoint_path(folder, saved_epochs(folder)[0]), weights_only=True)
+    return {
+        "weights": checkpoint["state_dict"],
+        "optimizer": checkpoint["optimizer_states"],
+        "epochs": checkpoint["callbacks"]["History"]["epochs"],
+        "best": checkpoint["callbacks"]["Checkpoints"],
+    }
+
+
+def identical(ours: Any, theirs: Any) -> bool:
+    """Bit for bit, tensors within dictionaries and lists included."""
+    if isinstance(ours, torch.Tensor):
+        return torch.equal(ours, theirs)
+    if isinstance(ours, dict):
+        return ours.keys() == theirs.keys() and all(identical(ours[k], theirs[k]) for k in ours)
+    if isinstance(ours, list):
+        return len(ours) == len(theirs) and all(map(identical, ours, theirs))
+    return bool(ours == theirs)
+
+
+def stored(client: MlflowClient, experiment: str) -> tuple[list[str], dict[str, list[Any]]]:
+    """The statuses of an experiment's runs, and what the one that matters has stored."""
+    found = client.get_experiment_by_name(experiment)
+    assert found is not None
+    runs = client.search_runs([found.experiment_id])
+    return [run.info.status for run in runs], metrics_of(client, runs[0])
+
+
+def metrics_of(client: MlflowClient, run: Run) -> dict[str, list[tuple[int, float]]]:
+    """All metrics but times, by step, none of them twice."""
+    metrics = {
+        key: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, key)]
+        for key in run.data.metrics
+        if not key.startswith("time/")
+    }
+    assert all(len(dict(points)) == len(points) for points in metrics.values())
+    return metrics
+
+
+def test_a_run_that_is_killed_and_resumed_is_bit_identical(
+    soak: Soak, tmp_path: Path, store_uri: str, client: MlflowClient
+) -> None:
+    """Killed by SIGKILL at random moments and resumed: the bits of the undisturbed run."""
+    references, durations = [], []
+    for number, overrides in enumerate(SETTINGS):
+        folder = tmp_path / f"reference-{number}"
+        start = time.monotonic()
+        process = started(configured(store_uri, f"reference-{number}", *overrides), folder)
+        process.join()
+        durations.append(time.monotonic() - start)
+        references.append((final_state(folder), stored(client, f"reference-{number}")))
+    total = soak.times(short=6, whole=200)
+    configs = [
+        configured(store_uri, f"run-{number}", *SETTINGS[number % len(SETTINGS)])
+        for number in range(total)
+    ]
+
+    def disturbed(number: int) -> tuple[bool, int]:
+        """Whether a run came to the same, and how often it was killed."""
+        moments = random.Random(number)
+        setting = number % len(SETTINGS)
+        folder = tmp_path / f"run-{number}"
+        kills = 0
+        for _ in range(KILLS):
+            process = started(configs[number], folder)
+            process.join(moments.uniform(0.2, 1.1) * durations[setting])
+            if process.is_alive():
+                process.kill()
+                process.join()
+                kills += 1
+        process = started(configs[number], folder)
+        process.join()
+        ours = final_state(folder), stored(client, f"run-{number}")
+        shutil.rmtree(folder)
+        return identical(list(ours), list(references[setting])), kills
+
+    with ThreadPoolExecutor(2) as side_by_side:
+        outcomes = list(side_by_side.map(disturbed, range(total)))
+    same = sum(identical for identical, _ in outcomes)
+    kills = sum(kills for _, kills in outcomes)
+    assert [number for number, (identical, _) in enumerate(outcomes) if not identical] == []
+    assert kills >= total
+    soak.tell(f"{same} of {total} runs identical in weights, optimizer and metrics; {kills} kills")
+
+
+def test_the_command_carries_on_where_it_was_killed(soak: Soak, tmp_path: Path) -> None:
+    """The real command line, killed by SIGKILL and given again: the bits of the undisturbed run."""
+    command = [sys.executable, "-m", "fae.train", "-m", "hidden=8,16", "experiment=smoke"]
+    command += ["epochs=6", "optimizer.momentum=0.9", NO_LOCAL]
+
+    def begin(folder: Path) -> "subprocess.Popen[bytes]":
+        folder.mkdir(exist_ok=True)
+        where = environment(f"sqlite:///{folder}/mlflow.db")
+        null = subprocess.DEVNULL
+        return subprocess.Popen(command, cwd=folder, env=where, stdout=null, stderr=null)
+
+    def made(folder: Path) -> list[Any]:
+        """Of each network: its final state, its run's status and metrics."""
+        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        found = client.get_experiment_by_name("fae")
+        assert found is not None
+        runs = client.search_runs([found.experiment_id], "tags.`fae.kind` = 'run'")
+        assert sorted(run.data.params["hidden"] for run in runs) == ["16", "8"]
+        ordered = sorted(runs, key=lambda run: int(run.data.params["hidden"]))
+        states = [final_state(Path(run.data.tags["fae.folder"])) for run in ordered]
+        return [states, [(run.info.status, metrics_of(client, run)) for run in ordered]]
+
+    start = time.monotonic()
+    assert begin(tmp_path / "reference").wait() == 0
+    duration = time.monotonic() - start
+    reference = made(tmp_path / "reference")
+    total = soak.times(short=1, whole=20)
+    moments = random.Random(0)
+    kills = 0
+    for number in range(total):
+        folder = tmp_path / f"{number}"
+        for _ in range(2):
+            process = begin(folder)
+            try:
+                process.wait(moments.uniform(0.5, 1.0) * duration)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                kills += 1
+        assert begin(folder).wait() == 0
+        assert identical(made(folder), reference), f"sweep {number}"
+    soak.tell(f"{total} of {total} sweeps identical; {kills} kills")
