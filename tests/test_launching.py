@@ -1,0 +1,161 @@
+"""Launches: the planned configurations, and what is done when a launcher breaks down."""
+
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from conftest import NO_LOCAL, PROJECT
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import RunMode
+
+from fae.config import Config
+from fae.job import Schedule
+from fae.launching import FrozenLoader, Launch
+from fae.plan import task
+from fae.tracking import Archive, StoredRun
+
+Tiny = Callable[..., Config]
+
+
+class Store:
+    """Runs as jobs leave them: the status of each, by the fingerprint of its task."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, StoredRun] = {}
+
+    def unfinished(self) -> list[StoredRun]:
+        return []
+
+    def alike(self, _: str, fingerprints: Sequence[str]) -> dict[str, list[StoredRun]]:
+        return {f: [self.runs[f]] for f in fingerprints if f in self.runs}
+
+    def close(self, run: StoredRun, status: str, ended: int, cause: str) -> None:
+        self.leave(run.id, status, {"fae.error": cause})
+
+    def leave(self, fingerprint: str, status: str, more: dict[str, str] | None = None) -> None:
+        tags = {"fae.folder": "/folder", "fae.host": platform.node(), **(more or {})}
+        self.runs[fingerprint] = StoredRun(fingerprint, "", status, 2**60, 2**60, {}, {}, tags)
+
+
+class Fragile:
+    """A launcher that breaks down at some jobs, and leaves what was begun as it was.
+
+    Args:
+        killers: seeds of jobs that kill the process they run in.
+        begun: how many jobs after a killer are under way when it breaks down.
+    """
+
+    def __init__(self, store: Store, killers: set[int], begun: int = 1) -> None:
+        self.store = store
+        self.killers = killers
+        self.begun = begun
+        self.hydra_context = SimpleNamespace(callbacks=None)
+        self.launched: list[tuple[int, int]] = []
+        self.fingerprints: dict[int, str] = {}
+
+    def launch(self, jobs: Sequence[tuple[str, ...]], initial_job_idx: int) -> list[JobReturn]:
+        self.launched.append((initial_job_idx, len(jobs)))
+        seeds = [int(job[0].removeprefix("seed=")) for job in jobs]
+        for place, seed in enumerate(seeds):
+            if seed in self.killers:
+                for other in seeds[place : place + 1 + self.begun]:
+                    self.store.leave(self.fingerprints[other], "KILLED")
+                raise RuntimeError("a worker was killed\nby SIGKILL")
+            self.store.leave(self.fingerprints[seed], "FINISHED")
+        return [JobReturn(status=JobStatus.COMPLETED) for _ in jobs]
+
+
+def launched(
+    tiny: Tiny, folder: Path, killers: set[int], jobs: int = 6, **how: Any
+) -> tuple[Launch, Fragile, Store]:
+    store = Store()
+    launcher = Fragile(store, killers)
+    tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(jobs)]
+    launcher.fingerprints = {seed: one.fingerprint for seed, one in enumerate(tasks)}
+    launch = Launch(
+        cast("Launcher", launcher),
+        tasks,
+        parent="parent",
+        folder=folder,
+        archive=cast("Archive", store),
+    )
+    launch.run(how.get("at_once", jobs), stop_at_failure=how.get("stop", False))
+    return launch, launcher, store
+
+
+def test_jobs_are_launched_at_once_and_in_order(tiny: Tiny, tmp_path: Path) -> None:
+    launch, launcher, _ = launched(tiny, tmp_path, set())
+    assert launcher.launched == [(0, 6)]
+    assert launch.failures == {}
+    assert Schedule.read(tmp_path) == launch.schedule
+
+
+def test_a_limit_makes_batches(tiny: Tiny, tmp_path: Path) -> None:
+    _, launcher, _ = launched(tiny, tmp_path, set(), at_once=4)
+    assert launcher.launched == [(0, 4), (4, 2)]
+
+
+def test_of_those_that_a_breakdown_took_along_one_is_to_blame(tiny: Tiny, tmp_path: Path) -> None:
+    """Job 2 kills its process while job 3 is under way."""
+    launch, launcher, store = launched(tiny, tmp_path, {2})
+    assert launcher.launched == [(0, 6), (2, 1), (3, 1), (4, 2)]
+    assert launch.failures == {2: "its process died (a worker was killed)"}
+    statuses = [store.runs[one.fingerprint].status for one in launch.tasks]
+    assert statuses == ["FINISHED", "FINISHED", "FAILED", "FINISHED", "FINISHED", "FINISHED"]
+
+
+def test_what_was_under_way_goes_on_with_its_run(tiny: Tiny, tmp_path: Path) -> None:
+    launch, _, _ = launched(tiny, tmp_path, {2})
+    origins = Schedule.read(tmp_path).origins
+    assert [origin is not None for origin in origins] == [False, False, True, True, False, False]
+    assert origins[3] is not None
+    assert origins[3].run_id == launch.tasks[3].fingerprint
+
+
+def test_a_launcher_that_begins_nothing_is_an_error(tiny: Tiny, tmp_path: Path) -> None:
+    class Broken(Fragile):
+        def launch(self, jobs: Sequence[tuple[str, ...]], initial_job_idx: int) -> list[JobReturn]:
+            raise RuntimeError("no such partition")
+
+    launcher = Broken(Store(), set())
+    tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
+    archive = cast("Archive", launcher.store)
+    launch = Launch(
+        cast("Launcher", launcher), tasks, parent="parent", folder=tmp_path, archive=archive
+    )
+    with pytest.raises(RuntimeError, match="no such partition"):
+        launch.run(2, stop_at_failure=False)
+
+
+def test_the_others_are_not_begun_once_one_failed_if_so_wanted(tiny: Tiny, tmp_path: Path) -> None:
+    launch, launcher, _ = launched(tiny, tmp_path, {1}, at_once=1, stop=True)
+    assert launcher.launched == [(0, 1), (1, 1)]
+    assert list(launch.failures) == [1]
+
+
+def test_jobs_are_told_what_was_planned_whatever_conf_says_now(tiny: Tiny) -> None:
+    """As Hydra's own loader tells it, Hydra's section included."""
+    overrides = ("hidden=8", "optimizer=adam")
+    try:
+        with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+            own = GlobalHydra.instance().config_loader()
+            master = own.load_configuration(
+                "config", [NO_LOCAL, "experiment=smoke", "hidden=8,16"], RunMode.MULTIRUN
+            )
+            folder = master.hydra.sweep.dir
+            theirs = own.load_sweep_config(master, [NO_LOCAL, "experiment=smoke", *overrides])
+    finally:
+        GlobalHydra.instance().clear()
+    planned = tiny(*overrides)
+    ours = FrozenLoader({overrides: planned.plain()}).load_sweep_config(master, overrides)
+    assert ours.optimizer.betas == theirs.optimizer.betas
+    assert ours.keys() == theirs.keys()
+    assert ours.hydra.mode == RunMode.RUN
+    assert list(ours.hydra.overrides.task) == list(overrides)
+    assert ours.hydra.sweep.dir == theirs.hydra.sweep.dir == folder

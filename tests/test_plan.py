@@ -1,0 +1,153 @@
+"""What becomes of a run, by what the store knows of it."""
+
+import dataclasses
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import pytest
+from conftest import NO_LOCAL, environment, runs
+from mlflow import MlflowClient
+
+from fae.config import Config
+from fae.plan import Task, estimate, look_up, task
+from fae.tracking import Archive, StoredRun
+
+Tiny = Callable[..., Config]
+
+
+class Store:
+    """What a plan asks of an archive, in memory."""
+
+    def __init__(self, *runs: StoredRun) -> None:
+        self.runs = list(runs)
+
+    def unfinished(self) -> list[StoredRun]:
+        return []
+
+    def alike(self, _: str, fingerprints: list[str]) -> dict[str, list[StoredRun]]:
+        return {fingerprints[0]: self.runs}
+
+    def latest(self, *_: object) -> list[StoredRun]:
+        return self.runs
+
+
+def run(status: str, folder: Path, hidden: int = 4, seconds: float = 1.0, **tags: str) -> StoredRun:
+    parameters = {"hidden": str(hidden), "epochs": "2"}
+    all_tags = {"fae.folder": str(folder), "fae.host": platform.node(), **tags}
+    metrics = {"test/mse": 0.04, "time/total_s": seconds}
+    return StoredRun("0123456789", "run", status, 0, 1, parameters, metrics, all_tags)
+
+
+def planned(config: Config, *known: StoredRun) -> Task:
+    (found,) = look_up([task(config, [])], cast("Archive", Store(*known)), config.sweep)
+    return found
+
+
+def test_a_run_that_the_store_does_not_know_begins(tiny: Tiny) -> None:
+    assert planned(tiny()).state == "begins"
+    (found,) = look_up([task(tiny(), [])], None, tiny().sweep)
+    assert found.state == "begins"
+
+
+@pytest.mark.parametrize(
+    ("statuses", "state", "outlook"),
+    [
+        (["FINISHED"], "done", "done: test 0.0400, run 01234567"),
+        (["FINISHED", "FAILED", "KILLED"], "done", "done: test 0.0400, run 01234567"),
+        (["KILLED"], "goes on", "goes on after epoch 0 of 2, run 01234567"),
+        (["FAILED"], "failed", "failed before: no reason stored; sweep.retry_failed=true"),
+        (["KILLED", "FAILED"], "failed", "failed before: no reason stored"),
+        (["FAILED", "KILLED"], "goes on", "goes on after epoch 0 of 2, run 01234567"),
+        (["RUNNING"], "running", "another process is at it, run 01234567"),
+    ],
+)
+def test_what_becomes_of_a_run_follows_from_those_before(
+    tiny: Tiny, tmp_path: Path, statuses: list[str], state: str, outlook: str
+) -> None:
+    found = planned(tiny(), *(run(status, tmp_path) for status in statuses))
+    assert found.state == state
+    assert found.outlook().startswith(outlook)
+    assert found.to_do == (state == "goes on")
+    assert (found.origin is not None) == (state == "goes on")
+
+
+def test_an_interrupted_run_whose_folder_is_gone_begins_anew(tiny: Tiny, tmp_path: Path) -> None:
+    assert planned(tiny(), run("KILLED", tmp_path / "gone")).state == "begins"
+
+
+def test_what_failed_begins_anew_when_asked_to(tiny: Tiny, tmp_path: Path) -> None:
+    assert planned(tiny("sweep.retry_failed=true"), run("FAILED", tmp_path)).state == "begins"
+    assert planned(tiny("sweep.retry_failed=true"), run("KILLED", tmp_path)).state == "goes on"
+
+
+def test_everything_begins_anew_when_asked_to(tiny: Tiny, tmp_path: Path) -> None:
+    for status in ("FINISHED", "FAILED", "KILLED"):
+        assert planned(tiny("sweep.rerun=true"), run(status, tmp_path)).state == "begins"
+
+
+def test_an_estimate_is_in_proportion_to_earlier_runs(tiny: Tiny, tmp_path: Path) -> None:
+    """Of which the median counts; work is epochs times 30 and n, size is 20 and n."""
+    known = [run("FINISHED", tmp_path, 70, s, **{"fae.bytes": "9000"}) for s in (2.0, 3.0, 50.0)]
+    tasks = [task(tiny("hidden=170", "epochs=4"), []), task(tiny("hidden=70", "epochs=2"), [])]
+    found = estimate(tasks, cast("Archive", Store(*known)))
+    assert found is not None
+    assert found.seconds == pytest.approx(3.0 * (4 * 200 / 200 + 1))
+    assert found.bytes == pytest.approx(9000 * (190 / 90 + 1))
+    assert str(dataclasses.replace(found, seconds=65.4, bytes=12.3e6)) == (
+        "about 1:05 and 12 MB by earlier runs here"
+    )
+    assert estimate(tasks, cast("Archive", Store())) is None
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The train command, with a store of its own in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "fae.train", *arguments, "experiment=smoke", "hidden=4", NO_LOCAL],
+        cwd=folder,
+        env=environment(f"sqlite:///{folder}/mlflow.db"),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_a_plan_alone_makes_nothing(tmp_path: Path) -> None:
+    done = command(tmp_path, "-m", "seed=0,1,1", "sweep.plan_only=true")
+    assert done.returncode == 0, done.stderr
+    title, first, second, last = done.stdout.splitlines()
+    assert title == "seed=0,1,1 experiment=smoke hidden=4: 2 runs, 1 asked for twice"
+    assert first.split("  ")[0] == " hidden=4 experiment=smoke seed=0"
+    assert second.rstrip().endswith("begins")
+    assert last == "no estimate: no run like these was made here before"
+    assert not (tmp_path / "mlflow.db").exists()
+    assert not (tmp_path / "multirun").exists()
+
+
+@pytest.mark.parametrize("seeds", ["range(1001)", "range(1000000000)"])
+def test_a_sweep_of_too_many_runs_is_refused_at_once(tmp_path: Path, seeds: str) -> None:
+    done = command(tmp_path, "-m", f"seed={seeds}")
+    assert done.returncode == 2
+    assert "sweep.max_jobs=1000: this sweep has" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_sweep_again_runs_nothing(tmp_path: Path) -> None:
+    """Nor what another sweep or a single run has done; all of it is in the report."""
+    assert command(tmp_path, "-m", "seed=0,1").returncode == 0
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    again = command(tmp_path, "-m", "seed=1,0")
+    assert again.returncode == 0, again.stderr
+    assert "2 runs, 0 to do" in again.stdout
+    assert (len(runs(client, "run", tmp_path)), len(runs(client, "sweep", tmp_path))) == (2, 1)
+    alone = command(tmp_path, "seed=1")
+    assert alone.returncode == 0
+    assert "done: test 0." in alone.stdout
+    more = command(tmp_path, "-m", "seed=0,1,2")
+    assert more.returncode == 0, more.stderr
+    assert "3 runs, 1 to do" in more.stdout
+    assert "(3)" in more.stdout
+    assert len(runs(client, "run", tmp_path)) == 3

@@ -1,0 +1,86 @@
+"""Runs that ended without a word: found, delivered, closed truthfully."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import NO_LOCAL
+from dying import begun, died
+from mlflow import MlflowClient
+
+from fae.compose import compose
+from fae.config import Config, TrackingConfig
+from fae.errors import StoreError
+from fae.tracking import Archive, Store, close_dead, deliver, undelivered
+from fae.tracking.journal import Journal
+
+Tiny = Callable[..., Config]
+
+
+@pytest.fixture
+def tracking(tmp_path: Path) -> TrackingConfig:
+    """A store of this test's own: what is dead there is this test's doing."""
+    return compose(NO_LOCAL, f"tracking.uri='sqlite:///{tmp_path}/mlflow.db'").tracking
+
+
+@pytest.fixture
+def dead(tmp_path: Path, tracking: TrackingConfig) -> tuple[str, Path]:
+    """The id and the folder of a run whose process was killed."""
+    return died(tmp_path / "dies", tracking), tmp_path / "dies"
+
+
+def test_a_dead_run_is_closed_as_killed_with_all_it_said(
+    tracking: TrackingConfig, dead: tuple[str, Path]
+) -> None:
+    run_id, folder = dead
+    client = MlflowClient(tracking.uri)
+    before = client.get_run(run_id)
+    assert (before.info.status, before.data.metrics) == ("RUNNING", {})
+    assert undelivered(folder) == 1
+    assert [run.id for run in close_dead(Archive(tracking))] == [run_id]
+    after = client.get_run(run_id)
+    assert (after.info.status, after.data.metrics) == ("KILLED", {"val/mse": 0.5})
+    (entry,) = Journal(folder).entries
+    assert after.info.end_time == entry["time"]
+    assert close_dead(Archive(tracking)) == []
+
+
+def test_a_run_that_goes_on_is_left_alone(tmp_path: Path, tracking: TrackingConfig) -> None:
+    Store(tracking)
+    process = begun(tmp_path / "stays", tracking)
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    archive = Archive(tracking)
+    assert close_dead(archive) == []
+    assert archive.run(run_id).status == "RUNNING"
+    process.communicate(input="", timeout=60)
+    assert archive.run(run_id).status == "FINISHED"
+
+
+def test_a_run_of_another_machine_is_left_alone(
+    tmp_path: Path, tracking: TrackingConfig, dead: tuple[str, Path]
+) -> None:
+    run_id, folder = dead
+    folder.rename(tmp_path / "elsewhere")
+    MlflowClient(tracking.uri).set_tag(run_id, "fae.host", "another")
+    assert close_dead(Archive(tracking)) == []
+
+
+def test_a_run_that_ended_while_the_store_was_away_ends_as_it_did(
+    tracking: TrackingConfig, dead: tuple[str, Path]
+) -> None:
+    run_id, folder = dead
+    Journal(folder).append({"end": "FINISHED", "time": 1234567890123})
+    close_dead(Archive(tracking))
+    info = MlflowClient(tracking.uri).get_run(run_id).info
+    assert (info.status, info.end_time) == ("FINISHED", 1234567890123)
+
+
+def test_what_cannot_be_delivered_stays(dead: tuple[str, Path]) -> None:
+    _, folder = dead
+    link = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**link, "store": "http://127.0.0.1:9"}))
+    with pytest.raises(StoreError, match="no MLflow server answers there"):
+        deliver(folder)
+    assert undelivered(folder) == 1
