@@ -9,6 +9,13 @@ class FaeError(Exception):
     exit_code = 1
 
 
+def cause(error: BaseException) -> str:
+    """What happened, for a person: our own errors speak for themselves."""
+    if isinstance(error, FaeError) or not str(error):
+        return str(error) or type(error).__name__
+    return f"{type(error).__name__}: {error}"
+
+
 class ConfigError(FaeError, ValueError):
     """The configuration is wrong; nothing was computed.
 

@@ -187,7 +187,7 @@ def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int)
     to_do = [one for one in tasks if one.to_do]
     others = f", {len(to_do)} to do" if len(to_do) < len(tasks) else ""
     same = f", {asked - len(tasks)} asked for twice" if asked > len(tasks) else ""
-    say(f"{title}: {len(tasks)} runs{same}{others}")
+    say(f"{title}: {len(tasks)} run{'s' * (len(tasks) > 1)}{same}{others}")
     table = Table(box=None, show_header=False, padding=(0, 3, 0, 1))
     for one in tasks[:SHOWN]:
         table.add_row(Text(one.name), Text(one.outlook()))
