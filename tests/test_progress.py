@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+import torch
 from rich.console import Console
 
 from fae.assembly import build
@@ -46,6 +48,25 @@ def test_without_a_terminal_an_epoch_is_a_line(
     assert len(lines) == 3
     line = r"\[2/2\] hidden=4  epoch 2/3  train 0\.\d{4}  val 0\.\d{4}  0:00 left, sweep 0:20 left"
     assert re.fullmatch(line, lines[1])
+
+
+def test_the_time_left_of_a_run_that_goes_on_is_by_what_it_did_since(tmp_path: Path) -> None:
+    """Begun at epoch 8 of 10, 10 s ago; epoch 9 is done now."""
+    console = Console(file=io.StringIO())
+    display = ProgressDisplay(Job("hidden=4", tmp_path, ""), console)
+    errors = {"train/mse": torch.tensor(0.1), "val/mse": torch.tensor(0.1)}
+    trainer: Any = SimpleNamespace(current_epoch=8, max_epochs=10, callback_metrics=errors)
+    module: Any = None
+    with pytest.MonkeyPatch.context() as patch:
+        for clock, hook in (
+            (0.0, display.on_fit_start),
+            (0.0, display.on_train_start),
+            (10.0, display.on_train_epoch_end),
+        ):
+            patch.setattr("fae.progress.time", SimpleNamespace(time=lambda now=clock: now))
+            hook(trainer, module)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().endswith("0:10 left\n")
 
 
 @pytest.mark.parametrize("lr", ["0.5", "1e9"], ids=["finished", "diverged"])
