@@ -4,11 +4,12 @@ A checkpoint is ``checkpoints/epoch=12.ckpt`` in the run's folder, and beside it
 ``epoch=12.json`` with its SHA-256, the run's fingerprint and the versions that wrote it.
 """
 
+import copy
 import hashlib
 import io
 import json
 import re
-import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
@@ -19,22 +20,37 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import CheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
 
 from fae import durable
 from fae.errors import CheckpointError
+from fae.learner import Learner
 from fae.terminal import warn
+from fae.vetting import load, parts
 
 KEPT = 2
-NEEDED = {"state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch"}
+KEYS = {
+    "epoch": int,
+    "global_step": int,
+    "pytorch-lightning_version": str,
+    "state_dict": OrderedDict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "loops": dict,
+    "callbacks": dict,
+}
+"""What Lightning saves of a run, nothing else."""
 
 
 class Checkpoints(Checkpoint):
     """Saves each epoch; of the epochs saved, the newest two and the best by ``val/mse`` stay.
 
+    So does the best as of the one before the newest, which would need it if it is gone back to.
     A save that fails, as on a full disk, is a warning; the next epoch tries again.
 
     Attributes:
-        best_epoch: the first epoch, from 1, with the least ``val/mse`` so far; 0 before any.
+        best_epoch: the first of the saved epochs, from 1, with their least ``val/mse``; 0
+            before any.
 
     Args:
         folder: the run's.
@@ -47,18 +63,42 @@ class Checkpoints(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
+        path = checkpoint_path(self.folder, epoch)
         error = float(trainer.callback_metrics["val/mse"])
+        before = self.best_epoch, self._least
         if error < self._least:
             self.best_epoch, self._least = epoch, error
         try:
-            trainer.save_checkpoint(checkpoint_path(self.folder, epoch), weights_only=False)
+            trainer.save_checkpoint(path, weights_only=False)
         except OSError as problem:
+            _remove(path)
+            self.best_epoch, self._least = before
             warn(
                 f"epoch {epoch} could not be saved ({problem.strerror or problem}); training goes "
                 "on, and the next epoch tries again"
             )
         else:
-            self._remove_others(epoch)
+            self._remove_others(epoch, best={before[0], self.best_epoch})
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Check what only the trainer knows: the state of its loops and of its callbacks.
+
+        Raises:
+            CheckpointError: names what is otherwise.
+        """
+        path = checkpoint_path(self.folder, checkpoint["epoch"] + 1)
+        fit_loop = checkpoint["loops"].get("fit_loop")
+        _check_like(fit_loop, trainer.fit_loop.state_dict(), f"{path}: fit_loop")
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            found = checkpoint["callbacks"].get(callback.state_key, {})
+            if type(found) is not dict or any(
+                type(found.get(name)) is not type(value)
+                for name, value in callback.state_dict().items()
+                if value is not None
+            ):
+                raise CheckpointError(f"{path}: {callback.state_key} is not what a run saves")
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_epoch": self.best_epoch, "least": self._least}
@@ -66,15 +106,12 @@ class Checkpoints(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_epoch, self._least = state_dict["best_epoch"], state_dict["least"]
 
-    def _remove_others(self, epoch: int) -> None:
+    def _remove_others(self, epoch: int, best: set[int]) -> None:
         saved = saved_epochs(self.folder)
-        kept = {*[number for number in saved if number <= epoch][:KEPT], self.best_epoch}
+        kept = {*[number for number in saved if number <= epoch][:KEPT], *best}
         for number in saved:
             if number not in kept:
-                path = checkpoint_path(self.folder, number)
-                with suppress(OSError):
-                    path.unlink()
-                    _beside(path).unlink(missing_ok=True)
+                _remove(checkpoint_path(self.folder, number))
 
 
 class DurableCheckpointIO(CheckpointIO):
@@ -105,7 +142,9 @@ class DurableCheckpointIO(CheckpointIO):
             "lightning": version("pytorch-lightning"),
         }
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+            durable.sync_folder(path.parent.parent)
         # First: a checkpoint is never there without it.
         durable.write(_beside(path), json.dumps(about, indent=2).encode() + b"\n")
         durable.write(path, content)
@@ -115,16 +154,15 @@ class DurableCheckpointIO(CheckpointIO):
     ) -> dict[str, Any]:
         """Read a checkpoint; no code in it is run, whatever ``weights_only`` says.
 
+        Its tensors are on the CPU, from where Lightning takes them.
+
         Raises:
-            CheckpointError: it is damaged, not of this run, or not a checkpoint.
+            CheckpointError: names the file: it is damaged, not of this run, or not a checkpoint.
         """
-        try:
-            return read(Path(path), self.fingerprint, map_location)
-        except CheckpointError as problem:
-            raise CheckpointError(f"{path}: {problem}") from problem
+        return read(Path(path), self.fingerprint)
 
     def remove_checkpoint(self, path: Any) -> None:
-        Path(path).unlink(missing_ok=True)
+        _remove(Path(path))
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
@@ -141,7 +179,7 @@ def saved_epochs(folder: Path) -> list[int]:
     )
 
 
-def resume_point(folder: Path, fingerprint: str, learner: pl.LightningModule) -> Path | None:
+def resume_point(folder: Path, fingerprint: str, learner: Learner) -> Path | None:
     """The newest checkpoint from which a run can go on; None where it has to start over.
 
     Damaged ones are passed over with a warning.
@@ -155,22 +193,24 @@ def resume_point(folder: Path, fingerprint: str, learner: pl.LightningModule) ->
             checkpoint = read(path, fingerprint)
             check_fits(checkpoint, learner)
             best = checkpoint["callbacks"]["Checkpoints"]["best_epoch"]
+            if checkpoint["epoch"] + 1 != epoch or not 1 <= best <= epoch:
+                raise CheckpointError("not of the epoch that its name tells")
             if best != epoch:
-                read(checkpoint_path(folder, best), fingerprint)
+                check_fits(read(checkpoint_path(folder, best), fingerprint), learner)
         except CheckpointError as problem:
-            warn(f"{path}: {problem}; going back to the one before")
+            warn(f"epoch {epoch} cannot be used ({problem}); going back to the one before")
             continue
         return path
     return None
 
 
-def read(path: Path, fingerprint: str, map_location: Any = None) -> dict[str, Any]:
-    """A checkpoint, once it is known to be what was written.
+def read(path: Path, fingerprint: str) -> dict[str, Any]:
+    """A checkpoint, once it is known to be what was written: plain values and tensors.
 
     Runs no code of the file's, and takes memory in proportion to its size.
 
     Raises:
-        CheckpointError: it is damaged, not of this run, or not a checkpoint.
+        CheckpointError: names the file: it is damaged, not of this run, or not a checkpoint.
     """
     try:
         content = path.read_bytes()
@@ -178,41 +218,71 @@ def read(path: Path, fingerprint: str, map_location: Any = None) -> dict[str, An
         if about["sha256"] != hashlib.sha256(content).hexdigest():
             raise CheckpointError("damaged, it is not what was written")
         if about["fingerprint"] != fingerprint:
-            raise CheckpointError(f"of another run ({about['fingerprint']})")
-        with zipfile.ZipFile(io.BytesIO(content)) as records:
-            packed = [r for r in records.infolist() if r.compress_type != zipfile.ZIP_STORED]
-            unpacked = sum(record.file_size for record in records.infolist())
-        if packed or unpacked > len(content):
-            raise CheckpointError("would unpack to more than it is")
-        checkpoint = torch.load(io.BytesIO(content), map_location, weights_only=True)
-    except CheckpointError:
-        raise
+            raise CheckpointError(f"of another run ({about['fingerprint']!r:.80})")
+        checkpoint = load(content)
+        if type(checkpoint) is not dict or {k: type(v) for k, v in checkpoint.items()} != KEYS:
+            raise CheckpointError("not a checkpoint of a run")
+    except CheckpointError as problem:
+        raise CheckpointError(f"{path}: {problem}") from problem
     except Exception as error:  # whatever a file of any content makes of its readers
-        raise CheckpointError(f"not a checkpoint ({type(error).__name__})") from error
-    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= NEEDED:
-        raise CheckpointError("not a checkpoint of a run")
+        raise CheckpointError(f"{path}: not a checkpoint ({type(error).__name__})") from error
     return checkpoint
 
 
-def check_fits(checkpoint: Mapping[str, Any], learner: pl.LightningModule) -> None:
-    """Make sure that weights and optimizer state are for this very network.
+def check_fits(checkpoint: Mapping[str, Any], learner: Learner) -> None:
+    """Make sure that what was read is the state of this very network and its optimizer.
+
+    Args:
+        learner: as the run begins.
 
     Raises:
         CheckpointError: names what is otherwise.
     """
-    wanted = {key: value.shape for key, value in learner.state_dict().items()}
-    found = {key: getattr(value, "shape", None) for key, value in checkpoint["state_dict"].items()}
-    if found != wanted:
-        raise CheckpointError(f"its weights are {found}, not {wanted}")
-    shapes = [parameter.shape for parameter in learner.parameters()]
-    for state in (s for o in checkpoint["optimizer_states"] for s in o["state"].items()):
-        number, values = state
-        for name, value in values.items():
-            if isinstance(value, torch.Tensor) and value.shape not in {shapes[number], ()}:
-                raise CheckpointError(
-                    f"its optimizer's {name} of parameter {number} is {value.shape}"
-                )
+    twin = copy.deepcopy(learner)
+    (optimizer,), schedules = twin.configure_optimizers()
+    for parameter in twin.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()  # makes its state
+    wanted = {
+        "state_dict": learner.state_dict(),
+        "optimizer_states": [optimizer.state_dict()],
+        "lr_schedulers": [schedule.state_dict() for schedule in schedules],
+    }
+    for key, value in wanted.items():
+        _check_like(checkpoint[key], value, key)
+    ours = checkpoint["callbacks"].get("Checkpoints")
+    _check_like(ours, {"best_epoch": 0, "least": 0.0}, "callbacks.Checkpoints")
+
+
+def _check_like(found: Any, wanted: Any, name: str) -> None:
+    """Make sure that a plain value has the types, keys and shapes of another.
+
+    Raises:
+        CheckpointError: names what is otherwise.
+    """
+    theirs, ours = _form(found, name), _form(wanted, name)
+    for part in [*ours, *theirs]:
+        if theirs.get(part) != ours.get(part):
+            raise CheckpointError(
+                f"{part} is {theirs.get(part, 'missing')}, not {ours.get(part, 'there')}"
+            )
+
+
+def _form(value: Any, name: str) -> dict[str, str]:
+    """The type or shape of a value and of all that it holds, by their names."""
+    if isinstance(value, Tensor):
+        return {name: f"{value.dtype} {tuple(value.shape)}"}
+    form = {name: type(value).__name__}
+    for key, part in parts(value):
+        form |= _form(part, f"{name}[{key!r:.80}]")
+    return form
 
 
 def _beside(path: Path) -> Path:
     return path.with_suffix(".json")
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        _beside(path).unlink(missing_ok=True)

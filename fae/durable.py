@@ -1,6 +1,7 @@
 """Files that a crash at any moment leaves as they were or as they are to be, never in between."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -20,7 +21,8 @@ def write(path: Path, content: bytes | memoryview) -> None:
             os.close(file)
         os.replace(beside, path)
     except OSError:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         raise
     sync_folder(path.parent)
 
