@@ -1,1 +1,18 @@
 """Train and compare feed-forward auto-encoders on Fashion-MNIST."""
+
+import atexit
+import re
+import sys
+
+
+def _is_a_command() -> bool:
+    """Whether this process is ``python -m fae.train`` or ``fae-train``, or one like them."""
+    program = "".join(sys.orig_argv[-len(sys.argv) :][:1])
+    return re.fullmatch(r"(-m)?fae\.\w+|(.*/)?fae-\w+", program) is not None
+
+
+if _is_a_command():  # before it imports anything: from here on, it ends in an orderly way
+    from fae import interrupts
+
+    interrupts.handle()
+    atexit.register(interrupts.end)

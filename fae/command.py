@@ -12,7 +12,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fae import interrupts
+from fae import interrupts, trust
 from fae.compose import check, explain, raised_by_hydra
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted
@@ -29,17 +29,23 @@ def run(entry: Callable[[], object], schema: type = Config) -> None:
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print
     interrupts.handle()
+    code: int | None = None
     try:
-        entry()
+        trust.refuse_pickle(sys.argv[1:])
+        with trust.known_code_only():
+            entry()
+        code = 0
     except BrokenPipeError:  # whoever read the output, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        code = 1
     except (Exception, Interrupted) as error:
         if full_error:
             raise
-        sys.exit(_explain(error, schema))
+        code = _explain(error, schema)
     finally:
-        interrupts.leave()
+        interrupts.leave(code)
+    if code:
+        sys.exit(code)
 
 
 class CheckBeforeRun(Callback):

@@ -6,8 +6,10 @@ from copy import copy
 from dataclasses import is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from hydra.core.override_parser.types import Override
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -18,7 +20,14 @@ from fae.config import Config, ReportRequest
 from fae.errors import ConfigError
 
 Schema = TypeVar("Schema")
-GROUPS = ("data", "model", "optimizer", "trainer", "tracking", "report", "sweep", "experiment")
+OURS = ("fae", "hydra_plugins", "__main__")
+THEIRS = ("hydra", "omegaconf", "yaml")
+OVERRIDE_BY_OVERRIDE = ("__init__", "_apply_overrides_to_config")
+"""Functions of Hydra's that refuse the override that they have come to."""
+CAUSED = ("Error merging override", "Unable to configure")
+"""Beginnings of errors whose cause says more."""
+LONGEST_VALUE = 100
+"""Characters of a value that a message repeats."""
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
 
@@ -30,8 +39,10 @@ def compose(*overrides: str) -> Config:
     """
     from hydra import compose, initialize_config_dir
 
+    from fae.trust import known_code_only
+
     try:
-        with initialize_config_dir(CONF, version_base="1.3"):
+        with known_code_only(), initialize_config_dir(CONF, version_base="1.3"):
             node = compose("config", list(overrides))
     except Exception as error:
         if not raised_by_hydra(error):
@@ -63,16 +74,20 @@ def to_request(node: DictConfig, **words: object) -> ReportRequest:
 
 def _typed(node: DictConfig, schema: type[Schema], **words: object) -> Schema:
     try:
-        values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+        values = OmegaConf.to_container(node, resolve=True)
+        missing = OmegaConf.missing_keys(node)
     except OmegaConfBaseException as error:
         raise explain(error) from error
     assert isinstance(values, dict)
     values |= words
+    problems = [f"{key}: is missing" for key in sorted(missing)]
     try:
-        return TypeAdapter(schema).validate_python(values)
+        typed = TypeAdapter(schema).validate_python(values)
     except ValidationError as error:
-        problems = (_problem(detail, values, schema) for detail in error.errors())
-        raise ConfigError(*problems) from None
+        problems += [_printable(_problem(detail, values, schema)) for detail in error.errors()]
+    if problems:
+        raise ConfigError(*problems)
+    return typed
 
 
 def check(node: DictConfig) -> Config:
@@ -86,6 +101,11 @@ def check(node: DictConfig) -> Config:
     """
     if node.hydra.job.chdir:
         raise ConfigError("hydra.job.chdir=true: relative folders would move; leave it out")
+    at_once = node.hydra.sweeper.get("max_batch_size")
+    if at_once is not None and at_once < 1:
+        raise ConfigError(f"hydra.sweeper.max_batch_size={at_once}: must be at least 1, or null")
+    if node.hydra.launcher.get("n_jobs") == 0:
+        raise ConfigError("hydra.launcher.n_jobs=0: must be at least 1, or -1 for all cores")
     job = copy(node)
     OmegaConf.set_struct(job, False)
     OmegaConf.set_readonly(job, False)
@@ -94,12 +114,15 @@ def check(node: DictConfig) -> Config:
 
 
 def raised_by_hydra(error: Exception) -> bool:
-    """Whether Hydra, OmegaConf or YAML refused something, rather than code of ours failed."""
-    frames = error.__traceback__
-    while frames is not None and frames.tb_next is not None:
-        frames = frames.tb_next
-    module = frames.tb_frame.f_globals.get("__name__", "") if frames else ""
-    return module.split(".")[0] in {"hydra", "omegaconf", "yaml"}
+    """Whether Hydra, OmegaConf or YAML refused something, rather than code of ours failed.
+
+    What a library raises counts for its caller, but for OSErrors: those tell of a file.
+    """
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame in frames]
+    if not isinstance(error, OSError):
+        packages = [package for package in packages if package in {*OURS, *THEIRS}]
+    return bool(packages) and packages[-1] in THEIRS
 
 
 def explain(error: Exception, schema: type = Config) -> ConfigError:
@@ -108,24 +131,53 @@ def explain(error: Exception, schema: type = Config) -> ConfigError:
     Args:
         schema: of the command's configuration.
     """
+    return ConfigError(_printable(_explanation(error, schema)))
+
+
+def _explanation(error: Exception, schema: type) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        given = f"{group}={choice}" if group else choice
-        return ConfigError(f"{given}: unknown{_choices(choice, error.options or [])}")
-    text = str(error)
-    if match := re.match(r"Could not override '(.+?)'", text):
-        return ConfigError(_unknown(match[1], schema))
-    if match := re.match(r"Ambiguous value for argument '(.+?)'", text):
-        return ConfigError(f"{match[1]}: several values make a sweep, which needs the option -m")
+        asked = f"{group}={choice}" if group else choice
+        return f"{asked}: unknown{_choices(choice, error.options or [])}"
     if isinstance(error, OverrideParseException):
-        return ConfigError(f"{error.override}: not of the form key=value")
+        return f"{error.override or repr('')}: not of the form key=value"
     if isinstance(error, MarkedYAMLError) and error.problem_mark:
         where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}"
-        return ConfigError(f"{where}: not valid YAML ({error.problem})")
+        return f"{where}: not valid YAML ({error.problem})"
+    text = str(error)
+    if match := re.match(r"Could not override '(.+?)'", text):
+        return _unknown(getattr(error.__cause__, "full_key", None) or match[1], schema)
+    if match := re.match(r"Ambiguous value for argument '(.+?)'", text):
+        return f"{match[1]}: several values make a sweep, which needs the option -m"
+    if isinstance(error, MissingConfigException):
+        return f"--config-path: {' '.join(text.splitlines())}"
+    given, others = _at_fault(error)
     if text.startswith("Config group override must be"):
-        return ConfigError(f"{' and '.join(GROUPS)}: need the name of a choice each")
-    key = getattr(error, "full_key", None)
-    return ConfigError((f"{key}: " if key else "") + _first_line(text))
+        return f"{given}: needs the name of a choice"
+    cause: BaseException = error
+    if error.__cause__ and (not text or text.startswith(CAUSED)):
+        cause = error.__cause__
+    said = _first_line(str(cause)) or type(cause).__name__
+    key = given or getattr(cause, "full_key", None)
+    if not key and not any(_named(one.strip("+~").partition("=")[0], said) for one in others):
+        key = " ".join(others)
+    return said if not key or _named(key, said) else f"{key}: {said}"
+
+
+def _named(key: str, text: str) -> bool:
+    return re.search(rf"(?<![\w.]){re.escape(key)}(?!\w|\.\w)", text) is not None
+
+
+def _at_fault(error: Exception) -> tuple[str | None, list[str]]:
+    """The override that Hydra had come to, if it went through them; and all of them."""
+    given, overrides = None, []
+    for frame, _ in walk_tb(error.__traceback__):
+        one, several = frame.f_locals.get("override"), frame.f_locals.get("overrides")
+        if isinstance(one, Override) and frame.f_code.co_name in OVERRIDE_BY_OVERRIDE:
+            given = one.input_line
+        if several and isinstance(several, list) and all(isinstance(o, str) for o in several):
+            overrides = [o for o in several if not o.startswith("hydra.mode=")]  # Hydra's own
+    return given, overrides
 
 
 def known_keys(schema: type = Config, prefix: str = "") -> Iterator[str]:
@@ -138,7 +190,9 @@ def known_keys(schema: type = Config, prefix: str = "") -> Iterator[str]:
 
 
 def _first_line(text: str) -> str:
-    return text.partition("\n")[0]
+    """The first line, and the next where a colon leads to it."""
+    first, _, rest = text.partition("\n")
+    return f"{first} {_first_line(rest)}" if first.endswith(":") and rest else first
 
 
 def _problem(detail: Mapping[str, Any], values: Mapping[Any, Any], schema: type) -> str:
@@ -155,7 +209,7 @@ def _problem(detail: Mapping[str, Any], values: Mapping[Any, Any], schema: type)
     key = ".".join([*path, str(last)])
     if detail["type"] == "unexpected_keyword_argument":
         return _unknown(key, schema)
-    if detail["type"] in {"missing", "missing_argument"}:
+    if detail["type"] in {"missing", "missing_argument"} or detail["input"] == "???":
         return f"{key}: is missing"
     if detail["type"] == "union_tag_invalid":
         return f"{key}.name: is not a setting; choose by {key}=NAME"
@@ -167,7 +221,13 @@ def _as_typed(value: object) -> str:
     """A value as a person writes it on a command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
+    text = str(value)
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "..."
+
+
+def _printable(text: str) -> str:
+    """A text in one line, with line breaks and the like as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _unknown(key: str, schema: type) -> str:
@@ -177,6 +237,8 @@ def _unknown(key: str, schema: type) -> str:
         return f"{key}: not a setting of the {group} that was chosen"
     if setting in known:
         return f"{key}: no such key; did you mean {setting}?"
+    if key == "experiment":
+        return "experiment: a preset's file must begin with the line # @package _global_"
     near = get_close_matches(key, ["experiment", *known], n=1)
     return f"{key}: no such key" + (
         f"; did you mean {near[0]}?" if near else "; --help lists them all"

@@ -8,7 +8,7 @@ The values live in ``conf/``, one folder a group; nothing here has a default.
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from platformdirs import user_cache_dir
 from pydantic import (
@@ -20,9 +20,11 @@ from pydantic import (
     model_validator,
 )
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from fae.errors import ConfigError
 
+Text = TypeVar("Text", str, Path)
 SQLITE = "sqlite:///"
 
 
@@ -32,6 +34,12 @@ def _cache_if_unset(path: object) -> object:
 
 def _as_list(names: object) -> object:
     return [] if names is None else names if isinstance(names, list | tuple) else [str(names)]
+
+
+def _printable(text: Text) -> Text:
+    if not str(text).isprintable():
+        raise PydanticCustomError("unprintable", "Input should be printable text")
+    return text
 
 
 def _absolute_path(path: Path) -> Path:
@@ -46,18 +54,25 @@ def _absolute_uri(uri: str) -> str:
     return uri
 
 
-Count = Annotated[int, Field(strict=True, ge=1)]
-Seed = Annotated[int, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Rate = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Penalty = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Switch = Annotated[bool, Field(strict=True)]
-Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=250)]
-CacheFolder = Annotated[Path, BeforeValidator(_cache_if_unset), AfterValidator(_absolute_path)]
-OwnFolder = Annotated[Path, AfterValidator(_absolute_path)]
+Name = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=250),
+    AfterValidator(_printable),
+]
+OwnFolder = Annotated[Path, AfterValidator(_printable), AfterValidator(_absolute_path)]
+CacheFolder = Annotated[OwnFolder, BeforeValidator(_cache_if_unset)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
 Activation = Literal["relu", "gelu", "tanh", "sigmoid", "identity"]
 Schedule = Literal["constant", "cosine", "one_cycle"]
+
+MOST_PIXELS = 1_000_000_000
+"""Of all images of a data set: 18 times as many as Fashion-MNIST has."""
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -110,7 +125,7 @@ class SyntheticConfig:
     """Small images made on the spot."""
 
     name: Literal["synthetic"]
-    side: Count
+    side: Annotated[int, Field(strict=True, ge=1, le=128)]
     """Height and width of an image, in pixels."""
     train: Count
     """Images to train on."""
@@ -120,6 +135,16 @@ class SyntheticConfig:
     """Images to test on; ten at least, one of each class."""
     split_seed: Seed
     """Seed of the images and of their split."""
+
+    @model_validator(mode="after")
+    def _fits_in_memory(self) -> "SyntheticConfig":
+        images = self.train + self.val + self.test
+        if images * self.side**2 > MOST_PIXELS:
+            raise ConfigError(
+                f"data.side={self.side} with data.train={self.train}, data.val={self.val} and "
+                f"data.test={self.test}: at most {MOST_PIXELS // self.side**2} images of this side"
+            )
+        return self
 
 
 DataConfig = Annotated[FashionMNISTConfig | SyntheticConfig, Field(discriminator="name")]
@@ -253,6 +278,14 @@ class Config:
         if self.batch_size > self.data.train:
             raise ConfigError(
                 f"batch_size={self.batch_size}: must be at most data.train={self.data.train}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _repeats_fit(self) -> "Config":
+        if self.repeats > self.sweep.max_jobs:
+            raise ConfigError(
+                f"repeats={self.repeats}: must be at most sweep.max_jobs={self.sweep.max_jobs}"
             )
         return self
 

@@ -1,73 +1,134 @@
-"""SIGINT and SIGTERM as an exception, which waits where it would do harm.
+"""The end of a command, by a signal or with its work done.
 
-The first signal raises ``Interrupted`` in the main thread; a second one ends the process at
-once.
+SIGINT and SIGTERM are an exception where something is to be put in order, and elsewhere the
+end; a second one ends the process at once. For the main thread, as Python's signals are.
 """
 
+import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, suppress
 from types import FrameType
+from typing import Literal
 
 from fae.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_holding = False
+AGAIN_S = 1.0
+"""After this time ``Interrupted`` is raised again: a library may have swallowed it."""
+SOON_S = 0.01
+WHOLE = {__name__, "contextlib"}
+"""Modules in which it is never raised: a block that is being left is left."""
+
+Mode = Literal["free", "held", "released"]
+_mode: Mode = "free"
 _arrived: int | None = None
-_interrupted = False
+_code: int | None = None
 
 
 def handle() -> None:
-    """From here on SIGINT and SIGTERM raise ``Interrupted``."""
+    """From here on a signal ends the process, but for what is ``held`` and ``released``."""
     if threading.current_thread() is threading.main_thread():
-        for signum in SIGNALS:
+        for signum in (*SIGNALS, signal.SIGALRM):
             signal.signal(signum, _interrupt)
+        sys.unraisablehook = _tell_unless_interrupted
 
 
-def leave() -> None:
-    """From here on they end the process at once: nothing is left to be done."""
+def leave(code: int | None = None) -> None:
+    """From here on nothing is left to be done, and a signal is the system's affair.
+
+    Args:
+        code: with which the process ends; None where Python knows.
+    """
+    global _code
+    _code = code
+    signal.setitimer(signal.ITIMER_REAL, 0)
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_DFL)
 
 
-@contextmanager
-def held() -> Iterator[None]:
+def end() -> None:
+    """End the process; as the last of its exit functions.
+
+    What Python would do after it, to take torch and MLflow apart, takes seconds.
+    """
+    if _code is not None:
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(_code)
+
+
+def arrived() -> bool:
+    """Whether there was a signal."""
+    return _arrived is not None
+
+
+def held() -> AbstractContextManager[None]:
     """Signals that arrive in the block wait for its end, or for a ``released`` part of it."""
-    before = _holding
-    _hold(True)
-    try:
-        yield
-    finally:
-        _hold(before)
+    return _Block("held")
 
 
-@contextmanager
-def released() -> Iterator[None]:
-    """Within a ``held`` block: a part that may be interrupted, as by a signal that waited."""
-    before = _holding
-    try:
-        _hold(False)
-        yield
-    finally:
-        _hold(before)
+def released() -> AbstractContextManager[None]:
+    """Within a ``held`` block: a part in which a signal, also one that waited, raises.
+
+    Raises:
+        Interrupted: there was a signal.
+    """
+    return _Block("released")
 
 
-def _hold(holding: bool) -> None:
-    global _holding, _arrived
-    _holding = holding
-    if not holding and _arrived is not None:
-        signum, _arrived = _arrived, None
-        raise Interrupted(signum)
+class _Block(AbstractContextManager[None]):
+    """Not a generator: a signal between two steps of contextlib's would leave it half done."""
+
+    def __init__(self, mode: Mode) -> None:
+        self.mode = mode
+        self.before: Mode = "free"
+
+    def __enter__(self) -> None:
+        global _mode
+        self.before, _mode = _mode, self.mode
+        if self.mode == "released":
+            try:
+                _raise_if_arrived()
+            except Interrupted:
+                _mode = self.before
+                raise
+
+    def __exit__(self, *_: object) -> None:
+        global _mode
+        _mode = self.before
+        if _mode != "held":
+            _raise_if_arrived()
 
 
-def _interrupt(signum: int, _: FrameType | None) -> None:
-    global _arrived, _interrupted
-    if _interrupted:
-        signal.signal(signum, signal.SIG_DFL)
-        signal.raise_signal(signum)
-    _interrupted = True
-    if _holding:
+def _raise_if_arrived() -> None:
+    if _arrived is not None:
+        raise Interrupted(_arrived)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    """The handler, also of the alarm by which it calls itself again."""
+    global _arrived
+    if signum != signal.SIGALRM:
+        if _mode == "free" or _arrived is not None:
+            _end(signum)
         _arrived = signum
-    else:
-        raise Interrupted(signum)
+    if _mode == "released":
+        whole = frame is not None and frame.f_globals.get("__name__") in WHOLE
+        signal.setitimer(signal.ITIMER_REAL, SOON_S if whole else AGAIN_S)
+        if not whole:
+            _raise_if_arrived()
+
+
+def _end(signum: int) -> None:
+    try:
+        os.write(2, f"fae: {Interrupted(signum)}\n".encode())
+    finally:
+        os._exit(128 + signum)
+
+
+def _tell_unless_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
+    if not isinstance(unraisable.exc_value, Interrupted):
+        sys.__unraisablehook__(unraisable)

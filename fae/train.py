@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from fae import command, interrupts
 from fae.compose import CONF, to_config
 from fae.config import Config
-from fae.errors import FaeError, TrainingError
+from fae.errors import FaeError, TrainingError, cause
 from fae.job import Job, current_job
 from fae.terminal import say
 
@@ -27,11 +27,12 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
 def run_job(node: DictConfig) -> "Result | None":
     """One job, as Hydra runs it: train, and say in a line how it ended."""
+    interrupts.handle()  # a launcher's process does not have ours yet
+
     from fae.training import train
 
     config = to_config(node)
     job = current_job(config)
-    interrupts.handle()  # a launcher's process has none of ours yet
     if not job.sweep:
         found = _look_up(config, job)
         if found is None:
@@ -41,12 +42,12 @@ def run_job(node: DictConfig) -> "Result | None":
     try:
         result = train(config, job)
     except Exception as error:
-        failure = TrainingError(str(error)) if isinstance(error, OSError) else error
+        known = isinstance(error, FaeError)
+        told = not known and (job.sweep or isinstance(error, OSError))
+        failure = TrainingError(cause(error)) if told else error
         if job.sweep:
-            if isinstance(failure, FaeError):
-                say(f"{job.label}  failed: {failure}")
-            else:
-                log.exception("%s  failed", job.label)
+            log.warning("%s  failed", job.label, exc_info=not known)
+            say(f"{job.label}  failed: {failure}")
             failure = failure.with_traceback(None)  # its frames would keep the images alive
         raise failure from None
     finally:

@@ -1,5 +1,6 @@
 """Configurations: the default is the paper, presets compose, mistakes are named."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 from conftest import NO_LOCAL, PROJECT
 from hydra import compose as compose_node
 from hydra import initialize_config_dir
+from hydra.core.utils import configure_log
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 
-from fae.compose import compose, known_keys
+from fae.compose import check, compose, explain, known_keys, raised_by_hydra
 from fae.config import Config, determines_result
 from fae.errors import ConfigError
 
@@ -151,6 +154,7 @@ def test_every_key_is_known() -> None:
         (["hidden=1,2"], "hidden=1,2: several values make a sweep, which needs the option -m"),
         (["hidden=[1"], "hidden=[1"),
         (["hidden=${nothing}"], "hidden: Interpolation key 'nothing' not found"),
+        (["hidden=${ahidden}"], "hidden: Interpolation key 'ahidden' not found"),
         (["~hidden"], "hidden: is missing"),
         (["hidden"], "hidden: not of the form key=value"),
         (["lr=0"], "lr=0: must be greater than 0"),
@@ -167,10 +171,7 @@ def test_every_key_is_known() -> None:
         (["data.train=50001"], "data.train=50001 and data.val=10000: must add up to the 60000"),
         (["data.split_seed=x"], "data.split_seed=x: must be a valid integer"),
         (["optimizer=adm"], "did you mean adam? choose from adam, adamw, sgd"),
-        (
-            ["optimizer=null"],
-            "tracking and report and sweep and experiment: need the name",
-        ),
+        (["optimizer=null"], "optimizer=null: needs the name of a choice"),
         (["optimizer.lr=0.1"], "optimizer.lr: no such key; did you mean lr?"),
         (["data.side=3"], "data.side: not a setting of the data that was chosen"),
         (
@@ -187,6 +188,26 @@ def test_every_key_is_known() -> None:
         (["model.hidden_activation=rlu"], "model.hidden_activation=rlu: must be 'relu', 'gelu'"),
         (["experiment=papr"], "experiment=papr: unknown; did you mean paper? choose from adam"),
         (["trainer.precision=16"], "trainer.precision=16: must be '32-true' or 'bf16-mixed'"),
+        (["model={_target_:os.system}"], "model._target_: no such key; did you mean model.name?"),
+        (["++optimizer.nesterov.a=1"], "optimizer.nesterov={'a': 1}: must be a valid boolean"),
+        (["optimizer=adam", "++optimizer.betas.a=1"], "++optimizer.betas.a=1: invalid literal"),
+        (["hidden='${'"], "hidden='${': no viable alternative at input '${'"),
+        (["data='${'"], "data='${': no viable alternative at input '${'"),
+        (["data=[null]"], "data=[null]: argument of type 'NoneType' is not iterable"),
+        (["hydra/launcher=null"], "hydra/launcher=null: needs the name of a choice"),
+        (["hydra.mode=x"], "hydra.mode=x: Invalid value 'x', expected one of [RUN, MULTIRUN]"),
+        (["optimizer=[]"], "lr: is missing\noptimizer: is missing"),
+        (["tracking.experiment=???"], "tracking.experiment: is missing"),
+        (["experiment@here=smoke"], "experiment@here: no such key"),
+        ([""], "'': not of the form key=value"),
+        (["tracking.experiment='a\nb'"], "tracking.experiment=a\\nb: must be printable text"),
+        (["data.root='a\rb'"], "data.root=a\\rb: must be printable text"),
+        ([f"hidden={'a' * 1000}"], f"hidden={'a' * 100}...: must be a valid integer"),
+        (["epochs=1000000001"], "epochs=1000000001: must be less than or equal to 1000000000"),
+        ([f"seed={2**63}"], f"seed={2**63}: must be less than {2**63}"),
+        (["repeats=1001"], "repeats=1001: must be at most sweep.max_jobs=1000"),
+        (["data=synthetic", "data.side=129"], "data.side=129: must be less than or equal to 128"),
+        (["data=synthetic", "data.test=100000000"], "data.test=100000000: at most 15625000 images"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -195,6 +216,43 @@ def test_a_mistake_is_named_with_its_remedy(overrides: list[str], message: str) 
         composed(*overrides)
     assert message in str(error.value)
     assert len(str(error.value).splitlines()) <= 3
+
+
+def test_a_preset_without_its_package_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "conf" / "experiment" / "own.yaml").write_text("epochs: 7\n")
+    monkeypatch.setattr("fae.compose.CONF", str(tmp_path / "conf"))
+    with pytest.raises(ConfigError, match="must begin with the line # @package _global_"):
+        composed("experiment=own")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("hydra.job.chdir=true", "hydra.job.chdir=true: relative folders would move"),
+        ("hydra.sweeper.max_batch_size=0", "hydra.sweeper.max_batch_size=0: must be at least 1"),
+        ("hydra.sweeper.max_batch_size=-3", "hydra.sweeper.max_batch_size=-3: must be at least 1"),
+        ("+hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs=0: must be at least 1, or -1"),
+    ],
+)
+def test_a_launch_that_cannot_be_is_refused(override: str, message: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        node = compose_node("config", [NO_LOCAL, override], return_hydra_config=True)
+    with pytest.raises(ConfigError) as error:
+        check(node)
+    assert message in str(error.value)
+
+
+def test_what_a_library_refuses_counts_for_hydra_that_called_it() -> None:
+    with pytest.raises(ValueError, match="Unable to configure root logger") as caught:
+        configure_log(OmegaConf.create({"version": 1, "root": {"level": "LOUD"}}))
+    assert raised_by_hydra(caught.value)
+    assert str(explain(caught.value)) == "Unknown level: 'LOUD'"
+    with pytest.raises(ValueError, match="Expecting property name") as own:
+        json.loads("{")
+    assert not raised_by_hydra(own.value)
 
 
 def test_all_mistakes_are_named_at_once() -> None:

@@ -145,7 +145,7 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["lr=0"], "lr=0: must be greater than 0"),
         (["dropout=1.0"], "dropout=1.0: must be less than 1"),
         (["optimizer=adm"], "optimizer=adm: unknown; did you mean adam?"),
-        (["optimizer=null"], "need the name of a choice each"),
+        (["optimizer=null"], "optimizer=null: needs the name of a choice"),
         (["hydra.job.chdir=true"], "hydra.job.chdir=true: relative folders would move"),
         (["-m", "hidden=range(1,0)"], "sweep: no runs"),
         (["-m", "tracking.experiment=a,b", "hidden=1"], "tracking: must be the same for all runs"),

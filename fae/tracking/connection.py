@@ -5,7 +5,7 @@ import os
 import sqlite3
 import urllib.request
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,11 +51,11 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
         return _open(config, artifacts, create=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, timeout=SERVER_TIMEOUT_S)) as database:
-            database.execute("PRAGMA user_version").fetchone()
-        if not os.access(path, os.W_OK):
-            raise PermissionError("read-only file")
         with FileLock(path.with_name(f".{path.name}.lock")):
+            if not _tables(path):
+                _make(config, path, artifacts)
+            if not os.access(path, os.W_OK):
+                raise PermissionError("read-only file")
             return _open(config, artifacts, create=True)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
@@ -72,15 +72,38 @@ def _check_tables(uri: str, path: Path) -> None:
             "or name their store"
         )
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-            tables = "SELECT count(*) FROM sqlite_master WHERE name = 'experiments'"
-            (found,) = database.execute(tables).fetchone()
+        found = "experiments" in _tables(path)
     except sqlite3.Error as error:
         raise StoreError(
             f"tracking.uri={uri}: not a database that can be read ({error})"
         ) from error
     if not found:
         raise NoStoreError(f"tracking.uri={uri}: an empty database; no run was ever stored there")
+
+
+def _tables(path: Path) -> set[str]:
+    """Names of a database's tables; none where there is no file.
+
+    Opened to be written, as what a process left that was killed while it wrote is mended first.
+    """
+    if not path.exists():
+        return set()
+    there = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=SERVER_TIMEOUT_S)
+    with closing(there) as database:
+        return {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+
+
+def _make(config: TrackingConfig, path: Path, artifacts: str) -> None:
+    """Make a database beside its place, and put it there whole.
+
+    MLflow takes seconds and many steps; what a process leaves that dies then is of no use.
+    """
+    place = path.resolve()
+    beside = place.with_name(f".{place.name}.part")
+    for left in (f"{place}-journal", f"{beside}-journal", beside):
+        Path(left).unlink(missing_ok=True)
+    _open(replace(config, uri=f"{SQLITE}{beside}"), artifacts, create=True)
+    beside.replace(place)
 
 
 def _check_server(uri: str) -> None:
@@ -110,6 +133,7 @@ def _client(uri: str) -> "MlflowClient":
     """MLflow's client, MLflow itself told to be brief and quiet."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     for name, value in HTTP.items():
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     from mlflow import MlflowClient

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tenacity import RetryCallState, RetryError, Retrying, wait_random_exponential
 
+from fae import interrupts
 from fae.terminal import say, warn
 from fae.tracking.journal import Entry, Journal
 
@@ -23,12 +26,14 @@ TOGETHER_S = 1.0
 """What is said within this time is stored together."""
 PATIENCE_S = 3.0
 """How long the end of a run waits for a store that does not take what is left."""
+SMALL = (256, 256)
+"""Pixels, at most, of the picture that the UI loads first."""
 BATCH = 1000
 """Metrics of one request, at most; MLflow's limit."""
 
 
 class Delivery:
-    """Stores entries one after the other. Storing one again changes nothing but pictures.
+    """Stores entries one after the other. Storing one again changes nothing.
 
     Args:
         client: of the store.
@@ -61,7 +66,7 @@ class Delivery:
             self._picture(first)
         elif "model" in first:
             self._model(first)
-        else:
+        elif "end" in first:
             self.client.set_terminated(self.run_id, first["end"], first["time"])
         return 1
 
@@ -112,37 +117,54 @@ class Delivery:
             file.unlink()
 
     def _picture(self, entry: Entry) -> None:
+        """Store a picture, and one that is smaller, under the names that the UI goes by.
+
+        As ``MlflowClient.log_image`` does, but that would store a second one the second time.
+        """
         from PIL import Image
 
         file = self.outbox / entry["picture"]
-        if file.exists():
-            with Image.open(file) as picture:
-                self.client.log_image(
-                    self.run_id,
-                    picture,
-                    key=entry["key"],
-                    step=entry["step"],
-                    timestamp=entry["time"],
-                )
-            file.unlink()
+        if not file.exists():
+            return
+        told = {"step": entry["step"], "timestamp": entry["time"]}
+        name = "+".join([entry["key"], *(f"{key}+{value}" for key, value in told.items())])
+        name += f"+{uuid.uuid5(uuid.UUID(self.run_id), name)}"
+        with tempfile.TemporaryDirectory() as made, Image.open(file) as picture:
+            picture.save(Path(made, f"{name}.png"))
+            picture.thumbnail(SMALL)
+            picture.save(Path(made, f"{name}+compressed.webp"))
+            self.client.log_artifacts(self.run_id, made, "images")
+        self.client.set_tag(self.run_id, "mlflow.loggedImages", True)
+        file.unlink()
 
     def _model(self, entry: Entry) -> None:
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
         from mlflow.models import Model
 
         folder = self.outbox / entry["model"]
-        if not folder.exists():
-            return
-        model = self.client.create_logged_model(
-            self.experiment_id, "model", source_run_id=self.run_id, tags={"fae.run": entry["run"]}
-        )
-        described = Model.load(folder)
-        described.model_id = model.model_id
-        described.save(folder / "MLmodel")
-        self.client.log_model_artifacts(model.model_id, str(folder))
-        self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-        self.client.log_outputs(self.run_id, [LoggedModelOutput(model.model_id, entry["step"])])
-        shutil.rmtree(folder)
+        outputs = self.client.get_run(self.run_id).outputs
+        if folder.exists() and not (outputs and outputs.model_outputs):
+            made = self.client.search_logged_models(
+                [self.experiment_id], f"source_run_id = '{self.run_id}'"
+            )
+            model = (
+                made[0]
+                if made
+                else self.client.create_logged_model(
+                    self.experiment_id,
+                    "model",
+                    source_run_id=self.run_id,
+                    tags={"fae.run": entry["run"]},
+                )
+            )
+            described = Model.load(folder)
+            described.model_id = model.model_id
+            described.save(folder / "MLmodel")
+            self.client.log_model_artifacts(model.model_id, str(folder))
+            self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+            output = LoggedModelOutput(model.model_id, entry["step"])
+            self.client.log_outputs(self.run_id, [output])
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Courier:
@@ -173,14 +195,15 @@ class Courier:
         """Deliver what is left; whether all is.
 
         Args:
-            hurry: wait for ``PATIENCE_S`` at most, and not only where the store is away.
+            hurry: wait for ``PATIENCE_S`` at most, as where the store is away or a signal came.
         """
         self._deadline = time.monotonic() + PATIENCE_S
         self._closing.set()
         self._news.set()
         while self._thread.is_alive():
             self._thread.join(0.1)
-            if (self._away or hurry) and time.monotonic() > self._deadline:
+            in_a_hurry = hurry or self._away or interrupts.arrived()
+            if in_a_hurry and time.monotonic() > self._deadline:
                 break
         return not self.journal.pending()
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,11 @@ class Journal:
         self.entries: list[Entry] = [
             json.loads(line) for line in content[: self._written].splitlines()
         ]
-        self.delivered = int(self._count.read_text()) if self._count.exists() else 0
+        delivered = int(self._count.read_text()) if self._count.exists() else 0
+        self.delivered = min(delivered, len(self.entries))  # some may have been in memory only
 
     def append(self, entry: Entry) -> None:
         """Say something more."""
-        self.entries.append(entry)
         had_trouble = bool(self._unwritten)
         self._unwritten += json.dumps(entry).encode() + b"\n"
         try:
@@ -48,6 +49,7 @@ class Journal:
         except OSError as problem:
             if not had_trouble:
                 warn(f"{self._file}: cannot be written ({problem.strerror}); training goes on")
+        self.entries.append(entry)  # last: the store does not get what a crash could still undo
 
     def pending(self) -> list[Entry]:
         """What the store does not have."""
@@ -56,9 +58,8 @@ class Journal:
     def mark_delivered(self, count: int) -> None:
         """Note that the store has so many entries more."""
         self.delivered += count
-        beside = self._count.with_name(".delivered.part")
-        beside.write_text(str(self.delivered))
-        beside.replace(self._count)
+        with suppress(OSError):  # it would be delivered again, which does no harm
+            durable.write(self._count, str(self.delivered).encode())
 
     def _write(self) -> None:
         file = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o644)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fae.interrupts import held
 from fae.tracking.delivery import OUTBOX, Courier
 from fae.tracking.journal import Entry, Journal
 
@@ -138,9 +139,10 @@ class Run:
         self._say({kind: path, "bytes": _size(self._outbox(path)), **more})
 
     def _say(self, entry: Entry) -> None:
-        self._said.update(_identities(entry))
-        self._journal.append(entry)
-        self._courier.notify()
+        with held():
+            self._journal.append(entry)
+            self._said.update(_identities(entry))
+            self._courier.notify()
 
 
 def _identities(entry: Entry) -> list[Any]:

@@ -3,11 +3,11 @@
 import getpass
 import json
 import shutil
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tenacity import (
     RetryCallState,
@@ -17,9 +17,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from fae import durable
+from fae import durable, interrupts
 from fae.config import TrackingConfig
-from fae.errors import FaeError, Interrupted, StoreError, TrainingError
+from fae.errors import FaeError, Interrupted, StoreError, TrainingError, cause
 from fae.interrupts import held, released
 from fae.terminal import warn
 from fae.tracking.connection import connect
@@ -28,8 +28,7 @@ from fae.tracking.journal import Journal
 from fae.tracking.lock import own
 from fae.tracking.run import Run
 
-if TYPE_CHECKING:
-    pass
+ENDED_FROM_OUTSIDE = Interrupted, KeyboardInterrupt, GeneratorExit
 
 
 class Store:
@@ -95,23 +94,23 @@ class Store:
         }
         with held(), own(folder):
             run = self._begin(name, folder, command, all_tags, carry_on)
-            status, cause = "FAILED", ""
+            status, reason = "FAILED", ""
             try:
                 with released(), self._system_metrics(run):
                     if parameters:
                         run.log_parameters(parameters)
                     yield run
                 status = "FINISHED"
-            except (Interrupted, KeyboardInterrupt, GeneratorExit):
-                status = "KILLED"
-                raise
             except BaseException as error:
-                cause = f"{error}"[:5000] or type(error).__name__
+                if interrupts.arrived() or isinstance(error, ENDED_FROM_OUTSIDE):
+                    status = "KILLED"
+                    raise
+                reason = cause(error)[:5000]
                 if not isinstance(error, FaeError):
                     run.log_text(traceback.format_exc(), "traceback.txt")
                 raise
             finally:
-                if not run.end(status, cause):
+                if not run.end(status, reason):
                     warn(
                         f"the store does not have all of {name}; what it lacks is in {folder}, "
                         "and python -m fae.sync delivers it"
@@ -127,13 +126,17 @@ class Store:
     ) -> Run:
         from mlflow.exceptions import MlflowException
 
+        if not carry_on:
+            _clear(folder)
+        journal = Journal(folder)
         try:
             if carry_on:
+                # First: its last word must no longer be how it ended before.
+                journal.append({"carried_on": carry_on, "time": int(time.time() * 1000)})
                 self._client.update_run(carry_on, status="RUNNING")
                 self._client.set_tag(carry_on, "fae.folder", str(folder))
                 run_id = carry_on
             else:
-                _clear(folder)
                 created = self._client.create_run(
                     self.experiment_id, run_name=name, tags=dict(tags)
                 )
@@ -143,7 +146,6 @@ class Store:
             raise StoreError(f"tracking.uri={self.uri}: cannot be written ({reason})") from error
         link = {"run_id": run_id, "name": name, "store": self.uri, "command": command}
         durable.write(folder / "run.json", json.dumps(link, indent=2).encode() + b"\n")
-        journal = Journal(folder)
         delivery = Delivery(self._client, self.experiment_id, run_id, folder)
         return Run(run_id, name, folder, journal, Courier(journal, delivery.deliver))
 

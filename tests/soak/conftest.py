@@ -1,7 +1,7 @@
 """What the soak tests share: how often to try, and the page that tells what was found.
 
-    python -m pytest tests/soak            # the short version
-    python -m pytest tests/soak --soak     # the whole of it; writes docs/reliability.md
+python -m pytest tests/soak            # the short version
+python -m pytest tests/soak --soak     # the whole of it; writes docs/reliability.md
 """
 
 import platform

@@ -1,0 +1,342 @@
+"""A store that many use at once, and one that goes away and comes back."""
+
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import NO_LOCAL
+from mlflow import MlflowClient
+
+from fae.assembly import build
+from fae.checkpoint import Checkpoints, DurableCheckpointIO
+from fae.compose import compose
+from fae.config import Config, TrackingConfig
+from fae.errors import StoreError
+from fae.history import History
+from fae.sources import build_source
+from fae.tracking import Archive, Run, Store, close_dead, deliver, undelivered
+from fae.tracking.journal import Journal
+from fae.trainer import build_trainer
+from soak.conftest import Soak
+
+forkserver = multiprocessing.get_context("forkserver")
+forkserver.set_forkserver_preload(
+    ["fae.training", "fae.plan", "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store"]
+)
+
+
+def tracking(uri: str) -> TrackingConfig:
+    return compose(NO_LOCAL, f"tracking.uri='{uri}'").tracking
+
+
+def rows(database: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(database, timeout=60)) as connection:
+        return connection.execute(query, values).fetchall()
+
+
+def stored_steps(database: Path, run_id: str, key: str) -> list[int]:
+    """The steps of a metric, as they came in."""
+    query = "SELECT step FROM metrics WHERE run_uuid = ? AND key = ? ORDER BY rowid"
+    return [step for (step,) in rows(database, query, run_id, key)]
+
+
+def make_store(config: TrackingConfig, together: Barrier) -> None:
+    together.wait()
+    Store(config)
+
+
+def test_processes_that_first_start_at_once_make_one_store(soak: Soak, tmp_path: Path) -> None:
+    """Many processes that start at once on no store at all: every one gets it, and it is one."""
+    rounds, processes = soak.times(short=2, whole=50), soak.times(short=4, whole=8)
+    for number in range(rounds):
+        database = tmp_path / f"{number}.db"
+        config = tracking(f"sqlite:///{database}")
+        together = forkserver.Barrier(processes)
+        started = [
+            forkserver.Process(target=make_store, args=(config, together)) for _ in range(processes)
+        ]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join()
+        assert [process.exitcode for process in started] == [0] * processes, f"round {number}"
+        made = rows(database, "SELECT name FROM experiments ORDER BY experiment_id")
+        assert made == [("Default",), ("fae",)]
+        assert len(rows(database, "SELECT * FROM alembic_version")) == 1
+    soak.tell(f"{rounds} times {processes} processes: all started")
+
+
+def log_points(config: TrackingConfig, folder: Path, points: int) -> None:
+    """Log metrics, and note in a file which of them are acknowledged."""
+    with (
+        Store(config).run(folder.name, kind="run", folder=folder, command="") as run,
+        (folder / "acknowledged").open("w", buffering=1) as acknowledged,
+    ):
+        for step in range(points):
+            run.log_metrics({"value": float(step)}, step=step)
+            print(step, file=acknowledged)
+
+
+def acknowledged(folder: Path) -> int:
+    file = folder / "acknowledged"
+    return file.read_text().count("\n") if file.exists() else 0
+
+
+def share_a_store(folder: Path, processes: int, points: int, chance: random.Random) -> int:
+    """Let processes log to a new store, kill two, and check it; how many points it has."""
+    database = folder / "mlflow.db"
+    config = tracking(f"sqlite:///{database}")
+    folders = [folder / f"run-{number}" for number in range(processes)]
+    started = []
+    for own in folders:
+        own.mkdir(parents=True)
+        started.append(forkserver.Process(target=log_points, args=(config, own, points)))
+        started[-1].start()
+    for victim in (0, 1):
+        enough = chance.uniform(0, 0.9) * points
+        while acknowledged(folders[victim]) < enough:
+            time.sleep(0.001)
+        started[victim].kill()
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [-9, -9] + [0] * (processes - 2)
+    close_dead(Archive(config))
+    assert [undelivered(own) for own in folders] == [0] * processes
+    runs = dict(rows(database, "SELECT name, run_uuid FROM runs"))
+    steps = [Counter(stored_steps(database, runs[own.name], "value")) for own in folders]
+    for own, found in zip(folders, steps, strict=True):
+        assert set(range(acknowledged(own))) <= set(found)
+        assert set(found.values()) == {1}
+    ends = Counter(status for (status,) in rows(database, "SELECT status FROM runs"))
+    assert ends == {"KILLED": 2, "FINISHED": processes - 2}
+    return sum(map(len, steps))
+
+
+def test_many_processes_share_a_store(soak: Soak, tmp_path: Path) -> None:
+    """Processes that log to one SQLite file, two of them killed: each point is there, and once."""
+    processes, points = soak.times(short=4, whole=8), soak.times(short=200, whole=2000)
+    stored = [
+        share_a_store(tmp_path / f"{seed}", processes, points, random.Random(seed))
+        for seed in range(soak.times(short=1, whole=5))
+    ]
+    soak.tell(f"{len(stored)} times {processes} processes, {sum(stored)} points: 0 lost, 0 twice")
+
+
+class Server:
+    """A real ``mlflow server`` with a database, which is killed and started again.
+
+    Args:
+        folder: of its database and artifacts.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.database = folder / "mlflow.db"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def launch(self) -> None:
+        """Start it, without waiting until it answers."""
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{self.database}", "--port", f"{self.port}"]
+        command += ["--artifacts-destination", f"{self.folder}/artifacts"]
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, **quiet},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def answers(self) -> bool:
+        try:
+            urllib.request.urlopen(f"{self.uri}/health", timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def start(self) -> None:
+        if not self._process:
+            self.launch()
+        while not self.answers():
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        if self._process:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("server"))
+    yield server
+    server.kill()
+
+
+class Speaker:
+    """Says what a training says, an epoch every few hundredths of a second."""
+
+    def __init__(self, *runs: Run) -> None:
+        self.runs = runs
+        self.epochs = 0
+        self.pictured: list[int] = []
+
+    def speak_until(self, enough: Callable[[], bool]) -> None:
+        while not enough():
+            self.epochs += 1
+            for run in self.runs:
+                run.log_metrics({"train/mse": 0.1, "val/mse": 0.1}, step=self.epochs)
+                if self.epochs % 7 == 1:
+                    run.log_image(np.zeros((28, 280), np.uint8), "pictures", step=self.epochs)
+                    run.log_text(f"{self.epochs}", f"notes/{self.epochs}.txt")
+            time.sleep(0.03)
+
+    def speak(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        self.speak_until(lambda: time.monotonic() > end)
+
+
+def check_stored(server: Server, run: Run, epochs: int) -> int:
+    """Make sure that the store has all of a run once and in order; how many things that are."""
+    said = list(range(1, epochs + 1))
+    for key in ("train/mse", "val/mse"):
+        assert stored_steps(server.database, run.id, key) == said
+    pictured = said[::7]
+    (artifacts,) = server.folder.glob(f"artifacts/*/{run.id}/artifacts")
+    notes = {f"{epoch}.txt": f"{epoch}" for epoch in pictured}
+    assert {note.name: note.read_text() for note in (artifacts / "notes").iterdir()} == notes
+    pictures = [file.name.split("+")[:3] for file in (artifacts / "images").glob("*.png")]
+    assert sorted(pictures) == sorted(["pictures", "step", f"{epoch}"] for epoch in pictured)
+    assert len(list((artifacts / "images").iterdir())) == 2 * len(pictured)
+    return 2 * len(said) + 2 * len(pictured)
+
+
+def test_a_server_that_goes_and_comes_gets_all_once_and_in_order(
+    soak: Soak, tmp_path: Path, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A store that is killed and started again: nothing is lost, nothing twice, the order kept.
+
+    Beside a run that goes on all the time, one ends in each outage, for which the store is
+    away for good: ``deliver`` brings what it said when the store is back.
+    """
+    outages = soak.times(short=1, whole=10)
+    chance = random.Random(0)
+    server.start()
+    store = Store(tracking(server.uri))
+    slowest_end = 0.0
+    things = 0
+    capsys.readouterr()
+    with store.run("lasting", kind="run", folder=tmp_path, command="") as lasting:
+        always = Speaker(lasting)
+        for number in range(outages):
+            always.speak_until(lambda: undelivered(tmp_path) < 10)
+            folder = tmp_path / f"run-{number}"
+            folder.mkdir()
+            with store.run(folder.name, kind="run", folder=folder, command="") as run:
+                both = Speaker(run)
+                both.speak(chance.uniform(0.5, 2))
+                server.kill()
+                both.speak(chance.uniform(0.0, 1))
+                end = time.monotonic()
+            slowest_end = max(slowest_end, time.monotonic() - end)
+            assert undelivered(folder) > 0
+            (*_, last) = Journal(folder).entries
+            assert last["end"] == "FINISHED"
+            server.launch()
+            always.speak_until(server.answers)
+            delivered = deliver(folder)
+            assert delivered > 0
+            info = MlflowClient(server.uri).get_run(run.id).info
+            assert (info.status, info.end_time) == ("FINISHED", last["time"])
+            things += check_stored(server, run, both.epochs)
+    things += check_stored(server, lasting, always.epochs)
+    assert slowest_end < 15
+    printed = capsys.readouterr().out
+    assert printed.count("warning: the store does not answer") == 2 * outages
+    assert printed.count("the store is back") == outages
+    assert printed.count("warning: the store does not have all of run-") == outages
+    soak.tell(f"{outages} outages, {things} points and files: 0 lost, 0 twice, in order")
+    soak.tell(f"{outages} runs that ended in an outage: in {slowest_end:.0f} s at most; delivered")
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """The address of a server that takes connections and never answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_store_that_is_away_is_found_out_at_the_start(soak: Soak) -> None:
+    """A store that does not answer is found out in 3 s at the start."""
+    with silent_server() as uri:
+        start = time.monotonic()
+        with pytest.raises(StoreError, match="no MLflow server answers there"):
+            Store(tracking(uri))
+        took = time.monotonic() - start
+    assert took < 4
+    soak.tell(f"found out in {took:.1f} s")
+
+
+def fit_s(config: Config, folder: Path, store: Store, before: Callable[[], object]) -> float:
+    """Seconds of a training, with all that it does between its epochs.
+
+    Args:
+        before: what is done once the run has begun.
+    """
+    folder.mkdir()
+    data, learner = build(config, build_source(config.data))
+    with store.run(folder.name, kind="run", folder=folder, command="") as run:
+        trainer = build_trainer(
+            config.trainer,
+            epochs=config.epochs,
+            folder=folder,
+            callbacks=[History(run, data), Checkpoints(folder)],
+            checkpoint_io=DurableCheckpointIO("fingerprint"),
+        )
+        before()
+        start = time.perf_counter()
+        trainer.fit(learner, data)
+        return time.perf_counter() - start
+
+
+def test_training_does_not_wait_for_a_store_that_is_away(
+    soak: Soak, tmp_path: Path, server: Server
+) -> None:
+    """Training is at most 5 % slower where the store is away than where it is there."""
+    rounds = soak.times(short=1, whole=5)
+    config = compose(NO_LOCAL, "experiment=smoke", f"epochs={soak.times(short=10, whole=30)}")
+    there: list[float] = []
+    away: list[float] = []
+    for number in range(rounds):
+        server.start()
+        store = Store(tracking(server.uri))
+        there.append(fit_s(config, tmp_path / f"there-{number}", store, lambda: None))
+        away.append(fit_s(config, tmp_path / f"away-{number}", store, server.kill))
+    ratio = statistics.median(away) / statistics.median(there)
+    assert not soak.whole or ratio <= 1.05
+    soak.tell(f"{ratio:.2f} times as long, by the medians of {rounds} trainings each")

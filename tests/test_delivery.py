@@ -1,0 +1,225 @@
+"""From the journal to the store: in order, once, and however long the store is away."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from fae.config import Config
+from fae.tracking import Store, delivery
+from fae.tracking.delivery import Courier, Delivery
+from fae.tracking.journal import Entry, Journal
+from fae.tracking.run import Run
+
+Tiny = Callable[..., Config]
+
+
+class Shelf:
+    """A store that takes up to three entries at a time, if it does not happen to be away."""
+
+    def __init__(self) -> None:
+        self.taken: list[Entry] = []
+        self.batches: list[int] = []
+        self.away = False
+        self.asked = threading.Event()
+
+    def take(self, entries: Sequence[Entry]) -> int:
+        self.asked.set()
+        if self.away:
+            raise ConnectionError("nobody at home\nand a second line")
+        self.taken += entries[:3]
+        self.batches.append(len(entries[:3]))
+        return len(entries[:3])
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "TOGETHER_S", 0.05)
+    monkeypatch.setattr(delivery, "PATIENCE_S", 0.5)
+
+
+def say(journal: Journal, courier: Courier, count: int) -> None:
+    for _ in range(count):
+        journal.append({"number": len(journal.entries)})
+        courier.notify()
+
+
+def numbers(entries: Sequence[Entry]) -> list[int]:
+    return [entry["number"] for entry in entries]
+
+
+def test_what_is_said_within_a_moment_is_stored_together_and_in_order(
+    tmp_path: Path, shelf: Shelf
+) -> None:
+    journal = Journal(tmp_path)
+    courier = Courier(journal, shelf.take)
+    say(journal, courier, 7)
+    assert courier.close()
+    assert numbers(shelf.taken) == list(range(7))
+    assert shelf.batches == [3, 3, 1]
+    assert Journal(tmp_path).delivered == 7
+
+
+def test_what_an_earlier_process_left_is_stored_first(tmp_path: Path, shelf: Shelf) -> None:
+    earlier = Journal(tmp_path)
+    for number in range(4):
+        earlier.append({"number": number})
+    earlier.mark_delivered(2)
+    journal = Journal(tmp_path)
+    courier = Courier(journal, shelf.take)
+    say(journal, courier, 1)
+    assert courier.close()
+    assert numbers(shelf.taken) == [2, 3, 4]
+
+
+def test_after_an_outage_all_arrives_once_with_one_warning(
+    tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = Journal(tmp_path)
+    courier = Courier(journal, shelf.take)
+    shelf.away = True
+    for _ in range(3):
+        shelf.asked.clear()
+        say(journal, courier, 2)
+        assert shelf.asked.wait(10)
+    shelf.away = False
+    assert courier.close()
+    assert numbers(shelf.taken) == list(range(6))
+    assert capsys.readouterr().out.splitlines() == [
+        "warning: the store does not answer (nobody at home); training goes on, and it gets all "
+        "later",
+        "the store is back",
+    ]
+
+
+def test_a_store_that_is_away_for_good_holds_up_the_end_but_little(
+    tmp_path: Path, shelf: Shelf
+) -> None:
+    journal = Journal(tmp_path)
+    courier = Courier(journal, shelf.take)
+    shelf.away = True
+    say(journal, courier, 3)
+    start = time.monotonic()
+    assert not courier.close()
+    assert time.monotonic() - start < 5
+    assert numbers(Journal(tmp_path).pending()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("in_a_hurry", ["killed", "signalled"])
+def test_who_is_in_a_hurry_does_not_wait_for_a_store_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_a_hurry: str
+) -> None:
+    journal = Journal(tmp_path)
+    goes_on = threading.Event()
+    courier = Courier(journal, lambda _: goes_on.wait(60))
+    say(journal, courier, 1)
+    if in_a_hurry == "signalled":
+        monkeypatch.setattr("fae.interrupts._arrived", 15)
+    start = time.monotonic()
+    assert not courier.close(hurry=in_a_hurry == "killed")
+    assert time.monotonic() - start < 5
+    goes_on.set()
+
+
+class Forgetful:
+    """A client whose calls do their work, and of which each loses its first answer.
+
+    Attributes:
+        lost: the calls that have done so.
+    """
+
+    def __init__(self, client: MlflowClient) -> None:
+        self.client = client
+        self.lost: set[str] = set()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            answer = getattr(self.client, name)(*arguments, **named)
+            if name not in self.lost:
+                self.lost.add(name)
+                raise ConnectionError("the answer is lost")
+            return answer
+
+        return call
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[tuple[Run, Courier]]:
+    """A run that is kept for later, not stored."""
+    courier = Courier(Journal(tmp_path / "idle"), len)
+    yield Run("id", "kept", tmp_path, Journal(tmp_path), courier), courier
+    courier.close()
+
+
+def say_one_of_each(run: Run) -> None:
+    run.log_parameters({"hidden": 4})
+    run.log_data("synthetic", "digest", "here", {"train": 1})
+    run.log_metrics({"a": 1.0, "b": float("nan")}, step=1)
+    run.log_metrics({"a": 2.0}, step=2)
+    run.log_text("hello", "greetings/english.txt")
+    run.log_image(np.zeros((8, 600), np.uint8), "picture", step=1)
+    network = torch.nn.Linear(4, 4).eval()
+    run.log_model(network, np.zeros((2, 4), np.float32), step=2)
+
+
+def test_what_is_stored_again_for_a_lost_answer_is_there_once(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path, kept: tuple[Run, Courier]
+) -> None:
+    run, _ = kept
+    say_one_of_each(run)
+    run.set_tags({"tag": "set"})
+    entries = [*Journal(tmp_path).entries, {"end": "KILLED", "time": 1234567890123}]
+    store = Store(tiny().tracking)
+    made = client.create_run(store.experiment_id).info.run_id
+    forgetful: Any = Forgetful(client)
+    stored = Delivery(forgetful, store.experiment_id, made, tmp_path)
+    while entries:
+        with suppress(ConnectionError):
+            del entries[: stored.deliver(entries)]
+            forgetful.lost.clear()
+    found = client.get_run(made)
+    info, data = found.info, found.data
+    assert found.inputs
+    assert found.outputs
+    assert (info.status, info.end_time) == ("KILLED", 1234567890123)
+    assert (data.params, data.tags["tag"]) == ({"hidden": "4"}, "set")
+    assert [point.value for point in client.get_metric_history(made, "a")] == [1.0, 2.0]
+    assert len(client.get_metric_history(made, "b")) == 1
+    assert len(found.inputs.dataset_inputs) == 1
+    assert [file.path for file in client.list_artifacts(made, "greetings")] == [
+        "greetings/english.txt"
+    ]
+    small, whole = sorted(file.path for file in client.list_artifacts(made, "images"))
+    assert small.startswith("images/picture+step+1+timestamp+")
+    assert (small, whole) == (whole.replace(".png", "+compressed.webp"), whole)
+    (output,) = found.outputs.model_outputs
+    (model,) = client.search_logged_models([store.experiment_id], f"source_run_id = '{made}'")
+    assert (output.model_id, output.step, model.status) == (model.model_id, 2, "READY")
+    assert [path for path in (tmp_path / "outbox").rglob("*") if path.is_file()] == []
+
+
+def test_a_run_that_is_carried_on_says_nothing_twice(
+    tmp_path: Path, kept: tuple[Run, Courier]
+) -> None:
+    run, courier = kept
+    say_one_of_each(run)
+    shutil.rmtree(tmp_path / "outbox")
+    before = Journal(tmp_path).entries
+    carried_on = Run("id", "kept", tmp_path, Journal(tmp_path), courier)
+    say_one_of_each(carried_on)
+    assert Journal(tmp_path).entries == before
+    carried_on.log_metrics({"a": 2.0, "c": 3.0}, step=2)
+    assert Journal(tmp_path).entries[-1]["metrics"] == {"c": 3.0}

@@ -1,0 +1,226 @@
+"""SIGINT and SIGTERM: waiting, raised, and at once."""
+
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from conftest import PROJECT, environment
+
+PRELUDE = """
+import os, time
+from contextlib import contextmanager
+from signal import SIGINT, SIGTERM
+from fae import interrupts
+from fae.errors import Interrupted
+from fae.interrupts import held, released
+
+def signalled(signum=SIGINT):
+    os.kill(os.getpid(), signum)
+
+interrupts.handle()
+"""
+
+
+def done(*words: str, cwd: Path = PROJECT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *words]
+    return subprocess.run(
+        command, cwd=cwd, env=environment("unused"), capture_output=True, text=True, timeout=60
+    )
+
+
+def told(code: str) -> tuple[str, int, str]:
+    """What a process that handles signals prints, its exit code, and its standard error."""
+    ended = done("-c", PRELUDE + dedent(code))
+    return ended.stdout.replace("\n", " ").strip(), ended.returncode, ended.stderr
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_where_nothing_is_held_a_signal_is_the_end(name: str, code: int) -> None:
+    said = told(f"signalled({name}); print('after')")
+    assert said == ("", code, f"fae: interrupted by {name}\n")
+
+
+def test_a_signal_waits_for_the_end_of_what_is_held() -> None:
+    said, _, _ = told("""
+        try:
+            with held():
+                signalled()
+                with held():
+                    print("inner")
+                print("outer")
+        except Interrupted as interrupted:
+            print(interrupted)
+    """)
+    assert said == "inner outer interrupted by SIGINT"
+
+
+@pytest.mark.parametrize("where", ["signalled()", "with released(): signalled(); print('not')"])
+def test_it_is_raised_in_a_released_part_also_if_it_waited(where: str) -> None:
+    said, _, _ = told(f"""
+        try:
+            with held():
+                try:
+                    {where}
+                    with released():
+                        print("not this")
+                finally:
+                    print("in order")
+        except Interrupted as interrupted:
+            print(interrupted)
+    """)
+    assert said == "in order interrupted by SIGINT"
+
+
+@pytest.mark.parametrize("first", ["SIGINT", "SIGTERM"])
+def test_a_second_signal_is_the_end_whatever_is_held(first: str) -> None:
+    said = told(f"""
+        with held():
+            signalled({first})
+            print("first", flush=True)
+            signalled(SIGTERM)
+            print("second")
+    """)
+    assert said == ("first", 143, "fae: interrupted by SIGTERM\n")
+
+
+@pytest.mark.parametrize(
+    "swallowing",
+    [
+        "try:\n    signalled()\nexcept BaseException:\n    pass",
+        "class Dying:\n    def __del__(self): signalled()\nDying()",
+    ],
+    ids=["except", "__del__"],
+)
+def test_what_a_library_swallows_is_raised_again(swallowing: str) -> None:
+    said, code, errors = told(f"""
+interrupts.AGAIN_S = 0.1
+try:
+    with held(), released():
+        exec({swallowing!r})
+        print("swallowed")
+        time.sleep(10)
+        print("not this")
+except Interrupted as interrupted:
+    print(interrupted)
+interrupts.leave()
+""")
+    assert (said, code, errors) == ("swallowed interrupted by SIGINT", 0, "")
+
+
+def test_what_else_goes_wrong_unseen_is_told() -> None:
+    _, _, errors = told("""
+        class Dying:
+            def __del__(self):
+                raise RuntimeError("boom")
+        Dying()
+    """)
+    assert "Exception ignored" in errors
+    assert "boom" in errors
+
+
+def test_a_block_that_is_being_left_is_left() -> None:
+    """Signals at any moment of a loop that enters and leaves blocks, ours and a generator's."""
+    said, _, errors = told("""
+        import threading
+        inside = []
+
+        @contextmanager
+        def block():
+            inside.append(1)
+            try:
+                yield
+            finally:
+                inside.pop()
+
+        left = unheld = 0
+        for number in range(300):
+            interrupts._arrived = None
+            try:
+                with held():
+                    threading.Timer(number / 1e5, signalled).start()
+                    try:
+                        while True:
+                            with released(), block():
+                                pass
+                    finally:
+                        unheld += interrupts._mode != "held"
+            except Interrupted:
+                left += len(inside)
+                inside.clear()
+        interrupts.leave()
+        print(left, unheld)
+    """)
+    assert (said, errors) == ("0 0", "")
+
+
+def test_after_the_work_the_system_ends_the_process() -> None:
+    assert told("interrupts.leave(); signalled()") == ("", -2, "")
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_command_with_its_work_done_ends_with_its_last_exit_function(code: int) -> None:
+    said = told(f"""
+        import atexit
+        class TakesLong:
+            def __del__(self):
+                print("not this")
+        takes_long = TakesLong()
+        atexit.register(interrupts.end)
+        atexit.register(print, "an exit function")
+        interrupts.leave({code})
+        print("done")
+    """)
+    assert said == ("done an exit function", code, "")
+
+
+FIRST_IMPORT = """
+import os, signal, sys
+
+class SignalAtImport:
+    def find_spec(self, name, *_):
+        if name == "hydra":
+            os.kill(os.getpid(), signal.{name})
+
+sys.meta_path.insert(0, SignalAtImport())
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("command", ["-m fae.train", "-m fae.report", "bin/fae-train"])
+def test_a_command_that_still_imports_ends_in_an_orderly_way(
+    tmp_path: Path, command: str, name: str, code: int
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "fae-train").write_text("from fae.train import main\nmain()\n")
+    (tmp_path / "sitecustomize.py").write_text(FIRST_IMPORT.format(name=name))
+    variables = environment("unused")
+    ended = subprocess.run(
+        [sys.executable, *command.split(), "experiment=smoke"],
+        cwd=tmp_path,
+        env={**variables, "PYTHONPATH": f"{tmp_path}:{variables['PYTHONPATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert ended.stderr == f"fae: interrupted by {name}\n"
+
+
+ASKS = """
+import signal
+import fae
+from fae.config import Config
+print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+
+
+@pytest.mark.parametrize("words", ["-c CODE", "fae-plot.py", "-m plots.fae fae.train"])
+def test_importing_the_package_leaves_signals_alone(tmp_path: Path, words: str) -> None:
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "plots" / "__init__.py").write_text("import fae")
+    for name in ("fae-plot.py", "plots/fae.py"):
+        (tmp_path / name).write_text(ASKS)
+    ended = done(*[ASKS if word == "CODE" else word for word in words.split()], cwd=tmp_path)
+    assert ended.stdout == "True\n", ended.stderr

@@ -1,0 +1,95 @@
+"""A run's journal: whole lines in order, whatever the disk and a crash make of it."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from fae import durable
+from fae.tracking.journal import Entry, Journal
+
+
+def said(count: int, start: int = 0) -> list[Entry]:
+    return [{"metrics": {"a": float("nan")}, "step": step} for step in range(start, start + count)]
+
+
+def written(folder: Path, entries: list[Entry]) -> Journal:
+    journal = Journal(folder)
+    for entry in entries:
+        journal.append(entry)
+    return journal
+
+
+def steps(entries: list[Entry]) -> list[int]:
+    return [entry["step"] for entry in entries]
+
+
+def test_entries_and_what_is_delivered_outlast_the_process(tmp_path: Path) -> None:
+    written(tmp_path, said(5)).mark_delivered(2)
+    journal = written(tmp_path, said(2, start=5))
+    assert steps(journal.entries) == [0, 1, 2, 3, 4, 5, 6]
+    journal.mark_delivered(2)
+    assert steps(Journal(tmp_path).pending()) == [4, 5, 6]
+
+
+def test_a_line_that_a_crash_tore_is_dropped(tmp_path: Path) -> None:
+    written(tmp_path, said(3))
+    file = tmp_path / "journal.jsonl"
+    file.write_bytes(file.read_bytes()[:-4])
+    assert steps(Journal(tmp_path).entries) == [0, 1]
+    written(tmp_path, said(1, start=7))
+    assert steps(Journal(tmp_path).entries) == [0, 1, 7]
+
+
+def test_what_was_delivered_and_lost_by_a_crash_hides_nothing(tmp_path: Path) -> None:
+    written(tmp_path, said(3)).mark_delivered(3)
+    (tmp_path / "journal.jsonl").write_text("")
+    assert steps(written(tmp_path, said(2)).pending()) == [0, 1]
+
+
+def test_the_store_gets_nothing_that_is_not_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path)
+    pending_while_written: list[list[Entry]] = []
+    monkeypatch.setattr(
+        durable, "write_all", lambda *_: pending_while_written.append(journal.pending())
+    )
+    journal.append({"step": 0})
+    assert pending_while_written == [[]]
+    assert journal.pending() == [{"step": 0}]
+
+
+def test_entries_wait_in_memory_for_a_file_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "later"
+    journal = written(folder, said(3))
+    journal.mark_delivered(1)
+    assert steps(journal.pending()) == [1, 2]
+    folder.mkdir()
+    journal.append(said(1, start=3)[0])
+    assert steps(Journal(folder).entries) == [0, 1, 2, 3]
+    (warning,) = capsys.readouterr().out.splitlines()
+    assert warning == (
+        f"warning: {folder}/journal.jsonl: cannot be written (No such file or directory); "
+        "training goes on"
+    )
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_tears_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = written(tmp_path, said(1))
+    write_all = durable.write_all
+
+    def half(file: int, content: bytes) -> None:
+        write_all(file, content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for full in (True, False, True, False):
+        monkeypatch.setattr(durable, "write_all", half if full else write_all)
+        for entry in said(2, start=len(journal.entries)):
+            journal.append(entry)
+    assert steps(Journal(tmp_path).entries) == list(range(9))
+    assert capsys.readouterr().out.count("No space left on device") == 2
