@@ -105,17 +105,18 @@ def test_after_an_outage_all_arrives_once_with_one_warning(
     ]
 
 
-def test_a_store_that_is_away_for_good_holds_up_the_end_but_little(
-    tmp_path: Path, shelf: Shelf
-) -> None:
+def test_a_store_that_stays_away_holds_up_the_end_but_little(tmp_path: Path, shelf: Shelf) -> None:
     journal = Journal(tmp_path)
     courier = Courier(journal, shelf.take)
     shelf.away = True
+    back = threading.Timer(10, setattr, (shelf, "away", False))
+    back.start()
     say(journal, courier, 3)
     start = time.monotonic()
     assert not courier.close()
     assert time.monotonic() - start < 5
     assert numbers(Journal(tmp_path).pending()) == [0, 1, 2]
+    back.cancel()
 
 
 @pytest.mark.parametrize("in_a_hurry", ["killed", "signalled"])
@@ -124,7 +125,7 @@ def test_who_is_in_a_hurry_does_not_wait_for_a_store_that_hangs(
 ) -> None:
     journal = Journal(tmp_path)
     goes_on = threading.Event()
-    courier = Courier(journal, lambda _: goes_on.wait(60))
+    courier = Courier(journal, lambda entries: goes_on.wait(10) or len(entries))
     say(journal, courier, 1)
     if in_a_hurry == "signalled":
         monkeypatch.setattr("fae.interrupts._arrived", 15)

@@ -212,7 +212,7 @@ ASKS = """
 import signal
 import fae
 from fae.config import Config
-print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+print(signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_IGN))
 """
 
 

@@ -150,7 +150,7 @@ def test_a_run_that_is_killed_and_resumed_is_bit_identical(
     same = sum(identical for identical, _ in outcomes)
     kills = sum(kills for _, kills in outcomes)
     assert [number for number, (identical, _) in enumerate(outcomes) if not identical] == []
-    assert kills >= total
+    assert kills >= total // 2
     soak.tell(f"{same} of {total} runs identical in weights, optimizer and metrics; {kills} kills")
 
 
@@ -185,7 +185,7 @@ def test_the_command_carries_on_where_it_was_killed(soak: Soak, tmp_path: Path) 
     kills = 0
     for number in range(total):
         folder = tmp_path / f"{number}"
-        for _ in range(2):
+        for _ in range(soak.times(short=1, whole=2)):
             process = begin(folder)
             try:
                 process.wait(moments.uniform(0.5, 1.0) * duration)

@@ -93,9 +93,10 @@ def test_the_failures_of_a_sweep_are_their_own(soak: Soak, tmp_path: Path) -> No
     assert causes[diverges].startswith("loss is ")
     assert first.stdout.count("sweep.retry_failed=true") == len(failing)
 
-    again = command(faulty=False)
-    assert again.returncode == 1
-    assert len(statuses()) == sum(map(len, statuses().values())) == total
+    if soak.whole:
+        again = command(faulty=False)
+        assert again.returncode == 1
+        assert len(statuses()) == sum(map(len, statuses().values())) == total
 
     retried = command("sweep.retry_failed=true", faulty=False)
     assert retried.returncode == 0, retried.stderr
