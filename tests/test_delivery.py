@@ -14,9 +14,10 @@ import torch
 from mlflow import MlflowClient
 
 from fae.config import Config
-from fae.tracking import Store, delivery
+from fae.tracking import Archive, Store, close_dead, delivery
 from fae.tracking.delivery import Courier, Delivery
 from fae.tracking.journal import Entry, Journal
+from fae.tracking.lock import own
 from fae.tracking.run import Run
 
 Tiny = Callable[..., Config]
@@ -116,6 +117,9 @@ def test_a_store_that_stays_away_holds_up_the_end_but_little(tmp_path: Path, she
     assert not courier.close()
     assert time.monotonic() - start < 5
     assert numbers(Journal(tmp_path).pending()) == [0, 1, 2]
+    time.sleep(0.5)
+    shelf.asked.clear()
+    assert not shelf.asked.wait(0.5)
     back.cancel()
 
 
@@ -224,3 +228,20 @@ def test_a_run_that_is_carried_on_says_nothing_twice(
     assert Journal(tmp_path).entries == before
     carried_on.log_metrics({"a": 2.0, "c": 3.0}, step=2)
     assert Journal(tmp_path).entries[-1]["metrics"] == {"c": 3.0}
+
+
+def test_a_run_that_dies_as_it_is_carried_on_is_closed(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path
+) -> None:
+    tracking = tiny().tracking
+    store = Store(tracking)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        store.run("ends", kind="run", folder=tmp_path, command="") as run,
+    ):
+        raise KeyboardInterrupt
+    with own(tmp_path):
+        store._begin("ends", tmp_path, "", {}, run.id)
+    assert client.get_run(run.id).info.status == "RUNNING"
+    close_dead(Archive(tracking))
+    assert client.get_run(run.id).info.status == "KILLED"

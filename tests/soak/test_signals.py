@@ -61,10 +61,13 @@ FOUND: list[int] = []
 
 
 def moment(seed: int, durations: dict[str, float]) -> Moment:
-    """One of many that are spread evenly over a command, from its start to after its end."""
+    """One of many that are spread evenly over a command, and every third over its training."""
     kind = list(KINDS)[seed % 2]
     signum = list(CODES)[seed // 2 % 2]
     share = seed * 0.618034 % 1
+    if seed % 3 == 0:
+        after_s = random.Random(seed).uniform(0, 0.1)
+        return Moment(kind, signum, f"epoch {1 + int(share * EPOCHS)}/", after_s)
     return Moment(kind, signum, "", 1.05 * share * durations[kind])
 
 
@@ -184,7 +187,7 @@ def check_files(folder: Path) -> None:
 
 def test_a_second_signal_ends_a_command_at_once(soak: Soak, tmp_path: Path) -> None:
     """A second signal right after the first: dead at once, files whole, the run goes on later."""
-    total = soak.times(short=1, whole=16)
+    total = soak.times(short=1, whole=10)
 
     def disturb_twice(seed: int) -> float:
         chance = random.Random(seed)
