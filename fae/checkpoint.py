@@ -1,4 +1,4 @@
-"""Checkpoints that survive: written durably, checked before use, the newest two and the best kept.
+"""Checkpoints that survive: written durably, checked before use, the newest two kept.
 
 A checkpoint is ``checkpoints/epoch=12.ckpt`` in the run's folder, and beside it is a
 ``epoch=12.json`` with its SHA-256, the run's fingerprint and the versions that wrote it.
@@ -43,14 +43,9 @@ KEYS = {
 
 
 class Checkpoints(Checkpoint):
-    """Saves each epoch; of the epochs saved, the newest two and the best by ``val/mse`` stay.
+    """Saves each epoch; of the epochs saved, the newest two stay.
 
-    So does the best as of the one before the newest, which would need it if it is gone back to.
     A save that fails, as on a full disk, is a warning; the next epoch tries again.
-
-    Attributes:
-        best_epoch: the first of the saved epochs, from 1, with their least ``val/mse``; 0
-            before any.
 
     Args:
         folder: the run's.
@@ -58,27 +53,20 @@ class Checkpoints(Checkpoint):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.best_epoch = 0
-        self._least = float("inf")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         path = checkpoint_path(self.folder, epoch)
-        error = float(trainer.callback_metrics["val/mse"])
-        before = self.best_epoch, self._least
-        if error < self._least:
-            self.best_epoch, self._least = epoch, error
         try:
             trainer.save_checkpoint(path, weights_only=False)
         except OSError as problem:
             _remove(path)
-            self.best_epoch, self._least = before
             warn(
                 f"epoch {epoch} could not be saved ({problem.strerror or problem}); training goes "
                 "on, and the next epoch tries again"
             )
         else:
-            self._remove_others(epoch, best={before[0], self.best_epoch})
+            self._remove_others(epoch)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -92,23 +80,18 @@ class Checkpoints(Checkpoint):
         fit_loop = checkpoint["loops"].get("fit_loop")
         _check_like(fit_loop, trainer.fit_loop.state_dict(), f"{path}: fit_loop")
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            name = f"{path}: {callback.state_key}"
             found = checkpoint["callbacks"].get(callback.state_key, {})
-            if type(found) is not dict or any(
-                type(found.get(name)) is not type(value)
-                for name, value in callback.state_dict().items()
-                if value is not None
-            ):
-                raise CheckpointError(f"{path}: {callback.state_key} is not what a run saves")
+            if type(found) is not dict:
+                raise CheckpointError(f"{name} is {type(found).__name__}, not dict")
+            for key, value in callback.state_dict().items():
+                grows = isinstance(value, list) and isinstance(found.get(key), list)
+                if value is not None and not grows:
+                    _check_like(found.get(key), value, f"{name}[{key!r}]")
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"best_epoch": self.best_epoch, "least": self._least}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best_epoch, self._least = state_dict["best_epoch"], state_dict["least"]
-
-    def _remove_others(self, epoch: int, best: set[int]) -> None:
+    def _remove_others(self, epoch: int) -> None:
         saved = saved_epochs(self.folder)
-        kept = {*[number for number in saved if number <= epoch][:KEPT], *best}
+        kept = [number for number in saved if number <= epoch][:KEPT]
         for number in saved:
             if number not in kept:
                 _remove(checkpoint_path(self.folder, number))
@@ -192,11 +175,8 @@ def resume_point(folder: Path, fingerprint: str, learner: Learner) -> Path | Non
         try:
             checkpoint = read(path, fingerprint)
             check_fits(checkpoint, learner)
-            best = checkpoint["callbacks"]["Checkpoints"]["best_epoch"]
-            if checkpoint["epoch"] + 1 != epoch or not 1 <= best <= epoch:
+            if checkpoint["epoch"] + 1 != epoch:
                 raise CheckpointError("not of the epoch that its name tells")
-            if best != epoch:
-                check_fits(read(checkpoint_path(folder, best), fingerprint), learner)
         except CheckpointError as problem:
             warn(f"epoch {epoch} cannot be used ({problem}); going back to the one before")
             continue
@@ -250,8 +230,6 @@ def check_fits(checkpoint: Mapping[str, Any], learner: Learner) -> None:
     }
     for key, value in wanted.items():
         _check_like(checkpoint[key], value, key)
-    ours = checkpoint["callbacks"].get("Checkpoints")
-    _check_like(ours, {"best_epoch": 0, "least": 0.0}, "callbacks.Checkpoints")
 
 
 def _check_like(found: Any, wanted: Any, name: str) -> None:

@@ -25,6 +25,7 @@ TRAINING_CODE = (
     "optimizer",
     "randomness",
     "sources",
+    "stopping",
     "trainer",
 )
 """The modules that a result depends on."""

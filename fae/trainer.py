@@ -6,11 +6,12 @@ from pathlib import Path
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import CheckpointIO
-from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
 from fae.config import TrainerConfig
 from fae.errors import ConfigError
+from fae.stopping import EarlyStopping
 
 EXPECTED_WARNINGS = (
     ".*does not have many workers",  # the images lie in memory
@@ -23,14 +24,6 @@ def check_accelerator(config: TrainerConfig) -> None:
     """Raise a ConfigError where the accelerator that ``config`` names is not there."""
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise ConfigError("trainer.accelerator=gpu: torch sees no GPU here; use cpu")
-
-
-class PatientStopping(EarlyStopping):
-    """Lightning's, which also stops a run that was cut short after it had decided to stop."""
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        super().on_train_start(trainer, pl_module)
-        trainer.should_stop = self.wait_count >= self.patience
 
 
 def build_trainer(
@@ -49,15 +42,13 @@ def build_trainer(
     """
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
+    patience = config.early_stopping
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=1,
         precision=config.precision,
         max_epochs=epochs,
-        callbacks=[
-            *callbacks,
-            *_early_stopping(config),
-        ],
+        callbacks=[*callbacks, *([EarlyStopping(patience)] if patience else [])],
         plugins=checkpoint_io,
         enable_checkpointing=checkpoint_io is not None,
         detect_anomaly=config.detect_anomaly,
@@ -68,12 +59,6 @@ def build_trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-
-
-def _early_stopping(config: TrainerConfig) -> list[Callback]:
-    if config.early_stopping is None:
-        return []
-    return [PatientStopping("val/mse", patience=config.early_stopping)]
 
 
 def _profiler(config: TrainerConfig, folder: Path) -> Profiler | None:

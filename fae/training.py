@@ -7,13 +7,7 @@ from rich import get_console
 
 from fae import charts, figures, provenance
 from fae.assembly import build
-from fae.checkpoint import (
-    Checkpoints,
-    DurableCheckpointIO,
-    checkpoint_path,
-    read,
-    resume_point,
-)
+from fae.checkpoint import Checkpoints, DurableCheckpointIO, resume_point
 from fae.config import Config, determines_result
 from fae.data import Slices
 from fae.diagnosis import diagnose
@@ -24,6 +18,7 @@ from fae.metrics import mse_per_image
 from fae.progress import ProgressDisplay
 from fae.result import Panel, Result
 from fae.sources import Images, Source, build_source
+from fae.stopping import EarlyStopping
 from fae.tracking import Run, Store
 from fae.trainer import build_trainer, check_accelerator
 
@@ -70,22 +65,21 @@ def train(config: Config, job: Job) -> Result:
     ) as run:
         _record_origin(run, config, source)
         data, learner = build(config, source)
-        history, checkpoints = History(run, data), Checkpoints(job.folder)
+        history = History(run, data)
         trainer = build_trainer(
             config.trainer,
             epochs=config.epochs,
             folder=job.folder,
-            callbacks=[history, ProgressDisplay(job, get_console()), checkpoints],
+            callbacks=[history, ProgressDisplay(job, get_console()), Checkpoints(job.folder)],
             checkpoint_io=DurableCheckpointIO(fingerprint),
         )
         start = resume_point(job.folder, fingerprint, learner) if job.carries_on else None
         trainer.fit(learner, data, ckpt_path=start, weights_only=True)
         history.picture(learner)
         tested_epoch = len(history.epochs)
-        if config.trainer.early_stopping is not None:
-            tested_epoch = checkpoints.best_epoch
-            best = read(checkpoint_path(job.folder, tested_epoch), fingerprint)
-            learner.load_state_dict(best["state_dict"])
+        if isinstance(stopping := trainer.early_stopping_callback, EarlyStopping):
+            tested_epoch = stopping.best_epoch
+            learner.load_state_dict(stopping.best_weights)
         (test,) = trainer.test(learner, data, verbose=False)
         dead = learner.dead_units(Slices(data.train))
         run.set_tags(diagnose(history.epochs, dead).tags())

@@ -32,6 +32,7 @@ from fae.errors import CheckpointError
 from fae.history import History
 from fae.learner import Learner
 from fae.sources import build_source
+from fae.stopping import EarlyStopping
 from fae.tracking import Run
 from fae.trainer import build_trainer
 
@@ -59,14 +60,15 @@ class Fitted:
     learner: Learner
     trainer: pl.Trainer
     history: History
-    checkpoints: Checkpoints
 
     def state(self) -> dict[str, Any]:
+        stopping = self.trainer.early_stopping_callback
+        stopped = stopping.state_dict() if stopping else {}
         return {
             "weights": self.learner.state_dict(),
             "optimizer": self.trainer.optimizers[0].state_dict(),
             "epochs": self.history.epochs,
-            "best": self.checkpoints.best_epoch,
+            "best": {key: stopped[key] for key in stopped if key.startswith("best")},
         }
 
 
@@ -79,17 +81,17 @@ def fit(
 ) -> Fitted:
     """Train as ``fae.training`` does, without the store, from where the folder's run is."""
     data, learner = build(config, build_source(config.data))
-    history, checkpoints = History(Mock(spec=Run), data), Checkpoints(folder)
+    history = History(Mock(spec=Run), data)
     trainer = build_trainer(
         config.trainer,
         epochs=config.epochs,
         folder=folder,
-        callbacks=[history, checkpoints, Kill(killed_after)],
+        callbacks=[history, Checkpoints(folder), Kill(killed_after)],
         checkpoint_io=checkpoint_io or DurableCheckpointIO(FINGERPRINT),
     )
     start = resume_point(folder, FINGERPRINT, learner)
     trainer.fit(learner, data, ckpt_path=start, weights_only=True)
-    return Fitted(learner, trainer, history, checkpoints)
+    return Fitted(learner, trainer, history)
 
 
 def fresh(config: Config) -> Learner:
@@ -144,9 +146,7 @@ def test_a_run_that_ended_before_its_test_trains_no_further(
     config = tiny("optimizer=adam", *overrides)
     ended = fit(config, tmp_path)
     again = fit(config, tmp_path)
-    assert_identical(again.learner.state_dict(), ended.learner.state_dict())
-    assert again.history.epochs == ended.history.epochs
-    assert again.checkpoints.best_epoch == ended.checkpoints.best_epoch
+    assert_identical(again.state(), ended.state())
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
@@ -244,30 +244,14 @@ def test_a_run_without_a_usable_one_starts_over(
     assert capsys.readouterr().out.count("going back to the one before") == 2
 
 
-def test_one_whose_best_epoch_is_lost_is_passed_over(saved: tuple[Path, Learner]) -> None:
-    folder, learner = saved
-    newest = read(checkpoint_path(folder, 2), FINGERPRINT)
-    for epoch in (1, 3, 0):
-        newest["callbacks"]["Checkpoints"]["best_epoch"] = epoch
-        DurableCheckpointIO(FINGERPRINT).save_checkpoint(newest, checkpoint_path(folder, 2))
-        expected = checkpoint_path(folder, 2 if epoch == 1 else 1)
-        assert resume_point(folder, FINGERPRINT, learner) == expected
-    newest["callbacks"]["Checkpoints"]["best_epoch"] = 1
-    DurableCheckpointIO(FINGERPRINT).save_checkpoint(newest, checkpoint_path(folder, 2))
-    best = read(checkpoint_path(folder, 1), FINGERPRINT)
-    best["state_dict"].popitem()
-    DurableCheckpointIO(FINGERPRINT).save_checkpoint(best, checkpoint_path(folder, 1))
-    assert resume_point(folder, FINGERPRINT, learner) is None
-
-
 @pytest.mark.parametrize(
     ("where", "value", "why"),
     [
         (("loops", "fit_loop", "state_dict"), 0, r"fit_loop\['state_dict'\] is int, not dict"),
         (("loops", "fit_loop", "epoch_progress", "current"), {}, r"\['current'\]\['ready'\]"),
         (("loops", "fit_loop"), None, "fit_loop is NoneType"),
-        (("callbacks", "History"), [], "History is not what a run saves"),
-        (("callbacks", "History", "epochs"), "none", "History is not what a run saves"),
+        (("callbacks", "History"), [], "History is list, not dict"),
+        (("callbacks", "History", "epochs"), "none", r"History\['epochs'\] is str, not list"),
     ],
 )
 def test_state_that_the_trainer_cannot_use_is_named(
@@ -355,8 +339,8 @@ def test_training_goes_on_when_the_disk_is_full_and_the_next_epoch_tries_again(
     assert resume_point(tmp_path, FINGERPRINT, fresh(config)) == checkpoint_path(tmp_path, 4)
 
 
-def kept(folder: Path, errors: dict[int, float], full: tuple[int, ...] = ()) -> list[int]:
-    """The epochs in a folder after some with these errors, the disk full in a few of them."""
+def kept(folder: Path, *epochs: int, full: tuple[int, ...] = ()) -> list[int]:
+    """The epochs in a folder after these, the disk full in a few of them."""
 
     def save(path: Path, **_: bool) -> None:
         if epoch in full:
@@ -364,30 +348,34 @@ def kept(folder: Path, errors: dict[int, float], full: tuple[int, ...] = ()) -> 
         path.parent.mkdir(exist_ok=True)
         path.touch()
 
-    checkpoints = Checkpoints(folder)
-    for epoch, error in errors.items():
-        trainer = SimpleNamespace(
-            current_epoch=epoch - 1, callback_metrics={"val/mse": error}, save_checkpoint=save
-        )
-        checkpoints.on_train_epoch_end(cast(pl.Trainer, trainer), Mock(spec=Learner))
-    assert checkpoints.best_epoch in saved_epochs(folder)
+    for epoch in epochs:
+        trainer = SimpleNamespace(current_epoch=epoch - 1, save_checkpoint=save)
+        Checkpoints(folder).on_train_epoch_end(cast(pl.Trainer, trainer), Mock(spec=Learner))
     return saved_epochs(folder)
 
 
-def test_the_last_two_and_the_best_are_kept(tmp_path: Path) -> None:
-    assert kept(tmp_path, {1: 0.3, 2: 0.1, 3: 0.2, 4: 0.1, 5: 0.2}) == [5, 4, 2]
-
-
-def test_the_one_before_the_newest_keeps_its_best(tmp_path: Path) -> None:
-    """It would be of no use without, should the newest be damaged."""
-    assert kept(tmp_path, {1: 0.3, 2: 0.1, 3: 0.2, 4: 0.2, 5: 0.05}) == [5, 4, 2]
-
-
-def test_the_best_is_one_that_could_be_saved(tmp_path: Path) -> None:
-    assert kept(tmp_path, {1: 0.3, 2: 0.1, 3: 0.2, 4: 0.25}, full=(2,)) == [4, 3]
-    assert kept(tmp_path, {1: 0.3, 2: 0.1, 3: 0.4, 4: 0.5}, full=(2, 3)) == [4, 1]
+def test_the_last_two_that_could_be_saved_are_kept(tmp_path: Path) -> None:
+    assert kept(tmp_path, 1) == [1]
+    assert kept(tmp_path, 2, 3, 4) == [4, 3]
+    assert kept(tmp_path, 5, 6, 7, full=(5, 7)) == [6, 4]
 
 
 def test_epochs_that_were_gone_back_from_are_removed(tmp_path: Path) -> None:
-    kept(tmp_path, {7: 0.2, 8: 0.1})
-    assert kept(tmp_path, {5: 0.2, 6: 0.3}) == [6, 5]
+    kept(tmp_path, 7, 8)
+    assert kept(tmp_path, 5, 6) == [6, 5]
+
+
+def test_early_stopping_keeps_the_best_weights_whatever_was_saved(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    config = tiny("epochs=50", "optimizer=adam", "lr=0.5", "trainer.early_stopping=2")
+    fitted = fit(config, tmp_path / "full", checkpoint_io=FullDisk(0, *range(1, 51)))
+    assert saved_epochs(tmp_path / "full") == []
+    stopping = fitted.trainer.early_stopping_callback
+    assert isinstance(stopping, EarlyStopping)
+    errors = [epoch["val/mse"] for epoch in fitted.history.epochs]
+    assert stopping.best_epoch == errors.index(min(errors)) + 1 == len(errors) - 2
+    with pytest.raises(Killed):
+        fit(config, tmp_path / "cut", killed_after=stopping.best_epoch)
+    best = read(checkpoint_path(tmp_path / "cut", stopping.best_epoch), FINGERPRINT)
+    assert_identical(stopping.best_weights, dict(best["state_dict"]))

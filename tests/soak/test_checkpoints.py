@@ -95,11 +95,9 @@ def run() -> Iterator[tuple[Learner, list[Checkpoint]]]:
     torch.set_num_threads(threads)
 
 
-def numbered(checkpoint: Checkpoint, epoch: int, best: int) -> Checkpoint:
-    """A checkpoint as if it were of this epoch, and that one the best so far."""
-    ours = {"best_epoch": best, "least": 0.2}
-    callbacks = {**checkpoint["callbacks"], "Checkpoints": ours}
-    return {**checkpoint, "epoch": epoch - 1, "callbacks": callbacks}
+def numbered(checkpoint: Checkpoint, epoch: int) -> Checkpoint:
+    """A checkpoint as if it were of this epoch."""
+    return {**checkpoint, "epoch": epoch - 1}
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -201,44 +199,34 @@ class Moment:
     """When an epoch is saved.
 
     Attributes:
-        there: the epochs saved before, and of each the best one by then.
+        there: the epochs saved before.
         new: the epoch to save.
-        is_best: whether it is better than those before.
-        damaged: an epoch that is there but cannot be used.
+        damaged: those that are there but cannot be used.
     """
 
-    there: dict[int, int]
+    there: tuple[int, ...]
     new: int
-    is_best: bool
-    damaged: int | None = None
+    damaged: tuple[int, ...] = ()
 
 
 MOMENTS = {
-    "one that replaces the oldest": Moment({1: 1, 2: 2}, 3, is_best=False),
-    "the first epoch": Moment({}, 1, is_best=True),
-    "a damaged one again": Moment({1: 1, 2: 1, 3: 3}, 3, is_best=True, damaged=3),
-    "a second one": Moment({1: 1}, 2, is_best=True),
-    "one beside the best": Moment({1: 1, 4: 1, 5: 1}, 6, is_best=False),
-    "one better than the best": Moment({1: 1, 4: 1, 5: 1}, 6, is_best=True),
-    "one after a better one": Moment({1: 1, 4: 1, 5: 5}, 6, is_best=False),
+    "one that replaces the oldest": Moment((1, 2), 3),
+    "the first epoch": Moment((), 1),
+    "a damaged one again": Moment((2, 3), 3, damaged=(3,)),
+    "a second one": Moment((1,), 2),
+    "one after some that could not be saved": Moment((1, 4), 7),
+    "the first one again": Moment((4, 5), 1, damaged=(4, 5)),
 }
 
 
 def save_at(moment: Moment, folder: Path, checkpoint: Checkpoint) -> None:
     """What a run does at an epoch's end."""
-    checkpoints = Checkpoints(folder)
-    best = max((b for e, b in moment.there.items() if e < moment.new), default=0)
-    checkpoints.load_state_dict({"best_epoch": best, "least": 0.2})
 
     def save_checkpoint(*_: Path, **__: bool) -> None:
-        save(folder, numbered(checkpoint, moment.new, checkpoints.best_epoch))
+        save(folder, numbered(checkpoint, moment.new))
 
-    trainer = SimpleNamespace(
-        current_epoch=moment.new - 1,
-        callback_metrics={"val/mse": 0.1 if moment.is_best else 0.3},
-        save_checkpoint=save_checkpoint,
-    )
-    checkpoints.on_train_epoch_end(cast(pl.Trainer, trainer), Mock(spec=Learner))
+    trainer = SimpleNamespace(current_epoch=moment.new - 1, save_checkpoint=save_checkpoint)
+    Checkpoints(folder).on_train_epoch_end(cast(pl.Trainer, trainer), Mock(spec=Learner))
 
 
 def crash(
@@ -284,11 +272,11 @@ def test_a_crash_at_any_system_call_of_a_save_leaves_a_good_checkpoint(
     for name, moment in itertools.islice(MOMENTS.items(), soak.times(3, len(MOMENTS))):
         before = tmp_path / name / "before"
         before.mkdir(parents=True)
-        for epoch, best in moment.there.items():
-            save(before, numbered(old, epoch, best))
-        if moment.damaged:
-            checkpoint_path(before, moment.damaged).write_bytes(b"damaged")
-        last = max((epoch for epoch in moment.there if epoch != moment.damaged), default=None)
+        for epoch in moment.there:
+            save(before, numbered(old, epoch))
+        for epoch in moment.damaged:
+            checkpoint_path(before, epoch).write_bytes(b"damaged")
+        last = max(set(moment.there) - set(moment.damaged), default=None)
         calls = crash(before, moment, new).calls
         assert calls.count("replace") == calls.count("write") == 2
         for dies_at, half, aftermath in crashes(calls):
@@ -323,7 +311,7 @@ def test_damaged_checkpoints_are_never_loaded(
     """
     learner, saved = run
     for epoch, checkpoint in enumerate(saved, start=1):
-        save(tmp_path, numbered(checkpoint, epoch, epoch))
+        save(tmp_path, numbered(checkpoint, epoch))
     path, previous = checkpoint_path(tmp_path, 2), checkpoint_path(tmp_path, 1)
     sound = {file: file.read_bytes() for file in (path, path.with_suffix(".json"))}
     whole = dumped(read(path, FINGERPRINT))
@@ -602,12 +590,7 @@ def changes(good: Checkpoint) -> Iterator[tuple[str, bytes]]:
         (("state_dict", weight), [matrix.to_sparse(), matrix.to("meta"), matrix.half()]),
         (("state_dict", "network.third.weight"), [matrix]),
         (("loops",), [None, [], 1]),
-        (("callbacks",), [None, [], {}, {"Checkpoints": []}, {"Checkpoints": None}]),
-        (
-            ("callbacks", "Checkpoints", "best_epoch"),
-            ["../../x", "1", -1, 0, 3, 10**30, 1.0, True, None, [], torch.tensor(1)],
-        ),
-        (("callbacks", "Checkpoints", "least"), ["x", None, {}]),
+        (("callbacks",), [None, []]),
         (("optimizer_states",), [[], [{}], [None], {}, good["optimizer_states"] * 2]),
         (("optimizer_states", 0, "state"), [[], {}, {0: {}}]),
         (("optimizer_states", 0, "state", 99), [good["optimizer_states"][0]["state"][0]]),
@@ -714,9 +697,9 @@ def meet(folder: Path) -> list[Outcome]:
     """Read every malicious file, in a process that cannot have much memory."""
     torch.set_num_threads(1)
     learner, (first, second) = trained()
-    good = numbered(second, 2, 2)
+    good = numbered(second, 2)
     path, canary = checkpoint_path(folder, 2), folder / "canary"
-    save(folder, numbered(first, 1, 1))
+    save(folder, numbered(first, 1))
     save(folder, good)
     assert resume_point(folder, FINGERPRINT, learner) == path
 
@@ -777,7 +760,7 @@ def test_malicious_checkpoints_do_no_harm(soak: Soak, tmp_path: Path) -> None:
         assert "Memory" not in (outcome.refusal or ""), outcome
         assert outcome.armed == outcome.name.startswith("code:"), outcome
     names = {outcome.name for outcome in outcomes if outcome.refusal is None}
-    assert all("best_epoch" in name or "('epoch',)" in name for name in names), names
+    assert all("('epoch',)" in name for name in names), names
     armed = sum(outcome.armed for outcome in outcomes)
     most = max(outcome.taken for outcome in outcomes) / 2**20
     soak.tell(

@@ -74,7 +74,7 @@ def final_state(folder: Path) -> dict[str, Any]:
         "weights": checkpoint["state_dict"],
         "optimizer": checkpoint["optimizer_states"],
         "epochs": checkpoint["callbacks"]["History"]["epochs"],
-        "best": checkpoint["callbacks"]["Checkpoints"],
+        "stopping": [c for name, c in checkpoint["callbacks"].items() if "Stopping" in name],
     }
 
 

@@ -1,0 +1,56 @@
+"""Early stopping, with the weights of the best epoch at hand."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning import callbacks
+from torch import Tensor
+
+
+class EarlyStopping(callbacks.EarlyStopping):
+    """Lightning's, on ``val/mse``, which also keeps the best weights.
+
+    They are part of a checkpoint, as is the decision to stop: a run that was cut short after
+    it trains no further.
+
+    Attributes:
+        best_epoch: the first, from 1, with the least ``val/mse``; 0 before any.
+        best_weights: of that epoch, as ``state_dict`` gives them.
+
+    Args:
+        patience: epochs without a better one before training stops.
+    """
+
+    def __init__(self, patience: int) -> None:
+        super().__init__("val/mse", patience=patience)
+        self.best_epoch = 0
+        self.best_weights: dict[str, Tensor] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit":
+            self._keep(0, pl_module)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        trainer.should_stop = self.wait_count >= self.patience
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        before = self.best_score
+        super().on_train_epoch_end(trainer, pl_module)
+        if self.best_score < before:
+            self._keep(trainer.current_epoch + 1, pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        best = {"best_epoch": self.best_epoch, "best_weights": self.best_weights}
+        return super().state_dict() | best
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.best_epoch = state_dict["best_epoch"]
+        self.best_weights = state_dict["best_weights"]
+
+    def _keep(self, epoch: int, pl_module: pl.LightningModule) -> None:
+        self.best_epoch = epoch
+        weights = pl_module.state_dict()
+        self.best_weights = {name: weight.clone() for name, weight in weights.items()}
