@@ -58,6 +58,7 @@ FRAMEWORK = (
 )
 """The parts of a sweep that are neither computing nor reading, drawing or reporting."""
 
+PLACES = ("shares", "beside")
 IMPORTS = "import torch, pytorch_lightning, mlflow.tracking, hydra"
 FIRST_BATCH = """
 import os, sys
@@ -163,9 +164,9 @@ def sweep(scratch: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     if status:
         raise RuntimeError(f"the sweep ended with {status}")
-    shares: dict[str, float] = json.loads(parts.read_text())
-    shares["leaving Python"] = seconds - sum(shares.values())
-    return {"seconds": seconds, "peak_mib": usage.ru_maxrss / 1024, "shares": shares}
+    found: dict[str, Any] = json.loads(parts.read_text())
+    found["shares"]["leaving Python"] = seconds - sum(found["shares"].values())
+    return {"seconds": seconds, "peak_mib": usage.ru_maxrss / 1024, **found}
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -251,12 +252,13 @@ def report(result: dict[str, Any]) -> str:
     rows = [["whole command", "s"], *([k, f"{v:.2f}"] for k, v in result["commands"].items())]
     parts.append(table(rows))
     whole = result["sweep"]
-    framework = sum(whole["shares"][part] for part in FRAMEWORK)
+    framework = sum(whole[where].get(part, 0) for where in PLACES for part in FRAMEWORK)
     rows = [["the paper's sweep", "s", "share"]]
     for name, seconds in [
         *whole["shares"].items(),
         ("in all", whole["seconds"]),
-        (f"of it the framework ({', '.join(FRAMEWORK)})", framework),
+        *((f"beside it, in other threads: {part}", s) for part, s in whole["beside"].items()),
+        (f"of it all the framework ({', '.join(FRAMEWORK)})", framework),
     ]:
         rows.append([name, f"{seconds:.2f}", f"{seconds / whole['seconds']:.1%}"])
     parts.append(f"{table(rows)}\n\nIts memory peaks at {whole['peak_mib']:.0f} MiB.")

@@ -3,21 +3,52 @@
     python -m benchmarks.shares BEGAN parts.json -m hidden=64,128,256,512
 
 BEGAN is when the process began, in seconds since the epoch. What a part takes is what its
-functions take less what other parts take within them.
+functions take less what other parts take within them: of the main thread the seconds that pass,
+of other threads, which work beside it, those of their processor.
 """
 
 import functools
 import gc
 import json
 import sys
+import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 spent: dict[str, float] = defaultdict(float)
-_within: list[str] = []
-_since = time.perf_counter()
+beside: dict[str, float] = defaultdict(float)
+
+
+class Account(threading.local):
+    """What the parts take in one thread."""
+
+    def __init__(self) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        self.spent = spent if main else beside
+        self.clock: Callable[[], float] = time.perf_counter if main else time.thread_time
+        self.within: list[str] = []
+        self.since = self.clock()
+
+    def enter(self, part: str) -> None:
+        self._charge()
+        self.within.append(part)
+
+    def leave(self) -> None:
+        self._charge()
+        self.within.pop()
+
+    def _charge(self) -> None:
+        """Put the time since the last change down to the part that is going on."""
+        now = self.clock()
+        if self.within:
+            self.spent[self.within[-1]] += now - self.since
+        self.since = now
+
+
+account = Account()
 
 
 def main() -> None:
@@ -67,7 +98,8 @@ def main() -> None:
     try:
         train.main()
     finally:
-        parts.write_text(json.dumps(spent, indent=2) + "\n")
+        found = {"shares": spent, "beside": beside}
+        parts.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def _time(owner: Any, name: str, part: str) -> None:
@@ -75,32 +107,13 @@ def _time(owner: Any, name: str, part: str) -> None:
 
     @functools.wraps(function)
     def timed(*arguments: Any, **named: Any) -> Any:
-        _enter(part)
+        account.enter(part)
         try:
             return function(*arguments, **named)
         finally:
-            _leave()
+            account.leave()
 
     setattr(owner, name, timed)
-
-
-def _enter(part: str) -> None:
-    _charge()
-    _within.append(part)
-
-
-def _leave() -> None:
-    _charge()
-    _within.pop()
-
-
-def _charge() -> None:
-    """Put the time since the last change down to the part that is going on."""
-    global _since
-    now = time.perf_counter()
-    if _within:
-        spent[_within[-1]] += now - _since
-    _since = now
 
 
 if __name__ == "__main__":
