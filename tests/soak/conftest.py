@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fae.provenance import tags
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 
 
@@ -59,8 +61,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         "# Reliability",
         "",
         f"What `make soak` found, on {psutil.cpu_count(logical=False)} cores with Python "
-        f"{platform.python_version()}; {len(rows)} requirements, each held against what ran beside "
-        "it.",
+        f"{platform.python_version()}, at commit {tags('cpu')['fae.commit'][:12]}. In each test "
+        "what was disturbed is held against what was not, in one run.",
         "",
         "| requirement | found | s |",
         "| --- | --- | --- |",
