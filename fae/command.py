@@ -73,7 +73,7 @@ def _explain(error: BaseException, schema: type = Config) -> int:
     if isinstance(error, Exception) and raised_by_hydra(error):
         error = explain(error, schema)
     if isinstance(error, OSError) and error.filename is not None:
-        error = ConfigError(f"{error.filename}: cannot be written ({error.strerror})")
+        error = ConfigError(f"{error.filename}: {error.strerror}")
     if not isinstance(error, FaeError | Interrupted):
         raise error
     print(f"fae: {error}", file=sys.stderr)

@@ -244,7 +244,8 @@ class SweepConfig:
     max_jobs: Count
     """Runs of a sweep, at most: a range with a zero too many ends before it begins."""
     on_failure: Literal["continue", "stop"]
-    """What the other runs of a sweep do when one fails."""
+    """What the other runs of a sweep do when one fails. With stop they begin one by one, or by
+    ``hydra.sweeper.max_batch_size``, whatever the launcher."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -59,7 +59,7 @@ class VerdictError(FaeError):
 
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM arrived.
+    """SIGINT, SIGTERM or SIGHUP arrived.
 
     Not an ``Exception``, so that nobody mistakes it for a failure, and not a
     ``KeyboardInterrupt``, which Lightning turns into ``sys.exit(1)``.

@@ -25,13 +25,16 @@ class History(pl.Callback):
     Args:
         run: where to write.
         data: whose validation images are pictured.
+        begun: when this process began with the run, by ``time.perf_counter``.
     """
 
-    def __init__(self, run: Run, data: ImageDataModule) -> None:
+    def __init__(self, run: Run, data: ImageDataModule, begun: float) -> None:
         self.run = run
         self.data = data
         self.epochs: list[dict[str, float]] = []
         self.fit_s = 0.0
+        self._begun = begun
+        self._before_s = 0.0
         self._epoch_start = self._train_s = self._epoch_s = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -57,11 +60,17 @@ class History(pl.Callback):
         if _worth_a_picture(done):
             self.picture(pl_module)
 
+    @property
+    def total_s(self) -> float:
+        """Seconds of the run so far, set-up included; what was lost with a process is not."""
+        return self._before_s + time.perf_counter() - self._begun
+
     def state_dict(self) -> dict[str, Any]:
-        return {"epochs": self.epochs, "fit_s": self.fit_s}
+        return {"epochs": self.epochs, "fit_s": self.fit_s, "total_s": self.total_s}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.epochs, self.fit_s = state_dict["epochs"], state_dict["fit_s"]
+        self._before_s = state_dict["total_s"]
 
     def picture(self, pl_module: pl.LightningModule) -> None:
         """Show what the network makes of validation images after the epochs so far."""

@@ -1,6 +1,6 @@
 """The end of a command, by a signal or with its work done.
 
-SIGINT and SIGTERM are an exception where something is to be put in order, and elsewhere the
+SIGINT, SIGTERM and SIGHUP are an exception where something is to be put in order, and elsewhere the
 end; a second one ends the process at once. For the main thread, as Python's signals are.
 """
 
@@ -14,7 +14,7 @@ from typing import Literal
 
 from fae.errors import Interrupted
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN_S = 1.0
 """After this time ``Interrupted`` is raised again: a library may have swallowed it."""
 SOON_S = 0.01
@@ -31,7 +31,8 @@ def handle() -> None:
     """From here on a signal ends the process, but for what is ``held`` and ``released``."""
     if threading.current_thread() is threading.main_thread():
         for signum in (*SIGNALS, signal.SIGALRM):
-            signal.signal(signum, _interrupt)
+            if not _is_hung_up_on(signum):
+                signal.signal(signum, _interrupt)
         sys.unraisablehook = _tell_unless_interrupted
 
 
@@ -45,7 +46,8 @@ def leave(code: int | None = None) -> None:
     _code = code
     signal.setitimer(signal.ITIMER_REAL, 0)
     for signum in SIGNALS:
-        signal.signal(signum, signal.SIG_DFL)
+        if not _is_hung_up_on(signum):
+            signal.signal(signum, signal.SIG_DFL)
 
 
 def end() -> None:
@@ -101,6 +103,11 @@ class _Block(AbstractContextManager[None]):
         _mode = self.before
         if _mode != "held":
             _raise_if_arrived()
+
+
+def _is_hung_up_on(signum: int) -> bool:
+    """Whether this is the end of a terminal that the process is to outlive, as under nohup."""
+    return signum == signal.SIGHUP and signal.getsignal(signum) == signal.SIG_IGN
 
 
 def _raise_if_arrived() -> None:

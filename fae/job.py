@@ -36,12 +36,14 @@ class Schedule:
         started: when the first job was launched, seconds since the epoch.
         work: the work that each job is expected to take, in any unit.
         origins: what each job goes on with; None for a job that begins.
+        in_turn: whether a job begins when the one before it has ended.
     """
 
     parent: str
     started: float
     work: list[float]
     origins: list[Origin | None]
+    in_turn: bool = True
 
     def share_done(self, number: int, share_of_job: float) -> float:
         """The share of all work that is done once jobs run in order, (0, 1]."""

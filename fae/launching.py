@@ -6,17 +6,26 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, cast
 
+from hydra._internal.config_loader_impl import get_overrides_dirname
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from fae.errors import ConfigError, Interrupted
+from fae.interrupts import held
 from fae.job import Origin, Schedule
 from fae.plan import Task
 from fae.terminal import say, warn
 from fae.tracking import Archive, StoredRun, close_dead
 
+BY_NUMBER = "${hydra.job.num}"
+"""Hydra's own name of a job's folder."""
+ENDING_S = 2.0
+"""How long the processes of a launcher may take to end after a signal."""
 SETTLING_S = 10.0
 """How long the processes of a launcher that broke down may take to be gone."""
 
@@ -25,28 +34,42 @@ class FrozenLoader:
     """Hands launchers the configurations that were planned, whatever has become of conf/.
 
     Args:
-        jobs: the configuration of each job, by the overrides that make it.
+        jobs: the configuration of each job and its choices of Hydra's groups, by the overrides
+            that make it.
     """
 
-    def __init__(self, jobs: Mapping[tuple[str, ...], Mapping[str, Any]]) -> None:
+    def __init__(
+        self, jobs: Mapping[tuple[str, ...], tuple[Mapping[str, Any], Mapping[str, str]]]
+    ) -> None:
         self.jobs = jobs
 
     def load_sweep_config(
         self, master_config: DictConfig, sweep_overrides: Sequence[str]
     ) -> DictConfig:
         """As Hydra's own does: a job's values, and Hydra's section of the sweep."""
+        config, choices = self.jobs[tuple(sweep_overrides)]
         node = deepcopy(master_config)
+        naming = node.hydra.job.config.override_dirname
         with open_dict(node):
             for key in [key for key in node if key != "hydra"]:
                 del node[key]
-            node.update(self.jobs[tuple(sweep_overrides)])
+            node.update(config)
             node.hydra.mode = RunMode.RUN
             node.hydra.overrides.task = list(sweep_overrides)
+            node.hydra.runtime.choices = dict(choices)
+            node.hydra.job.override_dirname = get_overrides_dirname(
+                OverridesParser.create().parse_overrides(list(sweep_overrides)),
+                naming.exclude_keys,
+                naming.item_sep,
+                naming.kv_sep,
+            )
         return node
 
 
 class Launch:
     """The launch of a sweep's tasks, in order.
+
+    A task's folder is its own, whatever the configuration names folders after.
 
     A launcher that breaks down, as when the kernel kills one of its processes, takes jobs
     with it that did nothing wrong. Those that had begun are launched again, each by itself:
@@ -58,48 +81,64 @@ class Launch:
     Args:
         launcher: Hydra's.
         tasks: what is to be done.
-        parent: id of the sweep's run.
-        folder: the sweep's.
-        archive: where the tasks' runs are.
+
+    Raises:
+        ConfigError: two tasks would share a folder.
     """
 
-    def __init__(
-        self,
-        launcher: Launcher,
-        tasks: Sequence[Task],
-        *,
-        parent: str,
-        folder: Path,
-        archive: Archive,
-    ) -> None:
+    def __init__(self, launcher: Launcher, tasks: Sequence[Task]) -> None:
         context = launcher.hydra_context  # type: ignore[attr-defined]
-        frozen = FrozenLoader({one.overrides: one.config.plain() for one in tasks})
+        self.frozen = FrozenLoader(
+            {one.overrides: (one.config.plain(), one.choices) for one in tasks}
+        )
         launcher.hydra_context = HydraContext(  # type: ignore[attr-defined]
-            cast("ConfigLoader", frozen), context.callbacks
+            cast("ConfigLoader", self.frozen), context.callbacks
         )
         self.launcher = launcher
         self.tasks = tasks
-        self.folder = folder
-        self.archive = archive
         self.failures: dict[int, str] = {}
-        self.schedule = Schedule(
-            parent, time.time(), [one.work for one in tasks], [one.origin for one in tasks]
-        )
+        self._check_folders()
 
-    def run(self, at_once: int, *, stop_at_failure: bool) -> None:
+    def run(
+        self,
+        at_once: int,
+        parent: str,
+        folder: Path,
+        archive: Archive,
+        *,
+        stop_at_failure: bool,
+    ) -> None:
         """Launch all tasks, so many at once, or until one fails.
 
+        Args:
+            parent: id of the sweep's run.
+            folder: the sweep's.
+            archive: where the tasks' runs are.
+
         Raises:
+            Interrupted: by a signal; no run is left RUNNING.
             Exception: the launcher's, where it does not begin any job.
         """
+        self.archive = archive
+        self.schedule = Schedule(
+            parent,
+            time.time(),
+            [one.work for one in self.tasks],
+            [one.origin for one in self.tasks],
+            in_turn=isinstance(self.launcher, BasicLauncher),
+        )
         numbers = list(range(len(self.tasks)))
         waiting = [numbers[start : start + at_once] for start in range(0, len(numbers), at_once)]
         while waiting and not (stop_at_failure and self.failures):
             batch = waiting.pop(0)
-            self.schedule.write(self.folder)
+            self.schedule.write(folder)
             overrides = [self.tasks[number].overrides for number in batch]
             try:
                 returns = self.launcher.launch(overrides, initial_job_idx=batch[0])
+            except Interrupted:
+                with held():
+                    self._close_all()
+                raise
             except Exception as error:
                 waiting = self._after_breakdown(batch, error) + waiting
             else:
@@ -121,6 +160,8 @@ class Launch:
             elif run.status == "KILLED" and len(batch) > 1:
                 begun.append(number)
                 self.schedule.origins[number] = Origin(run.id, run.tags["fae.folder"])
+            elif run.status == "RUNNING":
+                self.failures[number] = f"its process goes on without its launcher ({reason})"
             elif run.status == "KILLED":
                 self.failures[number] = cause = f"its process died ({reason})"
                 self.archive.close(run, "FAILED", run.ended or run.started, cause)
@@ -130,6 +171,39 @@ class Launch:
         if begun or rest:
             warn(f"the launcher broke down ({reason}); {len(begun + rest)} runs are launched again")
         return [*([number] for number in begun), *_consecutive(rest)]
+
+    def _check_folders(self) -> None:
+        """Make sure that no two tasks share a folder, as far as their configuration says."""
+        config = self.launcher.config  # type: ignore[attr-defined]
+        written = OmegaConf.to_container(config.hydra.sweep, resolve=False)
+        assert isinstance(written, dict)
+        subdir = written["subdir"]
+        if subdir == BY_NUMBER:
+            return
+        taken: dict[str, str] = {}
+        for number, one in enumerate(self.tasks):
+            node = self.frozen.load_sweep_config(config, one.overrides)
+            with open_dict(node):
+                node.hydra.job.num, node.hydra.job.id = number, f"{number}"
+            folder = str(Path(node.hydra.sweep.subdir))
+            if folder in taken:
+                raise ConfigError(
+                    f"hydra.sweep.subdir={subdir}: is {folder} for {taken[folder]} and for "
+                    f"{one.name}; a name with {BY_NUMBER} in it differs from run to run"
+                )
+            taken[folder] = one.name
+
+    def _close_all(self) -> None:
+        """Close the runs of processes that are ending with this one."""
+        deadline = time.monotonic() + ENDING_S
+        while close_dead(self.archive) or self._under_way():
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.1)
+
+    def _under_way(self) -> bool:
+        parents = (run.tags.get("mlflow.parentRunId") for run in self.archive.unfinished())
+        return self.schedule.parent in parents
 
     def _run_of(self, number: int) -> StoredRun | None:
         """What a task has begun in this sweep, once its process is gone."""

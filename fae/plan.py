@@ -1,18 +1,14 @@
 """What a command is about to do: which of its runs are done, go on, or begin."""
 
-import platform
-import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from rich import get_console
-from rich.table import Table
-from rich.text import Text
-
 from fae.checkpoint import saved_epochs
 from fae.config import Config, SweepConfig, determines_result
+from fae.estimate import estimate, work
 from fae.job import Origin, run_name
 from fae.provenance import fingerprint
 from fae.sources import build_source
@@ -22,8 +18,6 @@ from fae.tracking import Archive, StoredRun, close_dead
 State = Literal["begins", "goes on", "done", "failed", "running"]
 SHOWN = 24
 """Runs that a plan shows on the terminal."""
-SIMILAR = 50
-"""Earlier runs that an estimate is made from, at most."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +29,7 @@ class Task:
         config: the whole configuration.
         overrides: what makes it, for the command line.
         fingerprint: the same for all runs that give the same result.
+        choices: of Hydra's groups, by their names.
         state: what becomes of it; only what begins or goes on is run.
         run: the run in the store that is done, failed, running, or goes on.
     """
@@ -43,6 +38,7 @@ class Task:
     config: Config
     overrides: tuple[str, ...]
     fingerprint: str
+    choices: Mapping[str, str] = field(default_factory=dict)
     state: State = "begins"
     run: StoredRun | None = None
 
@@ -51,9 +47,15 @@ class Task:
         return self.state in {"begins", "goes on"}
 
     @property
+    def epochs_done(self) -> int:
+        """Epochs after which it goes on; 0 for one that begins."""
+        saved = saved_epochs(Path(self.origin.folder)) if self.origin else []
+        return saved[0] if saved else 0
+
+    @property
     def work(self) -> float:
-        """What it takes if it begins, in units of ``work``."""
-        return work(self.config.hidden, self.config.epochs)
+        """What is left to do of it, in units of ``work``."""
+        return work(self.config, self.config.epochs - self.epochs_done)
 
     @property
     def origin(self) -> Origin | None:
@@ -70,36 +72,20 @@ class Task:
         if self.state == "done":
             return f"done: test {self.run.metrics.get('test/mse', float('nan')):.4f}, {run}"
         if self.state == "goes on":
-            saved = saved_epochs(Path(self.run.tags["fae.folder"]))
-            return f"goes on after epoch {saved[0] if saved else 0} of {self.config.epochs}, {run}"
+            return f"goes on after epoch {self.epochs_done} of {self.config.epochs}, {run}"
         if self.state == "running":
             return f"another process is at it, {run}"
         cause = self.run.tags.get("fae.error", "no reason stored").partition("\n")[0]
         return f"failed before: {cause}; sweep.retry_failed=true runs it again"
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What runs will take, by earlier ones on this machine.
-
-    Attributes:
-        seconds: one after the other, start-up left out.
-        bytes: of their folders and of what the store gets.
-    """
-
-    seconds: float
-    bytes: float
-
-    def __str__(self) -> str:
-        minutes, seconds = divmod(round(self.seconds), 60)
-        return f"about {minutes}:{seconds:02d} and {self.bytes / 1e6:.0f} MB by earlier runs here"
-
-
-def task(config: Config, overrides: Sequence[str]) -> Task:
+def task(
+    config: Config, overrides: Sequence[str], choices: Mapping[str, str] | None = None
+) -> Task:
     """A run as if the store knew nothing of it."""
     digest = build_source(config.data).digest
     found = fingerprint(determines_result(config.plain()), digest)
-    return Task(run_name(config, overrides), config, tuple(overrides), found)
+    return Task(run_name(config, overrides), config, tuple(overrides), found, choices or {})
 
 
 def look_up(tasks: Sequence[Task], archive: Archive | None, settings: SweepConfig) -> list[Task]:
@@ -129,53 +115,13 @@ def _state(runs: Sequence[StoredRun], settings: SweepConfig) -> tuple[State, Sto
         return "running", latest
     if latest.status == "FAILED":
         return ("begins", None) if settings.retry_failed else ("failed", latest)
-    folder_is_there = Path(latest.tags["fae.folder"]).exists()
-    return ("goes on", latest) if folder_is_there else ("begins", None)
+    return ("goes on", latest) if _has_its_folder(latest) else ("begins", None)
 
 
-def work(hidden: int, epochs: int) -> float:
-    """The work of a run, in units of what one hidden unit takes in one epoch.
-
-    A step costs a part that grows with the hidden layer and a part that does not, as
-    much as some 30 units (from docs/speed-table.md).
-    """
-    return epochs * (30.0 + hidden)
-
-
-def size(hidden: int) -> float:
-    """The size of a run's files, in units of what one hidden unit takes.
-
-    Weights and optimizer state grow with the hidden layer; pictures, configuration and the
-    like do not, and are as much as some 20 units.
-    """
-    return 20.0 + hidden
-
-
-def estimate(tasks: Sequence[Task], archive: Archive | None) -> Estimate | None:
-    """What these tasks take; None where no run like the first was made on this machine."""
-    if archive is None:
-        return None
-    first = tasks[0].config
-    similar = archive.latest(
-        SIMILAR,
-        "attributes.status = 'FINISHED'",
-        f"tags.`fae.host` = '{platform.node()}'",
-        f"params.data = '{first.data.name}'",
-        f"params.precision = '{first.trainer.precision}'",
-        f"params.accelerator = '{first.trainer.accelerator}'",
-    )
-    measured = [r for r in similar if "time/total_s" in r.metrics and "fae.bytes" in r.tags]
-    if not measured:
-        return None
-    rates, densities = [], []
-    for run in measured:
-        hidden, epochs = int(run.parameters["hidden"]), int(run.parameters["epochs"])
-        rates.append(run.metrics["time/total_s"] / work(hidden, epochs))
-        densities.append(int(run.tags["fae.bytes"]) / size(hidden))
-    return Estimate(
-        statistics.median(rates) * sum(one.work for one in tasks),
-        statistics.median(densities) * sum(size(one.config.hidden) for one in tasks),
-    )
+def _has_its_folder(run: StoredRun) -> bool:
+    """Whether a run's folder is there, and no other run has used it since."""
+    link = Path(run.tags["fae.folder"]) / "run.json"
+    return link.exists() and json.loads(link.read_text())["run_id"] == run.id
 
 
 def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int) -> None:
@@ -188,10 +134,10 @@ def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int)
     others = f", {len(to_do)} to do" if len(to_do) < len(tasks) else ""
     same = f", {asked - len(tasks)} asked for twice" if asked > len(tasks) else ""
     say(f"{title}: {len(tasks)} run{'s' * (len(tasks) > 1)}{same}{others}")
-    table = Table(box=None, show_header=False, padding=(0, 3, 0, 1))
-    for one in tasks[:SHOWN]:
-        table.add_row(Text(one.name), Text(one.outlook()))
-    get_console().print(table, soft_wrap=True)
+    shown = tasks[:SHOWN]
+    width = max(len(one.name) for one in shown)
+    for one in shown:
+        say(f" {one.name:{width}}    {one.outlook()}")
     if len(tasks) > SHOWN:
         say(f" and {len(tasks) - SHOWN} more")
     if to_do:

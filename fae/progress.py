@@ -52,7 +52,7 @@ class ProgressDisplay(pl.Callback):
         )
         share_since = (done - self._first) / (trainer.max_epochs - self._first)
         left = _left(time.time() - self._started, share_since) + " left"
-        if self.job.sweep:
+        if self.job.sweep and self.job.sweep.in_turn:
             share = self.job.sweep.share_done(self.job.number, done / trainer.max_epochs)
             left += f", sweep {_left(time.time() - self.job.sweep.started, share)} left"
         if self._bar:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
-from fae import command
+from fae import command, terminal
 from fae.compose import CONF, to_request
 from fae.config import ReportRequest
 from fae.errors import VerdictError
@@ -28,7 +28,6 @@ def report(request: ReportRequest) -> None:
     Raises:
         VerdictError: not every verdict is the one that was asked for, or runs are missing.
     """
-    from rich import get_console
     from rich.console import Console
 
     from fae import table
@@ -36,7 +35,7 @@ def report(request: ReportRequest) -> None:
 
     made = make_report(request)
     summary = made.summary
-    console = get_console()
+    console = terminal.console()
     if not console.is_terminal:  # a file has no width to keep to
         console = Console(width=140)
     console.print(table.terminal(summary))

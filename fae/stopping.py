@@ -54,3 +54,18 @@ class EarlyStopping(callbacks.EarlyStopping):
         self.best_epoch = epoch
         weights = pl_module.state_dict()
         self.best_weights = {name: weight.clone() for name, weight in weights.items()}
+
+
+def choose_weights(trainer: pl.Trainer, learner: pl.LightningModule, last: int) -> int:
+    """Give a network that has been trained the weights that are tested; their epoch, from 1.
+
+    Those are the best with early stopping, and the last without.
+
+    Args:
+        last: the last epoch.
+    """
+    stopping = trainer.early_stopping_callback
+    if not isinstance(stopping, EarlyStopping):
+        return last
+    learner.load_state_dict(stopping.best_weights)
+    return stopping.best_epoch

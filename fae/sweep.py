@@ -6,8 +6,7 @@ Heavy imports wait until the configurations are known to be good.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from itertools import starmap
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from fae.job import command_line, sweep_name
 from fae.terminal import say
 
 if TYPE_CHECKING:
+    from fae.launching import Launch
     from fae.plan import Task
     from fae.tracking import Archive, Run, StoredRun
 
@@ -62,21 +62,25 @@ def sweep(
         TrainingError: some runs failed; the others are finished and reported.
     """
     composed = _compose(base, jobs, loader)
-    planned = _repeat(composed, jobs)
-    configs = list(planned)
-    settings = configs[0].sweep
-    check_size([len(planned)], settings.max_jobs)
+    settings = composed[0].config.sweep
+    asked = sum(one.config.repeats for one in composed)
+    check_size([asked], settings.max_jobs)
+    repeated = _repeat(composed)
+    configs = [one.config for one in repeated]
 
     from fae import plan
+    from fae.launching import Launch
     from fae.tracking import Archive, Store
 
     _check_surroundings(configs)
     store = None if settings.plan_only else Store(configs[0].tracking)
     archive = Archive.if_there(configs[0].tracking)
-    tasks = list({one.fingerprint: one for one in starmap(plan.task, planned.items())}.values())
+    asked_for = (plan.task(one.config, one.overrides, one.choices) for one in repeated)
+    tasks = list({one.fingerprint: one for one in asked_for}.values())
     tasks = plan.look_up(tasks, archive, settings)
+    launch = Launch(launcher, [one for one in tasks if one.to_do])
     name = sweep_name(arguments)
-    plan.show(name, tasks, archive, asked=sum(config.repeats for config in composed))
+    plan.show(name, tasks, archive, asked=asked)
     if store is None:
         return
     assert archive is not None
@@ -97,9 +101,10 @@ def sweep(
             ) as run:
                 parent = run.id
                 _record(run, tasks)
-                at_once = base.hydra.sweeper.max_batch_size
-                causes = _launch(launcher, tasks, parent, folder, archive, at_once)
-                if causes:
+                stop = settings.on_failure == "stop"
+                at_once = base.hydra.sweeper.max_batch_size or (1 if stop else len(tasks))
+                launch.run(at_once, parent, folder, archive, stop_at_failure=stop)
+                if causes := _causes(tasks, launch):
                     raise FailedRunsError(causes, len(tasks))
         except FailedRunsError as error:
             failure = error
@@ -127,15 +132,25 @@ def check_size(choices: Sequence[int], limit: int) -> None:
         )
 
 
-def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) -> list[Config]:
+@dataclass(frozen=True)
+class _Composed:
+    """A job's configuration, the overrides that make it, and its choices of Hydra's groups."""
+
+    config: Config
+    overrides: Overrides
+    choices: Mapping[str, str]
+
+
+def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) -> list[_Composed]:
     """The configuration of each job, or a ConfigError about all that are wrong."""
     if not jobs:
         raise ConfigError("sweep: no runs; a range or a list of values is empty")
-    configs: list[Config] = []
+    composed: list[_Composed] = []
     problems: list[str] = []
     for overrides in jobs:
         try:
-            configs.append(check(loader.load_sweep_config(base, list(overrides))))
+            node = loader.load_sweep_config(base, list(overrides))
+            composed.append(_Composed(check(node), overrides, dict(node.hydra.runtime.choices)))
         except ConfigError as error:
             problems += error.problems
         except Exception as error:
@@ -144,25 +159,27 @@ def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) 
             problems += explain(error).problems
     if problems:
         raise ConfigError(*problems)
-    if len({config.tracking for config in configs}) > 1:
-        raise ConfigError("tracking: must be the same for all runs of a sweep")
-    return configs
+    for group in ("tracking", "sweep", "report"):
+        if len({getattr(one.config, group) for one in composed}) > 1:
+            raise ConfigError(f"{group}: must be the same for all runs of a sweep")
+    return composed
 
 
-def _repeat(configs: Sequence[Config], jobs: Sequence[Overrides]) -> dict[Config, Overrides]:
-    """Each configuration once with each of its seeds, and the overrides that make it.
+def _repeat(composed: Sequence[_Composed]) -> list[_Composed]:
+    """Each configuration once with each of its seeds.
 
     All first seeds go first, then all second ones, so that a sweep that is cut short has
     every configuration, and a machine that slows down slows all of them alike.
     """
-    planned: dict[Config, Overrides] = {}
-    for repeat in range(max(config.repeats for config in configs)):
-        for config, overrides in zip(configs, jobs, strict=True):
-            if repeat < config.repeats:
-                one = replace(config, seed=config.seed + repeat, repeats=1)
-                others = [o for o in overrides if not o.startswith(("seed=", "repeats="))]
-                planned.setdefault(one, [*others, f"seed={one.seed}", "repeats=1"])
-    return planned
+    repeated: dict[Config, _Composed] = {}
+    for repeat in range(max(one.config.repeats for one in composed)):
+        for one in composed:
+            if repeat < one.config.repeats:
+                config = replace(one.config, seed=one.config.seed + repeat, repeats=1)
+                others = [o for o in one.overrides if not o.startswith(("seed=", "repeats="))]
+                overrides = [*others, f"seed={config.seed}", "repeats=1"]
+                repeated.setdefault(config, _Composed(config, overrides, one.choices))
+    return list(repeated.values())
 
 
 def _check_surroundings(configs: Sequence[Config]) -> None:
@@ -231,23 +248,10 @@ def _record(run: "Run", tasks: "Sequence[Task]") -> None:
         run.set_tags({"fae.adopted": str(len(adopted))})
 
 
-def _launch(
-    launcher: Launcher,
-    tasks: "Sequence[Task]",
-    parent: str,
-    folder: Path,
-    archive: "Archive",
-    at_once: int | None,
-) -> dict[str, str]:
-    """Launch what is to be done; the causes of what failed, now or before, by name."""
-    from fae.launching import Launch
-
-    to_do = [one for one in tasks if one.to_do]
-    stop = tasks[0].config.sweep.on_failure == "stop"
-    launch = Launch(launcher, to_do, parent=parent, folder=folder, archive=archive)
-    launch.run(at_once or (1 if stop else len(tasks)), stop_at_failure=stop)
-    causes = {one.name: one.outlook() for one in tasks if one.state == "failed"}
-    causes |= {to_do[number].name: cause for number, cause in launch.failures.items()}
+def _causes(tasks: "Sequence[Task]", launch: "Launch") -> dict[str, str]:
+    """Why runs are not there, now or before, by name; said with the command for each."""
+    causes = {one.name: one.outlook() for one in tasks if one.state in {"failed", "running"}}
+    causes |= {launch.tasks[number].name: cause for number, cause in launch.failures.items()}
     again = {one.name: command_line([*one.overrides, "sweep.retry_failed=true"]) for one in tasks}
     for name, cause in causes.items():
         say(f"failed  {name}: {cause}")

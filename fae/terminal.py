@@ -1,15 +1,33 @@
 """Lines on the terminal."""
 
 import logging
+import os
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
 
-from rich import get_console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 log = logging.getLogger(__name__)
 
 
+@cache
+def console() -> "Console":
+    """Standard output; where its reader goes away, as ``head`` does, nothing ends with it."""
+    from rich import get_console
+    from rich.console import Console
+
+    def on_broken_pipe(_: Console) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    Console.on_broken_pipe = on_broken_pipe  # type: ignore[method-assign, assignment]
+    return get_console()
+
+
 def say(line: str) -> None:
     """Print a line as it is: not wrapped, and no part of it taken for markup."""
-    get_console().print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console().print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def warn(line: str) -> None:

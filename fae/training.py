@@ -3,7 +3,6 @@
 import time
 
 import yaml
-from rich import get_console
 
 from fae import charts, figures, provenance
 from fae.assembly import build
@@ -11,6 +10,7 @@ from fae.checkpoint import Checkpoints, DurableCheckpointIO, resume_point
 from fae.config import Config, determines_result
 from fae.data import Slices
 from fae.diagnosis import diagnose
+from fae.estimate import work
 from fae.history import History
 from fae.job import Job
 from fae.learner import Learner
@@ -18,7 +18,8 @@ from fae.metrics import mse_per_image
 from fae.progress import ProgressDisplay
 from fae.result import Panel, Result
 from fae.sources import Images, Source, build_source
-from fae.stopping import EarlyStopping
+from fae.stopping import choose_weights
+from fae.terminal import console
 from fae.tracking import Run, Store
 from fae.trainer import build_trainer, check_accelerator
 
@@ -65,21 +66,18 @@ def train(config: Config, job: Job) -> Result:
     ) as run:
         _record_origin(run, config, source)
         data, learner = build(config, source)
-        history = History(run, data)
+        history = History(run, data, started)
         trainer = build_trainer(
             config.trainer,
             epochs=config.epochs,
             folder=job.folder,
-            callbacks=[history, ProgressDisplay(job, get_console()), Checkpoints(job.folder)],
+            callbacks=[history, ProgressDisplay(job, console()), Checkpoints(job.folder)],
             checkpoint_io=DurableCheckpointIO(fingerprint),
         )
         start = resume_point(job.folder, fingerprint, learner) if job.carries_on else None
         trainer.fit(learner, data, ckpt_path=start, weights_only=True)
         history.picture(learner)
-        tested_epoch = len(history.epochs)
-        if isinstance(stopping := trainer.early_stopping_callback, EarlyStopping):
-            tested_epoch = stopping.best_epoch
-            learner.load_state_dict(stopping.best_weights)
+        tested_epoch = choose_weights(trainer, learner, last=len(history.epochs))
         (test,) = trainer.test(learner, data, verbose=False)
         dead = learner.dead_units(Slices(data.train))
         run.set_tags(diagnose(history.epochs, dead).tags())
@@ -91,10 +89,11 @@ def train(config: Config, job: Job) -> Result:
             **test,
             "hidden/dead": dead,
             "time/fit_s": history.fit_s,
-            "time/total_s": time.perf_counter() - started,
+            "time/total_s": history.total_s,
         }
         run.log_metrics(metrics, step=len(history.epochs))
-        run.set_tags({"fae.bytes": str(run.bytes_used())})
+        done = work(config, len(history.epochs))
+        run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(done)})
         return Result(
             job.name, run.id, config.parameters(), history.epochs, tested_epoch, metrics, panel
         )

@@ -3,6 +3,7 @@
 import json
 import resource
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ def fit(
 ) -> Fitted:
     """Train as ``fae.training`` does, without the store, from where the folder's run is."""
     data, learner = build(config, build_source(config.data))
-    history = History(Mock(spec=Run), data)
+    history = History(Mock(spec=Run), data, time.perf_counter())
     trainer = build_trainer(
         config.trainer,
         epochs=config.epochs,

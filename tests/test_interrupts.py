@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: waiting, raised, and at once."""
+"""SIGINT, SIGTERM and SIGHUP: waiting, raised, and at once."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from conftest import PROJECT, environment
 PRELUDE = """
 import os, time
 from contextlib import contextmanager
-from signal import SIGINT, SIGTERM
+from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal
 from fae import interrupts
 from fae.errors import Interrupted
 from fae.interrupts import held, released
@@ -36,10 +36,22 @@ def told(code: str) -> tuple[str, int, str]:
     return ended.stdout.replace("\n", " ").strip(), ended.returncode, ended.stderr
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_where_nothing_is_held_a_signal_is_the_end(name: str, code: int) -> None:
     said = told(f"signalled({name}); print('after')")
     assert said == ("", code, f"fae: interrupted by {name}\n")
+
+
+def test_under_nohup_the_end_of_the_terminal_is_none() -> None:
+    said = told("""
+        signal(SIGHUP, SIG_IGN)
+        interrupts.handle()
+        signalled(SIGHUP)
+        interrupts.leave(0)
+        signalled(SIGHUP)
+        print("after")
+    """)
+    assert said == ("after", 0, "")
 
 
 def test_a_signal_waits_for_the_end_of_what_is_held() -> None:

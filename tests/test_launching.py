@@ -9,14 +9,17 @@ from typing import Any, cast
 import pytest
 from conftest import NO_LOCAL, PROJECT
 from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 
 from fae.config import Config
+from fae.errors import ConfigError, Interrupted
 from fae.job import Schedule
-from fae.launching import FrozenLoader, Launch
+from fae.launching import BY_NUMBER, FrozenLoader, Launch
 from fae.plan import task
 from fae.tracking import Archive, StoredRun
 
@@ -30,12 +33,12 @@ class Store:
         self.runs: dict[str, StoredRun] = {}
 
     def unfinished(self) -> list[StoredRun]:
-        return []
+        return [run for run in self.runs.values() if run.status == "RUNNING"]
 
     def alike(self, _: str, fingerprints: Sequence[str]) -> dict[str, list[StoredRun]]:
         return {f: [self.runs[f]] for f in fingerprints if f in self.runs}
 
-    def close(self, run: StoredRun, status: str, ended: int, cause: str) -> None:
+    def close(self, run: StoredRun, status: str, ended: int, cause: str = "") -> None:
         self.leave(run.id, status, {"fae.error": cause})
 
     def leave(self, fingerprint: str, status: str, more: dict[str, str] | None = None) -> None:
@@ -56,6 +59,7 @@ class Fragile:
         self.killers = killers
         self.begun = begun
         self.hydra_context = SimpleNamespace(callbacks=None)
+        self.config = OmegaConf.create({"hydra": {"sweep": {"subdir": BY_NUMBER}}})
         self.launched: list[tuple[int, int]] = []
         self.fingerprints: dict[int, str] = {}
 
@@ -78,14 +82,9 @@ def launched(
     launcher = Fragile(store, killers)
     tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(jobs)]
     launcher.fingerprints = {seed: one.fingerprint for seed, one in enumerate(tasks)}
-    launch = Launch(
-        cast("Launcher", launcher),
-        tasks,
-        parent="parent",
-        folder=folder,
-        archive=cast("Archive", store),
-    )
-    launch.run(how.get("at_once", jobs), stop_at_failure=how.get("stop", False))
+    launch = Launch(cast("Launcher", launcher), tasks)
+    archive, at_once = cast("Archive", store), how.get("at_once", jobs)
+    launch.run(at_once, "parent", folder, archive, stop_at_failure=how.get("stop", False))
     return launch, launcher, store
 
 
@@ -126,11 +125,9 @@ def test_a_launcher_that_begins_nothing_is_an_error(tiny: Tiny, tmp_path: Path) 
     launcher = Broken(Store(), set())
     tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
     archive = cast("Archive", launcher.store)
-    launch = Launch(
-        cast("Launcher", launcher), tasks, parent="parent", folder=tmp_path, archive=archive
-    )
+    launch = Launch(cast("Launcher", launcher), tasks)
     with pytest.raises(RuntimeError, match="no such partition"):
-        launch.run(2, stop_at_failure=False)
+        launch.run(2, "parent", tmp_path, archive, stop_at_failure=False)
 
 
 def test_the_others_are_not_begun_once_one_failed_if_so_wanted(tiny: Tiny, tmp_path: Path) -> None:
@@ -139,23 +136,76 @@ def test_the_others_are_not_begun_once_one_failed_if_so_wanted(tiny: Tiny, tmp_p
     assert list(launch.failures) == [1]
 
 
-def test_jobs_are_told_what_was_planned_whatever_conf_says_now(tiny: Tiny) -> None:
-    """As Hydra's own loader tells it, Hydra's section included."""
-    overrides = ("hidden=8", "optimizer=adam")
+@pytest.fixture
+def loader() -> ConfigLoader:
+    """Hydra's own."""
     try:
         with initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-            own = GlobalHydra.instance().config_loader()
-            master = own.load_configuration(
-                "config", [NO_LOCAL, "experiment=smoke", "hidden=8,16"], RunMode.MULTIRUN
-            )
-            folder = master.hydra.sweep.dir
-            theirs = own.load_sweep_config(master, [NO_LOCAL, "experiment=smoke", *overrides])
+            return GlobalHydra.instance().config_loader()
     finally:
         GlobalHydra.instance().clear()
-    planned = tiny(*overrides)
-    ours = FrozenLoader({overrides: planned.plain()}).load_sweep_config(master, overrides)
+
+
+def of_a_sweep(loader: ConfigLoader, *more: str) -> DictConfig:
+    overrides = [NO_LOCAL, "experiment=smoke", "hidden=8,16", *more]
+    return loader.load_configuration("config", overrides, RunMode.MULTIRUN)
+
+
+def test_jobs_are_told_what_was_planned_whatever_conf_says_now(
+    tiny: Tiny, loader: ConfigLoader
+) -> None:
+    """As Hydra's own loader tells it, Hydra's section included."""
+    overrides = [NO_LOCAL, "experiment=smoke", "hidden=8", "optimizer=adam"]
+    master = of_a_sweep(loader)
+    folder = master.hydra.sweep.dir
+    theirs = loader.load_sweep_config(master, overrides)
+    choices = dict(theirs.hydra.runtime.choices)
+    frozen = FrozenLoader({tuple(overrides): (tiny(*overrides[2:]).plain(), choices)})
+    ours = frozen.load_sweep_config(master, overrides)
     assert ours.optimizer.betas == theirs.optimizer.betas
     assert ours.keys() == theirs.keys()
     assert ours.hydra.mode == RunMode.RUN
-    assert list(ours.hydra.overrides.task) == list(overrides)
+    for section in ("job", "runtime", "overrides"):
+        assert ours.hydra[section] == theirs.hydra[section]
     assert ours.hydra.sweep.dir == theirs.hydra.sweep.dir == folder
+
+
+def folders(launch: Launch) -> list[str]:
+    """Where the tasks' files go, within the sweep's folder."""
+    master = launch.launcher.config  # type: ignore[attr-defined]
+    nodes = [launch.frozen.load_sweep_config(master, one.overrides) for one in launch.tasks]
+    return [node.hydra.sweep.subdir for node in nodes]
+
+
+def test_folders_may_be_named_after_what_differs(tiny: Tiny, loader: ConfigLoader) -> None:
+    launcher = Fragile(Store(), set())
+    launcher.config = of_a_sweep(loader, "hydra.sweep.subdir=${hydra.job.override_dirname}")
+    tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
+    assert folders(Launch(cast("Launcher", launcher), tasks)) == ["seed=0", "seed=1"]
+
+
+def test_a_folder_for_all_is_refused(tiny: Tiny, loader: ConfigLoader) -> None:
+    launcher = Fragile(Store(), set())
+    launcher.config = of_a_sweep(loader, "hydra.sweep.subdir=here")
+    tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
+    with pytest.raises(ConfigError, match=r"^hydra.sweep.subdir=here: is here for .* and for"):
+        Launch(cast("Launcher", launcher), tasks)
+
+
+class Interrupting(Fragile):
+    """A launcher that a signal ends while its process is at a job."""
+
+    def launch(self, jobs: Sequence[tuple[str, ...]], initial_job_idx: int) -> list[JobReturn]:
+        self.store.leave(self.fingerprints[0], "RUNNING")
+        raise Interrupted(2)
+
+
+def test_no_run_is_left_running_by_a_signal(tiny: Tiny, tmp_path: Path) -> None:
+    store = Store()
+    launcher = Interrupting(store, set())
+    one = task(tiny(), [])
+    launcher.fingerprints = {0: one.fingerprint}
+    launch = Launch(cast("Launcher", launcher), [one])
+    with pytest.raises(Interrupted):
+        launch.run(1, "parent", tmp_path, cast("Archive", store), stop_at_failure=False)
+    assert store.runs[one.fingerprint].status == "KILLED"

@@ -1,6 +1,6 @@
 """What becomes of a run, by what the store knows of it."""
 
-import dataclasses
+import json
 import platform
 import subprocess
 import sys
@@ -12,14 +12,16 @@ import pytest
 from conftest import NO_LOCAL, environment, runs
 from mlflow import MlflowClient
 
+from fae.checkpoint import checkpoint_path
+from fae.compose import compose
 from fae.config import Config
-from fae.plan import Task, estimate, look_up, task
-from fae.tracking import Archive, StoredRun
+from fae.plan import Task, look_up, task
+from fae.tracking import Archive, Store, StoredRun
 
 Tiny = Callable[..., Config]
 
 
-class Store:
+class Known:
     """What a plan asks of an archive, in memory."""
 
     def __init__(self, *runs: StoredRun) -> None:
@@ -31,19 +33,23 @@ class Store:
     def alike(self, _: str, fingerprints: list[str]) -> dict[str, list[StoredRun]]:
         return {fingerprints[0]: self.runs}
 
-    def latest(self, *_: object) -> list[StoredRun]:
-        return self.runs
+
+ID = "0123456789"
 
 
-def run(status: str, folder: Path, hidden: int = 4, seconds: float = 1.0, **tags: str) -> StoredRun:
-    parameters = {"hidden": str(hidden), "epochs": "2"}
-    all_tags = {"fae.folder": str(folder), "fae.host": platform.node(), **tags}
-    metrics = {"test/mse": 0.04, "time/total_s": seconds}
-    return StoredRun("0123456789", "run", status, 0, 1, parameters, metrics, all_tags)
+def run(status: str, folder: Path) -> StoredRun:
+    tags = {"fae.folder": str(folder), "fae.host": platform.node()}
+    return StoredRun(ID, "run", status, 0, 1, {}, {"test/mse": 0.04}, tags)
+
+
+def used_by(run_id: str, folder: Path) -> Path:
+    """A folder as a run leaves it."""
+    (folder / "run.json").write_text(json.dumps({"run_id": run_id}))
+    return folder
 
 
 def planned(config: Config, *known: StoredRun) -> Task:
-    (found,) = look_up([task(config, [])], cast("Archive", Store(*known)), config.sweep)
+    (found,) = look_up([task(config, [])], cast("Archive", Known(*known)), config.sweep)
     return found
 
 
@@ -68,7 +74,8 @@ def test_a_run_that_the_store_does_not_know_begins(tiny: Tiny) -> None:
 def test_what_becomes_of_a_run_follows_from_those_before(
     tiny: Tiny, tmp_path: Path, statuses: list[str], state: str, outlook: str
 ) -> None:
-    found = planned(tiny(), *(run(status, tmp_path) for status in statuses))
+    folder = used_by(ID, tmp_path)
+    found = planned(tiny(), *(run(status, folder) for status in statuses))
     assert found.state == state
     assert found.outlook().startswith(outlook)
     assert found.to_do == (state == "goes on")
@@ -77,9 +84,22 @@ def test_what_becomes_of_a_run_follows_from_those_before(
 
 def test_an_interrupted_run_whose_folder_is_gone_begins_anew(tiny: Tiny, tmp_path: Path) -> None:
     assert planned(tiny(), run("KILLED", tmp_path / "gone")).state == "begins"
+    assert planned(tiny(), run("KILLED", tmp_path)).state == "begins"
+
+
+def test_a_run_whose_folder_another_has_used_begins_anew(tiny: Tiny, tmp_path: Path) -> None:
+    assert planned(tiny(), run("KILLED", used_by("another", tmp_path))).state == "begins"
+
+
+def test_a_run_that_goes_on_is_the_less_work_the_more_was_saved(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("epochs=4")
+    (used_by(ID, tmp_path) / "checkpoints").mkdir()
+    checkpoint_path(tmp_path, 3).touch()
+    assert planned(config, run("KILLED", tmp_path)).work == planned(config).work / 4
 
 
 def test_what_failed_begins_anew_when_asked_to(tiny: Tiny, tmp_path: Path) -> None:
+    used_by(ID, tmp_path)
     assert planned(tiny("sweep.retry_failed=true"), run("FAILED", tmp_path)).state == "begins"
     assert planned(tiny("sweep.retry_failed=true"), run("KILLED", tmp_path)).state == "goes on"
 
@@ -87,20 +107,6 @@ def test_what_failed_begins_anew_when_asked_to(tiny: Tiny, tmp_path: Path) -> No
 def test_everything_begins_anew_when_asked_to(tiny: Tiny, tmp_path: Path) -> None:
     for status in ("FINISHED", "FAILED", "KILLED"):
         assert planned(tiny("sweep.rerun=true"), run(status, tmp_path)).state == "begins"
-
-
-def test_an_estimate_is_in_proportion_to_earlier_runs(tiny: Tiny, tmp_path: Path) -> None:
-    """Of which the median counts; work is epochs times 30 and n, size is 20 and n."""
-    known = [run("FINISHED", tmp_path, 70, s, **{"fae.bytes": "9000"}) for s in (2.0, 3.0, 50.0)]
-    tasks = [task(tiny("hidden=170", "epochs=4"), []), task(tiny("hidden=70", "epochs=2"), [])]
-    found = estimate(tasks, cast("Archive", Store(*known)))
-    assert found is not None
-    assert found.seconds == pytest.approx(3.0 * (4 * 200 / 200 + 1))
-    assert found.bytes == pytest.approx(9000 * (190 / 90 + 1))
-    assert str(dataclasses.replace(found, seconds=65.4, bytes=12.3e6)) == (
-        "about 1:05 and 12 MB by earlier runs here"
-    )
-    assert estimate(tasks, cast("Archive", Store())) is None
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -133,6 +139,33 @@ def test_a_sweep_of_too_many_runs_is_refused_at_once(tmp_path: Path, seeds: str)
     assert done.returncode == 2
     assert "sweep.max_jobs=1000: this sweep has" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_so_is_one_of_too_many_repeats(tmp_path: Path) -> None:
+    done = command(tmp_path, "-m", "batch_size=range(1,101)", "repeats=1000")
+    assert done.returncode == 2
+    assert "sweep.max_jobs=1000: this sweep has 100000 runs" in done.stderr
+
+
+def test_a_sweep_one_of_whose_runs_is_another_processs_is_not_done(tmp_path: Path) -> None:
+    config = compose(
+        NO_LOCAL, "experiment=smoke", "hidden=4", f"tracking.uri='sqlite:///{tmp_path}/mlflow.db'"
+    )
+    theirs = task(config, [])
+    (tmp_path / "theirs").mkdir()
+    with Store(config.tracking).run(
+        "theirs",
+        kind="run",
+        folder=tmp_path / "theirs",
+        command="",
+        tags={"fae.fingerprint": theirs.fingerprint},
+    ):
+        done = command(tmp_path, "-m", "seed=0,1")
+    assert done.returncode == 1
+    assert "failed  hidden=4 experiment=smoke seed=0: another process is at it" in done.stdout
+    assert done.stderr == "fae: 1 of 2 runs failed: hidden=4 experiment=smoke seed=0\n"
+    client = MlflowClient(config.tracking.uri)
+    assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FAILED"]
 
 
 def test_the_same_sweep_again_runs_nothing(tmp_path: Path) -> None:

@@ -150,7 +150,10 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["-m", "hidden=range(1,0)"], "sweep: no runs"),
         (["-m", "tracking.experiment=a,b", "hidden=1"], "tracking: must be the same for all runs"),
         (["--config-dir=.", "experiment=broken"], "broken.yaml, line 2: not valid YAML"),
-        (["hydra.run.dir=file/out"], "file/out: cannot be written (Not a directory)"),
+        (["-m", "sweep.max_jobs=5,6"], "sweep: must be the same for all runs of a sweep"),
+        (["-m", "hidden=1,2", "hydra.sweep.subdir=x", SMOKE], "hydra.sweep.subdir=x: is x for"),
+        (["hydra/sweeper=basic"], "BasicSweeper: names code, which a configuration must not"),
+        (["hydra.run.dir=file/out"], "file/out: Not a directory"),
         (["hydra.mode=RUN", "repeats=2"], "repeats=2: cannot be with hydra.mode=RUN"),
         (["repeats=0"], "repeats=0: must be greater than or equal to 1"),
         (["report.fail_unless=reproduced"], "report.fail_unless: judges a sweep"),
@@ -187,6 +190,21 @@ def test_output_may_be_cut_short() -> None:
     done = subprocess.run(command, shell=True, cwd=PROJECT, capture_output=True, text=True)
     assert done.stdout == "train is powered by Hydra.\n"
     assert done.stderr == ""
+
+
+def test_a_reader_that_goes_away_ends_no_run(
+    client: MlflowClient, store_uri: str, tmp_path: Path
+) -> None:
+    overrides = f"hidden=4 {SMOKE} {NO_LOCAL} epochs=20 sweep.rerun=true"
+    subprocess.run(
+        f"{sys.executable} -m fae.train {overrides} | head -2",
+        shell=True,
+        check=True,
+        cwd=tmp_path,
+        env=environment(store_uri),
+    )
+    (run,) = runs(client, "run", tmp_path)
+    assert run.info.status == "FINISHED"
 
 
 def test_a_sweep_without_data_ends_before_its_first_job(cli: Cli, tmp_path: Path) -> None:

@@ -53,10 +53,13 @@ def soak(request: pytest.FixtureRequest) -> Iterator[Soak]:
     rows += [(requirement, outcome, time.monotonic() - start) for outcome in soak.found]
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    rows = session.config.stash.get(ROWS, [])
-    if not session.config.getoption("--soak") or not rows:
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the page, if all of the tests ran and passed."""
+    options = session.config.option
+    whole = options.soak and not options.keyword and session.config.args == ["tests/soak"]
+    if not whole or exitstatus != pytest.ExitCode.OK:
         return
+    rows = session.config.stash[ROWS]
     lines = [
         "# Reliability",
         "",

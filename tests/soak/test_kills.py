@@ -2,6 +2,7 @@
 
 import multiprocessing
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -110,6 +111,14 @@ def metrics_of(client: MlflowClient, run: Run) -> dict[str, list[tuple[int, floa
     return metrics
 
 
+def files(client: MlflowClient, run: Run, folder: str | None = None) -> list[str]:
+    """The paths of a run's artifacts; of pictures without the moments in their names."""
+    found: list[str] = []
+    for file in client.list_artifacts(run.info.run_id, folder):
+        found += files(client, run, file.path) if file.is_dir else [file.path]
+    return sorted(re.sub(r"[%+]timestamp[%+].*", "", path) for path in found)
+
+
 def test_a_run_that_is_killed_and_resumed_is_bit_identical(
     soak: Soak, tmp_path: Path, store_uri: str, client: MlflowClient
 ) -> None:
@@ -181,7 +190,9 @@ def test_the_command_carries_on_where_it_was_killed(soak: Soak, tmp_path: Path) 
         assert sorted(run.data.params["hidden"] for run in runs) == ["16", "8"]
         ordered = sorted(runs, key=lambda run: int(run.data.params["hidden"]))
         states = [final_state(Path(run.data.tags["fae.folder"])) for run in ordered]
-        return [states, [(run.info.status, metrics_of(client, run)) for run in ordered]]
+        stored = [(run.info.status, metrics_of(client, run), files(client, run)) for run in ordered]
+        sweeps = client.search_runs([found.experiment_id], "tags.`fae.kind` = 'sweep'")
+        return [states, stored, [run.info.status for run in sweeps]]
 
     start = time.monotonic()
     assert begin(tmp_path / "reference").wait() == 0

@@ -77,7 +77,7 @@ def test_processes_that_first_start_at_once_make_one_store(soak: Soak, tmp_path:
     """Many processes that start at once where one was killed as it made the store: all get it."""
     rounds, processes = soak.times(short=2, whole=50), soak.times(short=4, whole=8)
     chance = random.Random(0)
-    for number in range(rounds):
+    for number in range(5):
         database = tmp_path / f"{number}.db"
         config = tracking(f"sqlite:///{database}")
         make_store_and_die(config, database, chance.uniform(0, 1))
@@ -357,7 +357,7 @@ def fit_s(config: Config, folder: Path, store: Store, before: Callable[[], objec
             config.trainer,
             epochs=config.epochs,
             folder=folder,
-            callbacks=[History(run, data), Checkpoints(folder)],
+            callbacks=[History(run, data, time.perf_counter()), Checkpoints(folder)],
             checkpoint_io=DurableCheckpointIO("fingerprint"),
         )
         before()
@@ -380,16 +380,17 @@ def test_training_does_not_wait_for_a_store_that_is_away(
     soak: Soak, tmp_path: Path, server: Server
 ) -> None:
     """Training is at most 5 % slower where the store is away than where it is there."""
-    rounds = soak.times(short=1, whole=5)
-    config = compose(NO_LOCAL, "experiment=smoke", f"epochs={soak.times(short=10, whole=100)}")
+    if not soak.whole:
+        pytest.skip("times are compared in the whole soak only")
+    config = compose(NO_LOCAL, "experiment=smoke", "epochs=100")
     there: list[float] = []
     away: list[float] = []
-    for number in range(rounds):
+    for number in range(5):
         server.start()
         store = Store(tracking(server.uri))
         fit_s(config, tmp_path / f"warm-{number}", store, lambda: None)  # server and process
         there.append(fit_s(config, tmp_path / f"there-{number}", store, lambda: None))
         away.append(fit_s(config, tmp_path / f"away-{number}", store, server.kill))
     ratio = statistics.median(away) / statistics.median(there)
-    assert not soak.whole or ratio <= 1.05
-    soak.tell(f"{ratio:.2f} times as long, by the medians of {rounds} trainings each")
+    assert ratio <= 1.05
+    soak.tell(f"{ratio:.2f} times as long, by the medians of 5 trainings each")
