@@ -1,5 +1,6 @@
 """Lightning's Trainer by its configuration."""
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -18,6 +19,10 @@ EXPECTED_WARNINGS = (
     ".*detect_anomaly=True",  # it was asked for
     ".*LeafSpec.* is deprecated",  # Lightning's affair
 )
+
+LOUD = ("pytorch_lightning", "lightning_fabric")
+"""Loggers that print by themselves where they are imported before Hydra sets up logging, as in
+the processes of a launcher."""
 
 
 def check_accelerator(config: TrainerConfig) -> None:
@@ -42,6 +47,10 @@ def build_trainer(
     """
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
+    for name in LOUD:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
     patience = config.early_stopping
     return pl.Trainer(
         accelerator=config.accelerator,

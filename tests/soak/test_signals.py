@@ -1,6 +1,7 @@
 """SIGINT and SIGTERM at any moment of the real command."""
 
 import json
+import os
 import random
 import re
 import signal
@@ -22,13 +23,18 @@ from fae.tracking.journal import Journal
 from soak.conftest import Soak
 
 EPOCHS = 12
-KINDS = {"run": ["hidden=4"], "sweep": ["-m", "hidden=4,8"]}
+WORKERS = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+KINDS = {
+    "run": ["hidden=4"],
+    "sweep": ["-m", "hidden=4,8"],
+    "workers": ["-m", "hidden=4,8", *WORKERS],
+}
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 LIMIT_S = 5.0
 AT_ONCE_S = 2.0
 """With room for a busy machine."""
 LAST_EPOCH = f"epoch {EPOCHS}/{EPOCHS}"
-LAST_LINE = {"run": "test 0.", "sweep": "report   "}
+LAST_LINE = {"run": "test 0.", "sweep": "report   ", "workers": "report   "}
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ SEEN = [
     Moment("sweep", signal.SIGINT, "", 0),
     Moment("sweep", signal.SIGINT, "epoch 2/", 0.05),
     Moment("run", signal.SIGTERM, LAST_EPOCH, 0.5),
+    Moment("workers", signal.SIGTERM, "epoch 2/", 0.05),
+    Moment("workers", signal.SIGINT, "epoch 2/", 0.05),
     Moment("run", signal.SIGTERM, "test 0.", 0),
     Moment("run", signal.SIGINT, "test 0.", 0.1),
     Moment("sweep", signal.SIGINT, "test 0.", 0),
@@ -62,7 +70,7 @@ FOUND: list[int] = []
 
 def moment(seed: int, durations: dict[str, float]) -> Moment:
     """One of many that are spread evenly over a command, and every third over its training."""
-    kind = list(KINDS)[seed % 2]
+    kind = list(KINDS)[seed // 4 % 3]
     signum = list(CODES)[seed // 2 % 2]
     share = seed * 0.618034 % 1
     if seed % 3 == 0:
@@ -82,7 +90,16 @@ def begin(folder: Path, kind: str, *more: str) -> "subprocess.Popen[bytes]":
             env=environment(f"sqlite:///{folder}/mlflow.db"),
             stdout=out,
             stderr=errors,
+            start_new_session=True,
         )
+
+
+def send(process: "subprocess.Popen[bytes]", signum: signal.Signals) -> None:
+    """As a terminal sends SIGINT, to all processes of the command, and others theirs to one."""
+    if signum == signal.SIGINT and process.poll() is None:
+        os.killpg(process.pid, signum)
+    else:
+        process.send_signal(signum)
 
 
 def wait_until_seen(process: "subprocess.Popen[bytes]", folder: Path, text: str) -> None:
@@ -129,7 +146,7 @@ def disturb(moment: Moment, folder: Path) -> tuple[list[str], float, str]:
     phases = {"epoch 1/": "before training", LAST_EPOCH: "in training"}
     phases[LAST_LINE[moment.kind]] = "closing"
     phase = next((name for text, name in phases.items() if text not in printed), "after the work")
-    process.send_signal(moment.signum)
+    send(process, moment.signum)
     start = time.monotonic()
     code = exit_code(process)
     took = time.monotonic() - start
@@ -155,7 +172,7 @@ def undisturbed(folder: Path, kind: str) -> float:
 def moments(whole: bool, tmp_path: Path) -> Iterator[tuple[object, Moment]]:
     """Each with its name."""
     if not whole:
-        yield from enumerate(SEEN[:4])
+        yield from enumerate(SEEN[1:5])
         return
     durations = {kind: undisturbed(tmp_path / kind, kind) for kind in KINDS}
     yield from ((f"seen-{number}", one) for number, one in enumerate(SEEN))
