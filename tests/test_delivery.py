@@ -1,5 +1,6 @@
 """From the journal to the store: in order, once, and however long the store is away."""
 
+import errno
 import shutil
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+from fae import durable
 from fae.config import Config
 from fae.tracking import Archive, Store, close_dead, delivery
 from fae.tracking.delivery import Courier, Delivery
@@ -228,6 +230,45 @@ def test_a_run_that_is_carried_on_says_nothing_twice(
     assert Journal(tmp_path).entries == before
     carried_on.log_metrics({"a": 2.0, "c": 3.0}, step=2)
     assert Journal(tmp_path).entries[-1]["metrics"] == {"c": 3.0}
+
+
+def raise_full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_is_said_on_a_full_disk_is_stored_once_though_the_run_is_interrupted(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tiny().tracking)
+    with (
+        monkeypatch.context() as disk,
+        suppress(KeyboardInterrupt),
+        store.run("full", kind="run", folder=tmp_path, command="") as run,
+    ):
+        run.log_metrics({"a": 1.0}, step=1)
+        disk.setattr(durable, "write_all", raise_full)
+        run.log_metrics({"a": 2.0}, step=2)
+        raise KeyboardInterrupt
+    assert client.get_run(run.id).info.status == "KILLED"
+    with store.run("full", kind="run", folder=tmp_path, command="", carry_on=run.id) as again:
+        again.log_metrics({"a": 1.0}, step=1)
+        again.log_metrics({"a": 2.0}, step=2)
+    assert client.get_run(run.id).info.status == "FINISHED"
+    assert [point.value for point in client.get_metric_history(run.id, "a")] == [1.0, 2.0]
+
+
+def test_a_run_whose_disk_stays_full_is_stored_whole(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tiny().tracking)
+    with (
+        monkeypatch.context() as disk,
+        store.run("full", kind="run", folder=tmp_path, command="") as run,
+    ):
+        disk.setattr(durable, "write_all", raise_full)
+        run.log_metrics({"a": 1.0}, step=1)
+    assert client.get_run(run.id).info.status == "FINISHED"
+    assert [point.value for point in client.get_metric_history(run.id, "a")] == [1.0]
 
 
 def test_a_run_that_dies_as_it_is_carried_on_is_closed(

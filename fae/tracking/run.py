@@ -127,6 +127,7 @@ class Run:
         if cause:
             self.set_tags({"fae.error": cause})
         self._say({"end": status, "time": _now()})
+        self._journal.close(may_go_on=status == "KILLED")
         return self._courier.close(hurry=status == "KILLED")
 
     def _outbox(self, path: str) -> Path:
