@@ -96,7 +96,7 @@ class Store:
             run = self._begin(name, folder, command, all_tags, carry_on)
             status, reason = "FAILED", ""
             try:
-                with released(), self._system_metrics(run):
+                with released(), self._system_metrics(run, resumed=bool(carry_on)):
                     if parameters:
                         run.log_parameters(parameters)
                     yield run
@@ -150,13 +150,15 @@ class Store:
         return Run(run_id, name, folder, journal, Courier(journal, delivery.deliver))
 
     @contextmanager
-    def _system_metrics(self, run: Run) -> Iterator[None]:
+    def _system_metrics(self, run: Run, *, resumed: bool) -> Iterator[None]:
         if not self.config.system_metrics:
             yield
             return
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        monitor = SystemMetricsMonitor(run.id, sampling_interval=1, tracking_uri=self.uri)
+        monitor = SystemMetricsMonitor(
+            run.id, sampling_interval=1, resume_logging=resumed, tracking_uri=self.uri
+        )
         monitor.start()
         try:
             yield
