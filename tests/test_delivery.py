@@ -1,18 +1,21 @@
 """From the journal to the store: in order, once, and however long the store is away."""
 
+import errno
 import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
+from fae import durable
 from fae.config import Config
 from fae.tracking import Archive, Store, close_dead, delivery
 from fae.tracking.delivery import Courier, Delivery
@@ -228,6 +231,124 @@ def test_a_run_that_is_carried_on_says_nothing_twice(
     assert Journal(tmp_path).entries == before
     carried_on.log_metrics({"a": 2.0, "c": 3.0}, step=2)
     assert Journal(tmp_path).entries[-1]["metrics"] == {"c": 3.0}
+
+
+class Torn(Figure):
+    """A figure of which the disk takes half."""
+
+    def savefig(self, fname: Any, **_: Any) -> None:
+        Path(fname).write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_file_that_the_disk_does_not_take_whole_is_left_out_and_may_come_later(
+    tmp_path: Path, kept: tuple[Run, Courier], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, _ = kept
+    run.log_figure(Torn(), "figures/curves.png")
+    place = tmp_path / "outbox" / "figures" / "curves.png"
+    assert not place.exists()
+    assert capsys.readouterr().out == (
+        f"warning: {place}: cannot be written (No space left on device); it is left out\n"
+    )
+    run.log_figure(Figure(), "figures/curves.png")
+    (entry,) = Journal(tmp_path).entries
+    assert entry == {"file": "figures/curves.png", "bytes": place.stat().st_size}
+
+
+def test_a_model_that_would_not_fit_is_not_begun(
+    tmp_path: Path,
+    kept: tuple[Run, Courier],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, _ = kept
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    monkeypatch.setattr("mlflow.pytorch.save_model", None)
+    run.log_model(torch.nn.Linear(4, 4).eval(), np.zeros((2, 4), np.float32), step=2)
+    assert "outbox/model: cannot be written (No space left on device)" in capsys.readouterr().out
+    assert Journal(tmp_path).entries == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "told"),
+    [(None, "FINISHED", None), (RuntimeError("boom"), "FAILED", "RuntimeError: boom")],
+    ids=str,
+)
+def test_files_that_cannot_be_written_change_nothing_of_how_a_run_ends(
+    tiny: Tiny,
+    client: MlflowClient,
+    tmp_path: Path,
+    error: Exception | None,
+    status: str,
+    told: str | None,
+) -> None:
+    with (
+        pytest.raises(RuntimeError, match="boom") if error else nullcontext(),
+        Store(tiny().tracking).run("full", kind="run", folder=tmp_path, command="") as run,
+    ):
+        (tmp_path / "outbox").write_text("in the way of the folder")
+        say_one_of_each(run)
+        if error:
+            raise error
+    stored = client.get_run(run.id)
+    assert (stored.info.status, stored.data.tags.get("fae.error")) == (status, told)
+    assert stored.data.metrics["a"] == 2.0
+    assert client.list_artifacts(run.id) == []
+
+
+def test_a_model_of_which_a_kill_left_no_word_is_made_again(
+    tmp_path: Path, kept: tuple[Run, Courier]
+) -> None:
+    run, _ = kept
+    left = tmp_path / "outbox" / "model" / "left"
+    left.parent.mkdir(parents=True)
+    left.write_text("")
+    run.log_model(torch.nn.Linear(4, 4).eval(), np.zeros((2, 4), np.float32), step=2)
+    (entry,) = Journal(tmp_path).entries
+    assert entry["model"] == "model"
+    assert (left.parent / "MLmodel").exists()
+    assert not left.exists()
+
+
+def raise_full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_what_is_said_on_a_full_disk_is_stored_once_though_the_run_is_interrupted(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tiny().tracking)
+    with (
+        monkeypatch.context() as disk,
+        suppress(KeyboardInterrupt),
+        store.run("full", kind="run", folder=tmp_path, command="") as run,
+    ):
+        run.log_metrics({"a": 1.0}, step=1)
+        disk.setattr(durable, "write_all", raise_full)
+        run.log_metrics({"a": 2.0}, step=2)
+        raise KeyboardInterrupt
+    assert client.get_run(run.id).info.status == "KILLED"
+    with store.run("full", kind="run", folder=tmp_path, command="", carry_on=run.id) as again:
+        again.log_metrics({"a": 1.0}, step=1)
+        again.log_metrics({"a": 2.0}, step=2)
+    assert client.get_run(run.id).info.status == "FINISHED"
+    assert [point.value for point in client.get_metric_history(run.id, "a")] == [1.0, 2.0]
+
+
+def test_a_run_whose_disk_stays_full_is_stored_whole(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tiny().tracking)
+    with (
+        monkeypatch.context() as disk,
+        store.run("full", kind="run", folder=tmp_path, command="") as run,
+    ):
+        disk.setattr(durable, "write_all", raise_full)
+        run.log_metrics({"a": 1.0}, step=1)
+    assert client.get_run(run.id).info.status == "FINISHED"
+    assert [point.value for point in client.get_metric_history(run.id, "a")] == [1.0]
 
 
 def test_a_run_that_dies_as_it_is_carried_on_is_closed(

@@ -20,6 +20,10 @@ def written(folder: Path, entries: list[Entry]) -> Journal:
     return journal
 
 
+def raise_full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def steps(entries: list[Entry]) -> list[int]:
     return [entry["step"] for entry in entries]
 
@@ -65,16 +69,42 @@ def test_entries_wait_in_memory_for_a_file_that_cannot_be_written(
 ) -> None:
     folder = tmp_path / "later"
     journal = written(folder, said(3))
-    journal.mark_delivered(1)
-    assert steps(journal.pending()) == [1, 2]
+    assert (steps(journal.entries), journal.pending()) == ([0, 1, 2], [])
     folder.mkdir()
     journal.append(said(1, start=3)[0])
-    assert steps(Journal(folder).entries) == [0, 1, 2, 3]
+    assert steps(journal.pending()) == steps(Journal(folder).entries) == [0, 1, 2, 3]
     (warning,) = capsys.readouterr().out.splitlines()
     assert warning == (
         f"warning: {folder}/journal.jsonl: cannot be written (No such file or directory); "
         "training goes on"
     )
+
+
+@pytest.mark.parametrize(("may_go_on", "left"), [(False, [1, 2, 3]), (True, [1, 3])])
+def test_at_the_end_the_store_gets_what_never_came_to_the_disk_and_nobody_says_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_go_on: bool, left: list[int]
+) -> None:
+    journal = written(tmp_path, said(2))
+    journal.mark_delivered(1)
+    with monkeypatch.context() as full:
+        full.setattr(durable, "write_all", raise_full)
+        for entry in said(2, start=2):
+            journal.append(entry)
+        journal.close(may_go_on=may_go_on)
+    assert steps(journal.pending()) == left
+    journal.mark_delivered(len(left))
+    later = written(tmp_path, said(1, start=9))
+    assert (steps(later.entries), steps(later.pending())) == ([0, 1, 9], [9])
+    assert steps(Journal(tmp_path).pending()) == [9]
+
+
+@pytest.mark.parametrize("may_go_on", [False, True])
+def test_the_end_of_a_run_whose_disk_took_all_drops_nothing(
+    tmp_path: Path, may_go_on: bool
+) -> None:
+    journal = written(tmp_path, said(3))
+    journal.close(may_go_on=may_go_on)
+    assert steps(journal.pending()) == [0, 1, 2]
 
 
 def test_a_disk_that_fills_up_in_the_middle_of_a_line_tears_nothing(

@@ -4,8 +4,9 @@ import dataclasses
 import json
 import signal
 import sqlite3
+import time
 from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,34 @@ def test_metrics_of_a_step_are_stored_together(
     for key, value in {"a": 1.0, "b": 2.0}.items():
         (point,) = client.get_metric_history(run.id, key)
         assert (point.value, point.step) == (value, 3)
+
+
+def test_system_metrics_of_a_run_that_is_carried_on_come_after_those_it_has(
+    tracking: TrackingConfig,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    store = Store(dataclasses.replace(tracking, system_metrics=True))
+
+    def steps(run_id: str) -> list[int]:
+        key = "system/cpu_utilization_percentage"
+        return [point.step for point in client.get_metric_history(run_id, key)]
+
+    run_id = None
+    for _ in range(2):
+        opened = store.run("seen", kind="run", folder=tmp_path, command="", carry_on=run_id)
+        with suppress(KeyboardInterrupt), opened as run:
+            run_id = run.id
+            before, deadline = len(steps(run_id)), time.monotonic() + 30
+            while len(steps(run_id)) < before + 2 and time.monotonic() < deadline:
+                time.sleep(0.05)
+            raise KeyboardInterrupt
+    assert run_id is not None
+    found = steps(run_id)
+    assert len(found) >= 4
+    assert found == list(range(len(found)))
 
 
 def test_artifacts_lie_beside_the_database(tmp_path: Path, tracking: TrackingConfig) -> None:

@@ -18,7 +18,8 @@ class Journal:
 
     A line is on the disk before ``append`` returns; one that a crash tore is dropped. Where
     the disk takes none, entries are kept in memory, with a warning, and each ``append`` tries
-    again.
+    again. The store gets none that a crash could still undo: a run that goes on would say it
+    a second time.
 
     Attributes:
         entries: all, in order.
@@ -37,29 +38,41 @@ class Journal:
         self.entries: list[Entry] = [
             json.loads(line) for line in content[: self._written].splitlines()
         ]
+        self._on_disk = len(self.entries)
+        self._over = False
         delivered = int(self._count.read_text()) if self._count.exists() else 0
-        self.delivered = min(delivered, len(self.entries))  # some may have been in memory only
+        self.delivered = min(delivered, len(self.entries))
 
     def append(self, entry: Entry) -> None:
         """Say something more."""
         had_trouble = bool(self._unwritten)
         self._unwritten += json.dumps(entry).encode() + b"\n"
+        self.entries.append(entry)
         try:
             self._write()
         except OSError as problem:
             if not had_trouble:
                 warn(f"{self._file}: cannot be written ({problem.strerror}); training goes on")
-        self.entries.append(entry)  # last: the store does not get what a crash could still undo
 
     def pending(self) -> list[Entry]:
-        """What the store does not have."""
-        return self.entries[self.delivered :]
+        """What the store does not have, and may have."""
+        return self.entries[self.delivered : None if self._over else self._on_disk]
+
+    def close(self, *, may_go_on: bool) -> None:
+        """Nothing more is said: the store may have also what the disk did not take.
+
+        Args:
+            may_go_on: another process says it again; of all that, only the last entry stays.
+        """
+        if may_go_on:
+            del self.entries[self._on_disk : -1]
+        self._over = True
 
     def mark_delivered(self, count: int) -> None:
         """Note that the store has so many entries more."""
         self.delivered += count
         with suppress(OSError):  # it would be delivered again, which does no harm
-            durable.write(self._count, str(self.delivered).encode())
+            durable.write(self._count, str(min(self.delivered, self._on_disk)).encode())
 
     def _write(self) -> None:
         file = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o644)
@@ -72,3 +85,4 @@ class Journal:
             os.close(file)
         self._written += len(self._unwritten)
         self._unwritten = b""
+        self._on_disk = len(self.entries)

@@ -1,8 +1,12 @@
 """A run that is being written."""
 
+import errno
+import os
+import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fae.interrupts import held
+from fae.terminal import warn
 from fae.tracking.delivery import OUTBOX, Courier
 from fae.tracking.journal import Entry, Journal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch.nn import Module
+
+BESIDE_WEIGHTS = 10_000_000
+"""Bytes that a model takes beside its weights, at most."""
 
 
 class Run:
@@ -61,23 +69,20 @@ class Run:
     def log_text(self, text: str, path: str) -> None:
         """Write a text file among the run's artifacts."""
         if path not in self._said:
-            self._outbox(path).write_text(text)
-            self._send("file", path)
+            self._send("file", path, lambda place: place.write_text(text))
 
     def log_figure(self, figure: "Figure", path: str) -> None:
         """Write a figure among the run's artifacts."""
         if path not in self._said:
-            figure.savefig(self._outbox(path), dpi=130)
-            self._send("file", path)
+            self._send("file", path, lambda place: figure.savefig(place, dpi=130))
 
     def log_image(self, image: NDArray[np.uint8], key: str, step: int) -> None:
         """Write a picture (height, width) that the UI shows under ``key`` with a slider."""
         from PIL import Image
 
         if ("picture", key, step) not in self._said:
-            path = f"pictures/{key}-{step}.png"
-            Image.fromarray(image).save(self._outbox(path))
-            self._send("picture", path, key=key, step=step, time=_now())
+            path, picture = f"pictures/{key}-{step}.png", Image.fromarray(image)
+            self._send("picture", path, picture.save, key=key, step=step, time=_now())
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Write several tags in one transaction."""
@@ -99,18 +104,23 @@ class Run:
             return
         with torch.inference_mode():
             output = network(torch.from_numpy(example)).numpy()
-        with tempfile.TemporaryDirectory(dir=self._outbox("model").parent) as made:
-            # Not by mlflow.pytorch.log_model: it writes to the one store that the process names.
-            save_model(
-                network,
-                Path(made, "model"),
-                mlflow_model=Model(run_id=self.id),
-                signature=infer_signature(example, output),
-                input_example=example,
-                pip_requirements=[f"torch=={version('torch')}"],
-            )
-            Path(made, "model").rename(self._outbox("model"))
-        self._send("model", "model", run=self.name, step=step)
+
+        def save(place: Path) -> None:
+            _check_room(place.parent, network)
+            with tempfile.TemporaryDirectory(dir=place.parent) as made:
+                # mlflow.pytorch.log_model would write to the one store that the process names.
+                save_model(
+                    network,
+                    Path(made, "model"),
+                    mlflow_model=Model(run_id=self.id),
+                    signature=infer_signature(example, output),
+                    input_example=example,
+                    pip_requirements=[f"torch=={version('torch')}"],
+                )
+                shutil.rmtree(place, ignore_errors=True)  # a kill may have left one
+                Path(made, "model").rename(place)
+
+        self._send("model", "model", save, run=self.name, step=step)
 
     def bytes_used(self) -> int:
         """What the run takes on disks so far: what the store gets, and its checkpoints."""
@@ -127,16 +137,25 @@ class Run:
         if cause:
             self.set_tags({"fae.error": cause})
         self._say({"end": status, "time": _now()})
+        self._journal.close(may_go_on=status == "KILLED")
         return self._courier.close(hurry=status == "KILLED")
 
-    def _outbox(self, path: str) -> Path:
-        """Where a file waits for the courier."""
-        place = self.folder / OUTBOX / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        return place
+    def _send(self, kind: str, path: str, write: Callable[[Path], object], **more: object) -> None:
+        """Write a file where it waits for the courier, and say so.
 
-    def _send(self, kind: str, path: str, **more: object) -> None:
-        self._say({kind: path, "bytes": _size(self._outbox(path)), **more})
+        One that cannot be written, as on a full disk, is left out with a warning.
+        """
+        place = self.folder / OUTBOX / path
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            write(place)
+        except OSError as problem:
+            with suppress(OSError):
+                place.unlink()
+            reason = problem.strerror or problem
+            warn(f"{place}: cannot be written ({reason}); it is left out")
+        else:
+            self._say({kind: path, "bytes": _size(place), **more})
 
     def _say(self, entry: Entry) -> None:
         with held():
@@ -154,6 +173,17 @@ def _identities(entry: Entry) -> list[Any]:
     if "file" in entry:
         return [entry["file"]]
     return [key for key in ("parameters", "data", "model") if key in entry]
+
+
+def _check_room(folder: Path, network: "Module") -> None:
+    """Make sure of the room for a model, as torch ends the process where it finds none.
+
+    Raises:
+        OSError: there is too little.
+    """
+    weights = sum(tensor.nbytes for tensor in network.state_dict().values())
+    if shutil.disk_usage(folder).free < 2 * weights + BESIDE_WEIGHTS:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _size(path: Path) -> int:

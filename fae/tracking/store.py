@@ -1,8 +1,6 @@
 """Making runs in a store, carrying them on, and ending them truthfully."""
 
 import getpass
-import json
-import shutil
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -17,13 +15,14 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from fae import durable, interrupts
+from fae import interrupts
 from fae.config import TrackingConfig
-from fae.errors import FaeError, Interrupted, StoreError, TrainingError, cause
+from fae.errors import FaeError, Interrupted, StoreError, cause
 from fae.interrupts import held, released
 from fae.terminal import warn
 from fae.tracking.connection import connect
-from fae.tracking.delivery import OUTBOX, Courier, Delivery
+from fae.tracking.delivery import Courier, Delivery
+from fae.tracking.folder import Link, check_still_holds, clear
 from fae.tracking.journal import Journal
 from fae.tracking.lock import own
 from fae.tracking.run import Run
@@ -80,7 +79,8 @@ class Store:
             carry_on: id of the run to go on with, whose folder it is; None for a new one.
 
         Raises:
-            TrainingError: another process is at it, or the folder holds what is not yet stored.
+            TrainingError: another process is at it, or the folder holds another run that may
+                go on or is not yet stored.
             StoreError: the run cannot be made.
         """
         all_tags = {
@@ -96,7 +96,7 @@ class Store:
             run = self._begin(name, folder, command, all_tags, carry_on)
             status, reason = "FAILED", ""
             try:
-                with released(), self._system_metrics(run):
+                with released(), self._system_metrics(run, resumed=bool(carry_on)):
                     if parameters:
                         run.log_parameters(parameters)
                     yield run
@@ -126,54 +126,47 @@ class Store:
     ) -> Run:
         from mlflow.exceptions import MlflowException
 
-        if not carry_on:
-            _clear(folder)
-        journal = Journal(folder)
+        if carry_on:
+            check_still_holds(folder, carry_on)
+        else:
+            clear(folder)
         try:
             if carry_on:
-                # First: its last word must no longer be how it ended before.
-                journal.append({"carried_on": carry_on, "time": int(time.time() * 1000)})
-                self._client.update_run(carry_on, status="RUNNING")
-                self._client.set_tag(carry_on, "fae.folder", str(folder))
                 run_id = carry_on
             else:
                 created = self._client.create_run(
                     self.experiment_id, run_name=name, tags=dict(tags)
                 )
                 run_id = created.info.run_id
+            Link(run_id, name, self.uri, command).write(folder)
+            journal = Journal(folder)
+            if carry_on:
+                # RUNNING last: who then finds it dead is led to this folder, whose last word is
+                # not how it ended before.
+                journal.append({"carried_on": run_id, "time": int(time.time() * 1000)})
+                self._client.set_tag(run_id, "fae.folder", str(folder))
+                self._client.update_run(run_id, status="RUNNING")
         except MlflowException as error:
             reason = str(error).partition("\n")[0]
             raise StoreError(f"tracking.uri={self.uri}: cannot be written ({reason})") from error
-        link = {"run_id": run_id, "name": name, "store": self.uri, "command": command}
-        durable.write(folder / "run.json", json.dumps(link, indent=2).encode() + b"\n")
         delivery = Delivery(self._client, self.experiment_id, run_id, folder)
         return Run(run_id, name, folder, journal, Courier(journal, delivery.deliver))
 
     @contextmanager
-    def _system_metrics(self, run: Run) -> Iterator[None]:
+    def _system_metrics(self, run: Run, *, resumed: bool) -> Iterator[None]:
         if not self.config.system_metrics:
             yield
             return
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
-        monitor = SystemMetricsMonitor(run.id, sampling_interval=1, tracking_uri=self.uri)
+        monitor = SystemMetricsMonitor(
+            run.id, sampling_interval=1, resume_logging=resumed, tracking_uri=self.uri
+        )
         monitor.start()
         try:
             yield
         finally:
             monitor.finish()
-
-
-def _clear(folder: Path) -> None:
-    """Take the traces of an earlier run out of a folder that is used again."""
-    if Journal(folder).pending():
-        raise TrainingError(
-            f"{folder}: holds a run that is not wholly in its store; python -m fae.sync {folder}"
-        )
-    for name in ("journal.jsonl", "delivered"):
-        (folder / name).unlink(missing_ok=True)
-    for name in ("checkpoints", OUTBOX):
-        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _say_waiting(state: RetryCallState) -> None:

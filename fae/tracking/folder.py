@@ -1,0 +1,96 @@
+"""Which run a folder holds, and taking the folder for another."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from fae import durable
+from fae.errors import NoStoreError, TrainingError
+from fae.tracking.connection import reach
+from fae.tracking.delivery import OUTBOX
+from fae.tracking.journal import Journal
+
+LINK = "run.json"
+
+
+@dataclass(frozen=True)
+class Link:
+    """The run that a folder holds.
+
+    Attributes:
+        run_id: of the run in the store.
+        name: what it is called.
+        store: where the run is.
+        command: reproduces it.
+    """
+
+    run_id: str
+    name: str
+    store: str
+    command: str
+
+    def __str__(self) -> str:
+        return f"run {self.run_id[:8]} ({self.name})"
+
+    def write(self, folder: Path) -> None:
+        durable.write(folder / LINK, json.dumps(asdict(self), indent=2).encode() + b"\n")
+
+    @staticmethod
+    def read(folder: Path) -> "Link | None":
+        file = folder / LINK
+        return Link(**json.loads(file.read_text())) if file.exists() else None
+
+
+def check_still_holds(folder: Path, run_id: str) -> None:
+    """Make sure that a run that is carried on finds nothing of another one in a folder.
+
+    Raises:
+        TrainingError: the folder holds another run.
+    """
+    link = Link.read(folder)
+    if link and link.run_id != run_id:
+        raise TrainingError(
+            f"{folder}: holds {link}, so run {run_id[:8]} cannot go on there; name another folder, "
+            "or run it anew by sweep.rerun=true"
+        )
+
+
+def clear(folder: Path) -> None:
+    """Take the traces of an earlier run out of a folder that is used again.
+
+    Raises:
+        TrainingError: they are still needed.
+    """
+    if Journal(folder).pending():
+        raise TrainingError(
+            f"{folder}: holds a run that is not wholly in its store; python -m fae.sync {folder}"
+        )
+    link = Link.read(folder)
+    if link and _may_go_on(link, folder):
+        raise TrainingError(
+            f"{folder}: holds {link}, which was interrupted; go on with it by {link.command}, or "
+            "name another folder, or empty this one to give that run up"
+        )
+    for name in ("delivered", "journal.jsonl"):  # a count must not outlive what it counts
+        (folder / name).unlink(missing_ok=True)
+    for name in ("checkpoints", OUTBOX):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _may_go_on(link: Link, folder: Path) -> bool:
+    """Whether the run of a folder may be carried on, by what its store has of it.
+
+    No, where the store or the run is gone. Where the store is only away, the journal's last
+    word decides: what is cleared does not come back, and another folder is quickly named.
+    """
+    try:
+        info = reach(link.store).get_run(link.run_id).info
+    except NoStoreError:
+        return False
+    except Exception as error:
+        if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        entries = Journal(folder).entries
+        return bool(entries) and entries[-1].get("end") not in {"FINISHED", "FAILED"}
+    return info.lifecycle_stage == "active" and info.status in {"KILLED", "RUNNING"}

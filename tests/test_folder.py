@@ -1,0 +1,171 @@
+"""A run's folder: kept for a run that may go on, cleared of one that will not."""
+
+import json
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from fae.config import Config, TrackingConfig
+from fae.errors import TrainingError
+from fae.tracking import Archive, Store, close_dead, deliver, undelivered
+from fae.tracking.folder import Link
+from fae.tracking.journal import Journal
+from fae.tracking.lock import own
+
+Tiny = Callable[..., Config]
+AWAY = "http://127.0.0.1:9"
+GONE = "sqlite:////nowhere/mlflow.db"
+
+
+@pytest.fixture
+def tracking(tiny: Tiny) -> TrackingConfig:
+    return tiny().tracking
+
+
+class Dead(BaseException):
+    """What a kill is to a test."""
+
+
+def begin_and_end(
+    tracking: TrackingConfig, folder: Path, status: str, carry_on: str | None = None
+) -> str:
+    """A run that ended so, with a checkpoint; its id."""
+    ends = {"FAILED": RuntimeError(), "KILLED": KeyboardInterrupt(), "RUNNING": KeyboardInterrupt()}
+    opened = Store(tracking).run(
+        "first", kind="run", folder=folder, command="the command", carry_on=carry_on
+    )
+    with suppress(RuntimeError, KeyboardInterrupt), opened as run:
+        run_id = run.id
+        (folder / "checkpoints").mkdir(exist_ok=True)
+        (folder / "checkpoints" / "epoch=1.ckpt").touch()
+        if status in ends:
+            raise ends[status]
+    if status == "RUNNING":
+        MlflowClient(tracking.uri).update_run(run_id, status)
+    return run_id
+
+
+def move_store(folder: Path, uri: str) -> None:
+    link = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**link, "store": uri}))
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def is_cleared_for_another(tracking: TrackingConfig, folder: Path) -> bool:
+    """Whether a new run begins in a folder, or is refused and leaves it as it was."""
+    before = files(folder)
+    try:
+        with Store(tracking).run("second", kind="run", folder=folder, command=""):
+            return not (folder / "checkpoints").exists()
+    except TrainingError:
+        return files(folder) != before
+
+
+@pytest.mark.parametrize(
+    ("status", "cleared"),
+    [("FINISHED", True), ("FAILED", True), ("KILLED", False), ("RUNNING", False)],
+)
+def test_a_folder_is_cleared_of_a_run_that_will_not_go_on(
+    tracking: TrackingConfig, tmp_path: Path, status: str, cleared: bool
+) -> None:
+    begin_and_end(tracking, tmp_path, status)
+    assert is_cleared_for_another(tracking, tmp_path) == cleared
+
+
+def test_who_uses_the_folder_of_an_interrupted_run_is_told_what_to_do(
+    tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    run_id = begin_and_end(tracking, tmp_path, "KILLED")
+    told = (
+        f"{tmp_path}: holds run {run_id[:8]} (first), which was interrupted; go on with it by the "
+        "command, or name another folder, or empty this one to give that run up"
+    )
+    with pytest.raises(TrainingError, match=re.escape(told)):
+        begin_and_end(tracking, tmp_path, "FINISHED")
+
+
+@pytest.mark.parametrize(
+    ("store", "status", "cleared"),
+    [
+        (GONE, "KILLED", True),
+        (AWAY, "KILLED", False),
+        (AWAY, "FAILED", True),
+        (AWAY, "FINISHED", True),
+    ],
+)
+def test_where_the_store_does_not_answer_the_journal_tells(
+    tracking: TrackingConfig, tmp_path: Path, store: str, status: str, cleared: bool
+) -> None:
+    begin_and_end(tracking, tmp_path, status)
+    move_store(tmp_path, store)
+    assert is_cleared_for_another(tracking, tmp_path) == cleared
+
+
+def test_a_folder_is_cleared_of_a_run_that_was_deleted(
+    tracking: TrackingConfig, client: MlflowClient, tmp_path: Path
+) -> None:
+    client.delete_run(begin_and_end(tracking, tmp_path, "KILLED"))
+    assert is_cleared_for_another(tracking, tmp_path)
+
+
+def test_a_folder_is_cleared_of_a_run_that_the_store_does_not_know(
+    tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    begin_and_end(tracking, tmp_path, "KILLED")
+    Link("0" * 32, "unknown", tracking.uri, "").write(tmp_path)
+    assert is_cleared_for_another(tracking, tmp_path)
+
+
+def test_a_run_does_not_go_on_with_what_another_left(
+    tracking: TrackingConfig, client: MlflowClient, tmp_path: Path
+) -> None:
+    interrupted = begin_and_end(tracking, tmp_path / "here", "KILLED")
+    begin_and_end(tracking, tmp_path / "there", "FINISHED")
+    with pytest.raises(TrainingError, match=rf"so run {interrupted[:8]} cannot go on there"):
+        begin_and_end(tracking, tmp_path / "there", "FINISHED", carry_on=interrupted)
+    found = client.get_run(interrupted)
+    assert found.info.status == "KILLED"
+    assert found.data.tags["fae.folder"] == str(tmp_path / "here")
+
+
+@pytest.mark.parametrize(
+    ("owner", "last"),
+    [
+        (Link, "write"),
+        (Journal, "append"),
+        (MlflowClient, "set_tag"),
+        (MlflowClient, "update_run"),
+    ],
+)
+def test_a_run_that_dies_as_it_is_carried_on_in_a_new_folder_can_be_closed_and_delivered(
+    tracking: TrackingConfig,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    last: str,
+) -> None:
+    run_id = begin_and_end(tracking, tmp_path / "old", "KILLED")
+    new = tmp_path / "new"
+    new.mkdir()
+    store, call = Store(tracking), getattr(owner, last)
+
+    def die(*arguments: object, **named: object) -> None:
+        call(*arguments, **named)
+        raise Dead
+
+    with monkeypatch.context() as until, suppress(Dead), own(new):
+        until.setattr(owner, last, die)
+        store._begin("first", new, "", {}, run_id)
+    close_dead(Archive(tracking))
+    assert client.get_run(run_id).info.status == "KILLED"
+    assert undelivered(new) == deliver(new)
+    begin_and_end(tracking, new, "FINISHED", carry_on=run_id)
+    assert client.get_run(run_id).info.status == "FINISHED"
