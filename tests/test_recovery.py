@@ -84,3 +84,36 @@ def test_what_cannot_be_delivered_stays(dead: tuple[str, Path]) -> None:
     with pytest.raises(StoreError, match="no MLflow server answers there"):
         deliver(folder)
     assert undelivered(folder) == 1
+
+
+def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
+    tmp_path: Path, tracking: TrackingConfig
+) -> None:
+    with Store(tracking).run("ends", kind="run", folder=tmp_path, command="") as written:
+        pass
+    archive = Archive(tracking)
+    run = archive.run(written.id)
+    questions: dict[str, Callable[[], object]] = {
+        "runs": lambda: archive.runs("run"),
+        "run": lambda: archive.run(run.id),
+        "latest": lambda: archive.latest(1),
+        "alike": lambda: archive.alike("run", ["a"]),
+        "runs_of": lambda: archive.runs_of(run),
+        "runs_during": lambda: archive.runs_during(0, 1),
+        "epochs": lambda: archive.epochs(run),
+        "config": lambda: archive.config(run),
+        "network": lambda: archive.network(run),
+        "add_report": lambda: archive.add_report(run, tmp_path, "note"),
+        "unfinished": archive.unfinished,
+        "close": lambda: archive.close(run, "FAILED", 1, "cause"),
+    }
+    others = {"if_there", "address"}
+    assert {name for name in vars(Archive) if name[0] != "_"} == questions.keys() | others
+    (tmp_path / "mlflow.db").write_text("not a database" * 100)
+    for question in questions.values():
+        with pytest.raises(StoreError, match=r"file is not a database|config\.yaml is gone"):
+            question()
+    archive._client = MlflowClient("http://127.0.0.1:9")
+    for name in ("run", "alike", "close", "unfinished"):
+        with pytest.raises(StoreError, match=f"^tracking.uri={tracking.uri}: cannot .*refused"):
+            questions[name]()
