@@ -77,6 +77,30 @@ def test_a_run_that_ended_while_the_store_was_away_ends_as_it_did(
     assert (info.status, info.end_time) == ("FINISHED", 1234567890123)
 
 
+def test_a_run_that_dies_before_it_is_carried_on_ends_as_it_had(
+    tmp_path: Path, tracking: TrackingConfig
+) -> None:
+    """Its store has all of its journal, the end too, and says again that it is RUNNING."""
+    store, client = Store(tracking), MlflowClient(tracking.uri)
+    with store.run("ends", kind="run", folder=tmp_path, command="") as run:
+        pass
+    client.update_run(run.id, status="RUNNING")
+    assert [run.name for run in close_dead(Archive(tracking))] == ["ends"]
+    info = client.get_run(run.id).info
+    assert (info.status, info.end_time) == ("FINISHED", Journal(tmp_path).entries[-1]["time"])
+
+
+def test_a_run_that_was_taken_up_and_finished_meanwhile_is_left_alone(
+    tmp_path: Path, tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tracking).run("ends", kind="run", folder=tmp_path, command="") as run:
+        archive = Archive(tracking)
+        before = archive.unfinished()
+    monkeypatch.setattr(archive, "unfinished", lambda: before)
+    assert close_dead(archive) == []
+    assert archive.run(run.id).status == "FINISHED"
+
+
 def test_what_cannot_be_delivered_stays(dead: tuple[str, Path]) -> None:
     _, folder = dead
     link = json.loads((folder / "run.json").read_text())

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from fae.errors import StoreError
 from fae.tracking.archive import Archive, StoredRun
-from fae.tracking.connection import reach
+from fae.tracking.connection import first_line, reach
 from fae.tracking.delivery import Delivery
-from fae.tracking.journal import Journal
+from fae.tracking.journal import Entry, Journal
 from fae.tracking.lock import is_alive, own
 
 
@@ -20,18 +20,7 @@ def close_dead(archive: Archive) -> list[StoredRun]:
     Returns:
         The runs as they were found.
     """
-    dead = unfinished_and_dead(archive)
-    for run in dead:
-        folder = Path(run.tags["fae.folder"])
-        ended = run.started
-        if _is_of(folder, run.id):
-            journal = Journal(folder)
-            ended = max([entry["time"] for entry in journal.entries if "time" in entry] or [ended])
-            deliver(folder)
-            if journal.entries and "end" in journal.entries[-1]:
-                continue
-        archive.close(run, "KILLED", ended)
-    return dead
+    return [run for run in unfinished_and_dead(archive) if _close(archive, run)]
 
 
 def unfinished_and_dead(archive: Archive) -> list[StoredRun]:
@@ -46,29 +35,54 @@ def deliver(folder: Path) -> int:
         StoreError: the store does not take them; those that it took are noted.
         TrainingError: the run is still going on.
     """
-    link = json.loads((folder / "run.json").read_text())
     with own(folder):
-        journal = Journal(folder)
-        count = len(journal.pending())
-        if not count:
-            return 0
-        client = reach(link["store"])
-        try:
-            experiment = client.get_run(link["run_id"]).info.experiment_id
-            delivery = Delivery(client, experiment, link["run_id"], folder)
-            while pending := journal.pending():
-                journal.mark_delivered(delivery.deliver(pending))
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise StoreError(
-                f"tracking.uri={link['store']}: does not take run {link['run_id'][:8]} ({reason})"
-            ) from error
-        return count
+        return _deliver(folder)
 
 
 def undelivered(folder: Path) -> int:
     """Entries that a run's folder holds and its store does not have."""
     return len(Journal(folder).pending())
+
+
+def _close(archive: Archive, run: StoredRun) -> bool:
+    """Close a dead run, unless another process did so or carried it on meanwhile."""
+    folder = Path(run.tags["fae.folder"])
+    if not folder.exists():
+        archive.close(run, "KILLED", run.started)
+        return True
+    with own(folder):
+        if archive.run(run.id).status != "RUNNING":
+            return False
+        entries: list[Entry] = []
+        if _is_of(folder, run.id):
+            _deliver(folder)
+            entries = Journal(folder).entries
+        times = [run.started, *(entry["time"] for entry in entries if "time" in entry)]
+        if entries and "end" in entries[-1]:
+            archive.close(run, entries[-1]["end"], entries[-1]["time"])
+        else:
+            archive.close(run, "KILLED", max(times))
+    return True
+
+
+def _deliver(folder: Path) -> int:
+    link = json.loads((folder / "run.json").read_text())
+    journal = Journal(folder)
+    count = len(journal.pending())
+    if not count:
+        return 0
+    client = reach(link["store"])
+    try:
+        experiment = client.get_run(link["run_id"]).info.experiment_id
+        delivery = Delivery(client, experiment, link["run_id"], folder)
+        while pending := journal.pending():
+            journal.mark_delivered(delivery.deliver(pending))
+    except Exception as error:
+        raise StoreError(
+            f"tracking.uri={link['store']}: does not take run {link['run_id'][:8]} "
+            f"({first_line(error)})"
+        ) from error
+    return count
 
 
 def _is_dead(run: StoredRun) -> bool:
