@@ -4,7 +4,8 @@ import json
 import platform
 from pathlib import Path
 
-from fae.errors import StoreError
+from fae.errors import FaeError, StoreError
+from fae.terminal import warn
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.connection import first_line, reach
 from fae.tracking.delivery import Delivery
@@ -15,12 +16,20 @@ from fae.tracking.lock import is_alive, own
 def close_dead(archive: Archive) -> list[StoredRun]:
     """Close runs that are RUNNING in the store, and dead: as they ended, or else as KILLED.
 
-    Those of other machines are left alone, unless their folder can be seen from here.
+    Those of other machines are left alone, unless their folder can be seen from here; those
+    that cannot be closed stay, with a warning.
 
     Returns:
         The runs as they were found.
     """
-    return [run for run in unfinished_and_dead(archive) if _close(archive, run)]
+    closed = []
+    for run in unfinished_and_dead(archive):
+        try:
+            if _close(archive, run):
+                closed.append(run)
+        except (FaeError, OSError, ValueError) as problem:
+            warn(f"{run.name} ({run.id[:8]}): ended without a word, but stays RUNNING ({problem})")
+    return closed
 
 
 def unfinished_and_dead(archive: Archive) -> list[StoredRun]:
@@ -87,9 +96,12 @@ def _deliver(folder: Path) -> int:
 
 def _is_dead(run: StoredRun) -> bool:
     folder = Path(run.tags["fae.folder"])
-    if not folder.exists():
-        return run.tags.get("fae.host") == platform.node()
-    return not is_alive(folder)
+    try:
+        if not folder.exists():
+            return run.tags.get("fae.host") == platform.node()
+        return not is_alive(folder)
+    except OSError:  # another user's, who will know
+        return False
 
 
 def _is_of(folder: Path, run_id: str) -> bool:
