@@ -53,6 +53,16 @@ def undelivered(folder: Path) -> int:
     return len(Journal(folder).pending())
 
 
+def is_left(folder: Path) -> bool:
+    """Whether a folder holds what its store does not have, and nobody is at it to deliver it."""
+    return not _is_taken(folder) and undelivered(folder) > 0
+
+
+def store_of(folder: Path) -> str:
+    """Where the run of a folder is stored."""
+    return str(_link(folder)["store"])
+
+
 def _close(archive: Archive, run: StoredRun) -> bool:
     """Close a dead run, unless another process did so or carried it on meanwhile."""
     folder = Path(run.tags["fae.folder"])
@@ -75,7 +85,7 @@ def _close(archive: Archive, run: StoredRun) -> bool:
 
 
 def _deliver(folder: Path) -> int:
-    link = json.loads((folder / "run.json").read_text())
+    link = _link(folder)
     journal = Journal(folder)
     count = len(journal.pending())
     if not count:
@@ -96,15 +106,22 @@ def _deliver(folder: Path) -> int:
 
 def _is_dead(run: StoredRun) -> bool:
     folder = Path(run.tags["fae.folder"])
-    try:
-        if not folder.exists():
-            return run.tags.get("fae.host") == platform.node()
-        return not is_alive(folder)
-    except OSError:  # another user's, who will know
+    if _is_taken(folder):
         return False
+    return folder.exists() or run.tags.get("fae.host") == platform.node()
+
+
+def _is_taken(folder: Path) -> bool:
+    try:
+        return is_alive(folder)
+    except OSError:  # it may not be entered or locked: another user's, who will know
+        return True
 
 
 def _is_of(folder: Path, run_id: str) -> bool:
     """Whether a folder is still that of a run."""
-    link = folder / "run.json"
-    return link.exists() and bool(json.loads(link.read_text())["run_id"] == run_id)
+    return (folder / "run.json").exists() and _link(folder)["run_id"] == run_id
+
+
+def _link(folder: Path) -> dict[str, str]:
+    return dict(json.loads((folder / "run.json").read_text()))
