@@ -6,14 +6,16 @@ The overrides are those of the train command: ``tracking.uri=...``, ``data.root=
 Exit code 1 where something is to be mended.
 """
 
+import shlex
 import shutil
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from itertools import chain
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -50,10 +52,7 @@ class Finding:
         return f"{'problem' if self.remedy else 'ok':8} {self.what}: {self.state}{mend}"
 
 
-Check = Callable[[Config], Iterator[Finding]]
-
-
-def versions(_: Config) -> Iterator[Finding]:
+def versions() -> Iterator[Finding]:
     """The libraries, against what the project asks for."""
     wrong = []
     for line in requires("fae") or []:
@@ -82,7 +81,7 @@ def data(config: Config) -> Iterator[Finding]:
         yield Finding("data", f"{config.data.name}, checksums as published")
 
 
-def store(config: Config) -> Iterator[Finding]:
+def store(config: Config, sync: str) -> Iterator[Finding]:
     """The store: that it can be reached, read and written, and that it is whole."""
     from fae.tracking import Archive, unfinished_and_dead
 
@@ -101,7 +100,7 @@ def store(config: Config) -> Iterator[Finding]:
     yield Finding(
         "runs",
         f"RUNNING, though nobody is at them: {names}" if dead else "none ended without a word",
-        "python -m fae.sync, or the same command again, which carries them on" if dead else "",
+        f"{sync}, or the same command again, which carries them on" if dead else "",
     )
 
 
@@ -121,16 +120,16 @@ def _whole(uri: str) -> Finding:
     return Finding("store", f"{uri} can be written and is whole")
 
 
-def journals(_: Config) -> Iterator[Finding]:
-    """Runs of which the store lacks something."""
-    from fae.tracking import undelivered
+def journals(sync: str) -> Iterator[Finding]:
+    """Runs of which the store lacks something, and that nobody is at."""
+    from fae.tracking.recovery import is_left
 
     here = [Path(name) for name in FOLDERS if Path(name).is_dir()]
-    left = [str(folder) for folder in runs_in(here) if undelivered(folder)]
+    left = [str(folder) for folder in runs_in(here) if is_left(folder)]
     yield Finding(
         "journals",
         f"not all is in the store of {', '.join(left)}" if left else "all that was said is stored",
-        "python -m fae.sync" if left else "",
+        sync if left else "",
     )
 
 
@@ -145,7 +144,7 @@ def disk(config: Config) -> Iterator[Finding]:
         yield Finding("disk", f"{free / 1e9:.1f} GB are free in {place}", remedy)
 
 
-def ui(_: Config) -> Iterator[Finding]:
+def ui() -> Iterator[Finding]:
     """What a bare ``mlflow ui`` needs: its port, and no store of an older kind in its way."""
     with closing(socket.socket()) as probe:
         taken = probe.connect_ex(("127.0.0.1", UI_PORT)) == 0
@@ -172,20 +171,26 @@ def gpu(config: Config) -> Iterator[Finding]:
         yield Finding("GPU", "none")
 
 
-CHECKS: tuple[Check, ...] = (versions, data, store, journals, disk, ui, gpu)
-
-
-def examine(config: Config) -> None:
-    """Print what every check finds.
+def examine(*overrides: str) -> None:
+    """Print what there is to find about the configuration that these overrides make.
 
     Raises:
         FaeError: something is to be mended.
     """
+    config = compose(*overrides)
+    sync = shlex.join(["python", "-m", "fae.sync", *overrides])
     findings = []
-    for check in CHECKS:
-        for finding in check(config):
-            say(str(finding))
-            findings.append(finding)
+    for finding in chain(
+        versions(),
+        data(config),
+        store(config, sync),
+        journals(sync),
+        disk(config),
+        ui(),
+        gpu(config),
+    ):
+        say(str(finding))
+        findings.append(finding)
     problems = sum(bool(finding.remedy) for finding in findings)
     if problems:
         raise FaeError(f"{problems} of {len(findings)} findings are to be mended")
@@ -196,7 +201,7 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         say(__doc__ or "")
         return
-    command.run(lambda: examine(compose(*sys.argv[1:])))
+    command.run(lambda: examine(*sys.argv[1:]))
 
 
 if __name__ == "__main__":

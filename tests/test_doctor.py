@@ -1,27 +1,32 @@
 """What the doctor finds, and that what it names mends it."""
 
+import shlex
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from conftest import NO_LOCAL, environment
-from dying import died
+from dying import begun, died
 
 from fae import doctor
 from fae.compose import compose
 from fae.config import Config
 from fae.doctor import Finding
+from fae.tracking import Store
+
+SYNC = "python -m fae.sync"
 
 
 def configured(folder: Path, *overrides: str) -> Config:
     return compose(NO_LOCAL, f"tracking.uri='sqlite:///{folder}/mlflow.db'", *overrides)
 
 
-def problems(check: doctor.Check, config: Config) -> list[Finding]:
-    return [finding for finding in check(config) if finding.remedy]
+def problems(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.remedy]
 
 
 def command(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,22 +41,36 @@ def command(folder: Path, module: str, *arguments: str) -> subprocess.CompletedP
 
 
 def test_what_the_doctor_names_mends_it(tmp_path: Path) -> None:
-    """A run that was killed before all it said was stored."""
+    """A run that was killed before all it said was stored, in a store of its own."""
     (tmp_path / "outputs").mkdir()
-    run_id = died(tmp_path / "outputs" / "dies", configured(tmp_path).tracking)
-    sick = command(tmp_path, "fae.doctor", NO_LOCAL, "data=synthetic")
+    overrides = NO_LOCAL, "data=synthetic", f"tracking.uri='sqlite:///{tmp_path}/other.db'"
+    run_id = died(tmp_path / "outputs" / "dies", compose(*overrides).tracking)
+    sick = command(tmp_path, "fae.doctor", *overrides)
     assert sick.returncode == 1
     assert f"RUNNING, though nobody is at them: dies ({run_id[:8]})" in sick.stdout
     assert "not all is in the store of outputs/dies" in sick.stdout
-    assert sick.stdout.count("mend it by: python -m fae.sync") == 2
+    first, second = [r for r in sick.stdout.split("mend it by: ") if r.startswith(SYNC)]
+    assert first.partition(", or the same command")[0] == second.partition("\n")[0]
     assert sick.stderr.startswith("fae: 2 of ")
-    mended = command(tmp_path, "fae.sync")
+    mended = command(tmp_path, *shlex.split(second.partition("\n")[0])[2:])
     assert mended.returncode == 0, mended.stderr
     assert "outputs/dies: entries delivered: 1" in mended.stdout
     assert f"dies ({run_id[:8]}): ended without a word, now closed" in mended.stdout
-    well = command(tmp_path, "fae.doctor", NO_LOCAL, "data=synthetic")
+    well = command(tmp_path, "fae.doctor", *overrides)
     assert well.returncode == 0, well.stdout
     assert "nothing is left" in command(tmp_path, "fae.sync").stdout
+
+
+def test_a_run_that_goes_on_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs").mkdir()
+    config = configured(tmp_path)
+    Store(config.tracking)
+    process = begun(tmp_path / "outputs" / "stays", config.tracking)
+    assert process.stdout is not None
+    process.stdout.readline()
+    assert problems([*doctor.journals(SYNC), *doctor.store(config, SYNC)]) == []
+    process.communicate(input="", timeout=60)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -59,13 +78,11 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "fae: nowhere: there is no such folder\n")
 
 
-def test_a_library_that_is_missing_or_too_old_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert problems(doctor.versions, configured(tmp_path)) == []
+def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(doctor.versions()) == []
     wanted = ["torch>=99", "no-such-thing>=1", "numpy>=1"]
     monkeypatch.setattr(doctor, "requires", lambda _: wanted)
-    (found,) = problems(doctor.versions, configured(tmp_path))
+    (found,) = problems(doctor.versions())
     assert found.state.startswith("torch>=99 is wanted, 2.")
     assert found.state.endswith("; no-such-thing>=1 is wanted, none is installed")
 
@@ -76,22 +93,22 @@ def test_damaged_images_are_named(tmp_path: Path) -> None:
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (raw / f"{name}-ubyte.gz").write_bytes(b"damaged")
     tmp_path.chmod(0o500)
-    (found,) = problems(doctor.data, configured(tmp_path, f"data.root={tmp_path}"))
+    (found,) = problems(doctor.data(configured(tmp_path, f"data.root={tmp_path}")))
     assert "ubyte.gz" in found.state
 
 
 def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
-    assert problems(doctor.store, configured(tmp_path)) == []
+    assert problems(doctor.store(configured(tmp_path), SYNC)) == []
     (tmp_path / "mlflow.db").write_text("not a database" * 100)
-    (found,) = problems(doctor.store, configured(tmp_path))
+    (found,) = problems(doctor.store(configured(tmp_path), SYNC))
     assert "not a database that can be read" in found.state
 
 
 def test_little_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(doctor.disk, configured(tmp_path)) == []
+    assert problems(doctor.disk(configured(tmp_path))) == []
     monkeypatch.setattr(doctor, "LITTLE_SPACE", float("inf"))
     assert f"making room on the disk of {tmp_path}" in [
-        finding.remedy for finding in problems(doctor.disk, configured(tmp_path))
+        finding.remedy for finding in problems(doctor.disk(configured(tmp_path)))
     ]
 
 
@@ -101,9 +118,9 @@ def test_what_keeps_the_ui_from_its_store_is_named(
     monkeypatch.chdir(tmp_path)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         monkeypatch.setattr(doctor, "UI_PORT", taken.getsockname()[1])
-        (port,) = problems(doctor.ui, configured(tmp_path))
+        (port,) = problems(doctor.ui())
     assert port.remedy == f"mlflow ui --port {doctor.UI_PORT + 1}"
     (tmp_path / "mlruns" / "0").mkdir(parents=True)
     (tmp_path / "mlruns" / "0" / "meta.yaml").write_text("")
-    (files,) = problems(doctor.ui, configured(tmp_path))
+    (files,) = problems(doctor.ui())
     assert files.remedy == "mlflow ui --backend-store-uri sqlite:///mlflow.db"
