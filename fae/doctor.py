@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from itertools import chain
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from packaging.requirements import Requirement
 
@@ -111,9 +112,11 @@ def _whole(uri: str) -> Finding:
     try:
         with closing(sqlite3.connect(path, timeout=3)) as database:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            database.execute("BEGIN IMMEDIATE").connection.rollback()
+            # Only a change makes the journal, which needs its folder; it is taken back.
+            database.execute("UPDATE alembic_version SET version_num = version_num || ' '")
+            database.rollback()
     except sqlite3.Error as problem:
-        remedy = f"making it writable, by chmod u+w {path}, or ending what holds it"
+        remedy = f"making {path} and its folder writable, or ending what holds it"
         return Finding("store", f"{uri}: cannot be written ({problem})", remedy)
     if found != "ok":
         return Finding("store", f"{uri}: damaged ({found})", f"sqlite3 {path} .recover > new.sql")
@@ -133,12 +136,43 @@ def journals(sync: str) -> Iterator[Finding]:
     )
 
 
-def disk(config: Config) -> Iterator[Finding]:
-    """Free space where runs write."""
+def folders(config: Config) -> Iterator[Finding]:
+    """Where runs write: that they can."""
+    made = [Path.cwd() / name for name in FOLDERS if Path(name).is_dir()]
+    for place in [*_places(config), *made]:
+        refusal = _refusal(place)
+        yield Finding(
+            "folders",
+            f"{place} cannot be written ({refusal})" if refusal else f"{place} can be written",
+            f"making {place} writable, or naming another, by cd or tracking.uri" if refusal else "",
+        )
+
+
+def _places(config: Config) -> list[Path]:
+    """The working folder, and where a store of the SQLite kind is or will be made."""
     places = [Path.cwd()]
     if config.tracking.uri.startswith(SQLITE):
-        places.append(Path(config.tracking.uri.removeprefix(SQLITE)).parent)
-    for place in dict.fromkeys(place for place in places if place.exists()):
+        places.append(_there(Path(config.tracking.uri.removeprefix(SQLITE)).parent))
+    return [*dict.fromkeys(places)]
+
+
+def _there(folder: Path) -> Path:
+    """A folder, or the nearest above it that there is, where it would be made."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _refusal(folder: Path) -> str:
+    """Why a folder does not take a file; nothing if it does."""
+    try:
+        NamedTemporaryFile(dir=_there(folder)).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def disk(config: Config) -> Iterator[Finding]:
+    """Free space where runs write."""
+    for place in _places(config):
         free = shutil.disk_usage(place).free
         remedy = f"making room on the disk of {place}" if free < LITTLE_SPACE else ""
         yield Finding("disk", f"{free / 1e9:.1f} GB are free in {place}", remedy)
@@ -185,6 +219,7 @@ def examine(*overrides: str) -> None:
         data(config),
         store(config, sync),
         journals(sync),
+        folders(config),
         disk(config),
         ui(),
         gpu(config),

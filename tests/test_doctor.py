@@ -1,7 +1,10 @@
 """What the doctor finds, and that what it names mends it."""
 
+import errno
+import os
 import shlex
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -50,9 +53,11 @@ def test_what_the_doctor_names_mends_it(tmp_path: Path) -> None:
     assert f"RUNNING, though nobody is at them: dies ({run_id[:8]})" in sick.stdout
     assert "not all is in the store of outputs/dies" in sick.stdout
     first, second = [r for r in sick.stdout.split("mend it by: ") if r.startswith(SYNC)]
-    assert first.partition(", or the same command")[0] == second.partition("\n")[0]
+    remedy = shlex.split(second.partition("\n")[0])
+    assert shlex.split(first.partition(", or the same command")[0]) == remedy
+    assert remedy == ["python", "-m", "fae.sync", *overrides]
     assert sick.stderr.startswith("fae: 2 of ")
-    mended = command(tmp_path, *shlex.split(second.partition("\n")[0])[2:])
+    mended = command(tmp_path, *remedy[2:])
     assert mended.returncode == 0, mended.stderr
     assert "outputs/dies: entries delivered: 1" in mended.stdout
     assert f"dies ({run_id[:8]}): ended without a word, now closed" in mended.stdout
@@ -66,11 +71,10 @@ def test_a_run_that_goes_on_is_no_problem(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "outputs").mkdir()
     config = configured(tmp_path)
     Store(config.tracking)
-    process = begun(tmp_path / "outputs" / "stays", config.tracking)
-    assert process.stdout is not None
-    process.stdout.readline()
-    assert problems([*doctor.journals(SYNC), *doctor.store(config, SYNC)]) == []
-    process.communicate(input="", timeout=60)
+    with begun(tmp_path / "outputs" / "stays", config.tracking) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert problems([*doctor.journals(SYNC), *doctor.store(config, SYNC)]) == []
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -102,6 +106,44 @@ def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database" * 100)
     (found,) = problems(doctor.store(configured(tmp_path), SYNC))
     assert "not a database that can be read" in found.state
+
+
+def test_a_store_that_takes_no_write_is_named(tmp_path: Path) -> None:
+    """As root may write anywhere, a trigger refuses; whoever may not gets that far as well."""
+    config = configured(tmp_path)
+    Store(config.tracking)
+    assert problems(doctor.store(config, SYNC)) == []
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.execute(
+            "CREATE TRIGGER refusal BEFORE UPDATE ON alembic_version "
+            "BEGIN SELECT RAISE(ABORT, 'unable to open database file'); END"
+        )
+    (found,) = problems(doctor.store(config, SYNC))
+    assert found.state.endswith("mlflow.db: cannot be written (unable to open database file)")
+
+
+def test_folders_that_cannot_be_written_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root may write anywhere, a file system that is read-only is simulated."""
+    work, far = tmp_path / "work", tmp_path / "far"
+    for folder in (work / "outputs", far):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(work)
+    config = configured(far / "is made")
+    assert [finding.state for finding in doctor.folders(config)] == [
+        f"{place} can be written" for place in (work, far, work / "outputs")
+    ]
+    assert not list(far.iterdir())
+
+    def refuse(dir: Path) -> None:  # noqa: A002 the name is tempfile's
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir / "tmp"))
+
+    monkeypatch.setattr(doctor, "NamedTemporaryFile", refuse)
+    found = problems(doctor.folders(config))
+    assert found[0].state == f"{work} cannot be written (Read-only file system)"
+    assert found[1].remedy == f"making {far} writable, or naming another, by cd or tracking.uri"
+    assert len(found) == 3
 
 
 def test_little_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

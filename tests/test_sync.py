@@ -34,18 +34,17 @@ def test_a_run_that_goes_on_keeps_nothing_else_from_being_put_right(
     tmp_path: Path, tracking: TrackingConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dead = died(tmp_path / "dies", tracking)
-    process = begun(tmp_path / "stays", tracking)
-    assert process.stdout is not None
-    alive = process.stdout.readline().strip()
-    sync.sync([tmp_path], tracking)
-    assert undelivered(tmp_path / "stays") == 1
-    archive = Archive(tracking)
-    assert [archive.run(run).status for run in (dead, alive)] == ["KILLED", "RUNNING"]
+    with begun(tmp_path / "stays", tracking) as process:
+        assert process.stdout is not None
+        alive = process.stdout.readline().strip()
+        sync.sync([tmp_path], tracking)
+        assert undelivered(tmp_path / "stays") == 1
+        archive = Archive(tracking)
+        assert [archive.run(run).status for run in (dead, alive)] == ["KILLED", "RUNNING"]
     assert capsys.readouterr().out.splitlines() == [
         f"{tmp_path / 'dies'}: entries delivered: 1",
         f"dies ({dead[:8]}): ended without a word, now closed",
     ]
-    process.communicate(input="", timeout=60)
 
 
 def test_runs_are_closed_in_the_store_that_their_folder_names(
