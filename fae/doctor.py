@@ -6,6 +6,7 @@ The overrides are those of the train command: ``tracking.uri=...``, ``data.root=
 Exit code 1 where something is to be mended.
 """
 
+import hashlib
 import shlex
 import shutil
 import socket
@@ -23,7 +24,7 @@ from packaging.requirements import Requirement
 
 from fae import command
 from fae.compose import compose
-from fae.config import SQLITE, Config
+from fae.config import SQLITE, Config, FashionMNISTConfig
 from fae.errors import FaeError
 from fae.sync import FOLDERS, runs_in
 from fae.terminal import say
@@ -42,15 +43,18 @@ class Finding:
         what: was looked at.
         state: it is in.
         remedy: what to do about it; nothing where all is well.
+        note: worth knowing, though nothing is wrong.
     """
 
     what: str
     state: str
     remedy: str = ""
+    note: bool = False
 
     def __str__(self) -> str:
         mend = f"\n         mend it by: {self.remedy}" if self.remedy else ""
-        return f"{'problem' if self.remedy else 'ok':8} {self.what}: {self.state}{mend}"
+        kind = "problem" if self.remedy else "note" if self.note else "ok"
+        return f"{kind:8} {self.what}: {self.state}{mend}"
 
 
 def versions() -> Iterator[Finding]:
@@ -71,15 +75,31 @@ def versions() -> Iterator[Finding]:
 
 
 def data(config: Config) -> Iterator[Finding]:
-    """The images, by their checksums."""
-    from fae.sources import build_source
+    """The images that are there, by their checksums; none are downloaded."""
+    from fae.sources import SHA256, FashionMNIST
 
+    if not isinstance(config.data, FashionMNISTConfig):
+        yield Finding("data", f"{config.data.name}, made by each run")
+        return
+    folder = FashionMNIST(config.data.root).folder
+    files = {folder / f"{name}-ubyte.gz": sha256 for name, sha256 in SHA256.items()}
+    other = "a data.root that holds them, or no FAE_DATA at all"
     try:
-        build_source(config.data).verify()
-    except FaeError as problem:
-        yield Finding("data", str(problem), "a data.root that holds them, or no FAE_DATA at all")
-    else:
+        there = [file for file in files if file.exists()]
+        wrong = [f.name for f in there if hashlib.sha256(f.read_bytes()).hexdigest() != files[f]]
+    except OSError as problem:
+        yield Finding("data", f"{problem.filename} cannot be read ({problem.strerror})", other)
+        return
+    missing = f"{folder} lacks {len(files) - len(there)} of {len(files)} files"
+    if wrong:
+        state = f"{folder} holds other files than the official ones: {', '.join(wrong)}"
+        yield Finding("data", state, f"deleting these, to have them downloaded again; or {other}")
+    elif len(there) == len(files):
         yield Finding("data", f"{config.data.name}, checksums as published")
+    elif refusal := _refusal(folder):
+        yield Finding("data", f"{missing}, and takes none ({refusal})", other)
+    else:
+        yield Finding("data", f"{missing}; the first run downloads them", note=True)
 
 
 def store(config: Config, sync: str) -> Iterator[Finding]:
@@ -182,8 +202,9 @@ def ui() -> Iterator[Finding]:
     """What a bare ``mlflow ui`` needs: its port, and no store of an older kind in its way."""
     with closing(socket.socket()) as probe:
         taken = probe.connect_ex(("127.0.0.1", UI_PORT)) == 0
-    state = f"port {UI_PORT} is {'taken' if taken else 'free'}"
-    yield Finding("mlflow ui", state, f"mlflow ui --port {UI_PORT + 1}" if taken else "")
+    by = f"by mlflow ui already, or choose another: mlflow ui --port {UI_PORT + 1}"
+    state = f"port {UI_PORT} is {f'taken: {by}' if taken else 'free'}"
+    yield Finding("mlflow ui", state, note=taken)
     if any(Path("mlruns").glob("*/meta.yaml")):
         state = "mlruns/ holds a store of files, which mlflow ui shows in place of mlflow.db"
         yield Finding("mlflow ui", state, "mlflow ui --backend-store-uri sqlite:///mlflow.db")

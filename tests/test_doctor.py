@@ -19,6 +19,7 @@ from fae import doctor
 from fae.compose import compose
 from fae.config import Config
 from fae.doctor import Finding
+from fae.sources import FashionMNIST
 from fae.tracking import Store
 
 SYNC = "python -m fae.sync"
@@ -94,11 +95,29 @@ def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch: pytest.Monke
 def test_damaged_images_are_named(tmp_path: Path) -> None:
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
-    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
-        (raw / f"{name}-ubyte.gz").write_bytes(b"damaged")
-    tmp_path.chmod(0o500)
+    (raw / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
     (found,) = problems(doctor.data(configured(tmp_path, f"data.root={tmp_path}")))
-    assert "ubyte.gz" in found.state
+    assert found.state.endswith("the official ones: t10k-labels-idx1-ubyte.gz")
+
+
+def test_good_images_are_no_problem(fashion_mnist: FashionMNIST, tmp_path: Path) -> None:
+    root = fashion_mnist.folder.parents[1]
+    (found,) = doctor.data(configured(tmp_path, f"data.root='{root}'"))
+    assert str(found) == "ok       data: fashion_mnist, checksums as published"
+
+
+def test_images_are_left_to_the_first_run_to_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FashionMNIST, "_download", lambda _: pytest.fail("downloads"))
+    config = configured(tmp_path, f"data.root={tmp_path}/data")
+    raw = tmp_path / "data" / "FashionMNIST" / "raw"
+    (found,) = doctor.data(config)
+    assert str(found) == f"note     data: {raw} lacks 4 of 4 files; the first run downloads them"
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "data").write_text("no folder")
+    (found,) = problems(doctor.data(config))
+    assert found.state == f"{raw} lacks 4 of 4 files, and takes none (Not a directory)"
 
 
 def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
@@ -154,14 +173,23 @@ def test_little_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
-def test_what_keeps_the_ui_from_its_store_is_named(
+def test_a_port_that_is_taken_is_no_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        monkeypatch.setattr(doctor, "UI_PORT", taken.getsockname()[1])
-        (port,) = problems(doctor.ui())
-    assert port.remedy == f"mlflow ui --port {doctor.UI_PORT + 1}"
+        monkeypatch.setattr(doctor, "UI_PORT", port := taken.getsockname()[1])
+        (found,) = doctor.ui()
+    assert str(found) == (
+        f"note     mlflow ui: port {port} is taken: by mlflow ui already, or choose another: "
+        f"mlflow ui --port {port + 1}"
+    )
+
+
+def test_what_keeps_the_ui_from_its_store_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "mlruns" / "0").mkdir(parents=True)
     (tmp_path / "mlruns" / "0" / "meta.yaml").write_text("")
     (files,) = problems(doctor.ui())
