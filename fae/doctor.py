@@ -6,21 +6,25 @@ The overrides are those of the train command: ``tracking.uri=...``, ``data.root=
 Exit code 1 where something is to be mended.
 """
 
+import hashlib
+import shlex
 import shutil
 import socket
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from itertools import chain
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from packaging.requirements import Requirement
 
 from fae import command
 from fae.compose import compose
-from fae.config import SQLITE, Config
+from fae.config import SQLITE, Config, FashionMNISTConfig
 from fae.errors import FaeError
 from fae.sync import FOLDERS, runs_in
 from fae.terminal import say
@@ -39,21 +43,21 @@ class Finding:
         what: was looked at.
         state: it is in.
         remedy: what to do about it; nothing where all is well.
+        note: worth knowing, though nothing is wrong.
     """
 
     what: str
     state: str
     remedy: str = ""
+    note: bool = False
 
     def __str__(self) -> str:
         mend = f"\n         mend it by: {self.remedy}" if self.remedy else ""
-        return f"{'problem' if self.remedy else 'ok':8} {self.what}: {self.state}{mend}"
+        kind = "problem" if self.remedy else "note" if self.note else "ok"
+        return f"{kind:8} {self.what}: {self.state}{mend}"
 
 
-Check = Callable[[Config], Iterator[Finding]]
-
-
-def versions(_: Config) -> Iterator[Finding]:
+def versions() -> Iterator[Finding]:
     """The libraries, against what the project asks for."""
     wrong = []
     for line in requires("fae") or []:
@@ -71,18 +75,34 @@ def versions(_: Config) -> Iterator[Finding]:
 
 
 def data(config: Config) -> Iterator[Finding]:
-    """The images, by their checksums."""
-    from fae.sources import build_source
+    """The images that are there, by their checksums; none are downloaded."""
+    from fae.sources import SHA256, FashionMNIST
 
+    if not isinstance(config.data, FashionMNISTConfig):
+        yield Finding("data", f"{config.data.name}, made by each run")
+        return
+    folder = FashionMNIST(config.data.root).folder
+    files = {folder / f"{name}-ubyte.gz": sha256 for name, sha256 in SHA256.items()}
+    other = "a data.root that holds them, or no FAE_DATA at all"
     try:
-        build_source(config.data).verify()
-    except FaeError as problem:
-        yield Finding("data", str(problem), "a data.root that holds them, or no FAE_DATA at all")
-    else:
+        there = [file for file in files if file.exists()]
+        wrong = [f.name for f in there if hashlib.sha256(f.read_bytes()).hexdigest() != files[f]]
+    except OSError as problem:
+        yield Finding("data", f"{problem.filename} cannot be read ({problem.strerror})", other)
+        return
+    missing = f"{folder} lacks {len(files) - len(there)} of {len(files)} files"
+    if wrong:
+        state = f"{folder} holds other files than the official ones: {', '.join(wrong)}"
+        yield Finding("data", state, f"deleting these, to have them downloaded again; or {other}")
+    elif len(there) == len(files):
         yield Finding("data", f"{config.data.name}, checksums as published")
+    elif refusal := _refusal(folder):
+        yield Finding("data", f"{missing}, and takes none ({refusal})", other)
+    else:
+        yield Finding("data", f"{missing}; the first run downloads them", note=True)
 
 
-def store(config: Config) -> Iterator[Finding]:
+def store(config: Config, sync: str) -> Iterator[Finding]:
     """The store: that it can be reached, read and written, and that it is whole."""
     from fae.tracking import Archive, unfinished_and_dead
 
@@ -101,7 +121,7 @@ def store(config: Config) -> Iterator[Finding]:
     yield Finding(
         "runs",
         f"RUNNING, though nobody is at them: {names}" if dead else "none ended without a word",
-        "python -m fae.sync, or the same command again, which carries them on" if dead else "",
+        f"{sync}, or the same command again, which carries them on" if dead else "",
     )
 
 
@@ -112,45 +132,79 @@ def _whole(uri: str) -> Finding:
     try:
         with closing(sqlite3.connect(path, timeout=3)) as database:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            database.execute("BEGIN IMMEDIATE").connection.rollback()
+            # Only a change makes the journal, which needs its folder; it is taken back.
+            database.execute("UPDATE alembic_version SET version_num = version_num || ' '")
+            database.rollback()
     except sqlite3.Error as problem:
-        remedy = f"making it writable, by chmod u+w {path}, or ending what holds it"
+        remedy = f"making {path} and its folder writable, or ending what holds it"
         return Finding("store", f"{uri}: cannot be written ({problem})", remedy)
     if found != "ok":
         return Finding("store", f"{uri}: damaged ({found})", f"sqlite3 {path} .recover > new.sql")
     return Finding("store", f"{uri} can be written and is whole")
 
 
-def journals(_: Config) -> Iterator[Finding]:
-    """Runs of which the store lacks something."""
-    from fae.tracking import undelivered
+def journals(sync: str) -> Iterator[Finding]:
+    """Runs of which the store lacks something, and that nobody is at."""
+    from fae.tracking.recovery import is_left
 
     here = [Path(name) for name in FOLDERS if Path(name).is_dir()]
-    left = [str(folder) for folder in runs_in(here) if undelivered(folder)]
+    left = [str(folder) for folder in runs_in(here) if is_left(folder)]
     yield Finding(
         "journals",
         f"not all is in the store of {', '.join(left)}" if left else "all that was said is stored",
-        "python -m fae.sync" if left else "",
+        sync if left else "",
     )
+
+
+def folders(config: Config) -> Iterator[Finding]:
+    """Where runs write: that they can."""
+    made = [Path.cwd() / name for name in FOLDERS if Path(name).is_dir()]
+    for place in [*_places(config), *made]:
+        refusal = _refusal(place)
+        yield Finding(
+            "folders",
+            f"{place} cannot be written ({refusal})" if refusal else f"{place} can be written",
+            f"making {place} writable, or naming another, by cd or tracking.uri" if refusal else "",
+        )
+
+
+def _places(config: Config) -> list[Path]:
+    """The working folder, and where a store of the SQLite kind is or will be made."""
+    places = [Path.cwd()]
+    if config.tracking.uri.startswith(SQLITE):
+        places.append(_there(Path(config.tracking.uri.removeprefix(SQLITE)).parent))
+    return [*dict.fromkeys(places)]
+
+
+def _there(folder: Path) -> Path:
+    """A folder, or the nearest above it that there is, where it would be made."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _refusal(folder: Path) -> str:
+    """Why a folder does not take a file; nothing if it does."""
+    try:
+        NamedTemporaryFile(dir=_there(folder)).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def disk(config: Config) -> Iterator[Finding]:
     """Free space where runs write."""
-    places = [Path.cwd()]
-    if config.tracking.uri.startswith(SQLITE):
-        places.append(Path(config.tracking.uri.removeprefix(SQLITE)).parent)
-    for place in dict.fromkeys(place for place in places if place.exists()):
+    for place in _places(config):
         free = shutil.disk_usage(place).free
         remedy = f"making room on the disk of {place}" if free < LITTLE_SPACE else ""
         yield Finding("disk", f"{free / 1e9:.1f} GB are free in {place}", remedy)
 
 
-def ui(_: Config) -> Iterator[Finding]:
+def ui() -> Iterator[Finding]:
     """What a bare ``mlflow ui`` needs: its port, and no store of an older kind in its way."""
     with closing(socket.socket()) as probe:
         taken = probe.connect_ex(("127.0.0.1", UI_PORT)) == 0
-    state = f"port {UI_PORT} is {'taken' if taken else 'free'}"
-    yield Finding("mlflow ui", state, f"mlflow ui --port {UI_PORT + 1}" if taken else "")
+    by = f"by mlflow ui already, or choose another: mlflow ui --port {UI_PORT + 1}"
+    state = f"port {UI_PORT} is {f'taken: {by}' if taken else 'free'}"
+    yield Finding("mlflow ui", state, note=taken)
     if any(Path("mlruns").glob("*/meta.yaml")):
         state = "mlruns/ holds a store of files, which mlflow ui shows in place of mlflow.db"
         yield Finding("mlflow ui", state, "mlflow ui --backend-store-uri sqlite:///mlflow.db")
@@ -172,20 +226,27 @@ def gpu(config: Config) -> Iterator[Finding]:
         yield Finding("GPU", "none")
 
 
-CHECKS: tuple[Check, ...] = (versions, data, store, journals, disk, ui, gpu)
-
-
-def examine(config: Config) -> None:
-    """Print what every check finds.
+def examine(*overrides: str) -> None:
+    """Print what there is to find about the configuration that these overrides make.
 
     Raises:
         FaeError: something is to be mended.
     """
+    config = compose(*overrides)
+    sync = shlex.join(["python", "-m", "fae.sync", *overrides])
     findings = []
-    for check in CHECKS:
-        for finding in check(config):
-            say(str(finding))
-            findings.append(finding)
+    for finding in chain(
+        versions(),
+        data(config),
+        store(config, sync),
+        journals(sync),
+        folders(config),
+        disk(config),
+        ui(),
+        gpu(config),
+    ):
+        say(str(finding))
+        findings.append(finding)
     problems = sum(bool(finding.remedy) for finding in findings)
     if problems:
         raise FaeError(f"{problems} of {len(findings)} findings are to be mended")
@@ -196,7 +257,7 @@ def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         say(__doc__ or "")
         return
-    command.run(lambda: examine(compose(*sys.argv[1:])))
+    command.run(lambda: examine(*sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,36 @@
 """What the doctor finds, and that what it names mends it."""
 
+import errno
+import os
+import shlex
 import socket
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from conftest import NO_LOCAL, environment
-from dying import died
+from dying import begun, died
 
 from fae import doctor
 from fae.compose import compose
 from fae.config import Config
 from fae.doctor import Finding
+from fae.sources import FashionMNIST
+from fae.tracking import Store
+
+SYNC = "python -m fae.sync"
 
 
 def configured(folder: Path, *overrides: str) -> Config:
     return compose(NO_LOCAL, f"tracking.uri='sqlite:///{folder}/mlflow.db'", *overrides)
 
 
-def problems(check: doctor.Check, config: Config) -> list[Finding]:
-    return [finding for finding in check(config) if finding.remedy]
+def problems(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.remedy]
 
 
 def command(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,22 +45,37 @@ def command(folder: Path, module: str, *arguments: str) -> subprocess.CompletedP
 
 
 def test_what_the_doctor_names_mends_it(tmp_path: Path) -> None:
-    """A run that was killed before all it said was stored."""
+    """A run that was killed before all it said was stored, in a store of its own."""
     (tmp_path / "outputs").mkdir()
-    run_id = died(tmp_path / "outputs" / "dies", configured(tmp_path).tracking)
-    sick = command(tmp_path, "fae.doctor", NO_LOCAL, "data=synthetic")
+    overrides = NO_LOCAL, "data=synthetic", f"tracking.uri='sqlite:///{tmp_path}/other.db'"
+    run_id = died(tmp_path / "outputs" / "dies", compose(*overrides).tracking)
+    sick = command(tmp_path, "fae.doctor", *overrides)
     assert sick.returncode == 1
     assert f"RUNNING, though nobody is at them: dies ({run_id[:8]})" in sick.stdout
     assert "not all is in the store of outputs/dies" in sick.stdout
-    assert sick.stdout.count("mend it by: python -m fae.sync") == 2
+    first, second = [r for r in sick.stdout.split("mend it by: ") if r.startswith(SYNC)]
+    remedy = shlex.split(second.partition("\n")[0])
+    assert shlex.split(first.partition(", or the same command")[0]) == remedy
+    assert remedy == ["python", "-m", "fae.sync", *overrides]
     assert sick.stderr.startswith("fae: 2 of ")
-    mended = command(tmp_path, "fae.sync")
+    mended = command(tmp_path, *remedy[2:])
     assert mended.returncode == 0, mended.stderr
     assert "outputs/dies: entries delivered: 1" in mended.stdout
     assert f"dies ({run_id[:8]}): ended without a word, now closed" in mended.stdout
-    well = command(tmp_path, "fae.doctor", NO_LOCAL, "data=synthetic")
+    well = command(tmp_path, "fae.doctor", *overrides)
     assert well.returncode == 0, well.stdout
     assert "nothing is left" in command(tmp_path, "fae.sync").stdout
+
+
+def test_a_run_that_goes_on_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs").mkdir()
+    config = configured(tmp_path)
+    Store(config.tracking)
+    with begun(tmp_path / "outputs" / "stays", config.tracking) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert problems([*doctor.journals(SYNC), *doctor.store(config, SYNC)]) == []
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -59,13 +83,11 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "fae: nowhere: there is no such folder\n")
 
 
-def test_a_library_that_is_missing_or_too_old_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert problems(doctor.versions, configured(tmp_path)) == []
+def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problems(doctor.versions()) == []
     wanted = ["torch>=99", "no-such-thing>=1", "numpy>=1"]
     monkeypatch.setattr(doctor, "requires", lambda _: wanted)
-    (found,) = problems(doctor.versions, configured(tmp_path))
+    (found,) = problems(doctor.versions())
     assert found.state.startswith("torch>=99 is wanted, 2.")
     assert found.state.endswith("; no-such-thing>=1 is wanted, none is installed")
 
@@ -73,37 +95,102 @@ def test_a_library_that_is_missing_or_too_old_is_named(
 def test_damaged_images_are_named(tmp_path: Path) -> None:
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
-    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
-        (raw / f"{name}-ubyte.gz").write_bytes(b"damaged")
-    tmp_path.chmod(0o500)
-    (found,) = problems(doctor.data, configured(tmp_path, f"data.root={tmp_path}"))
-    assert "ubyte.gz" in found.state
+    (raw / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
+    (found,) = problems(doctor.data(configured(tmp_path, f"data.root={tmp_path}")))
+    assert found.state.endswith("the official ones: t10k-labels-idx1-ubyte.gz")
+
+
+def test_good_images_are_no_problem(fashion_mnist: FashionMNIST, tmp_path: Path) -> None:
+    root = fashion_mnist.folder.parents[1]
+    (found,) = doctor.data(configured(tmp_path, f"data.root='{root}'"))
+    assert str(found) == "ok       data: fashion_mnist, checksums as published"
+
+
+def test_images_are_left_to_the_first_run_to_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FashionMNIST, "_download", lambda _: pytest.fail("downloads"))
+    config = configured(tmp_path, f"data.root={tmp_path}/data")
+    raw = tmp_path / "data" / "FashionMNIST" / "raw"
+    (found,) = doctor.data(config)
+    assert str(found) == f"note     data: {raw} lacks 4 of 4 files; the first run downloads them"
+    assert not (tmp_path / "data").exists()
+    (tmp_path / "data").write_text("no folder")
+    (found,) = problems(doctor.data(config))
+    assert found.state == f"{raw} lacks 4 of 4 files, and takes none (Not a directory)"
 
 
 def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
-    assert problems(doctor.store, configured(tmp_path)) == []
+    assert problems(doctor.store(configured(tmp_path), SYNC)) == []
     (tmp_path / "mlflow.db").write_text("not a database" * 100)
-    (found,) = problems(doctor.store, configured(tmp_path))
+    (found,) = problems(doctor.store(configured(tmp_path), SYNC))
     assert "not a database that can be read" in found.state
 
 
+def test_a_store_that_takes_no_write_is_named(tmp_path: Path) -> None:
+    """As root may write anywhere, a trigger refuses; whoever may not gets that far as well."""
+    config = configured(tmp_path)
+    Store(config.tracking)
+    assert problems(doctor.store(config, SYNC)) == []
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.execute(
+            "CREATE TRIGGER refusal BEFORE UPDATE ON alembic_version "
+            "BEGIN SELECT RAISE(ABORT, 'unable to open database file'); END"
+        )
+    (found,) = problems(doctor.store(config, SYNC))
+    assert found.state.endswith("mlflow.db: cannot be written (unable to open database file)")
+
+
+def test_folders_that_cannot_be_written_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root may write anywhere, a file system that is read-only is simulated."""
+    work, far = tmp_path / "work", tmp_path / "far"
+    for folder in (work / "outputs", far):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(work)
+    config = configured(far / "is made")
+    assert [finding.state for finding in doctor.folders(config)] == [
+        f"{place} can be written" for place in (work, far, work / "outputs")
+    ]
+    assert not list(far.iterdir())
+
+    def refuse(dir: Path) -> None:  # noqa: A002 the name is tempfile's
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir / "tmp"))
+
+    monkeypatch.setattr(doctor, "NamedTemporaryFile", refuse)
+    found = problems(doctor.folders(config))
+    assert found[0].state == f"{work} cannot be written (Read-only file system)"
+    assert found[1].remedy == f"making {far} writable, or naming another, by cd or tracking.uri"
+    assert len(found) == 3
+
+
 def test_little_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(doctor.disk, configured(tmp_path)) == []
+    assert problems(doctor.disk(configured(tmp_path))) == []
     monkeypatch.setattr(doctor, "LITTLE_SPACE", float("inf"))
     assert f"making room on the disk of {tmp_path}" in [
-        finding.remedy for finding in problems(doctor.disk, configured(tmp_path))
+        finding.remedy for finding in problems(doctor.disk(configured(tmp_path)))
     ]
+
+
+def test_a_port_that_is_taken_is_no_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        monkeypatch.setattr(doctor, "UI_PORT", port := taken.getsockname()[1])
+        (found,) = doctor.ui()
+    assert str(found) == (
+        f"note     mlflow ui: port {port} is taken: by mlflow ui already, or choose another: "
+        f"mlflow ui --port {port + 1}"
+    )
 
 
 def test_what_keeps_the_ui_from_its_store_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        monkeypatch.setattr(doctor, "UI_PORT", taken.getsockname()[1])
-        (port,) = problems(doctor.ui, configured(tmp_path))
-    assert port.remedy == f"mlflow ui --port {doctor.UI_PORT + 1}"
     (tmp_path / "mlruns" / "0").mkdir(parents=True)
     (tmp_path / "mlruns" / "0" / "meta.yaml").write_text("")
-    (files,) = problems(doctor.ui, configured(tmp_path))
+    (files,) = problems(doctor.ui())
     assert files.remedy == "mlflow ui --backend-store-uri sqlite:///mlflow.db"

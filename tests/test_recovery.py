@@ -10,12 +10,13 @@ from dying import begun, died
 from mlflow import MlflowClient
 
 from fae.compose import compose
-from fae.config import Config, TrackingConfig
+from fae.config import TrackingConfig
 from fae.errors import StoreError
-from fae.tracking import Archive, Store, close_dead, deliver, undelivered
+from fae.tracking import Archive, Store, close_dead, deliver, is_alive, recovery, undelivered
 from fae.tracking.journal import Journal
+from fae.tracking.lock import own
 
-Tiny = Callable[..., Config]
+TAGS = {"fae.kind": "run"}
 
 
 @pytest.fixture
@@ -77,6 +78,79 @@ def test_a_run_that_ended_while_the_store_was_away_ends_as_it_did(
     assert (info.status, info.end_time) == ("FINISHED", 1234567890123)
 
 
+def test_a_run_that_dies_before_it_is_carried_on_ends_as_it_had(
+    tmp_path: Path, tracking: TrackingConfig
+) -> None:
+    """Its store has all of its journal, the end too, and says again that it is RUNNING."""
+    store, client = Store(tracking), MlflowClient(tracking.uri)
+    with store.run("ends", kind="run", folder=tmp_path, command="") as run:
+        pass
+    client.update_run(run.id, status="RUNNING")
+    assert [run.name for run in close_dead(Archive(tracking))] == ["ends"]
+    info = client.get_run(run.id).info
+    assert (info.status, info.end_time) == ("FINISHED", Journal(tmp_path).entries[-1]["time"])
+
+
+def test_a_run_that_was_taken_up_and_finished_meanwhile_is_left_alone(
+    tmp_path: Path, tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store(tracking).run("ends", kind="run", folder=tmp_path, command="") as run:
+        archive = Archive(tracking)
+        before = archive.unfinished()
+    monkeypatch.setattr(archive, "unfinished", lambda: before)
+    assert close_dead(archive) == []
+    assert archive.run(run.id).status == "FINISHED"
+
+
+def left_running(store: Store, folder: Path) -> str:
+    """The id of a run that is RUNNING, with nobody at it."""
+    folder.mkdir()
+    with own(folder):
+        return store._begin(folder.name, folder, "", {**TAGS, "fae.folder": str(folder)}, None).id
+
+
+def test_a_folder_that_may_not_be_entered_or_locked_is_somebody_s(
+    tmp_path: Path, tracking: TrackingConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root may do everything, the refusal is simulated."""
+    store = Store(tracking)
+    theirs, ours = left_running(store, tmp_path / "theirs"), left_running(store, tmp_path / "ours")
+
+    def refusing(folder: Path) -> bool:
+        if folder.name == "theirs":
+            raise PermissionError(13, "Permission denied", str(folder / "run.lock"))
+        return is_alive(folder)
+
+    monkeypatch.setattr(recovery, "is_alive", refusing)
+    archive = Archive(tracking)
+    assert [run.id for run in close_dead(archive)] == [ours]
+    assert archive.run(theirs).status == "RUNNING"
+
+
+def test_what_cannot_be_closed_is_passed_over_with_a_warning(
+    tmp_path: Path,
+    tracking: TrackingConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store = Store(tracking)
+    ids = {name: left_running(store, tmp_path / name) for name in ("taken", "away", "torn", "last")}
+    folder = tmp_path / "away"
+    Journal(folder).append({"tags": {"a": "b"}})
+    link = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**link, "store": "http://127.0.0.1:9"}))
+    (tmp_path / "torn" / "run.json").write_text("{")
+    monkeypatch.setattr(recovery, "is_alive", lambda _: False)
+    archive = Archive(tracking)
+    with own(tmp_path / "taken"):
+        assert [run.id for run in close_dead(archive)] == [ids["last"]]
+    away, taken, torn = sorted(capsys.readouterr().out.splitlines())
+    assert away.startswith(f"warning: away ({ids['away'][:8]}): ended without a word, but stays")
+    assert "no MLflow server answers there" in away
+    assert "another process is at this run" in taken
+    assert "Expecting property name" in torn
+
+
 def test_what_cannot_be_delivered_stays(dead: tuple[str, Path]) -> None:
     _, folder = dead
     link = json.loads((folder / "run.json").read_text())
@@ -84,3 +158,36 @@ def test_what_cannot_be_delivered_stays(dead: tuple[str, Path]) -> None:
     with pytest.raises(StoreError, match="no MLflow server answers there"):
         deliver(folder)
     assert undelivered(folder) == 1
+
+
+def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
+    tmp_path: Path, tracking: TrackingConfig
+) -> None:
+    with Store(tracking).run("ends", kind="run", folder=tmp_path, command="") as written:
+        pass
+    archive = Archive(tracking)
+    run = archive.run(written.id)
+    questions: dict[str, Callable[[], object]] = {
+        "runs": lambda: archive.runs("run"),
+        "run": lambda: archive.run(run.id),
+        "latest": lambda: archive.latest(1),
+        "alike": lambda: archive.alike("run", ["a"]),
+        "runs_of": lambda: archive.runs_of(run),
+        "runs_during": lambda: archive.runs_during(0, 1),
+        "epochs": lambda: archive.epochs(run),
+        "config": lambda: archive.config(run),
+        "network": lambda: archive.network(run),
+        "add_report": lambda: archive.add_report(run, tmp_path, "note"),
+        "unfinished": archive.unfinished,
+        "close": lambda: archive.close(run, "FAILED", 1, "cause"),
+    }
+    others = {"if_there", "address"}
+    assert {name for name in vars(Archive) if name[0] != "_"} == questions.keys() | others
+    (tmp_path / "mlflow.db").write_text("not a database" * 100)
+    for question in questions.values():
+        with pytest.raises(StoreError, match=r"file is not a database|config\.yaml is gone"):
+            question()
+    archive._client = MlflowClient("http://127.0.0.1:9")
+    for name in ("run", "alike", "close", "unfinished"):
+        with pytest.raises(StoreError, match=f"^tracking.uri={tracking.uri}: cannot .*refused"):
+            questions[name]()

@@ -11,13 +11,15 @@ import yaml
 
 from fae.config import SQLITE, TrackingConfig
 from fae.errors import NoStoreError, StoreError
-from fae.tracking.connection import connect
+from fae.tracking.connection import asking, connect, first_line
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
     from torch.export import ExportedProgram
 
 TAG = "fae.fingerprint"
+KINDS = ("sweep", "run")
+"""What runs can be, by their tag ``fae.kind``."""
 ONE_BY_ONE = 100
 """Fingerprints that are looked up one by one; for more, all runs are read."""
 
@@ -46,7 +48,8 @@ class Archive:
     """An experiment in a store, as it is; only ``add_report`` changes anything.
 
     Raises:
-        StoreError: there is no such store or experiment, or it cannot be read.
+        StoreError: there is no such store or experiment, or it cannot be read; also by each
+            method.
     """
 
     def __init__(self, config: TrackingConfig) -> None:
@@ -68,7 +71,7 @@ class Archive:
             return None
 
     def runs(self, kind: str, *conditions: str) -> list[StoredRun]:
-        """The runs of one kind, ``run`` or ``sweep``, oldest first.
+        """The runs of one of ``KINDS``, oldest first.
 
         Args:
             conditions: more of MLflow's search conditions, all of which must hold.
@@ -77,28 +80,30 @@ class Archive:
         found: list[StoredRun] = []
         token: str | None = ""
         while token is not None:
-            page = self._client.search_runs(
-                [self.experiment_id],
-                wanted,
-                max_results=1000,
-                order_by=["attributes.start_time ASC"],
-                page_token=token or None,
-            )
+            with asking(self.uri):
+                page = self._client.search_runs(
+                    [self.experiment_id],
+                    wanted,
+                    max_results=1000,
+                    order_by=["attributes.start_time ASC"],
+                    page_token=token or None,
+                )
             found += map(_stored, page)
             token = page.token
         return found
 
     def run(self, run_id: str) -> StoredRun:
         """A run or a sweep by its id."""
-        return _stored(self._client.get_run(run_id))
+        with asking(self.uri):
+            return _stored(self._client.get_run(run_id))
 
     def latest(self, count: int, *conditions: str) -> list[StoredRun]:
         """The newest ``count`` runs, up to 1000, that fulfil MLflow's search conditions."""
         wanted = " AND ".join(["tags.`fae.kind` = 'run'", *conditions])
         newest = ["attributes.start_time DESC"]
-        return [
-            *map(_stored, self._client.search_runs([self.experiment_id], wanted, 1, count, newest))
-        ]
+        with asking(self.uri):
+            page = self._client.search_runs([self.experiment_id], wanted, 1, count, newest)
+        return [*map(_stored, page)]
 
     def alike(self, kind: str, fingerprints: Sequence[str]) -> dict[str, list[StoredRun]]:
         """The runs or sweeps of each fingerprint, oldest first."""
@@ -169,13 +174,12 @@ class Archive:
         except Exception as error:
             raise StoreError(
                 f"tracking.uri={self.uri}: the report is in {folder}, but cannot be added to the "
-                f"run of the sweep ({_first_line(error)})"
+                f"run of the sweep ({first_line(error)})"
             ) from error
 
     def unfinished(self) -> list[StoredRun]:
-        """Sweeps and runs that are RUNNING as far as the store knows."""
-        running = "attributes.status = 'RUNNING'"
-        return [*self.runs("sweep", running), *self.runs("run", running)]
+        """Runs of all kinds that are RUNNING as far as the store knows."""
+        return [run for kind in KINDS for run in self.runs(kind, "attributes.status = 'RUNNING'")]
 
     def close(self, run: StoredRun, status: str, ended: int, cause: str = "") -> None:
         """End a run in the place of the process that could not.
@@ -184,9 +188,10 @@ class Archive:
             ended: milliseconds since the epoch.
             cause: of a failure, for a person.
         """
-        if cause:
-            self._client.set_tag(run.id, "fae.error", cause)
-        self._client.set_terminated(run.id, status, ended)
+        with asking(self.uri):
+            if cause:
+                self._client.set_tag(run.id, "fae.error", cause)
+            self._client.set_terminated(run.id, status, ended)
 
     def address(self, runs: list[StoredRun]) -> str:
         """Where ``mlflow ui``, or the server, compares runs."""
@@ -209,13 +214,9 @@ def _reading(run: StoredRun, what: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise StoreError(
-            f"run {run.id[:8]} ({run.name}): {what} is gone or damaged ({_first_line(error)}); put "
+            f"run {run.id[:8]} ({run.name}): {what} is gone or damaged ({first_line(error)}); put "
             "it back, or delete the run in the MLflow UI to leave it out"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _stored(run: "MlflowRun") -> StoredRun:

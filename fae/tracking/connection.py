@@ -4,7 +4,8 @@ import logging
 import os
 import sqlite3
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,6 +130,29 @@ def reach(uri: str) -> "MlflowClient":
     return _client(uri)
 
 
+@contextmanager
+def asking(uri: str) -> Iterator[None]:
+    """Names the store where it does not do what it is asked, in whichever way it does not.
+
+    Raises:
+        StoreError: it is away, damaged, or does not know the thing.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise StoreError(
+            f"tracking.uri={uri}: cannot be read or written ({first_line(error)})"
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or else its kind."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def _client(uri: str) -> "MlflowClient":
     """MLflow's client, MLflow itself told to be brief and quiet."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -154,10 +178,9 @@ def _open(config: TrackingConfig, artifacts: str | None, *, create: bool) -> Con
             made = client.create_experiment(config.experiment, artifacts)
             return Connection(config.uri, client, str(made))
     except (MlflowException, SQLAlchemyError, CommandError) as error:
-        reason = str(error).partition("\n")[0]
         raise StoreError(
-            f"tracking.uri={config.uri}: MLflow cannot use it ({reason}); was it made by "
-            f"another version? mlflow db upgrade {config.uri} may mend it"
+            f"tracking.uri={config.uri}: MLflow cannot use it ({first_line(error)}); was it made "
+            f"by another version? mlflow db upgrade {config.uri} may mend it"
         ) from error
     if experiment is None:
         raise NoStoreError(

@@ -4,34 +4,32 @@ import json
 import platform
 from pathlib import Path
 
-from fae.errors import StoreError
+from fae.errors import FaeError, StoreError
+from fae.terminal import warn
 from fae.tracking.archive import Archive, StoredRun
-from fae.tracking.connection import reach
+from fae.tracking.connection import first_line, reach
 from fae.tracking.delivery import Delivery
-from fae.tracking.journal import Journal
+from fae.tracking.journal import Entry, Journal
 from fae.tracking.lock import is_alive, own
 
 
 def close_dead(archive: Archive) -> list[StoredRun]:
     """Close runs that are RUNNING in the store, and dead: as they ended, or else as KILLED.
 
-    Those of other machines are left alone, unless their folder can be seen from here.
+    Those of other machines are left alone, unless their folder can be seen from here; those
+    that cannot be closed stay, with a warning.
 
     Returns:
         The runs as they were found.
     """
-    dead = unfinished_and_dead(archive)
-    for run in dead:
-        folder = Path(run.tags["fae.folder"])
-        ended = run.started
-        if _is_of(folder, run.id):
-            journal = Journal(folder)
-            ended = max([entry["time"] for entry in journal.entries if "time" in entry] or [ended])
-            deliver(folder)
-            if journal.entries and "end" in journal.entries[-1]:
-                continue
-        archive.close(run, "KILLED", ended)
-    return dead
+    closed = []
+    for run in unfinished_and_dead(archive):
+        try:
+            if _close(archive, run):
+                closed.append(run)
+        except (FaeError, OSError, ValueError) as problem:
+            warn(f"{run.name} ({run.id[:8]}): ended without a word, but stays RUNNING ({problem})")
+    return closed
 
 
 def unfinished_and_dead(archive: Archive) -> list[StoredRun]:
@@ -46,24 +44,8 @@ def deliver(folder: Path) -> int:
         StoreError: the store does not take them; those that it took are noted.
         TrainingError: the run is still going on.
     """
-    link = json.loads((folder / "run.json").read_text())
     with own(folder):
-        journal = Journal(folder)
-        count = len(journal.pending())
-        if not count:
-            return 0
-        client = reach(link["store"])
-        try:
-            experiment = client.get_run(link["run_id"]).info.experiment_id
-            delivery = Delivery(client, experiment, link["run_id"], folder)
-            while pending := journal.pending():
-                journal.mark_delivered(delivery.deliver(pending))
-        except Exception as error:
-            reason = str(error).partition("\n")[0]
-            raise StoreError(
-                f"tracking.uri={link['store']}: does not take run {link['run_id'][:8]} ({reason})"
-            ) from error
-        return count
+        return _deliver(folder)
 
 
 def undelivered(folder: Path) -> int:
@@ -71,14 +53,75 @@ def undelivered(folder: Path) -> int:
     return len(Journal(folder).pending())
 
 
-def _is_dead(run: StoredRun) -> bool:
+def is_left(folder: Path) -> bool:
+    """Whether a folder holds what its store does not have, and nobody is at it to deliver it."""
+    return not _is_taken(folder) and undelivered(folder) > 0
+
+
+def store_of(folder: Path) -> str:
+    """Where the run of a folder is stored."""
+    return str(_link(folder)["store"])
+
+
+def _close(archive: Archive, run: StoredRun) -> bool:
+    """Close a dead run, unless another process did so or carried it on meanwhile."""
     folder = Path(run.tags["fae.folder"])
     if not folder.exists():
-        return run.tags.get("fae.host") == platform.node()
-    return not is_alive(folder)
+        archive.close(run, "KILLED", run.started)
+        return True
+    with own(folder):
+        if archive.run(run.id).status != "RUNNING":
+            return False
+        entries: list[Entry] = []
+        if _is_of(folder, run.id):
+            _deliver(folder)
+            entries = Journal(folder).entries
+        times = [run.started, *(entry["time"] for entry in entries if "time" in entry)]
+        if entries and "end" in entries[-1]:
+            archive.close(run, entries[-1]["end"], entries[-1]["time"])
+        else:
+            archive.close(run, "KILLED", max(times))
+    return True
+
+
+def _deliver(folder: Path) -> int:
+    link = _link(folder)
+    journal = Journal(folder)
+    count = len(journal.pending())
+    if not count:
+        return 0
+    client = reach(link["store"])
+    try:
+        experiment = client.get_run(link["run_id"]).info.experiment_id
+        delivery = Delivery(client, experiment, link["run_id"], folder)
+        while pending := journal.pending():
+            journal.mark_delivered(delivery.deliver(pending))
+    except Exception as error:
+        raise StoreError(
+            f"tracking.uri={link['store']}: does not take run {link['run_id'][:8]} "
+            f"({first_line(error)})"
+        ) from error
+    return count
+
+
+def _is_dead(run: StoredRun) -> bool:
+    folder = Path(run.tags["fae.folder"])
+    if _is_taken(folder):
+        return False
+    return folder.exists() or run.tags.get("fae.host") == platform.node()
+
+
+def _is_taken(folder: Path) -> bool:
+    try:
+        return is_alive(folder)
+    except OSError:  # it may not be entered or locked: another user's, who will know
+        return True
 
 
 def _is_of(folder: Path, run_id: str) -> bool:
     """Whether a folder is still that of a run."""
-    link = folder / "run.json"
-    return link.exists() and bool(json.loads(link.read_text())["run_id"] == run_id)
+    return (folder / "run.json").exists() and _link(folder)["run_id"] == run_id
+
+
+def _link(folder: Path) -> dict[str, str]:
+    return dict(json.loads((folder / "run.json").read_text()))
