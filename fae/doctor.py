@@ -145,7 +145,7 @@ def _whole(uri: str) -> Finding:
 
 def journals(sync: str) -> Iterator[Finding]:
     """Runs of which the store lacks something, and that nobody is at."""
-    from fae.tracking.recovery import is_left
+    from fae.tracking import is_left
 
     here = [Path(name) for name in FOLDERS if Path(name).is_dir()]
     left = [str(folder) for folder in runs_in(here) if is_left(folder)]

@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from fae import durable
 from fae.config import Config
+from fae.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,15 @@ class Schedule:
 
     @staticmethod
     def read(folder: Path) -> "Schedule":
-        found = json.loads((folder / "sweep.json").read_text())
+        """The schedule of the sweep in a folder.
+
+        Raises:
+            ConfigError: there is none; another sweeper than fae's was chosen.
+        """
+        file = folder / "sweep.json"
+        if not file.exists():
+            raise ConfigError("hydra/sweeper: must be fae, which plans a sweep; leave it out")
+        found = json.loads(file.read_text())
         origins = [origin and Origin(**origin) for origin in found.pop("origins")]
         return Schedule(**found, origins=origins)
 

@@ -221,7 +221,7 @@ class Launch:
                 return None
             if run.status != "RUNNING" or time.monotonic() > deadline:
                 return run
-            time.sleep(0.2)
+            time.sleep(0.5)
 
 
 def _consecutive(numbers: Sequence[int]) -> list[list[int]]:

@@ -1,6 +1,5 @@
 """What a command is about to do: which of its runs are done, go on, or begin."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from fae.job import Origin, run_name
 from fae.provenance import fingerprint
 from fae.sources import build_source
 from fae.terminal import say
-from fae.tracking import Archive, StoredRun, close_dead
+from fae.tracking import Archive, StoredRun, close_dead, holds
 
 State = Literal["begins", "goes on", "done", "failed", "running"]
 SHOWN = 24
@@ -115,13 +114,8 @@ def _state(runs: Sequence[StoredRun], settings: SweepConfig) -> tuple[State, Sto
         return "running", latest
     if latest.status == "FAILED":
         return ("begins", None) if settings.retry_failed else ("failed", latest)
-    return ("goes on", latest) if _has_its_folder(latest) else ("begins", None)
-
-
-def _has_its_folder(run: StoredRun) -> bool:
-    """Whether a run's folder is there, and no other run has used it since."""
-    link = Path(run.tags["fae.folder"]) / "run.json"
-    return link.exists() and json.loads(link.read_text())["run_id"] == run.id
+    its_folder = holds(Path(latest.tags["fae.folder"]), latest.id)
+    return ("goes on", latest) if its_folder else ("begins", None)
 
 
 def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int) -> None:

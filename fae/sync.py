@@ -31,8 +31,7 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
         ConfigError: there is no such folder.
         StoreError: a store does not take it; it stays where it is.
     """
-    from fae.tracking import Archive, StoredRun, close_dead, deliver
-    from fae.tracking.recovery import is_left, store_of
+    from fae.tracking import Archive, Link, StoredRun, close_dead, deliver, is_left
 
     for folder in folders:
         if not folder.is_dir():
@@ -46,7 +45,8 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
             say(f"{folder}: entries delivered: {deliver(folder)}")
         except FaeError as problem:
             problems.append(f"{folder}: {problem}")
-    for uri in dict.fromkeys([tracking.uri, *map(store_of, found)]):
+    links = [link for link in map(Link.read, found) if link]
+    for uri in dict.fromkeys([tracking.uri, *(link.store for link in links)]):
         try:
             archive = Archive.if_there(replace(tracking, uri=uri))
             closed += close_dead(archive) if archive else []

@@ -22,7 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from fae.errors import ConfigError
 
 CALLBACKS = ["fae.command.CheckBeforeRun"]
-SWEEPERS = ["hydra_plugins.fae_sweeper.FaeSweeper"]
+SWEEPERS = [
+    "hydra_plugins.fae_sweeper.FaeSweeper",
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+]
 LOGGING_CLASSES = ["logging.Formatter", "logging.FileHandler", "logging.StreamHandler"]
 LOGGING_REFERENCES = [
     "ext://sys.stdout",

@@ -11,7 +11,7 @@ from conftest import PROJECT, environment
 PRELUDE = """
 import os, time
 from contextlib import contextmanager
-from signal import SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal
+from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal
 from fae import interrupts
 from fae.errors import Interrupted
 from fae.interrupts import held, released
@@ -19,6 +19,7 @@ from fae.interrupts import held, released
 def signalled(signum=SIGINT):
     os.kill(os.getpid(), signum)
 
+signal(SIGHUP, SIG_DFL)  # whatever these tests were started by
 interrupts.handle()
 """
 

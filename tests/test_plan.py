@@ -1,6 +1,5 @@
 """What becomes of a run, by what the store knows of it."""
 
-import json
 import platform
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from fae.checkpoint import checkpoint_path
 from fae.compose import compose
 from fae.config import Config
 from fae.plan import Task, look_up, task
-from fae.tracking import Archive, Store, StoredRun
+from fae.tracking import Archive, Link, Store, StoredRun
 
 Tiny = Callable[..., Config]
 
@@ -44,7 +43,7 @@ def run(status: str, folder: Path) -> StoredRun:
 
 def used_by(run_id: str, folder: Path) -> Path:
     """A folder as a run leaves it."""
-    (folder / "run.json").write_text(json.dumps({"run_id": run_id}))
+    Link(run_id, "", "", "").write(folder)
     return folder
 
 

@@ -1,6 +1,5 @@
 """What is delivered and closed, and what is left alone."""
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from fae import sync
 from fae.compose import compose
 from fae.config import TrackingConfig
 from fae.errors import StoreError
-from fae.tracking import Archive, undelivered
+from fae.tracking import Archive, Link, undelivered
 from fae.tracking.journal import Journal
 
 
@@ -61,8 +60,7 @@ def test_a_store_that_is_away_does_not_keep_another_from_being_put_right(
 ) -> None:
     dead = died(tmp_path / "dies", tracking)
     (tmp_path / "far").mkdir()
-    link = {"run_id": "id", "store": "http://127.0.0.1:9"}
-    (tmp_path / "far" / "run.json").write_text(json.dumps(link))
+    Link("id", "far", "http://127.0.0.1:9", "").write(tmp_path / "far")
     with pytest.raises(StoreError, match=r"http://127\.0\.0\.1:9: no MLflow server answers there"):
         sync.sync([tmp_path], tracking)
     assert Archive(tracking).run(dead).status == "KILLED"

@@ -152,7 +152,7 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["--config-dir=.", "experiment=broken"], "broken.yaml, line 2: not valid YAML"),
         (["-m", "sweep.max_jobs=5,6"], "sweep: must be the same for all runs of a sweep"),
         (["-m", "hidden=1,2", "hydra.sweep.subdir=x", SMOKE], "hydra.sweep.subdir=x: is x for"),
-        (["hydra/sweeper=basic"], "BasicSweeper: names code, which a configuration must not"),
+        (["-m", "hydra/sweeper=basic", SMOKE], "hydra/sweeper: must be fae"),
         (["hydra.run.dir=file/out"], "file/out: Not a directory"),
         (["hydra.mode=RUN", "repeats=2"], "repeats=2: cannot be with hydra.mode=RUN"),
         (["repeats=0"], "repeats=0: must be greater than or equal to 1"),

@@ -6,19 +6,23 @@ nothing here.
 """
 
 from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.folder import Link, holds
 from fae.tracking.lock import is_alive
-from fae.tracking.recovery import close_dead, deliver, undelivered, unfinished_and_dead
+from fae.tracking.recovery import close_dead, deliver, is_left, undelivered, unfinished_and_dead
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 
 __all__ = [
     "Archive",
+    "Link",
     "Run",
     "Store",
     "StoredRun",
     "close_dead",
     "deliver",
+    "holds",
     "is_alive",
+    "is_left",
     "undelivered",
     "unfinished_and_dead",
 ]

@@ -42,6 +42,12 @@ class Link:
         return Link(**json.loads(file.read_text())) if file.exists() else None
 
 
+def holds(folder: Path, run_id: str) -> bool:
+    """Whether a folder is there, and no other run has used it since this one."""
+    link = Link.read(folder)
+    return link is not None and link.run_id == run_id
+
+
 def check_still_holds(folder: Path, run_id: str) -> None:
     """Make sure that a run that is carried on finds nothing of another one in a folder.
 

@@ -1,6 +1,5 @@
 """What runs that ended without a word have left: delivered, and their status made true."""
 
-import json
 import platform
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from fae.terminal import warn
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.connection import first_line, reach
 from fae.tracking.delivery import Delivery
+from fae.tracking.folder import Link, holds
 from fae.tracking.journal import Entry, Journal
 from fae.tracking.lock import is_alive, own
 
@@ -58,11 +58,6 @@ def is_left(folder: Path) -> bool:
     return not _is_taken(folder) and undelivered(folder) > 0
 
 
-def store_of(folder: Path) -> str:
-    """Where the run of a folder is stored."""
-    return str(_link(folder)["store"])
-
-
 def _close(archive: Archive, run: StoredRun) -> bool:
     """Close a dead run, unless another process did so or carried it on meanwhile."""
     folder = Path(run.tags["fae.folder"])
@@ -73,7 +68,7 @@ def _close(archive: Archive, run: StoredRun) -> bool:
         if archive.run(run.id).status != "RUNNING":
             return False
         entries: list[Entry] = []
-        if _is_of(folder, run.id):
+        if holds(folder, run.id):
             _deliver(folder)
             entries = Journal(folder).entries
         times = [run.started, *(entry["time"] for entry in entries if "time" in entry)]
@@ -85,21 +80,20 @@ def _close(archive: Archive, run: StoredRun) -> bool:
 
 
 def _deliver(folder: Path) -> int:
-    link = _link(folder)
+    link = Link.read(folder)
     journal = Journal(folder)
     count = len(journal.pending())
-    if not count:
+    if link is None or not count:
         return 0
-    client = reach(link["store"])
+    client = reach(link.store)
     try:
-        experiment = client.get_run(link["run_id"]).info.experiment_id
-        delivery = Delivery(client, experiment, link["run_id"], folder)
+        experiment = client.get_run(link.run_id).info.experiment_id
+        delivery = Delivery(client, experiment, link.run_id, folder)
         while pending := journal.pending():
             journal.mark_delivered(delivery.deliver(pending))
     except Exception as error:
         raise StoreError(
-            f"tracking.uri={link['store']}: does not take run {link['run_id'][:8]} "
-            f"({first_line(error)})"
+            f"tracking.uri={link.store}: does not take {link} ({first_line(error)})"
         ) from error
     return count
 
@@ -116,12 +110,3 @@ def _is_taken(folder: Path) -> bool:
         return is_alive(folder)
     except OSError:  # it may not be entered or locked: another user's, who will know
         return True
-
-
-def _is_of(folder: Path, run_id: str) -> bool:
-    """Whether a folder is still that of a run."""
-    return (folder / "run.json").exists() and _link(folder)["run_id"] == run_id
-
-
-def _link(folder: Path) -> dict[str, str]:
-    return dict(json.loads((folder / "run.json").read_text()))
