@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import AbstractContextManager, suppress
 from types import FrameType
 from typing import Literal
@@ -24,6 +25,7 @@ WHOLE = {__name__, "contextlib"}
 Mode = Literal["free", "held", "released"]
 _mode: Mode = "free"
 _arrived: int | None = None
+_arrived_s = 0.0
 _code: int | None = None
 
 
@@ -65,6 +67,11 @@ def end() -> None:
 def arrived() -> bool:
     """Whether there was a signal."""
     return _arrived is not None
+
+
+def seconds_since() -> float:
+    """Since the signal arrived; 0 if none did."""
+    return time.monotonic() - _arrived_s if arrived() else 0.0
 
 
 def held() -> AbstractContextManager[None]:
@@ -117,11 +124,11 @@ def _raise_if_arrived() -> None:
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
     """The handler, also of the alarm by which it calls itself again."""
-    global _arrived
+    global _arrived, _arrived_s
     if signum != signal.SIGALRM:
         if _mode == "free" or _arrived is not None:
             _end(signum)
-        _arrived = signum
+        _arrived, _arrived_s = signum, time.monotonic()
     if _mode == "released":
         whole = frame is not None and frame.f_globals.get("__name__") in WHOLE
         signal.setitimer(signal.ITIMER_REAL, SOON_S if whole else AGAIN_S)

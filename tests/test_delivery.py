@@ -136,9 +136,29 @@ def test_who_is_in_a_hurry_does_not_wait_for_a_store_that_hangs(
     say(journal, courier, 1)
     if in_a_hurry == "signalled":
         monkeypatch.setattr("fae.interrupts._arrived", 15)
+        monkeypatch.setattr("fae.interrupts._arrived_s", time.monotonic())
     start = time.monotonic()
     assert not courier.close(hurry=in_a_hurry == "killed")
     assert time.monotonic() - start < 5
+    goes_on.set()
+
+
+def test_runs_that_end_by_one_signal_wait_no_longer_than_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for the half second that each has."""
+    monkeypatch.setattr(delivery, "PATIENCE_S", 3.0)
+    monkeypatch.setattr("fae.interrupts._arrived", 15)
+    monkeypatch.setattr("fae.interrupts._arrived_s", time.monotonic() - 2.9)
+    goes_on = threading.Event()
+    start = time.monotonic()
+    for name in ("run", "sweep"):
+        (tmp_path / name).mkdir()
+        journal = Journal(tmp_path / name)
+        courier = Courier(journal, lambda entries: goes_on.wait(10) or len(entries))
+        say(journal, courier, 1)
+        assert not courier.close()
+    assert 0.9 < time.monotonic() - start < 2
     goes_on.set()
 
 

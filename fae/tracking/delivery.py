@@ -26,6 +26,8 @@ TOGETHER_S = 1.0
 """What is said within this time is stored together."""
 PATIENCE_S = 3.0
 """How long the end of a run waits for a store that does not take what is left."""
+LEAST_S = 0.5
+"""How long it waits at least, after others that the same signal ended."""
 SMALL = (256, 256)
 """Pixels, at most, of the picture that the UI loads first."""
 BATCH = 1000
@@ -195,9 +197,11 @@ class Courier:
         """Deliver what is left; whether all is.
 
         Args:
-            hurry: wait for ``PATIENCE_S`` at most, as where the store is away or a signal came.
+            hurry: wait for ``PATIENCE_S`` at most, as where the store is away or a signal came;
+                of all that ends by one signal, for as long together.
         """
-        self._deadline = time.monotonic() + PATIENCE_S
+        patience = max(LEAST_S, PATIENCE_S - interrupts.seconds_since())
+        self._deadline = time.monotonic() + patience
         self._closing.set()
         self._news.set()
         while self._thread.is_alive():
