@@ -28,9 +28,9 @@ SETTINGS = (
     ("optimizer=adam", "optimizer.schedule=one_cycle", "dropout=0.3"),
     ("optimizer=adam", "lr=0.5", "trainer.early_stopping=2"),
 )
-TRIES = 4
+TRIES = 2
 """Runs that may come to their end unkilled before one that does not."""
-KILLS = 3
+KILLS = 2
 """Kills of a run before it is left in peace."""
 
 forkserver = multiprocessing.get_context("forkserver")
@@ -124,6 +124,7 @@ def test_a_run_that_is_killed_and_resumed_is_bit_identical(
 ) -> None:
     """Killed by SIGKILL at random moments and resumed: the bits of the undisturbed run."""
     references, durations = [], []
+    started(configured(store_uri, "first"), tmp_path / "first").join()  # makes the store
     for number, overrides in enumerate(SETTINGS):
         folder = tmp_path / f"reference-{number}"
         start = time.monotonic()
