@@ -2,10 +2,11 @@
 
 from fae.config import Config
 from fae.data import ImageDataModule
+from fae.initialisation import start_as_pca
 from fae.learner import Learner
 from fae.network import AutoEncoder
 from fae.randomness import Stream, seed_torch
-from fae.sources import Source
+from fae.sources import Source, split_at_random
 
 
 def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
@@ -27,6 +28,11 @@ def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
         hidden_activation=config.model.hidden_activation,
         output_activation=config.model.output_activation,
     )
+    if config.model.initialisation == "pca":
+        training, _ = split_at_random(
+            source.training(), config.data.train, config.data.val, config.data.split_seed
+        )
+        start_as_pca(network, training)
     learner = Learner(
         network,
         config.optimizer,

@@ -2,23 +2,19 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from fae.components import principal_components, slices
 from fae.config import FashionMNISTConfig, SyntheticConfig
 from fae.sources import Images, Source, split_at_random
 
 ROUNDING = 1e-12
 """An error that is a smaller share of the mean image's is none."""
-
-SLICE = 500
-"""Images at a time."""
 
 
 def pca_errors(
@@ -45,25 +41,13 @@ def pca_errors(
 
 
 def _fit(train: Images, test: Images) -> NDArray[np.float64]:
-    """Slice by slice: all images in double precision would be the most that fae ever holds."""
-    pixels = train.pixels.shape[1]
-    total, products = torch.zeros(pixels).double(), torch.zeros(pixels, pixels).double()
-    for images in _slices(train):
-        total += images.sum(0)
-        products += images.T @ images
-    mean = total / len(train)
-    covariance = products / len(train) - torch.outer(mean, mean)
-    components = torch.linalg.eigh(covariance).eigenvectors.flip(1)
-    unexplained, explained = torch.zeros(1).double(), torch.zeros(pixels).double()
-    for images in _slices(test):
+    mean, components = principal_components(train)
+    unexplained, explained = torch.zeros(1).double(), torch.zeros(len(mean)).double()
+    for images in slices(test):
         unexplained += (images - mean).square().sum()
         explained += ((images - mean) @ components).square().sum(0)
     errors = torch.cat([unexplained, unexplained - explained.cumsum(0)]) / test.pixels.numel()
     return np.where(errors > ROUNDING * errors[0], errors, 0.0)
-
-
-def _slices(images: Images) -> Iterator[Tensor]:
-    return (pixels.double() / 255 for pixels in images.pixels.split(SLICE))
 
 
 def _write(errors: NDArray[np.float64], path: Path) -> None:

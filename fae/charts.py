@@ -68,14 +68,16 @@ class Chart:
         name: of its files.
         ticks: where the x axis is labelled, if not by itself; it is then logarithmic.
         log_y: whether the y axis is.
+        whole_x: whether only whole numbers are labelled on the x axis.
     """
 
     name: str
     x_label: str
     y_label: str
     plots: list[Plot]
-    ticks: list[int] = field(default_factory=list)
+    ticks: list[float] = field(default_factory=list)
     log_y: bool = False
+    whole_x: bool = True
 
 
 def curves(histories: Mapping[str, Histories]) -> Chart:
@@ -209,7 +211,7 @@ def _papers(published: Mapping[int, float | None]) -> list[Series]:
     return [Series("paper", list(known), list(known.values()), "points", None)] if known else []
 
 
-def _ticks(sizes: Sequence[int]) -> list[int]:
+def _ticks(sizes: Sequence[int]) -> list[float]:
     """At most eight of some sizes, evenly apart on a logarithmic axis."""
     if len(sizes) <= 8:
         return list(sizes)

@@ -18,6 +18,7 @@ from yaml import MarkedYAMLError
 
 from fae.config import Config, ReportRequest
 from fae.errors import ConfigError
+from fae.space import SearchConfig, SearchRequest
 
 Schema = TypeVar("Schema")
 OURS = ("fae", "hydra_plugins", "__main__")
@@ -38,9 +39,12 @@ def compose(*overrides: str) -> Config:
         ConfigError: a key or a value is wrong.
     """
     from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
     from fae.trust import known_code_only
 
+    current = GlobalHydra.instance()
+    running, current.hydra = current.hydra, None  # that of the job in which this is called
     try:
         with known_code_only(), initialize_config_dir(CONF, version_base="1.3"):
             node = compose("config", list(overrides))
@@ -48,16 +52,18 @@ def compose(*overrides: str) -> Config:
         if not raised_by_hydra(error):
             raise
         raise explain(error) from error
+    finally:
+        current.hydra = running
     return to_config(node)
 
 
 def to_config(node: DictConfig) -> Config:
-    """The typed, checked configuration of a composed one.
+    """The typed, checked configuration of a run, which does not know of a search.
 
     Raises:
         ConfigError: names every key whose value is wrong.
     """
-    return _typed(node, Config)
+    return _typed(_without("search", node), Config)
 
 
 def to_request(node: DictConfig, **words: object) -> ReportRequest:
@@ -70,6 +76,23 @@ def to_request(node: DictConfig, **words: object) -> ReportRequest:
         ConfigError: names every key whose value is wrong.
     """
     return _typed(node, ReportRequest, **words)
+
+
+def to_search(node: DictConfig) -> SearchConfig:
+    """What the search command is told beyond what its runs are, from a composed configuration.
+
+    Raises:
+        ConfigError: names every key whose value is wrong.
+    """
+    return _typed(_without("hydra", node), SearchRequest).search
+
+
+def _without(key: str, node: DictConfig) -> DictConfig:
+    node = copy(node)
+    OmegaConf.set_struct(node, False)
+    OmegaConf.set_readonly(node, False)
+    node.pop(key, None)
+    return node
 
 
 def _typed(node: DictConfig, schema: type[Schema], **words: object) -> Schema:
@@ -106,11 +129,7 @@ def check(node: DictConfig) -> Config:
         raise ConfigError(f"hydra.sweeper.max_batch_size={at_once}: must be at least 1, or null")
     if node.hydra.launcher.get("n_jobs") == 0:
         raise ConfigError("hydra.launcher.n_jobs=0: must be at least 1, or -1 for all cores")
-    job = copy(node)
-    OmegaConf.set_struct(job, False)
-    OmegaConf.set_readonly(job, False)
-    del job["hydra"]
-    return to_config(job)
+    return to_config(_without("hydra", node))
 
 
 def raised_by_hydra(error: Exception) -> bool:

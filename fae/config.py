@@ -68,7 +68,8 @@ Name = Annotated[
 OwnFolder = Annotated[Path, AfterValidator(_printable), AfterValidator(_absolute_path)]
 CacheFolder = Annotated[OwnFolder, BeforeValidator(_cache_if_unset)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
-Activation = Literal["relu", "gelu", "tanh", "sigmoid", "identity"]
+Activation = Literal["relu", "gelu", "tanh", "sigmoid", "clamp", "identity"]
+"""clamp: to [0, 1], where pixels lie."""
 Schedule = Literal["constant", "cosine", "one_cycle"]
 
 MOST_PIXELS = 1_000_000_000
@@ -110,6 +111,11 @@ class FashionMNISTConfig:
     split_seed: Seed
     """Seed of the split; its own, so that runs with another ``seed`` share it."""
 
+    @property
+    def pixels(self) -> int:
+        """Of an image."""
+        return 784
+
     @model_validator(mode="after")
     def _splits_the_training_file(self) -> "FashionMNISTConfig":
         if self.train + self.val != 60_000:
@@ -136,6 +142,11 @@ class SyntheticConfig:
     split_seed: Seed
     """Seed of the images and of their split."""
 
+    @property
+    def pixels(self) -> int:
+        """Of an image."""
+        return self.side**2
+
     @model_validator(mode="after")
     def _fits_in_memory(self) -> "SyntheticConfig":
         images = self.train + self.val + self.test
@@ -157,6 +168,22 @@ class AutoEncoderConfig:
     name: Literal["autoencoder"]
     hidden_activation: Activation
     output_activation: Activation
+    initialisation: Literal["uniform", "pca"]
+    """uniform: as PyTorch draws weights; pca: as PCA of as many components reconstructs."""
+
+    @model_validator(mode="after")
+    def _can_be_pca(self) -> "AutoEncoderConfig":
+        if self.initialisation == "pca":
+            for key, possible in {
+                "hidden_activation": ("relu", "identity"),
+                "output_activation": ("clamp", "identity"),
+            }.items():
+                if getattr(self, key) not in possible:
+                    raise ConfigError(
+                        f"model.initialisation=pca: needs model.{key} {' or '.join(possible)}, "
+                        f"not {getattr(self, key)}"
+                    )
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -283,6 +310,15 @@ class Config:
         return self
 
     @model_validator(mode="after")
+    def _has_as_many_components(self) -> "Config":
+        if self.model.initialisation == "pca" and self.hidden > self.data.pixels:
+            raise ConfigError(
+                f"model.initialisation=pca: hidden={self.hidden} must be at most the "
+                f"{self.data.pixels} pixels of an image"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _repeats_fit(self) -> "Config":
         if self.repeats > self.sweep.max_jobs:
             raise ConfigError(
@@ -311,6 +347,7 @@ class Config:
             "model": self.model.name,
             "hidden_activation": self.model.hidden_activation,
             "output_activation": self.model.output_activation,
+            "initialisation": self.model.initialisation,
             "optimizer": self.optimizer.name,
             "schedule": self.optimizer.schedule,
             "accelerator": self.trainer.accelerator,

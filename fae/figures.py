@@ -100,10 +100,10 @@ def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
         panel.yaxis.set_minor_locator(NullLocator())
     if chart.ticks:
         panel.set_xscale("log")
-        panel.set_xticks(chart.ticks, map(str, chart.ticks))
+        panel.set_xticks(chart.ticks, [f"{tick:g}" for tick in chart.ticks])
         panel.xaxis.set_minor_locator(NullLocator())
     else:
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.xaxis.set_major_locator(MaxNLocator(integer=chart.whole_x))
     panel.tick_params(labelbottom=True)
     if plot.legend:
         panel.legend(frameon=False, fontsize=8)
@@ -111,7 +111,7 @@ def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
 
 def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
     style = {**STYLES[series.kind], "color": series.hex, "label": series.label}
-    if not bars and len(series.x) > 1:
+    if not bars and len(series.x) > 1 and series.kind in {"line", "thick"}:
         style["marker"] = ""
     panel.plot(series.x, series.y, **style)
     if series.low is None or series.high is None:

@@ -134,6 +134,6 @@ def _named(overrides: Sequence[str]) -> list[str]:
     ]
 
 
-def command_line(overrides: Sequence[str], *options: str) -> str:
-    """The command that trains with these overrides."""
-    return shlex.join(["python", "-m", "fae.train", *options, *overrides])
+def command_line(overrides: Sequence[str], *options: str, module: str = "fae.train") -> str:
+    """The command that trains, or does as another module says, with these overrides."""
+    return shlex.join(["python", "-m", module, *options, *overrides])

@@ -1,5 +1,8 @@
 """The auto-encoder: a plain module that needs no trainer."""
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
@@ -7,11 +10,12 @@ from fae.dropout import Dropout
 from fae.linear import Linear
 from fae.loss import reconstruction_error, residuals
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
+    "clamp": partial(nn.Hardtanh, 0.0, 1.0),
     "identity": nn.Identity,
 }
 

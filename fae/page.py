@@ -106,7 +106,7 @@ def _plot(plot: Plot, chart: Chart) -> dict[str, Any]:
         x_axis |= {
             "type": "log",
             "tickvals": chart.ticks,
-            "ticktext": [str(t) for t in chart.ticks],
+            "ticktext": [f"{tick:g}" for tick in chart.ticks],
         }
     return {
         "data": [

@@ -15,8 +15,10 @@ import torch
 PROJECT = Path(__file__).resolve().parents[1]
 TRAINING_CODE = (
     "assembly",
+    "components",
     "data",
     "dropout",
+    "initialisation",
     "learner",
     "linear",
     "loss",

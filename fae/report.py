@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
-from fae import command, terminal
+from fae import command
 from fae.compose import CONF, to_request
 from fae.config import ReportRequest
 from fae.errors import VerdictError
-from fae.terminal import say
+from fae.terminal import say, wide
 
 if TYPE_CHECKING:
     from fae.summary import Summary
@@ -28,17 +28,12 @@ def report(request: ReportRequest) -> None:
     Raises:
         VerdictError: not every verdict is the one that was asked for, or runs are missing.
     """
-    from rich.console import Console
-
     from fae import table
     from fae.reporting import make_report
 
     made = make_report(request)
     summary = made.summary
-    console = terminal.console()
-    if not console.is_terminal:  # a file has no width to keep to
-        console = Console(width=140)
-    console.print(table.terminal(summary))
+    wide().print(table.terminal(summary))
     for answer in summary.claims:
         say(f"{answer.question} {answer.sentence}")
     for comparison in summary.comparisons[:SHOWN]:

@@ -33,7 +33,8 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        trainer.should_stop = self.wait_count >= self.patience
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         before = self.best_score

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 log = logging.getLogger(__name__)
+WIDTH = 140
 
 
 @cache
@@ -23,6 +24,13 @@ def console() -> "Console":
 
     Console.on_broken_pipe = on_broken_pipe  # type: ignore[method-assign, assignment]
     return get_console()
+
+
+def wide() -> "Console":
+    """For tables: where standard output is a file, it has no width to keep to."""
+    from rich.console import Console
+
+    return console() if console().is_terminal else Console(width=WIDTH)
 
 
 def say(line: str) -> None:

@@ -1,14 +1,18 @@
 """One run, from its configuration to its result."""
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
+import pytorch_lightning as pl
 import yaml
 
 from fae import charts, figures, provenance
 from fae.assembly import build
 from fae.checkpoint import Checkpoints, DurableCheckpointIO, resume_point
 from fae.config import Config, determines_result
-from fae.data import Slices
+from fae.data import ImageDataModule, Slices
 from fae.diagnosis import diagnose
 from fae.estimate import work
 from fae.history import History
@@ -37,6 +41,24 @@ def check_surroundings(config: Config) -> None:
     build_source(config.data).verify()
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A network that has been trained, and the run in which it was.
+
+    Attributes:
+        epoch: the one, from 1, whose weights the network has: the last or, with early stopping,
+            the best by ``val/mse``.
+    """
+
+    run: Run
+    source: Source
+    data: ImageDataModule
+    learner: Learner
+    trainer: pl.Trainer
+    history: History
+    epoch: int
+
+
 def train(config: Config, job: Job) -> Result:
     """Train, test and draw one network, and track all of it.
 
@@ -46,13 +68,49 @@ def train(config: Config, job: Job) -> Result:
         ConfigError, DataError, StoreError: nothing was computed.
         TrainingError: training diverged; the run is FAILED.
     """
+    with fitted(config, job, kind="run") as done:
+        run, data, learner, history = done.run, done.data, done.learner, done.history
+        (test,) = done.trainer.test(learner, data, verbose=False)
+        dead = learner.dead_units(Slices(data.train))
+        run.set_tags(diagnose(history.epochs, dead).tags())
+        shown = data.test[data.test.first_of_each_class()].as_floats()
+        panel = _panel(learner, shown, done.source)
+        _draw(run, history, panel)
+        run.log_model(learner.network.cpu().eval(), panel.originals, step=done.epoch)
+        metrics = {
+            **test,
+            "hidden/dead": dead,
+            "time/fit_s": history.fit_s,
+            "time/total_s": history.total_s,
+        }
+        run.log_metrics(metrics, step=len(history.epochs))
+        work_done = work(config, len(history.epochs))
+        run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(work_done)})
+        return Result(
+            job.name, run.id, config.parameters(), history.epochs, done.epoch, metrics, panel
+        )
+
+
+@contextmanager
+def fitted(
+    config: Config, job: Job, *, kind: str, callbacks: Sequence[pl.Callback] = ()
+) -> Iterator[Fitted]:
+    """Train one network within a tracked run, which ends with the block.
+
+    Args:
+        kind: of the run, as ``Store.run`` has it.
+        callbacks: more of them for the trainer.
+
+    Raises:
+        ConfigError, DataError, StoreError, TrainingError: as ``train``.
+    """
     started = time.perf_counter()
     check_surroundings(config)
     source = build_source(config.data)
     fingerprint = provenance.fingerprint(determines_result(config.plain()), source.digest)
     with Store(config.tracking, patience_s=STORE_PATIENCE_S if job.sweep else 0).run(
         job.name,
-        kind="run",
+        kind=kind,
         folder=job.folder,
         command=job.command,
         parent=job.sweep.parent if job.sweep else None,
@@ -67,36 +125,19 @@ def train(config: Config, job: Job) -> Result:
         _record_origin(run, config, source)
         data, learner = build(config, source)
         history = History(run, data, started)
+        progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(job.folder)
         trainer = build_trainer(
             config.trainer,
             epochs=config.epochs,
             folder=job.folder,
-            callbacks=[history, ProgressDisplay(job, console()), Checkpoints(job.folder)],
+            callbacks=[history, progress, *callbacks, checkpoints],
             checkpoint_io=DurableCheckpointIO(fingerprint),
         )
         start = resume_point(job.folder, fingerprint, learner) if job.carries_on else None
         trainer.fit(learner, data, ckpt_path=start, weights_only=True)
         history.picture(learner)
-        tested_epoch = choose_weights(trainer, learner, last=len(history.epochs))
-        (test,) = trainer.test(learner, data, verbose=False)
-        dead = learner.dead_units(Slices(data.train))
-        run.set_tags(diagnose(history.epochs, dead).tags())
-        shown = data.test[data.test.first_of_each_class()].as_floats()
-        panel = _panel(learner, shown, source)
-        _draw(run, history, panel)
-        run.log_model(learner.network.cpu().eval(), panel.originals, step=tested_epoch)
-        metrics = {
-            **test,
-            "hidden/dead": dead,
-            "time/fit_s": history.fit_s,
-            "time/total_s": history.total_s,
-        }
-        run.log_metrics(metrics, step=len(history.epochs))
-        done = work(config, len(history.epochs))
-        run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(done)})
-        return Result(
-            job.name, run.id, config.parameters(), history.epochs, tested_epoch, metrics, panel
-        )
+        epoch = choose_weights(trainer, learner, last=len(history.epochs))
+        yield Fitted(run, source, data, learner, trainer, history, epoch)
 
 
 def _record_origin(run: Run, config: Config, source: Source) -> None:

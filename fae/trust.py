@@ -24,6 +24,7 @@ from fae.errors import ConfigError
 CALLBACKS = ["fae.command.CheckBeforeRun"]
 SWEEPERS = [
     "hydra_plugins.fae_sweeper.FaeSweeper",
+    "hydra_plugins.fae_sweeper.SearchSweeper",
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
 ]
 LOGGING_CLASSES = ["logging.Formatter", "logging.FileHandler", "logging.StreamHandler"]

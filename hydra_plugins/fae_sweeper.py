@@ -31,6 +31,26 @@ class FaeSweeper(BasicSweeper):
         return sweep(self.config, arguments, jobs, loader, self.launcher)
 
 
+class SearchSweeper(BasicSweeper):
+    """Hydra's own grid, a study for each job, and a table of what they found."""
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from fae.search import check_all, show
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        loader = self.hydra_context.config_loader
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(
+            [*self._parse_config(), *arguments]
+        )
+        jobs = [job for batch in self.split_arguments(parsed, None) for job in batch]
+        check_all(self.config, jobs, loader)
+        batches = super().sweep(arguments)
+        found = [job.return_value for batch in batches for job in batch]
+        show([one for one in found if one])
+        return batches
+
+
 def _mode(repeats: object) -> RunMode | None:
     """Several repeats are a sweep; for one, the option -m decides."""
     return RunMode.MULTIRUN if isinstance(repeats, int) and repeats > 1 else None
@@ -41,5 +61,11 @@ ConfigStore.instance().store(
     group="hydra/sweeper",
     name="fae",
     node=BasicSweeperConf(_target_="hydra_plugins.fae_sweeper.FaeSweeper"),
+    provider="fae",
+)
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="search",
+    node=BasicSweeperConf(_target_="hydra_plugins.fae_sweeper.SearchSweeper"),
     provider="fae",
 )

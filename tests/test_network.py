@@ -37,6 +37,7 @@ def test_activations_follow_their_formulas(name: str) -> None:
         "gelu": values * 0.5 * (1 + torch.erf(values / 2**0.5)),
         "tanh": torch.tanh(values),
         "sigmoid": 1 / (1 + torch.exp(-values)),
+        "clamp": values.clamp(0, 1),
         "identity": values,
     }
     torch.testing.assert_close(network.hidden_activation(values), reference[name])

@@ -75,6 +75,7 @@ def test_parameters_are_the_dials_and_the_choices(run: Run) -> None:
         "model": "autoencoder",
         "hidden_activation": "relu",
         "output_activation": "identity",
+        "initialisation": "uniform",
         "optimizer": "sgd",
         "schedule": "constant",
         "accelerator": "cpu",

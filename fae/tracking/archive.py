@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 TAG = "fae.fingerprint"
-KINDS = ("sweep", "run")
+KINDS = ("sweep", "study", "run", "trial")
 """What runs can be, by their tag ``fae.kind``."""
 ONE_BY_ONE = 100
 """Fingerprints that are looked up one by one; for more, all runs are read."""

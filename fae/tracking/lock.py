@@ -12,13 +12,16 @@ NAME = "run.lock"
 
 
 @contextmanager
-def own(folder: Path) -> Iterator[None]:
+def own(folder: Path, name: str = NAME) -> Iterator[None]:
     """Hold a run's folder against other processes.
+
+    Args:
+        name: of the lock; several may be held on a folder.
 
     Raises:
         TrainingError: another process holds it.
     """
-    lock = FileLock(folder / NAME)
+    lock = FileLock(folder / name)
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -29,12 +32,12 @@ def own(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def is_alive(folder: Path) -> bool:
+def is_alive(folder: Path, name: str = NAME) -> bool:
     """Whether a process holds the folder."""
     if not folder.exists():
         return False
     try:
-        with FileLock(folder / NAME, timeout=0):
+        with FileLock(folder / name, timeout=0):
             return False
     except Timeout:
         return True

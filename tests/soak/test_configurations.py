@@ -58,6 +58,7 @@ switches = st.booleans()
 shares = st.floats(0, 1, exclude_max=True)
 positive = st.floats(0, exclude_min=True, allow_infinity=False)
 names = st.text("abcdefgh 0123456789_-./é", min_size=1, max_size=30)
+activations = st.sampled_from(["relu", "gelu", "tanh", "sigmoid", "clamp", "identity"])
 GOOD: dict[str, st.SearchStrategy[Any]] = {
     "hidden": st.integers(1, 65_536),
     "seed": st.integers(0, 2**63 - 1),
@@ -72,8 +73,9 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "data.split_seed": st.integers(0, 2**63 - 1),
     "data.side": st.integers(1, 64),
     "data.test": st.integers(10, 1000),
-    "model.hidden_activation": st.sampled_from(["relu", "gelu", "tanh", "sigmoid", "identity"]),
-    "model.output_activation": st.sampled_from(["relu", "gelu", "tanh", "sigmoid", "identity"]),
+    "model.hidden_activation": activations,
+    "model.output_activation": activations,
+    "model.initialisation": st.sampled_from(["uniform", "pca"]),
     "optimizer.schedule": st.sampled_from(["constant", "cosine", "one_cycle"]),
     "optimizer.momentum": shares,
     "optimizer.nesterov": switches,

@@ -1,0 +1,134 @@
+"""The command: find the best settings of a network, or with -m of several, one study each.
+
+Light at import, so that --help answers at once; ``fae.searching`` does the work.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hydra
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from fae import interrupts
+from fae.command import run
+from fae.compose import CONF, check, compose, explain, raised_by_hydra, to_config, to_search
+from fae.config import WITHOUT_EFFECT, Config
+from fae.errors import ConfigError
+from fae.job import command_line
+from fae.space import Range, SearchConfig, override
+from fae.terminal import wide
+
+if TYPE_CHECKING:
+    from fae.studies import Found
+
+NOT_SEARCHED = {*WITHOUT_EFFECT, "seed", "data"}
+"""Keys, or groups of them, that make an error neither better nor worse, or another one."""
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="search")
+def run_study(node: DictConfig) -> "Found | None":
+    """One study, as Hydra runs it."""
+    interrupts.handle()
+    job = HydraConfig.get()
+    command = command_line(job.overrides.task, module="fae.search")
+    overrides = of_trials(job.overrides.task)
+    config, settings = to_config(node), to_search(node)
+    check_space(config, settings, overrides)
+
+    from fae.searching import Search
+
+    search = Search(config, settings, overrides, Path(job.runtime.output_dir), command)
+    found = search.run()
+    if found and OmegaConf.is_missing(job.job, "num"):  # as it is outside of a multirun
+        show([found])
+    return found
+
+
+def of_trials(overrides: Sequence[str]) -> list[str]:
+    """The overrides that are for the trials, and not for the search."""
+    return [o for o in overrides if not o.lstrip("+~").startswith(("search", "hydra"))]
+
+
+def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoader) -> None:
+    """Make sure of the configuration and the space of each study.
+
+    Args:
+        base: Hydra's configuration of the multirun.
+        jobs: the overrides of each study.
+
+    Raises:
+        ConfigError: names every bad value of every job; nothing was begun.
+    """
+    problems: list[str] = []
+    for overrides in jobs:
+        try:
+            node = loader.load_sweep_config(base, list(overrides))
+            check_space(check(node), to_search(node), of_trials(overrides))
+        except ConfigError as error:
+            problems += error.problems
+        except Exception as error:
+            if not raised_by_hydra(error):
+                raise
+            problems += explain(error).problems
+    if problems:
+        raise ConfigError(*problems)
+
+
+def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]) -> None:
+    """Make sure that every key of the space is one, and takes the ends of its range.
+
+    Args:
+        config: what the trials share.
+        overrides: what makes it.
+
+    Raises:
+        ConfigError: names every key that does not.
+    """
+    plain = config.plain()
+    problems: list[str] = []
+    for one in settings.space:
+        parts = one.key.split(".")
+        if {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)} & NOT_SEARCHED:
+            problems.append(f"search.space.{one.key}: is not to be searched; leave it out")
+        elif isinstance(one, Range) and isinstance(_value(plain, one.key), str | bool | dict):
+            problems.append(f"search.space.{one.key}: is not a number; list its choices")
+        else:
+            problems += [p for value in one.ends for p in _problems(overrides, one.key, value)]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _problems(overrides: Sequence[str], key: str, value: object) -> list[str]:
+    """What is wrong with a value of the space."""
+    try:
+        compose(*overrides, override(key, value))
+    except ConfigError as error:
+        return [f"search.space.{key}: {problem}" for problem in error.problems]
+    return []
+
+
+def _value(plain: Mapping[str, Any], key: str) -> object:
+    """The value of a dotted key; None where there is no such key."""
+    value: Any = plain
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def show(found: "Sequence[Found]") -> None:
+    """Print the table of what studies found."""
+    from fae.studies import table
+
+    wide().print(table(found))
+
+
+def main() -> None:
+    """Entry point of ``python -m fae.search`` and ``fae-search``."""
+    run(run_study)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,311 @@
+"""One search: trials until there are enough, then the best configuration with fresh seeds."""
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytorch_lightning as pl
+from optuna.trial import Trial
+
+from fae import figures, plan, provenance
+from fae.compose import compose
+from fae.config import SQLITE, Config, determines_result
+from fae.errors import ConfigError, DataError, StoreError, TrainingError, cause
+from fae.job import Job, Schedule, command_line, run_name
+from fae.plan import Task
+from fae.preset import preset
+from fae.sources import build_source
+from fae.space import Dimension, Range, SearchConfig, override, short
+from fae.statistics import estimate
+from fae.studies import Found, errors_by_value
+from fae.study import Study, Tried
+from fae.terminal import say, warn
+from fae.tracking import Archive, Link, Run, Store, close_dead
+from fae.training import check_surroundings, fitted, train
+
+POLL_S = 2.0
+"""Seconds between two looks at whether other processes have finished their trials."""
+EDGE = 0.05
+"""A share of a range; what lies as close to an end may be better beyond it."""
+
+
+class Pruning(pl.Callback):
+    """Tells each epoch's ``val/mse`` to a study, and ends a trial that the study gives up.
+
+    Attributes:
+        pruned: whether it did; part of a checkpoint.
+    """
+
+    def __init__(self, study: Study, trial: Trial) -> None:
+        self.study = study
+        self.trial = trial
+        self.pruned = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.pruned:
+            trainer.should_stop = True
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        epoch = trainer.current_epoch + 1
+        error = float(trainer.callback_metrics["val/mse"])
+        if self.study.is_hopeless(self.trial, epoch, error) and epoch != trainer.max_epochs:
+            self.pruned = trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, bool]:
+        return {"pruned": self.pruned}
+
+    def load_state_dict(self, state_dict: dict[str, bool]) -> None:
+        self.pruned = state_dict["pruned"]
+
+
+class Search:
+    """A search by this process, perhaps beside others.
+
+    Args:
+        config: what all trials share.
+        settings: what varies, and how the best is looked for.
+        overrides: what makes ``config``.
+        folder: for the files of this process.
+        command: makes this search.
+
+    Raises:
+        ConfigError: the study cannot be opened, or is another one.
+        DataError: the images are not at hand.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        settings: SearchConfig,
+        overrides: Sequence[str],
+        folder: Path,
+        command: str,
+    ) -> None:
+        check_surroundings(config)
+        self.config = config
+        self.settings = settings
+        self.overrides = list(overrides)
+        self.folder = folder
+        self.command = command
+        self.name = settings.name or run_name(config, overrides)
+        plain = determines_result(config.plain())
+        fixed = {key: value for key, value in plain.items() if not settings.varies(key)}
+        self.study = Study(
+            self.name,
+            settings,
+            storage=settings.storage or _beside(config.tracking.uri),
+            whole=frozenset(one.key for one in settings.space if _is_whole(one, plain)),
+            fingerprint=provenance.fingerprint(fixed, build_source(config.data).digest),
+            epochs=config.epochs,
+        )
+
+    def run(self) -> Found | None:
+        """Do what is left to do; None where another process sees to the end of it.
+
+        Raises:
+            StoreError: nothing was computed, or the store was lost.
+            TrainingError: no trial came to its end.
+        """
+        store = Store(self.config.tracking)
+        archive = Archive(self.config.tracking)
+        close_dead(archive)
+        with ExitStack() as held:
+            with self.study.claiming:
+                parent, status = self._known(archive)
+                if status == "FINISHED" and self.study.is_over:
+                    tests = self._tests(archive)
+                    if not any(task.to_do for task in tests):
+                        return self._found(tests, {})
+                if status != "RUNNING":
+                    run = held.enter_context(self._parent_run(store, parent))
+                    parent = self.study.parent = run.id
+            assert parent
+            self._try_all(parent)
+            if status == "RUNNING":
+                say(f"{self.name}: nothing left to try; another process sees to the end")
+                return None
+            while self.study.goes_on_elsewhere:
+                time.sleep(POLL_S)
+            return self._conclude(run, archive)
+
+    def _known(self, archive: Archive) -> tuple[str | None, str | None]:
+        """The id and the status of the study's run, if the store has it."""
+        parent = self.study.parent
+        found = archive.runs("study", f"attributes.run_id = '{parent}'") if parent else []
+        return (found[0].id, found[0].status) if found else (None, None)
+
+    def _parent_run(self, store: Store, parent: str | None) -> AbstractContextManager[Run]:
+        """The run of the study, with the trials in it; a new one or an earlier one again."""
+        return store.run(
+            self.name,
+            kind="study",
+            folder=self.folder,
+            command=self.command,
+            tags=provenance.tags(self.config.trainer.accelerator),
+            carry_on=parent,
+        )
+
+    def _try_all(self, parent: str) -> None:
+        """Run trials until there are enough, or the time is up."""
+        trials, began = self.study.planned, time.time() - self.study.seconds
+        schedule = Schedule(parent, began, [1.0] * trials, [None] * trials)
+        until = time.monotonic() + (self.settings.timeout or float("inf"))
+        while time.monotonic() < until:
+            with self.study.claim(self.folder) as claimed:
+                if claimed is None:
+                    return
+                self._try(*claimed, schedule)
+        say(f"{self.name}: the time is up (search.timeout={self.settings.timeout:g})")
+
+    def _try(self, trial: Trial, home: Path, schedule: Schedule) -> None:
+        """Run one trial, or what is left of it."""
+        overrides = self._overrides(trial.params)
+        config = compose(*overrides)
+        name = " ".join(short(key, value) for key, value in trial.params.items())
+        begun = Link.read(home)
+        carries_on = begun.run_id if begun else None
+        job = Job(name, home, command_line(overrides), schedule, trial.number, carries_on)
+        pruning = Pruning(self.study, trial)
+        try:
+            with fitted(config, job, kind="trial", callbacks=[pruning]) as done:
+                error = done.history.epochs[done.epoch - 1]["val/mse"]
+                outcome = f"val {error:.6f}"
+                if pruning.pruned:
+                    outcome += f", given up after epoch {done.epoch} of {config.epochs}"
+                    done.run.set_tags({"fae.pruned": f"epoch {done.epoch}"})
+        except (ConfigError, DataError, StoreError):
+            raise
+        except Exception as failure:
+            self.study.tell(trial)
+            outcome = f"failed: {cause(failure)}"
+        else:
+            if pruning.pruned:
+                self.study.give_up(trial)
+            else:
+                self.study.tell(trial, error)
+        shutil.rmtree(home / "checkpoints", ignore_errors=True)
+        best = self.study.best
+        so_far = f"  best so far {best.error:.6f}, {best.name}" if best else ""
+        say(f"{job.label}  {outcome}{so_far}")
+
+    def _conclude(self, run: Run, archive: Archive) -> Found:
+        """Train the best configuration with fresh seeds, and keep what was found."""
+        tests = self._tests(archive)
+        origins = [task.origin for task in tests]
+        schedule = Schedule(run.id, time.time(), [task.work for task in tests], origins)
+        results: dict[int, float] = {}
+        for number, task in enumerate(tests):
+            if task.to_do:
+                folder = self.folder / f"seed-{task.config.seed}"
+                folder.mkdir(exist_ok=True)
+                job = Job(task.name, folder, command_line(task.overrides), schedule, number)
+                if task.origin:
+                    job = job.going_on_with(task.origin)
+                results[number] = train(task.config, job).metrics["test/mse"]
+                say(f"{job.label}  test {results[number]:.4g}")
+        found = self._found(tests, results)
+        run.log_metrics({"val/mse": found.best.error, "test/mse": found.test.mean}, step=0)
+        for one in self.settings.space:
+            if isinstance(one, Range):
+                chart = errors_by_value([found], one)
+                run.log_figure(figures.draw(chart), f"figures/{chart.name}.png")
+        run.log_text(preset(tests[0].config, *_comments(found)), "preset.yaml")
+        for warning in self._warnings(found.best):
+            warn(warning)
+        if found.importances:
+            shares = ", ".join(f"{key} {share:.0%}" for key, share in found.importances.items())
+            say(f"{self.name}: of the error's variance explain {shares}")
+        return found
+
+    def _best(self) -> Tried:
+        best = self.study.best
+        if best is None:
+            raise TrainingError(f"{self.name}: no trial came to its end")
+        return best
+
+    def _tests(self, archive: Archive) -> list[Task]:
+        """The best configuration with seeds other than that of the trials."""
+        chosen = self._overrides(self._best().values)
+        first = self.config.seed + 1
+        tasks = []
+        for seed in range(first, first + self.settings.repeats):
+            of_seed = [*(o for o in chosen if not o.startswith("seed=")), f"seed={seed}"]
+            tasks.append(plan.task(compose(*of_seed), of_seed))
+        tasks = plan.look_up(tasks, archive, replace(self.config.sweep, retry_failed=True))
+        for task in tasks:
+            if task.state == "running":
+                raise TrainingError(f"{task.name}: {task.outlook()}; wait for it")
+        return tasks
+
+    def _found(self, tests: Sequence[Task], results: Mapping[int, float]) -> Found:
+        """What is known now.
+
+        Args:
+            results: test errors, by the number of the test; of others the store has them.
+        """
+        errors = [
+            results[number] if task.to_do or not task.run else task.run.metrics["test/mse"]
+            for number, task in enumerate(tests)
+        ]
+        return Found(
+            self.name,
+            self.config.hidden,
+            self._best(),
+            self.study.tried,
+            estimate(errors),
+            self.study.epochs_saved,
+            self.study.importances(),
+        )
+
+    def _overrides(self, values: Mapping[str, object]) -> list[str]:
+        """What makes a configuration with these values."""
+        return [*self.overrides, *(override(key, value) for key, value in values.items())]
+
+    def _warnings(self, best: Tried) -> list[str]:
+        """Where the best value is so close to an end of its range that beyond may be better."""
+        warnings = []
+        for one in self.settings.space:
+            if not isinstance(one, Range):
+                continue
+            value = best.values[one.key]
+            assert isinstance(value, int | float)
+            share = one.share(value)
+            if min(share, 1 - share) > EDGE:
+                continue
+            end, beyond = ("low", one.at(-EDGE)) if share < EDGE else ("high", one.at(1 + EDGE))
+            try:
+                compose(*self._overrides({**best.values, one.key: beyond}))
+            except ConfigError:
+                continue  # there is nothing beyond
+            warnings.append(
+                f"{self.name}: the best {short(one.key, value)} lies at the edge of its range "
+                f"({one}); move search.space.{one.key}.{end} and search on under another name"
+            )
+        return warnings
+
+
+def _is_whole(dimension: Dimension, plain: Mapping[str, object]) -> bool:
+    """Whether a range is one of whole numbers: as its key's value is or, without one, its ends."""
+    if not isinstance(dimension, Range):
+        return False
+    value = plain.get(dimension.key)
+    ends = (dimension.low, dimension.high)
+    return all(type(one) is int for one in (ends if value is None else (value,)))
+
+
+def _beside(uri: str) -> str:
+    """Where the studies are by default, whose runs are in a store."""
+    folder = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else Path.cwd()
+    return f"{SQLITE}{folder / 'optuna.db'}"
+
+
+def _comments(found: Found) -> list[str]:
+    """Where a preset comes from."""
+    half = "" if found.test.half is None else f" ± {found.test.half:.2g}"
+    return [
+        f"The best of {len(found.trials)} trials of the study {found.study!r}.",
+        f"Reached a test error of {found.test.mean:.4g}{half} with {found.test.n} seeds.",
+    ]

@@ -1,0 +1,87 @@
+"""What searches found, for a person: a table, and the error against each value that varied."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from fae.charts import Chart, Kind, Plot, Series
+from fae.paper import RESULTS
+from fae.space import Range
+from fae.statistics import Estimate
+from fae.study import Tried
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        study: its name.
+        hidden: units of the hidden layer, the paper's n.
+        best: its best trial.
+        trials: all of them.
+        test: error of the best configuration over fresh seeds.
+        epochs_saved: the share of the trials' epochs that pruning saved.
+        importances: how much of the error each key explains, if that can be told.
+    """
+
+    study: str
+    hidden: int
+    best: Tried
+    trials: Sequence[Tried]
+    test: Estimate
+    epochs_saved: float
+    importances: Mapping[str, float]
+
+
+def table(found: Sequence[Found]) -> Table:
+    """A row a study: its best trial, that configuration's test error, and the paper's."""
+    shown = Table(box=None)
+    for heading in ("study", "best of", "", "val", "test (seeds)", "paper", "epochs saved"):
+        shown.add_column(heading)
+    for one in found:
+        half = "" if one.test.half is None else f" ± {one.test.half:.2g}"
+        shown.add_row(
+            one.study,
+            f"{len(one.trials)} trials",
+            one.best.name,
+            f"{one.best.error:.4g}",
+            f"{one.test.mean:.4g}{half} ({one.test.n})",
+            f"{RESULTS[one.hidden].test_mse:.4f}" if one.hidden in RESULTS else "",
+            f"{one.epochs_saved:.0%}",
+        )
+    return shown
+
+
+def errors_by_value(found: Sequence[Found], dimension: Range) -> Chart:
+    """Validation error of each trial against one of its values; hollow where it was given up."""
+    series = []
+    for colour, one in enumerate(found):
+        ended = [tried for tried in one.trials if not math.isnan(tried.error)]
+        kinds: tuple[tuple[Kind, str, bool], ...] = (
+            ("points", one.study, False),
+            ("hollow", "", True),
+        )
+        for kind, label, pruned in kinds:
+            chosen = [tried for tried in ended if tried.pruned == pruned]
+            if chosen:
+                series.append(_points(label, chosen, dimension.key, kind, colour))
+    ticks = _decades(dimension) if dimension.log else []
+    plot = Plot("hollow: given up early", series)
+    name = f"val_by_{dimension.key}"
+    return Chart(name, dimension.key, "validation error", [plot], ticks, log_y=True, whole_x=False)
+
+
+def _points(label: str, tried: Sequence[Tried], key: str, kind: Kind, colour: int) -> Series:
+    x = [float(str(one.values[key])) for one in tried]
+    return Series(label, x, [one.error for one in tried], kind, colour)
+
+
+def _decades(dimension: Range) -> list[float]:
+    """The powers of ten within a range, and its ends."""
+    first, last = math.ceil(math.log10(dimension.low)), math.floor(math.log10(dimension.high))
+    return sorted(
+        {dimension.low, *(10.0**power for power in range(first, last + 1)), dimension.high}
+    )

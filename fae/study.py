@@ -1,0 +1,295 @@
+"""A study: trials of a configuration, whose values Optuna chooses and keeps in a database.
+
+Several processes may work on one study. What Optuna draws for a trial depends on the trial's
+number and on the results so far, so that a study that was cut short goes on as if it had not been.
+"""
+
+import hashlib
+import math
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+from filelock import FileLock
+from optuna.importance import get_param_importances
+from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, Trial, TrialState
+from platformdirs import user_state_path
+
+from fae.errors import ConfigError
+from fae.space import Choices, Dimension, SearchConfig, short
+from fae.tracking import is_alive, own
+
+LOCK = "trial.lock"
+LEAST_EPOCHS = 3
+"""Epochs before which no trial is pruned."""
+ONE_OF = 3
+"""Of so many trials that have trained as long, the best one goes on."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A trial that has ended.
+
+    Attributes:
+        values: of the keys that vary.
+        error: ``val/mse`` of its network; nan if it failed.
+        pruned: whether it was given up early.
+    """
+
+    number: int
+    values: Mapping[str, object]
+    error: float
+    pruned: bool
+
+    @property
+    def name(self) -> str:
+        return " ".join(short(key, value) for key, value in self.values.items())
+
+
+class Study:
+    """A study, made on first use.
+
+    Attributes:
+        claiming: held by a process that begins something; of those on this machine, one at a
+            time does.
+
+    Args:
+        name: of the study.
+        config: what is searched, and how.
+        storage: URL of Optuna's database.
+        whole: keys whose values are whole numbers.
+        fingerprint: of all that determines a trial's result but for the space.
+        epochs: of a trial, at most.
+
+    Raises:
+        ConfigError: the database cannot be opened, or has another study of that name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: SearchConfig,
+        *,
+        storage: str,
+        whole: frozenset[str],
+        fingerprint: str,
+        epochs: int,
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.whole = whole
+        self.epochs = epochs
+        identity = hashlib.sha256(storage.encode()).hexdigest()[:16]
+        folder = user_state_path("fae", ensure_exists=True)
+        self.claiming = FileLock(folder / f"studies-{identity}.lock")
+        with self.claiming:
+            self._study = _open(name, storage, _pruner(config.pruner, epochs))
+            self._check("space", "; ".join(f"{one.key}: {one}" for one in config.space))
+            self._check("fingerprint", fingerprint)
+
+    @property
+    def planned(self) -> int:
+        """Trials in all; of a grid no more than it has points."""
+        if self.config.sampler != "grid":
+            return self.config.trials
+        points = math.prod(len(one.ends) for one in self.config.space)
+        return min(self.config.trials, points)
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """All of them, by number."""
+        return self._study.get_trials(deepcopy=False)
+
+    @property
+    def tried(self) -> list[Tried]:
+        """Those that have ended."""
+        return [
+            Tried(
+                one.number,
+                one.params,
+                math.nan if one.value is None else one.value,
+                one.state == TrialState.PRUNED,
+            )
+            for one in self.trials
+            if one.state.is_finished()
+        ]
+
+    @property
+    def best(self) -> Tried | None:
+        """The one with the least error, of those that ran to their end."""
+        complete = [one for one in self.tried if not (one.pruned or math.isnan(one.error))]
+        return min(complete, key=lambda one: (one.error, one.number), default=None)
+
+    @property
+    def seconds(self) -> float:
+        """What the trials have taken so far."""
+        ended = [one.duration for one in self.trials if one.duration]
+        return sum(duration.total_seconds() for duration in ended)
+
+    @property
+    def epochs_saved(self) -> float:
+        """The share of the epochs of all trials, but for failed ones, that pruning saved."""
+        ended = [
+            one for one in self.trials if one.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        ]
+        pruned = [one for one in ended if one.state == TrialState.PRUNED]
+        saved = sum(self.epochs - max(one.intermediate_values) for one in pruned)
+        return saved / (self.epochs * len(ended)) if ended else 0.0
+
+    @property
+    def parent(self) -> str | None:
+        """Id of the study's run in the store; None before there is one."""
+        found: str | None = self._study.user_attrs.get("parent")
+        return found
+
+    @parent.setter
+    def parent(self, run_id: str) -> None:
+        self._study.set_user_attr("parent", run_id)
+
+    @contextmanager
+    def claim(self, folder: Path) -> Iterator[tuple[Trial, Path] | None]:
+        """The next trial that is to be run and its folder, this process's within the block.
+
+        It is one whose process died, or a new one; None where there is none.
+
+        Args:
+            folder: of the trials that begin here.
+        """
+        with ExitStack() as held:
+            with self.claiming:
+                trials = self.trials
+                dead = next((one for one in trials if _is_dead(one)), None)
+                if dead is None and len(trials) >= self.planned:
+                    trial = None
+                else:
+                    number = dead.number if dead else len(trials)
+                    self._study.sampler = _sampler(self.config, number)
+                    trial = Trial(self._study, dead._trial_id) if dead else self._study.ask()
+                    home = Path(trial.user_attrs.get("folder", folder / f"trial-{number}"))
+                    home.mkdir(parents=True, exist_ok=True)
+                    held.enter_context(own(home, LOCK))
+                    trial.set_user_attr("host", platform.node())
+                    trial.set_user_attr("folder", str(home))
+            if trial is None:
+                yield None
+                return
+            for dimension in self.config.space:
+                _suggest(trial, dimension, whole=dimension.key in self.whole)
+            yield trial, home
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all trials have ended."""
+        trials = self.trials
+        return len(trials) >= self.planned and all(t.state.is_finished() for t in trials)
+
+    @property
+    def goes_on_elsewhere(self) -> bool:
+        """Whether other processes are at trials."""
+        return any(one.state == TrialState.RUNNING and not _is_dead(one) for one in self.trials)
+
+    def is_hopeless(self, trial: Trial, epoch: int, error: float) -> bool:
+        """Whether a trial is to be pruned, once its error after an epoch is known."""
+        if epoch not in self.trials[trial.number].intermediate_values:
+            trial.report(error, epoch)
+        return trial.should_prune()
+
+    def tell(self, trial: Trial, error: float | None = None) -> None:
+        """End a trial, whose result this is; None for one that failed."""
+        state = TrialState.FAIL if error is None else TrialState.COMPLETE
+        self._study.tell(trial, error, state=state)
+
+    def give_up(self, trial: Trial) -> None:
+        """End a trial early; its result is the last error that was told."""
+        self._study.tell(trial, state=TrialState.PRUNED)
+
+    def importances(self) -> dict[str, float]:
+        """How much of the error's variance each key explains, the greatest first (fANOVA).
+
+        Empty where there is one key alone, or too few trials.
+        """
+        complete = [one for one in self.trials if one.state == TrialState.COMPLETE]
+        if len(self.config.space) < 2 or len({one.value for one in complete}) < 2:
+            return {}
+        found: dict[str, float] = get_param_importances(self._study)
+        return found
+
+    def _check(self, attribute: str, value: str) -> None:
+        """Make sure that the study is the one that is asked for."""
+        known = self._study.user_attrs.get(attribute)
+        if known is None:
+            self._study.set_user_attr(attribute, value)
+        elif known != value:
+            what = f"space ({known})" if attribute == "space" else "configuration, data or code"
+            raise ConfigError(
+                f"search.name={self.name}: this study exists with another {what}; give this one "
+                "another search.name"
+            )
+
+
+def _open(name: str, storage: str, pruner: BasePruner) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        return optuna.create_study(
+            study_name=name,
+            storage=storage,
+            pruner=pruner,
+            direction="minimize",
+            load_if_exists=True,
+        )
+    except Exception as error:  # whatever a database's driver raises
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"search.storage={storage}: cannot be opened ({reason})") from error
+
+
+def _pruner(name: str, epochs: int) -> BasePruner:
+    if name == "successive_halving":
+        return SuccessiveHalvingPruner(min_resource=LEAST_EPOCHS, reduction_factor=ONE_OF)
+    if name == "hyperband":
+        return HyperbandPruner(LEAST_EPOCHS, epochs, ONE_OF)
+    return NopPruner()
+
+
+def _sampler(config: SearchConfig, number: int) -> BaseSampler:
+    """The sampler of a trial, seeded by its number; a grid is in the same order for all."""
+    if config.sampler == "grid":
+        choices = {one.key: one.choices for one in config.space if isinstance(one, Choices)}
+        return _Grid(choices, seed=0)
+    kinds = {"tpe": TPESampler, "random": RandomSampler, "gp": GPSampler}
+    sampler: BaseSampler = kinds[config.sampler](seed=number)
+    return sampler
+
+
+class _Grid(GridSampler):
+    """Optuna's, but for its end, which it knows of within Optuna's own loop only."""
+
+    def after_trial(self, *_: object, **__: object) -> None:
+        pass
+
+
+def _suggest(trial: Trial, dimension: Dimension, *, whole: bool) -> None:
+    if isinstance(dimension, Choices):
+        trial.suggest_categorical(dimension.key, dimension.choices)
+    elif whole:
+        low, high = int(dimension.low), int(dimension.high)
+        trial.suggest_int(dimension.key, low, high, log=dimension.log)
+    else:
+        trial.suggest_float(dimension.key, dimension.low, dimension.high, log=dimension.log)
+
+
+def _is_dead(trial: FrozenTrial) -> bool:
+    """Whether no process is at a trial that has not ended.
+
+    One without a folder was begun by a process that died before it could say so.
+    """
+    if trial.state != TrialState.RUNNING:
+        return False
+    if "folder" not in trial.user_attrs:
+        return True
+    here = trial.user_attrs["host"] == platform.node()
+    return here and not is_alive(Path(trial.user_attrs["folder"]), LOCK)

@@ -1,0 +1,187 @@
+"""The search command: studies, what they end with, and what is refused."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import NO_LOCAL, environment
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+SMALL = ["experiment=smoke", "epochs=9", "search.trials=5", "search.repeats=2", NO_LOCAL]
+
+
+def begin(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
+    """The search command in a folder with a store of its own."""
+    options = [word for word in arguments if word.startswith("-")]
+    overrides = [*SMALL, *(word for word in arguments if word not in options)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "fae.search", *options, *overrides],
+        cwd=folder,
+        env={
+            **environment(f"sqlite:///{folder}/mlflow.db"),
+            "XDG_STATE_HOME": str(folder / "state"),
+            "OMP_NUM_THREADS": "1",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def search(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    """Its exit code and what it said."""
+    process = begin(folder, *arguments)
+    said, errors = process.communicate(timeout=300)
+    return process.returncode, said, errors
+
+
+def stored(folder: Path, kind: str) -> list[Run]:
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("fae")
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], f"tags.`fae.kind` = '{kind}'")
+    return sorted(found, key=lambda run: run.info.start_time)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Two studies, and what the command said."""
+    folder = tmp_path_factory.mktemp("searched")
+    code, said, errors = search(folder, "-m", "hidden=4,8")
+    assert (code, errors) == (0, "")
+    return folder, said
+
+
+def test_each_outer_value_is_a_study_with_its_trials_and_the_best_ones_runs(
+    searched: tuple[Path, str],
+) -> None:
+    studies = stored(searched[0], "study")
+    assert [run.info.run_name for run in studies] == [
+        f"hidden={n} experiment=smoke epochs=9 seed=0" for n in (4, 8)
+    ]
+    for study in studies:
+        for kind, count in (("trial", 5), ("run", 2)):
+            runs = [
+                run
+                for run in stored(searched[0], kind)
+                if run.data.tags["mlflow.parentRunId"] == study.info.run_id
+            ]
+            assert len(runs) == count
+            assert {run.info.status for run in [study, *runs]} == {"FINISHED"}
+
+
+def test_trials_are_never_tested(searched: tuple[Path, str]) -> None:
+    trials = stored(searched[0], "trial")
+    assert all("test/mse" not in run.data.metrics for run in trials)
+    assert all("val/mse" in run.data.metrics for run in trials)
+
+
+def test_pruned_trials_are_marked(searched: tuple[Path, str]) -> None:
+    folder, said = searched
+    pruned = [run for run in stored(folder, "trial") if "fae.pruned" in run.data.tags]
+    assert 0 < len(pruned) == said.count("given up after epoch 3 of 9")
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    for run in pruned:
+        steps = [p.step for p in client.get_metric_history(run.info.run_id, "val/mse")]
+        assert steps == [1, 2, 3]
+
+
+def test_the_best_is_trained_with_fresh_seeds(searched: tuple[Path, str]) -> None:
+    folder, said = searched
+    for study in stored(folder, "study"):
+        of_study = f"tags.`mlflow.parentRunId` = '{study.info.run_id}'"
+        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        children = client.search_runs([study.info.experiment_id], of_study)
+        runs = [run for run in children if run.data.tags["fae.kind"] == "run"]
+        assert sorted(run.data.params["seed"] for run in runs) == ["1", "2"]
+        complete = [
+            run
+            for run in children
+            if run.data.tags["fae.kind"] == "trial" and "fae.pruned" not in run.data.tags
+        ]
+        best = min(complete, key=lambda run: run.data.metrics["val/mse"])
+        assert {run.data.params["lr"] for run in runs} == {best.data.params["lr"]}
+        mean = sum(run.data.metrics["test/mse"] for run in runs) / 2
+        assert study.data.metrics["test/mse"] == pytest.approx(mean)
+        assert f"{mean:.4g}" in said
+
+
+def test_a_study_has_its_figure_and_its_preset(searched: tuple[Path, str]) -> None:
+    folder, _ = searched
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    for study in stored(folder, "study"):
+        files = {file.path for file in client.list_artifacts(study.info.run_id)}
+        assert {"figures", "preset.yaml"} <= files
+        local = client.download_artifacts(study.info.run_id, "preset.yaml")
+        text = Path(local).read_text()
+        assert text.startswith("# @package _global_\n")
+        assert "lr" in yaml.safe_load(text)
+
+
+def test_the_same_command_again_tries_nothing(searched: tuple[Path, str]) -> None:
+    folder, said = searched
+    code, again, errors = search(folder, "-m", "hidden=4,8")
+    assert (code, errors) == (0, "")
+    assert (len(stored(folder, "trial")), len(stored(folder, "run"))) == (10, 4)
+    assert said.splitlines()[-2:] == again.splitlines()[-2:]
+
+
+def test_a_search_that_is_killed_goes_on_in_its_trial(tmp_path: Path) -> None:
+    """With kill -9, and again with Ctrl-C: as many trials as were asked for, none twice."""
+    for signum, text in ((signal.SIGKILL, "[2/5]"), (signal.SIGINT, "[3/5]")):
+        process = begin(tmp_path, "hidden=4", "epochs=60")
+        assert process.stdout
+        for line in process.stdout:
+            if text in line and "epoch 2/" in line:
+                process.send_signal(signum)
+                break
+        process.communicate(timeout=60)
+        assert process.returncode in {-signal.SIGKILL, 130}
+    code, _, errors = search(tmp_path, "hidden=4", "epochs=60")
+    assert (code, errors) == (0, "")
+    trials = stored(tmp_path, "trial")
+    assert len(trials) == len({run.data.params["lr"] for run in trials}) == 5
+    assert {run.info.status for run in trials} == {"FINISHED"}
+    assert len(stored(tmp_path, "study")) == 1
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    for run in trials:
+        steps = [p.step for p in client.get_metric_history(run.info.run_id, "val/mse")]
+        assert steps == list(range(1, len(steps) + 1))
+
+
+def test_two_processes_share_a_study(tmp_path: Path) -> None:
+    both = [begin(tmp_path, "hidden=4"), begin(tmp_path, "hidden=4")]
+    said = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    trials = stored(tmp_path, "trial")
+    assert len(trials) == len({run.data.params["lr"] for run in trials}) == 5
+    assert len(stored(tmp_path, "study")) == 1
+    assert len(stored(tmp_path, "run")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["search.space.lr.low=40"], "search.space.lr: low=40 must be below high=30"),
+        (["search.space.lr.low=0"], "search.space.lr: log=true needs low above 0, not 0"),
+        (["+search.space.hiden=[1,2]"], "search.space.hiden: hiden: no such key"),
+        (["+search.space.seed=[1,2]"], "search.space.seed: is not to be searched"),
+        (["+search.space.dropout={low: 0, high: 1}"], "search.space.dropout: dropout=1: must be"),
+        (["search.storage=sqlite:////no/such/folder/x.db"], "search.storage=sqlite:"),
+        (["search.trials=0"], "search.trials=0: must be"),
+        (["-m", "hidden=4,0"], "hidden=0: must be"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_ends_with_2_before_the_first_trial(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    code, _, errors = search(tmp_path, *arguments)
+    assert code == 2
+    assert message in errors
+    assert len(errors.splitlines()) <= 3
+    assert not (tmp_path / "mlflow.db").exists()
