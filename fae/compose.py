@@ -1,7 +1,7 @@
 """From a command line to a ``Config``, and from what is wrong with it to a sentence."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import is_dataclass
 from difflib import get_close_matches
@@ -9,6 +9,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -21,6 +22,7 @@ from fae.errors import ConfigError
 from fae.space import SearchConfig, SearchRequest
 
 Schema = TypeVar("Schema")
+Read = TypeVar("Read")
 OURS = ("fae", "hydra_plugins", "__main__")
 THEIRS = ("hydra", "omegaconf", "yaml")
 OVERRIDE_BY_OVERRIDE = ("__init__", "_apply_overrides_to_config")
@@ -130,6 +132,38 @@ def check(node: DictConfig) -> Config:
     if node.hydra.launcher.get("n_jobs") == 0:
         raise ConfigError("hydra.launcher.n_jobs=0: must be at least 1, or -1 for all cores")
     return to_config(_without("hydra", node))
+
+
+def read_all(
+    base: DictConfig,
+    jobs: Iterable[Sequence[str]],
+    loader: ConfigLoader,
+    read: Callable[[DictConfig, Sequence[str]], Read],
+) -> list[Read]:
+    """What is read of each job of a multirun.
+
+    Args:
+        base: Hydra's configuration of the multirun.
+        jobs: the overrides of each.
+        read: of a job's composed configuration and its overrides.
+
+    Raises:
+        ConfigError: about all that are wrong.
+    """
+    found: list[Read] = []
+    problems: list[str] = []
+    for overrides in jobs:
+        try:
+            found.append(read(loader.load_sweep_config(base, list(overrides)), overrides))
+        except ConfigError as error:
+            problems += error.problems
+        except Exception as error:
+            if not raised_by_hydra(error):
+                raise
+            problems += explain(error).problems
+    if problems:
+        raise ConfigError(*problems)
+    return found
 
 
 def raised_by_hydra(error: Exception) -> bool:

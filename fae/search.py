@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fae import interrupts
 from fae.command import run
-from fae.compose import CONF, check, compose, explain, raised_by_hydra, to_config, to_search
+from fae.compose import CONF, check, compose, read_all, to_config, to_search
 from fae.config import WITHOUT_EFFECT, Config
 from fae.errors import ConfigError
 from fae.job import command_line
@@ -62,19 +62,12 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
     Raises:
         ConfigError: names every bad value of every job; nothing was begun.
     """
-    problems: list[str] = []
-    for overrides in jobs:
-        try:
-            node = loader.load_sweep_config(base, list(overrides))
-            check_space(check(node), to_search(node), of_trials(overrides))
-        except ConfigError as error:
-            problems += error.problems
-        except Exception as error:
-            if not raised_by_hydra(error):
-                raise
-            problems += explain(error).problems
-    if problems:
-        raise ConfigError(*problems)
+    read_all(
+        base,
+        jobs,
+        loader,
+        lambda node, overrides: check_space(check(node), to_search(node), of_trials(overrides)),
+    )
 
 
 def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from fae.compose import check, explain, raised_by_hydra
+from fae.compose import check, read_all
 from fae.config import Config, DataRoot, FashionMNISTConfig, ReportRequest
 from fae.errors import ConfigError, FaeError, TrainingError
 from fae.job import command_line, sweep_name
@@ -145,20 +145,12 @@ def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) 
     """The configuration of each job, or a ConfigError about all that are wrong."""
     if not jobs:
         raise ConfigError("sweep: no runs; a range or a list of values is empty")
-    composed: list[_Composed] = []
-    problems: list[str] = []
-    for overrides in jobs:
-        try:
-            node = loader.load_sweep_config(base, list(overrides))
-            composed.append(_Composed(check(node), overrides, dict(node.hydra.runtime.choices)))
-        except ConfigError as error:
-            problems += error.problems
-        except Exception as error:
-            if not raised_by_hydra(error):
-                raise
-            problems += explain(error).problems
-    if problems:
-        raise ConfigError(*problems)
+    composed = read_all(
+        base,
+        jobs,
+        loader,
+        lambda node, overrides: _Composed(check(node), overrides, dict(node.hydra.runtime.choices)),
+    )
     for group in ("tracking", "sweep", "report"):
         if len({getattr(one.config, group) for one in composed}) > 1:
             raise ConfigError(f"{group}: must be the same for all runs of a sweep")

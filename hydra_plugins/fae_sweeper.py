@@ -1,4 +1,4 @@
-"""Hydra's door to ``fae.sweep``: Hydra takes sweepers from this namespace package only."""
+"""Hydra's door to ``fae.sweep`` and ``fae.search``: it takes sweepers from this package only."""
 
 from itertools import islice
 from typing import Any
