@@ -1,6 +1,9 @@
 """From a configuration to what is trained: the data and the learner."""
 
-from fae.config import Config
+from collections.abc import Callable
+from functools import partial
+
+from fae.config import Config, DeepAutoEncoderConfig
 from fae.data import ImageDataModule
 from fae.initialisation import start_as_pca
 from fae.learner import Learner
@@ -21,7 +24,11 @@ def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
         limit=config.trainer.limit_batches,
     )
     seed_torch(config.seed, Stream.INITIALISATION)
-    network = AutoEncoder(
+    make: Callable[..., AutoEncoder] = AutoEncoder
+    if isinstance(config.model, DeepAutoEncoderConfig):
+        inner = config.model.inner_activation
+        make = partial(AutoEncoder, widths=config.model.widths, inner_activation=inner)
+    network = make(
         source.side**2,
         config.hidden,
         dropout=config.dropout,

@@ -56,6 +56,7 @@ def _absolute_uri(uri: str) -> str:
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Width = Annotated[int, Field(strict=True, ge=1, le=65_536)]
 Rate = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
 Penalty = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
@@ -187,6 +188,20 @@ class AutoEncoderConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class DeepAutoEncoderConfig:
+    """inputs - widths - hidden - widths the other way round - inputs."""
+
+    name: Literal["deep"]
+    widths: Annotated[tuple[Width, ...], Field(min_length=1)]
+    """Units of the layers between the inputs and the hidden layer."""
+    inner_activation: Activation
+    """Of those layers and their mirror images."""
+    hidden_activation: Activation
+    output_activation: Activation
+    initialisation: Literal["uniform"]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class SGDConfig:
     """Stochastic gradient descent."""
 
@@ -279,7 +294,7 @@ class SweepConfig:
 class Config:
     """Everything that one run is told."""
 
-    hidden: Annotated[int, Field(strict=True, ge=1, le=65_536)]
+    hidden: Width
     """Units of the hidden layer, the paper's n."""
     seed: Seed
     """Seed of initialisation, order and dropout."""
@@ -294,7 +309,7 @@ class Config:
     batch_size: Count
     """Images in a minibatch."""
     data: DataConfig
-    model: AutoEncoderConfig
+    model: Annotated[AutoEncoderConfig | DeepAutoEncoderConfig, Field(discriminator="name")]
     optimizer: Annotated[SGDConfig | AdamConfig, Field(discriminator="name")]
     trainer: TrainerConfig
     tracking: TrackingConfig

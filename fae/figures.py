@@ -71,7 +71,7 @@ def extremes(galleries: Sequence[Gallery]) -> Figure:
 
 
 def hidden_units(galleries: Sequence[Gallery]) -> Figure:
-    """What the hidden units look for: each one's weights as an image, the longest first."""
+    """What the first layer looks for: each unit's weights as an image, the longest first."""
     pictures = [tiles(gallery.weights) for gallery in galleries]
     heights = [1 + 5 * picture.shape[0] / picture.shape[1] for picture in pictures]
     figure = Figure(figsize=(10, sum(heights)), layout="constrained")
@@ -83,9 +83,9 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
 
 
 def units_title(gallery: Gallery) -> str:
-    """``n = 64: 64 hidden units, 0 of them dead``."""
+    """``n = 64: 64 units in the first layer, 0 of them dead``."""
     dead = "dead ones not counted" if gallery.dead is None else f"{gallery.dead} of them dead"
-    return f"{gallery.title}: {len(gallery.weights)} hidden units, {dead}"
+    return f"{gallery.title}: {len(gallery.weights)} units in the first layer, {dead}"
 
 
 def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:

@@ -40,8 +40,8 @@ class Gallery:
         seed: of the run whose network it is.
         panel: the same test images for every network, one of each class.
         extremes: its best, median and worst test image.
-        weights: (hidden, pixels), a row of the encoder a unit, the longest first.
-        dead: units that never change; None where that was not counted.
+        weights: (units, pixels), a row a unit of the first layer, the longest first.
+        dead: units of it that never change; None where that was not counted.
     """
 
     title: str

@@ -186,9 +186,10 @@ def _gallery(archive: Archive, data: _DataSets, title: str, record: Record) -> G
     errors = mse_per_image(outputs, images.pixels)
     shows = [source.classes[label] for label in images.labels.tolist()]
     firsts = images.first_of_each_class()
-    weights = program.state_dict["encoder.weight"]
+    first = next(name for name in program.state_dict if name.endswith("weight"))
+    weights = program.state_dict[first]
     longest = weights.norm(dim=1).argsort(descending=True, stable=True)
-    dead = record.run.metrics.get("hidden/dead")
+    dead = record.run.metrics.get("hidden/dead") if first == "encoder.weight" else None
     return Gallery(
         title,
         record.seed,

@@ -16,6 +16,27 @@ def test_it_computes_what_the_paper_describes() -> None:
     assert network(images).shape == (5, 6)
 
 
+def test_a_deep_one_has_layers_before_the_code_and_their_mirror_images_after_it() -> None:
+    network = AutoEncoder(6, 2, widths=[5, 4], inner_activation="tanh").eval()
+    images = torch.rand(7, 6)
+    first, _, second, _ = network.before
+    codes = torch.relu(network.encoder(torch.tanh(second(torch.tanh(first(images))))))
+    torch.testing.assert_close(network.encode(images), codes)
+    third, _, fourth, _ = network.after
+    last = torch.tanh(fourth(torch.tanh(third(codes))))
+    torch.testing.assert_close(network(images), network.decoder(last))
+    shapes = [tuple(p.shape) for name, p in network.named_parameters() if name.endswith("weight")]
+    assert shapes == [(5, 6), (4, 5), (2, 4), (4, 2), (5, 4), (6, 5)]
+
+
+@pytest.mark.parametrize("output", ["identity", "clamp"])
+def test_the_error_of_a_deep_one_is_that_of_its_reconstructions(output: str) -> None:
+    network = AutoEncoder(6, 2, widths=[5], output_activation=output).eval()
+    images = torch.rand(7, 6)
+    torch.testing.assert_close(network.error(images), (network(images) - images).square().mean())
+    torch.testing.assert_close(network.residuals(images), network(images) - images)
+
+
 def test_dropout_acts_on_the_codes_and_in_training_only() -> None:
     network = AutoEncoder(6, 1000, dropout=0.25)
     images = torch.rand(1, 6)
