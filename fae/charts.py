@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fae.answers import families
+from fae.claims import families
 from fae.rows import Row
 from fae.selection import Record
 from fae.summary import Summary

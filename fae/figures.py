@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
+from fae import digits
 from fae.charts import Chart, Kind, Plot, Series
 from fae.pictures import Example, Gallery, Picture, error_map, grey, tiles
 from fae.result import Panel
@@ -52,7 +53,7 @@ def reconstructions(panels: Mapping[str, Panel]) -> Figure:
         grid.show(row, 0, grey(image), left=label, above="" if row else "original")
     for column, (title, panel) in enumerate(panels.items(), start=1):
         for row, image in enumerate(panel.reconstructions):
-            below = f"{panel.errors[row]:.4f}"
+            below = digits.error(panel.errors[row])
             grid.show(row, column, grey(image), below=below, above="" if row else title)
     return grid.figure
 
@@ -64,7 +65,7 @@ def extremes(galleries: Sequence[Gallery]) -> Figure:
         for i, example in enumerate(gallery.extremes):
             for j, picture in enumerate(_views(example)):
                 above = ("" if row else example.label) if j == 1 else ""
-                below = (example.shows, f"{example.error:.4f}", "")[j]
+                below = (example.shows, digits.error(example.error), "")[j]
                 left = gallery.title if i == j == 0 else ""
                 grid.show(row, 3 * i + j, picture, left=left, above=above, below=below)
     return grid.figure

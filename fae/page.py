@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
-from fae import pictures, table
+from fae import digits, pictures, table
 from fae.charts import Chart, Kind, Plot, Series
 from fae.figures import units_title
 from fae.pictures import Example, Gallery, Picture
@@ -54,6 +54,7 @@ def page(summary: Summary, charts: Sequence[Chart], galleries: Sequence[Gallery]
     environment.filters |= {
         "capital": lambda text: text[:1].upper() + text[1:],
         "grey": lambda image: _png(pictures.grey(image)),
+        "error": digits.error,
         "error_map": _error_map,
         "tiles": lambda gallery: _png(pictures.tiles(gallery.weights)),
         "units_title": units_title,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from fae import digits
 from fae.checkpoint import saved_epochs
 from fae.config import Config, SweepConfig, determines_result
 from fae.estimate import estimate, work
@@ -69,7 +70,8 @@ class Task:
             return "begins"
         run = f"run {self.run.id[:8]}"
         if self.state == "done":
-            return f"done: test {self.run.metrics.get('test/mse', float('nan')):.4f}, {run}"
+            error = digits.error(self.run.metrics.get("test/mse", float("nan")))
+            return f"done: test {error}, {run}"
         if self.state == "goes on":
             return f"goes on after epoch {self.epochs_done} of {self.config.epochs}, {run}"
         if self.state == "running":

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from fae import digits
 from fae.job import Job
 
 
@@ -47,7 +48,7 @@ class ProgressDisplay(pl.Callback):
         assert trainer.max_epochs is not None
         done = trainer.current_epoch + 1
         errors = "  ".join(
-            f"{split} {float(trainer.callback_metrics[f'{split}/mse']):.4f}"
+            f"{split} {digits.error(float(trainer.callback_metrics[f'{split}/mse']))}"
             for split in ("train", "val")
         )
         share_since = (done - self._first) / (trainer.max_epochs - self._first)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from optuna.trial import Trial
 
-from fae import figures, plan, provenance
+from fae import digits, figures, plan, provenance
 from fae.compose import compose
 from fae.config import SQLITE, Config, determines_result
 from fae.errors import ConfigError, DataError, StoreError, TrainingError, cause
@@ -205,7 +205,7 @@ class Search:
                 if task.origin:
                     job = job.going_on_with(task.origin)
                 results[number] = train(task.config, job).metrics["test/mse"]
-                say(f"{job.label}  test {results[number]:.4g}")
+                say(f"{job.label}  test {digits.error(results[number])}")
         found = self._found(tests, results)
         run.log_metrics({"val/mse": found.best.error, "test/mse": found.test.mean}, step=0)
         for one in self.settings.space:
@@ -304,8 +304,7 @@ def _beside(uri: str) -> str:
 
 def _comments(found: Found) -> list[str]:
     """Where a preset comes from."""
-    half = "" if found.test.half is None else f" ± {found.test.half:.2g}"
     return [
         f"The best of {len(found.trials)} trials of the study {found.study!r}.",
-        f"Reached a test error of {found.test.mean:.4g}{half} with {found.test.n} seeds.",
+        f"Reached a test error of {digits.interval(found.test)}, seeds in brackets.",
     ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
+from fae import digits
 from fae.charts import Chart, Kind, Plot, Series
 from fae.paper import RESULTS
 from fae.space import Range
@@ -42,14 +43,13 @@ def table(found: Sequence[Found]) -> Table:
     for heading in ("study", "best of", "", "val", "test (seeds)", "paper", "epochs saved"):
         shown.add_column(heading)
     for one in found:
-        half = "" if one.test.half is None else f" ± {one.test.half:.2g}"
         shown.add_row(
             one.study,
             f"{len(one.trials)} trials",
             one.best.name,
-            f"{one.best.error:.4g}",
-            f"{one.test.mean:.4g}{half} ({one.test.n})",
-            f"{RESULTS[one.hidden].test_mse:.4f}" if one.hidden in RESULTS else "",
+            digits.error(one.best.error),
+            digits.interval(one.test),
+            digits.error(RESULTS[one.hidden].test_mse) if one.hidden in RESULTS else "",
             f"{one.epochs_saved:.0%}",
         )
     return shown

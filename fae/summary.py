@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fae.answers import Answer, Comparison, answers, comparisons
+from fae.claims import Claim, Comparison, claims, comparisons
 from fae.rows import Row, commit, setting_row
 from fae.selection import Apart, Record, Selection
 from fae.timing import Timekeeper
@@ -29,7 +29,7 @@ class Summary:
     tolerance: float
     mean_image: float
     rows: list[Row]
-    claims: list[Answer]
+    claims: list[Claim]
     comparisons: list[Comparison]
     apart: list[dict[str, str]]
     missing: int
@@ -70,7 +70,7 @@ def summarise(
         tolerance=tolerance,
         mean_image=float(pca(selection.records[0])[0]),
         rows=rows,
-        claims=answers(rows),
+        claims=claims(rows),
         comparisons=comparisons(rows),
         apart=[_apart(apart) for apart in selection.apart],
         missing=selection.missing,

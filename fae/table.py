@@ -9,8 +9,8 @@ from rich.console import Group, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from fae import digits
 from fae.rows import Row
-from fae.statistics import Estimate
 from fae.summary import Summary
 from fae.timing import Times
 
@@ -23,11 +23,12 @@ def errors(summary: Summary) -> Columns:
         summary.rows,
         {
             "setting": lambda row: row.title,
-            "test error": lambda row: with_interval(row.test),
-            "paper": lambda row: _number(row.published, ".4f"),
+            "test error": lambda row: digits.interval(row.test),
+            "paper": lambda row: _error(row.published),
             "diff": lambda row: _number(row.difference, "+.1%"),
             "verdict": lambda row: row.verdict or "",
-            "PCA": lambda row: f"{row.pca:.4f}",
+            "PCA": lambda row: digits.error(row.pca),
+            "below PCA": lambda row: _number(_gain(row), ".1%"),
         },
     )
 
@@ -38,8 +39,8 @@ def details(summary: Summary) -> Columns:
         summary.rows,
         {
             "setting": lambda row: row.title,
-            "val": lambda row: f"{row.val:.4f}",
-            "train": lambda row: f"{row.train:.4f}",
+            "val": lambda row: digits.error(row.val),
+            "train": lambda row: digits.error(row.train),
             "parameters": lambda row: f"{row.parameters:,}",
             "time [s]": lambda row: with_quartiles(row.times, row.test.n),
             "paper's time [s]": lambda row: _number(row.published_s, ".1f"),
@@ -54,7 +55,7 @@ def legend(summary: Summary) -> str:
         "Errors: mean squared error over images and pixels in [0, 1]; mean over the seeds, their "
         "number in brackets, with a 95 % interval (Student's t).",
         "PCA: test error of as many principal components, the best that is linear; "
-        f"the mean image reaches {summary.mean_image:.4f}.",
+        f"the mean image reaches {digits.error(summary.mean_image)}.",
         "Times: median (quartiles) over the seeds, or over as many of them as have a time to "
         "compare (they ran alone, as far as this store tells, and on the same hardware as most).",
     ]
@@ -68,13 +69,6 @@ def legend(summary: Summary) -> str:
     if remarks := {row.times.remark for row in summary.rows if row.times.remark}:
         lines.append(f"* not to be compared: {', '.join(sorted(remarks))}.")
     return "\n".join(lines)
-
-
-def with_interval(test: Estimate) -> str:
-    """``0.0410 ± 0.0006 (5)``, or without an interval where one seed gives none."""
-    if test.half is None:
-        return f"{test.mean:.4f} (one seed)"
-    return f"{test.mean:.4f} ± {test.half:.4f} ({test.n})"
 
 
 def with_quartiles(times: Times, runs: int) -> str:
@@ -135,6 +129,15 @@ def _seconds(value: float) -> str:
     if value >= 10:
         return f"{value:.1f}"
     return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else digits.error(value)
+
+
+def _gain(row: Row) -> float | None:
+    """How far a setting is below PCA, if it is."""
+    return row.below_pca if row.below_pca and row.below_pca > 0 else None
 
 
 def _number(value: float | None, form: str) -> str:

@@ -11,7 +11,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fae import command, interrupts
+from fae import command, digits, interrupts
 from fae.compose import CONF, to_config
 from fae.config import Config
 from fae.errors import FaeError, TrainingError, cause
@@ -54,10 +54,10 @@ def run_job(node: DictConfig) -> "Result | None":
         gc.collect()  # a Trainer is a cycle: its images would live on beside the next job's
         gc.unfreeze()
     final = result.final
-    say(
-        f"{job.label}  train {final['train/mse']:.4f}  val {final['val/mse']:.4f}  "
-        f"test {final['test/mse']:.4f}  {final['time/fit_s']:.1f} s  run {result.run_id[:8]}"
+    errors = "  ".join(
+        f"{split} {digits.error(final[f'{split}/mse'])}" for split in ("train", "val", "test")
     )
+    say(f"{job.label}  {errors}  {final['time/fit_s']:.1f} s  run {result.run_id[:8]}")
     return result
 
 

@@ -81,4 +81,5 @@ def test_hidden_units_are_counted() -> None:
     figure = figures.hidden_units([gallery("n = 5", 1)])
     assert figure.axes[0].get_title() == "n = 5: 5 units in the first layer, 2 of them dead"
     uncounted = replace(gallery("n = 5", 1), dead=None)
-    assert figures.units_title(uncounted) == "n = 5: 5 units in the first layer, dead ones not counted"
+    title = "n = 5: 5 units in the first layer, dead ones not counted"
+    assert figures.units_title(uncounted) == title

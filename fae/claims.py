@@ -1,16 +1,17 @@
-"""What the numbers of a report say in words: the paper's claims, and differences."""
+"""The paper's claims and the differences between settings, in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
+from fae import digits
 from fae.diagnosis import GAP
 from fae.rows import Row
 from fae.statistics import Estimate, paired
 
 
 @dataclass(frozen=True)
-class Answer:
+class Claim:
     """A question, whether it is so (None: cannot be told), and why in a sentence."""
 
     question: str
@@ -42,7 +43,7 @@ def families(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def answers(rows: Sequence[Row]) -> list[Answer]:
+def claims(rows: Sequence[Row]) -> list[Claim]:
     """The paper's two claims, checked: curves almost identical, time grows with n."""
     return [
         _about_curves(rows),
@@ -61,7 +62,7 @@ def comparisons(rows: Sequence[Row]) -> list[Comparison]:
     return [found for a, b in [*equals, *neighbours] if (found := _compare(a, b))]
 
 
-def _about_curves(rows: Sequence[Row]) -> Answer:
+def _about_curves(rows: Sequence[Row]) -> Claim:
     gaps = {row.title: max(run.diagnosis.largest_gap for run in row.runs) for row in rows}
     widest = max(gaps, key=lambda title: gaps[title])
     apart = [title for title, gap in gaps.items() if gap > GAP]
@@ -73,25 +74,25 @@ def _about_curves(rows: Sequence[Row]) -> Answer:
         else f"yes: after every epoch of all {runs} runs validation lies within "
         f"{gaps[widest]:.1%} of training ({widest}; more than {GAP:.0%} would be a no)"
     )
-    return Answer("Are the training and validation curves almost identical?", not apart, sentence)
+    return Claim("Are the training and validation curves almost identical?", not apart, sentence)
 
 
-def _about_time(where: str, family: Sequence[Row]) -> Answer:
+def _about_time(where: str, family: Sequence[Row]) -> Claim:
     """Quartile ranges that do not overlap tell a rise, or a fall, from noise."""
     question = f"Does the training time grow with n{where}?"
     times = [row.times for row in family]
     if remarks := {t.remark for t in times if t.remark}:
-        return Answer(question, None, f"cannot be told: some {' and '.join(sorted(remarks))}")
+        return Claim(question, None, f"cannot be told: some {' and '.join(sorted(remarks))}")
     shown = family if len(family) <= 6 else [family[0], family[-1]]
     medians = ", ".join(f"{row.times.median:.3g}" for row in shown)
     told = f"medians {medians} s for n = {', '.join(str(row.hidden) for row in shown)}"
     if min(t.n for t in times) < 3:
-        return Answer(question, None, f"cannot be told from fewer than 3 runs each: {told}")
+        return Claim(question, None, f"cannot be told from fewer than 3 runs each: {told}")
     if any(b.high < a.low for a, b in pairwise(times)):
-        return Answer(question, False, f"no, not from each n to the next: {told}")
+        return Claim(question, False, f"no, not from each n to the next: {told}")
     if any(b.low <= a.high for a, b in pairwise(times)):
-        return Answer(question, None, f"cannot be told, quartile ranges overlap: {told}")
-    return Answer(question, True, f"yes: {told}; no two quartile ranges overlap")
+        return Claim(question, None, f"cannot be told, quartile ranges overlap: {told}")
+    return Claim(question, True, f"yes: {told}; no two quartile ranges overlap")
 
 
 def _compare(first: Row, second: Row) -> Comparison | None:
@@ -105,7 +106,8 @@ def _compare(first: Row, second: Row) -> Comparison | None:
     distinguishable = difference.low > 0 or difference.high < 0
     lower, other = (first, second) if difference.mean < 0 else (second, first)
     size = (
-        f"{abs(difference.mean):.4f} ± {difference.half:.4f} "
+        f"{digits.error(abs(difference.mean), like=other.test.mean)} ± "
+        f"{digits.error(difference.half or 0, like=other.test.mean)} "
         f"({abs(difference.mean) / other.test.mean:.1%})"
     )
     sentence = (

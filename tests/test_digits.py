@@ -1,0 +1,34 @@
+"""Errors as a person reads them."""
+
+import math
+
+import pytest
+
+from fae import digits
+from fae.statistics import Estimate
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.04096, "0.0410"),
+        (0.01, "0.0100"),
+        (0.0081744, "0.00817"),
+        (0.00038249, "0.000382"),
+        (1.2, "1.2000"),
+        (0.0, "0.0000"),
+        (5e-21, "0.0000"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+    ],
+)
+def test_small_errors_have_three_digits_and_others_the_papers_four_decimals(
+    value: float, shown: str
+) -> None:
+    assert digits.error(value) == shown
+
+
+def test_an_interval_has_the_decimals_of_its_middle() -> None:
+    assert digits.interval(Estimate(0.04186, 5, 0.04124, 0.04248)) == "0.0419 ± 0.0006 (5)"
+    assert digits.interval(Estimate(0.0081, 5, 0.008, 0.0082)) == "0.00810 ± 0.00010 (5)"
+    assert digits.interval(Estimate(0.0410, 1, None, None)) == "0.0410 (one seed)"
