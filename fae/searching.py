@@ -17,10 +17,11 @@ from fae.errors import ConfigError, DataError, StoreError, TrainingError, cause
 from fae.job import Job, Schedule, command_line, run_name
 from fae.plan import Task
 from fae.preset import preset
+from fae.result import Result
 from fae.sources import build_source
 from fae.space import Dimension, Range, SearchConfig, override, short
 from fae.statistics import estimate
-from fae.studies import Found, errors_by_value
+from fae.studies import FOUND, Found, errors_by_value
 from fae.study import Study, Tried
 from fae.terminal import say, warn
 from fae.tracking import Archive, Link, Run, Store, close_dead
@@ -196,7 +197,7 @@ class Search:
         tests = self._tests(archive)
         origins = [task.origin for task in tests]
         schedule = Schedule(run.id, time.time(), [task.work for task in tests], origins)
-        results: dict[int, float] = {}
+        results: dict[int, Result] = {}
         for number, task in enumerate(tests):
             if task.to_do:
                 folder = self.folder / f"seed-{task.config.seed}"
@@ -204,10 +205,12 @@ class Search:
                 job = Job(task.name, folder, command_line(task.overrides), schedule, number)
                 if task.origin:
                     job = job.going_on_with(task.origin)
-                results[number] = train(task.config, job).metrics["test/mse"]
-                say(f"{job.label}  test {digits.error(results[number])}")
+                results[number] = train(task.config, job)
+                say(f"{job.label}  test {digits.error(results[number].metrics['test/mse'])}")
         found = self._found(tests, results)
+        assert found.best.error is not None
         run.log_metrics({"val/mse": found.best.error, "test/mse": found.test.mean}, step=0)
+        run.log_text(found.json(), FOUND)
         for one in self.settings.space:
             if isinstance(one, Range):
                 chart = errors_by_value([found], one)
@@ -240,22 +243,28 @@ class Search:
                 raise TrainingError(f"{task.name}: {task.outlook()}; wait for it")
         return tasks
 
-    def _found(self, tests: Sequence[Task], results: Mapping[int, float]) -> Found:
+    def _found(self, tests: Sequence[Task], results: Mapping[int, Result]) -> Found:
         """What is known now.
 
         Args:
-            results: test errors, by the number of the test; of others the store has them.
+            results: of the tests that this process ran, by number; the store has the others.
         """
-        errors = [
-            results[number] if task.to_do or not task.run else task.run.metrics["test/mse"]
-            for number, task in enumerate(tests)
-        ]
+        errors, runs = [], []
+        for number, task in enumerate(tests):
+            if task.run and not task.to_do:
+                errors.append(task.run.metrics["test/mse"])
+                runs.append(task.run.id)
+            else:
+                errors.append(results[number].metrics["test/mse"])
+                runs.append(results[number].run_id)
         return Found(
             self.name,
             self.config.hidden,
+            self.settings.space,
             self._best(),
             self.study.tried,
             estimate(errors),
+            runs,
             self.study.epochs_saved,
             self.study.importances(),
         )

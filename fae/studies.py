@@ -1,17 +1,22 @@
 """What searches found, for a person: a table, and the error against each value that varied."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from pydantic import TypeAdapter
 from rich.table import Table
 
 from fae import digits
 from fae.charts import Chart, Kind, Plot, Series
 from fae.paper import RESULTS
-from fae.space import Range
+from fae.space import Dimension, Range
 from fae.statistics import Estimate
 from fae.study import Tried
+
+FOUND = "found.json"
+"""Where a study's run has what it found."""
 
 
 @dataclass(frozen=True)
@@ -21,20 +26,32 @@ class Found:
     Attributes:
         study: its name.
         hidden: units of the hidden layer, the paper's n.
+        space: what varied.
         best: its best trial.
         trials: all of them.
         test: error of the best configuration over fresh seeds.
+        runs: ids of the runs that this was measured by.
         epochs_saved: the share of the trials' epochs that pruning saved.
         importances: how much of the error each key explains, if that can be told.
     """
 
     study: str
     hidden: int
+    space: tuple[Dimension, ...]
     best: Tried
-    trials: Sequence[Tried]
+    trials: list[Tried]
     test: Estimate
+    runs: list[str]
     epochs_saved: float
     importances: Mapping[str, float]
+
+    def json(self) -> str:
+        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+
+    @staticmethod
+    def read(text: str) -> "Found":
+        """What ``json`` wrote."""
+        return TypeAdapter(Found).validate_json(text)
 
 
 def table(found: Sequence[Found]) -> Table:
@@ -47,7 +64,7 @@ def table(found: Sequence[Found]) -> Table:
             one.study,
             f"{len(one.trials)} trials",
             one.best.name,
-            digits.error(one.best.error),
+            digits.error(one.best.error or math.nan),
             digits.interval(one.test),
             digits.error(RESULTS[one.hidden].test_mse) if one.hidden in RESULTS else "",
             f"{one.epochs_saved:.0%}",
@@ -59,7 +76,7 @@ def errors_by_value(found: Sequence[Found], dimension: Range) -> Chart:
     """Validation error of each trial against one of its values; hollow where it was given up."""
     series = []
     for colour, one in enumerate(found):
-        ended = [tried for tried in one.trials if not math.isnan(tried.error)]
+        ended = [tried for tried in one.trials if tried.error is not None]
         kinds: tuple[tuple[Kind, str, bool], ...] = (
             ("points", one.study, False),
             ("hollow", "", True),
@@ -76,7 +93,7 @@ def errors_by_value(found: Sequence[Found], dimension: Range) -> Chart:
 
 def _points(label: str, tried: Sequence[Tried], key: str, kind: Kind, colour: int) -> Series:
     x = [float(str(one.values[key])) for one in tried]
-    return Series(label, x, [one.error for one in tried], kind, colour)
+    return Series(label, x, [one.error or math.nan for one in tried], kind, colour)
 
 
 def _decades(dimension: Range) -> list[float]:

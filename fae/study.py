@@ -37,13 +37,13 @@ class Tried:
 
     Attributes:
         values: of the keys that vary.
-        error: ``val/mse`` of its network; nan if it failed.
+        error: ``val/mse`` of its network; None if it failed.
         pruned: whether it was given up early.
     """
 
     number: int
     values: Mapping[str, object]
-    error: float
+    error: float | None
     pruned: bool
 
     @property
@@ -109,12 +109,7 @@ class Study:
     def tried(self) -> list[Tried]:
         """Those that have ended."""
         return [
-            Tried(
-                one.number,
-                one.params,
-                math.nan if one.value is None else one.value,
-                one.state == TrialState.PRUNED,
-            )
+            Tried(one.number, one.params, one.value, one.state == TrialState.PRUNED)
             for one in self.trials
             if one.state.is_finished()
         ]
@@ -122,8 +117,12 @@ class Study:
     @property
     def best(self) -> Tried | None:
         """The one with the least error, of those that ran to their end."""
-        complete = [one for one in self.tried if not (one.pruned or math.isnan(one.error))]
-        return min(complete, key=lambda one: (one.error, one.number), default=None)
+        complete = [
+            (one.error, one.number, one)
+            for one in self.tried
+            if one.error is not None and not one.pruned
+        ]
+        return min(complete)[2] if complete else None
 
     @property
     def seconds(self) -> float:

@@ -11,6 +11,11 @@ from conftest import NO_LOCAL, environment
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from fae import digits
+from fae.space import Range
+from fae.statistics import estimate
+from fae.studies import Found
+
 SMALL = ["experiment=smoke", "epochs=9", "search.trials=5", "search.repeats=2", NO_LOCAL]
 
 
@@ -107,7 +112,24 @@ def test_the_best_is_trained_with_fresh_seeds(searched: tuple[Path, str]) -> Non
         assert {run.data.params["lr"] for run in runs} == {best.data.params["lr"]}
         mean = sum(run.data.metrics["test/mse"] for run in runs) / 2
         assert study.data.metrics["test/mse"] == pytest.approx(mean)
-        assert f"{mean:.4g}" in said
+        assert digits.error(mean) in said
+
+
+def test_a_study_keeps_what_it_found(searched: tuple[Path, str]) -> None:
+    folder, _ = searched
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    for study in stored(folder, "study"):
+        found = Found.read(
+            Path(client.download_artifacts(study.info.run_id, "found.json")).read_text()
+        )
+        assert found.study == study.info.run_name
+        assert found.space == (Range(key="lr", low=1e-3, high=30, log=True),)
+        assert [one.number for one in found.trials] == [0, 1, 2, 3, 4]
+        errors = [one.error for one in found.trials if not one.pruned and one.error is not None]
+        assert found.best.error == min(errors) == study.data.metrics["val/mse"]
+        tests = [client.get_run(run_id).data.metrics["test/mse"] for run_id in found.runs]
+        assert found.test == estimate(tests)
+        assert Found.read(found.json()) == found
 
 
 def test_a_study_has_its_figure_and_its_preset(searched: tuple[Path, str]) -> None:

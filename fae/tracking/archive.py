@@ -122,8 +122,8 @@ class Archive:
         adopted = []
         if "fae.adopted" in sweep.tags:
             with _reading(sweep, "adopted.json"):
-                ids = json.loads(self._artifact(f"runs:/{sweep.id}/adopted.json").read_text())
-                adopted = [self.run(run_id) for run_id in ids]
+                ids = json.loads(self.text(sweep, "adopted.json"))
+            adopted = [self.run(run_id) for run_id in ids]
         return sorted([*own, *adopted], key=lambda run: run.started)
 
     def runs_during(self, start: int, end: int) -> list[StoredRun]:
@@ -150,7 +150,12 @@ class Archive:
     def config(self, run: StoredRun) -> dict[str, Any]:
         """The whole configuration that a run was told."""
         with _reading(run, "config.yaml"):
-            return dict(yaml.safe_load(self._artifact(f"runs:/{run.id}/config.yaml").read_text()))
+            return dict(yaml.safe_load(self.text(run, "config.yaml")))
+
+    def text(self, run: StoredRun, path: str) -> str:
+        """An artifact of a run."""
+        with _reading(run, path):
+            return self._artifact(f"runs:/{run.id}/{path}").read_text()
 
     def network(self, run: StoredRun) -> "ExportedProgram":
         """The trained network, (batch, pixels) to (batch, pixels), as torch exported it."""
@@ -212,6 +217,8 @@ def _reading(run: StoredRun, what: str) -> Iterator[None]:
     """Names the run and the thing where reading it fails, in whichever way it does."""
     try:
         yield
+    except StoreError:
+        raise
     except Exception as error:
         raise StoreError(
             f"run {run.id[:8]} ({run.name}): {what} is gone or damaged ({first_line(error)}); put "
