@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from fae.claims import families
 from fae.rows import Row
 from fae.selection import Record
+from fae.statistics import Estimate
 from fae.summary import Summary
 
 PLOTTED = 16
@@ -18,6 +19,9 @@ PLOTTED = 16
 Kind = Literal["line", "thick", "dashed", "dotted", "points", "hollow"]
 
 PALETTE = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
+
+Points = Mapping[int, Estimate] | Mapping[float, Estimate]
+"""Estimates by what they stand against."""
 
 Histories = Sequence[Sequence[Mapping[str, float]]]
 """Of each run its epochs, with ``train/mse`` and ``val/mse``."""
@@ -129,20 +133,35 @@ def errors_by_size(summary: Summary, pca: NDArray[np.float64]) -> Chart:
     linear = Series("PCA", shown, [float(pca[n]) for n in shown], "dashed", None)
     mean = [summary.mean_image] * len(sizes)
     ours = [
-        Series(
-            others or "ours",
-            [row.hidden for row in family],
-            [row.test.mean for row in family],
-            "line",
-            colour,
-            [row.test.mean if row.test.low is None else row.test.low for row in family],
-            [row.test.mean if row.test.high is None else row.test.high for row in family],
-        )
+        _with_intervals(others or "ours", {row.hidden: row.test for row in family}, colour)
         for colour, (others, family) in enumerate(families(summary.rows).items())
     ]
     papers = _papers({row.hidden: row.published for row in summary.rows})
     plot = Plot("", [*ours, *papers, linear, Series("mean image", sizes, mean, "dotted", None)])
     return Chart("error_by_size", "hidden units n", "test error", [plot], _ticks(sizes), log_y=True)
+
+
+def errors_against(
+    name: str,
+    label: str,
+    groups: Mapping[str, Points],
+    *,
+    logarithmic: bool,
+    beside: Sequence[Series] = (),
+) -> Chart:
+    """Test error against a number, with intervals, a line a group.
+
+    Args:
+        label: what the number is.
+        groups: label of a line to its points.
+        logarithmic: whether the number's axis is.
+        beside: more lines.
+    """
+    lines = [_with_intervals(of, points, i) for i, (of, points) in enumerate(groups.items())]
+    places = _ticks(sorted({x for points in groups.values() for x in points}))
+    plot = Plot("", [*lines, *beside])
+    ticks = places if logarithmic else []
+    return Chart(name, label, "test error", [plot], ticks, log_y=True, whole_x=False)
 
 
 def times_by_size(summary: Summary) -> Chart:
@@ -206,12 +225,25 @@ def _over_runs(
     )
 
 
+def _with_intervals(label: str, points: Points, colour: int) -> Series:
+    found = points.values()
+    return Series(
+        label,
+        list(points),
+        [one.mean for one in found],
+        "line",
+        colour,
+        [one.mean if one.low is None else one.low for one in found],
+        [one.mean if one.high is None else one.high for one in found],
+    )
+
+
 def _papers(published: Mapping[int, float | None]) -> list[Series]:
     known = {n: value for n, value in published.items() if value is not None}
     return [Series("paper", list(known), list(known.values()), "points", None)] if known else []
 
 
-def _ticks(sizes: Sequence[int]) -> list[float]:
+def _ticks(sizes: Sequence[float]) -> list[float]:
     """At most eight of some sizes, evenly apart on a logarithmic axis."""
     if len(sizes) <= 8:
         return list(sizes)

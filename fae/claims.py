@@ -1,8 +1,9 @@
 """The paper's claims and the differences between settings, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
+from statistics import fmean
 
 from fae import digits
 from fae.diagnosis import GAP
@@ -59,7 +60,9 @@ def comparisons(rows: Sequence[Row]) -> list[Comparison]:
     """Settings of equal n with each other, and each with its neighbour in n."""
     neighbours = [pair for family in families(rows).values() for pair in pairwise(family)]
     equals = [(a, b) for a, b in combinations(rows, 2) if a.hidden == b.hidden]
-    return [found for a, b in [*equals, *neighbours] if (found := _compare(a, b))]
+    pairs = [*equals, *neighbours]
+    found = (compare(a.title, a.errors, b.title, b.errors) for a, b in pairs)
+    return [one for one in found if one]
 
 
 def _about_curves(rows: Sequence[Row]) -> Claim:
@@ -95,25 +98,29 @@ def _about_time(where: str, family: Sequence[Row]) -> Claim:
     return Claim(question, True, f"yes: {told}; no two quartile ranges overlap")
 
 
-def _compare(first: Row, second: Row) -> Comparison | None:
-    errors = [{run.seed: run.test for run in row.runs} for row in (first, second)]
-    seeds = sorted(errors[0].keys() & errors[1].keys())
+def compare(
+    first: str, ours: Mapping[int, float], second: str, theirs: Mapping[int, float]
+) -> Comparison | None:
+    """Two settings by their titles and by their test errors, seed to error.
+
+    None where they share fewer than two seeds.
+    """
+    seeds = sorted(ours.keys() & theirs.keys())
     if len(seeds) < 2:
         return None
-    difference = paired(*([of[seed] for seed in seeds] for of in errors))
+    difference = paired([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
     assert difference.low is not None
     assert difference.high is not None
     distinguishable = difference.low > 0 or difference.high < 0
     lower, other = (first, second) if difference.mean < 0 else (second, first)
+    mean = fmean((theirs if difference.mean < 0 else ours).values())
     size = (
-        f"{digits.error(abs(difference.mean), like=other.test.mean)} ± "
-        f"{digits.error(difference.half or 0, like=other.test.mean)} "
-        f"({abs(difference.mean) / other.test.mean:.1%})"
+        f"{digits.error(abs(difference.mean), like=mean)} ± "
+        f"{digits.error(difference.half or 0, like=mean)} ({abs(difference.mean) / mean:.1%})"
     )
     sentence = (
-        f"{lower.title} has a lower test error than {other.title}, by {size}: beyond seed noise"
+        f"{lower} has a lower test error than {other}, by {size}: beyond seed noise"
         if distinguishable
-        else f"{first.title} and {second.title} differ by {size}: not distinguishable with "
-        f"{len(seeds)} seeds"
+        else f"{first} and {second} differ by {size}: not distinguishable with {len(seeds)} seeds"
     )
-    return Comparison(first.title, second.title, difference, distinguishable, sentence)
+    return Comparison(first, second, difference, distinguishable, sentence)

@@ -69,7 +69,7 @@ Name = Annotated[
 OwnFolder = Annotated[Path, AfterValidator(_printable), AfterValidator(_absolute_path)]
 CacheFolder = Annotated[OwnFolder, BeforeValidator(_cache_if_unset)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
-Activation = Literal["relu", "gelu", "tanh", "sigmoid", "clamp", "identity"]
+Activation = Literal["relu", "gelu", "silu", "tanh", "sigmoid", "clamp", "identity"]
 """clamp: to [0, 1], where pixels lie."""
 Schedule = Literal["constant", "cosine", "one_cycle"]
 
@@ -170,19 +170,20 @@ class AutoEncoderConfig:
     hidden_activation: Activation
     output_activation: Activation
     initialisation: Literal["uniform", "pca"]
-    """uniform: as PyTorch draws weights; pca: as PCA of as many components reconstructs."""
+    """uniform: as PyTorch draws weights; pca: as PCA of as many components reconstructs,
+    or with gelu and silu about so."""
 
     @model_validator(mode="after")
     def _can_be_pca(self) -> "AutoEncoderConfig":
         if self.initialisation == "pca":
             for key, possible in {
-                "hidden_activation": ("relu", "identity"),
+                "hidden_activation": ("relu", "gelu", "silu", "identity"),
                 "output_activation": ("clamp", "identity"),
             }.items():
                 if getattr(self, key) not in possible:
                     raise ConfigError(
-                        f"model.initialisation=pca: needs model.{key} {' or '.join(possible)}, "
-                        f"not {getattr(self, key)}"
+                        f"model.initialisation=pca: needs one of {', '.join(possible)} as "
+                        f"model.{key}, not {getattr(self, key)}"
                     )
         return self
 

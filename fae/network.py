@@ -14,6 +14,7 @@ from fae.loss import reconstruction_error, residuals
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
+    "silu": nn.SiLU,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
     "clamp": partial(nn.Hardtanh, 0.0, 1.0),

@@ -75,14 +75,8 @@ def make_report(request: ReportRequest) -> Report:
     if not selection.records:
         reasons = "; ".join(sorted({apart.reason for apart in selection.apart}))
         raise ConfigError(f"{selection.name}: none of its runs is finished ({reasons})")
-    data = _DataSets(request.data.root)
-    summary = summarise(
-        selection,
-        tolerance=request.report.tolerance,
-        beside=_beside(archive, selection),
-        pca=data.pca,
-        parameters=lambda record: _parameters(archive, record),
-    )
+    data = DataSets(request.data.root)
+    summary = summary_of(selection, archive, data, request.report.tolerance)
     drawn = [
         charts.of_records(selection.settings()),
         charts.errors_by_size(summary, data.pca(selection.records[0])),
@@ -108,7 +102,7 @@ def make_report(request: ReportRequest) -> Report:
     return Report(folder, summary, archive.address([r.run for r in selection.records]))
 
 
-class _DataSets:
+class DataSets:
     """The images that records were trained on, read once each.
 
     Raises:
@@ -157,6 +151,26 @@ class _DataSets:
         return source, source.test().as_floats()
 
 
+def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance: float) -> Summary:
+    """The numbers of selected runs.
+
+    Args:
+        archive: has the runs.
+        tolerance: of the verdict, a share.
+
+    Raises:
+        DataError: the data set is not at hand, or another one.
+        StoreError: an artifact cannot be read.
+    """
+    return summarise(
+        selection,
+        tolerance=tolerance,
+        beside=_beside(archive, selection),
+        pca=data.pca,
+        parameters=lambda record: _parameters(archive, record),
+    )
+
+
 def _beside(archive: Archive, selection: Selection) -> list[StoredRun]:
     """The runs that may have been going on beside those of the selection."""
     runs = [record.run for record in selection.records]
@@ -179,7 +193,7 @@ def _pictured(selection: Selection) -> dict[str, list[Record]]:
 
 
 @torch.inference_mode()
-def _gallery(archive: Archive, data: _DataSets, title: str, record: Record) -> Gallery:
+def _gallery(archive: Archive, data: DataSets, title: str, record: Record) -> Gallery:
     source, images = data.test(record)
     program = archive.network(record.run)
     outputs = program.module()(images.pixels)

@@ -60,6 +60,11 @@ class Row:
     curves: str
     runs: list[RunRow]
 
+    @property
+    def errors(self) -> dict[int, float]:
+        """Test error by seed."""
+        return {run.seed: run.test for run in self.runs}
+
 
 def setting_row(
     title: str,

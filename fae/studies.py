@@ -72,8 +72,12 @@ def table(found: Sequence[Found]) -> Table:
     return shown
 
 
-def errors_by_value(found: Sequence[Found], dimension: Range) -> Chart:
-    """Validation error of each trial against one of its values; hollow where it was given up."""
+def errors_by_value(found: Sequence[Found], dimension: Range, name: str = "val") -> Chart:
+    """Validation error of each trial against one of its values; hollow where it was given up.
+
+    Args:
+        name: the beginning of the chart's.
+    """
     series = []
     for colour, one in enumerate(found):
         ended = [tried for tried in one.trials if tried.error is not None]
@@ -87,7 +91,7 @@ def errors_by_value(found: Sequence[Found], dimension: Range) -> Chart:
                 series.append(_points(label, chosen, dimension.key, kind, colour))
     ticks = _decades(dimension) if dimension.log else []
     plot = Plot("hollow: given up early", series)
-    name = f"val_by_{dimension.key}"
+    name = f"{name}_by_{dimension.key}"
     return Chart(name, dimension.key, "validation error", [plot], ticks, log_y=True, whole_x=False)
 
 

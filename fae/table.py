@@ -86,7 +86,8 @@ def with_quartiles(times: Times, runs: int) -> str:
 
 def markdown(summary: Summary) -> str:
     """The table in Markdown, in two parts, with its legend."""
-    return "\n".join([*map(_markdown, (errors(summary), details(summary))), legend(summary)]) + "\n"
+    parts = [as_markdown(errors(summary)), as_markdown(details(summary)), legend(summary)]
+    return "\n".join(parts) + "\n"
 
 
 def latex(summary: Summary) -> str:
@@ -183,7 +184,8 @@ def _rich(table: Columns) -> Table:
     return shown
 
 
-def _markdown(table: Columns) -> str:
+def as_markdown(table: Columns) -> str:
+    """Columns as a table in Markdown."""
     cells = [[_markdown_cell(cell) for cell in row] for row in _rows(table)]
     rows = [list(table), ["---"] * len(table), *cells]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)

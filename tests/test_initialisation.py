@@ -53,6 +53,20 @@ def test_all_units_are_alive_for_all_images(images: Images) -> None:
     torch.testing.assert_close(codes.amin(0), torch.zeros(4), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("activation", ["gelu", "silu"])
+def test_a_bend_lies_one_standard_deviation_below_the_mean(images: Images, activation: str) -> None:
+    network = AutoEncoder(9, 4, hidden_activation=activation).eval()
+    start_as_pca(network, images)
+    mean, components = principal_components(images)
+    values = images.pixels.double() / 255
+    codes = network.encoder(values.float()).double()
+    torch.testing.assert_close(codes.mean(0), codes.std(0, correction=0), rtol=1e-4, atol=1e-4)
+    straight = (codes - codes.mean(0)) @ components[:, :4].T + mean
+    projected = (values - mean) @ components[:, :4] @ components[:, :4].T + mean
+    torch.testing.assert_close(straight, projected, rtol=0, atol=1e-5)
+    assert network.decoder(codes.float()).double().sub(projected).abs().max() < 1e-5
+
+
 @pytest.mark.parametrize("activation", ["relu", "identity"])
 def test_a_run_starts_with_the_error_of_pca(tiny: Tiny, activation: str) -> None:
     """On the images that it is trained on."""
@@ -71,8 +85,8 @@ def test_a_run_starts_with_the_error_of_pca(tiny: Tiny, activation: str) -> None
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.hidden_activation=tanh"], "needs model.hidden_activation relu or identity"),
-        (["model.output_activation=sigmoid"], "needs model.output_activation clamp or identity"),
+        (["model.hidden_activation=tanh"], "as model.hidden_activation, not tanh"),
+        (["model.output_activation=sigmoid"], "needs one of clamp, identity as model.output_activation"),
         (["hidden=65"], "hidden=65 must be at most the 64 pixels of an image"),
     ],
 )

@@ -56,6 +56,7 @@ def test_activations_follow_their_formulas(name: str) -> None:
     reference = {
         "relu": values.clamp(min=0),
         "gelu": values * 0.5 * (1 + torch.erf(values / 2**0.5)),
+        "silu": values / (1 + torch.exp(-values)),
         "tanh": torch.tanh(values),
         "sigmoid": 1 / (1 + torch.exp(-values)),
         "clamp": values.clamp(0, 1),

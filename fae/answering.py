@@ -1,0 +1,471 @@
+"""The paper's open questions, answered from stored runs; reads the store, trains nothing."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fae import charts, digits, figures, table
+from fae.charts import Chart, Series
+from fae.claims import Comparison, claims, compare
+from fae.config import FashionMNISTConfig, TrackingConfig
+from fae.errors import StoreError
+from fae.reporting import DataSets, summary_of
+from fae.selection import Record, Selection, select
+from fae.space import Range
+from fae.statistics import Estimate, estimate
+from fae.studies import FOUND, Found, errors_by_value
+from fae.summary import Summary
+from fae.table import Columns
+from fae.tracking import Archive
+
+SIZES = (64, 128, 256, 512)
+"""The paper's n."""
+TRAIN = "python -m fae.train -m {}"
+SEARCH = "python -m fae.search -m hidden=64,128,256,512"
+PAPER = "hidden=64,128,256,512 repeats=5"
+BEST = "experiment=best/64,best/128,best/256,best/512"
+TOLERANCE = 0.03
+INTRODUCTION = """# The paper's open questions
+
+`python -m fae.answers docs` makes this page from what the store holds; no number is typed in.
+Errors are test errors, means over seeds, their number in brackets, with 95 % intervals
+(Student's t). Settings are compared by pairs of runs with the same seed. A study chooses by the
+validation error of one seed; what it chose is then trained with five other seeds, and tested.
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question and what the store says to it.
+
+    Attributes:
+        commands: the experiments that answer it.
+        sentences: the answer, the first in short; that it is not there, where it is not.
+        tables, charts: what it rests on.
+    """
+
+    question: str
+    commands: Sequence[str]
+    sentences: Sequence[str]
+    tables: Sequence[Columns] = ()
+    charts: Sequence[Chart] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting at one n, over its seeds.
+
+    Attributes:
+        choices: what determines its result, by dotted key.
+        errors: test error by seed.
+    """
+
+    hidden: int
+    choices: Mapping[str, Any]
+    errors: Mapping[int, float]
+
+    @property
+    def test(self) -> Estimate:
+        return estimate(list(self.errors.values()))
+
+
+class _MissingError(Exception):
+    """An experiment that is not in the store.
+
+    Args:
+        command: makes it.
+    """
+
+
+class Evidence:
+    """What the store has of the experiments that answer the questions.
+
+    Raises:
+        StoreError: there is no store, or it cannot be read; also by each attribute.
+    """
+
+    def __init__(self, tracking: TrackingConfig, data: FashionMNISTConfig) -> None:
+        self._archive = Archive(tracking)
+        self._data = DataSets(data.root)
+
+    @cached_property
+    def paper(self) -> Summary:
+        """The paper's experiment."""
+        return summary_of(self._selection(PAPER), self._archive, self._data, TOLERANCE)
+
+    @cached_property
+    def pca(self) -> dict[int, float]:
+        """Test error of as many principal components, by n."""
+        errors = self._data.pca(self._selection(PAPER).records[0])
+        return {n: float(errors[n]) for n in SIZES}
+
+    def sweep(self, name: str) -> list[Setting]:
+        """The settings of the latest sweep of a name, by n."""
+        return [_setting(records) for records in self._selection(name).settings().values()]
+
+    def studies(self, others: str = "") -> dict[int, Found]:
+        """The latest study of each n, by n.
+
+        Args:
+            others: what its trials were told beside ``hidden``.
+        """
+        known = {run.name: run for run in self._archive.runs("study") if run.status == "FINISHED"}
+        names = {n: " ".join(filter(None, [f"hidden={n}", others, "seed=0"])) for n in SIZES}
+        if not known.keys() >= set(names.values()):
+            raise _MissingError(" ".join(filter(None, [SEARCH, others])))
+        return {n: Found.read(self._archive.text(known[name], FOUND)) for n, name in names.items()}
+
+    def tests(self, found: Found) -> dict[int, float]:
+        """Test errors of a study's best configuration, by seed."""
+        runs = [self._archive.run(run_id) for run_id in found.runs]
+        return {int(run.parameters["seed"]): run.metrics["test/mse"] for run in runs}
+
+    def _selection(self, name: str) -> Selection:
+        if not any(sweep.name == name for sweep in self._archive.runs("sweep")):
+            raise _MissingError(TRAIN.format(name))
+        return select(self._archive, [name], None)
+
+
+def answer(tracking: TrackingConfig, data: FashionMNISTConfig) -> list[Answer]:
+    """Each question with its answer, or with what has to be run for one.
+
+    Raises:
+        StoreError: there is no store, or it cannot be read.
+        DataError: the data set is not at hand.
+    """
+    evidence = Evidence(tracking, data)
+    return [_ask(question, how, evidence) for question, how in QUESTIONS.items()]
+
+
+def write(answered: Sequence[Answer], folder: Path) -> Path:
+    """Write the page and its figures; the page's path."""
+    pictures = folder / "answers"
+    pictures.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for one in answered:
+        drawn = []
+        for chart in one.charts:
+            figures.draw(chart).savefig(pictures / f"{chart.name}.png", dpi=110)
+            drawn.append(f"![{chart.y_label} against {chart.x_label}](answers/{chart.name}.png)\n")
+        parts += [
+            f"## {one.question}\n",
+            f"**{one.sentences[0]}**\n",
+            *(f"{sentence}\n" for sentence in one.sentences[1:]),
+            "\n".join(["```bash", *one.commands, "```\n"]),
+            *map(table.as_markdown, one.tables),
+            *drawn,
+        ]
+    page = folder / "answers.md"
+    page.write_text("\n".join([INTRODUCTION, *parts]), encoding="utf-8")
+    return page
+
+
+def _ask(question: str, how: Callable[[Evidence], Answer], evidence: Evidence) -> Answer:
+    try:
+        return replace(how(evidence), question=question)
+    except _MissingError as missing:
+        return Answer(question, [str(missing)], ["Not tried yet."])
+
+
+def _optimizers(evidence: Evidence) -> Answer:
+    """Each at its own best learning rate, as a study found it."""
+    sgd, adam = evidence.studies(), evidence.studies("optimizer=adam")
+    default = evidence.sweep("experiment=adam")
+    found = {
+        n: _compared(
+            f"n = {n}: Adam at {adam[n].best.name}",
+            evidence.tests(adam[n]),
+            f"SGD at {sgd[n].best.name}",
+            evidence.tests(sgd[n]),
+        )
+        for n in SIZES
+    }
+    lines = {
+        "SGD, lr=0.5": _by_size(default, "optimizer.name", "sgd"),
+        "Adam, lr=0.001": _by_size(default, "optimizer.name", "adam"),
+        "SGD, its best rate": {n: one.test for n, one in sgd.items()},
+        "Adam, its best rate": {n: one.test for n, one in adam.items()},
+    }
+    return Answer(
+        "",
+        [SEARCH, f"{SEARCH} optimizer=adam", TRAIN.format("experiment=adam")],
+        [
+            f"{_at_each_n('Adam reaches the lower test error', found)}, each at the learning rate "
+            "that is best for it, after as many epochs.",
+            *(f"{one.sentence}." for one in found.values()),
+        ],
+        [_by_n(lines, evidence)],
+        [_chart_by_size("adam", lines, evidence)],
+    )
+
+
+def _learning_rates(evidence: Evidence) -> Answer:
+    """A grid with seeds, and the trials of the studies."""
+    grid = _grid(evidence.sweep("experiment=lr"), "lr")
+    as_good = {n: _as_good(of_lr) for n, of_lr in grid.items()}
+    common = sorted(set.intersection(*map(set, as_good.values())))
+    papers = {row.hidden: row.test for row in evidence.paper.rows}
+    studies = {"sgd": evidence.studies(), "adam": evidence.studies("optimizer=adam")}
+    lines = {f"n = {n}": _tests(of_lr) for n, of_lr in grid.items()}
+    return Answer(
+        "",
+        [TRAIN.format("experiment=lr"), SEARCH, f"{SEARCH} optimizer=adam"],
+        [
+            f"Of the rates that were tried for SGD, {_listed(common)} is as good as the best at "
+            "every n: that the best one depends on n cannot be told."
+            if common
+            else "It depends on n: no rate that was tried is as good as the best at every n.",
+            "Lowest for SGD, or not to be told from that by runs with the same seeds: "
+            + "; ".join(f"{_listed(sorted(as_good[n]))} at n = {n}" for n in grid)
+            + ".",
+            *(_found(name, of_n) for name, of_n in studies.items()),
+        ],
+        [_matrix(grid, "lr"), *(_studied(of_n, papers) for of_n in studies.values())],
+        [
+            charts.errors_against("lr", "learning rate", lines, logarithmic=True),
+            *(
+                errors_by_value(list(of_n.values()), dimension, name)
+                for name, of_n in studies.items()
+                for dimension in of_n[SIZES[0]].space
+                if isinstance(dimension, Range)
+            ),
+        ],
+    )
+
+
+def _dropout(evidence: Evidence) -> Answer:
+    grid = _grid(evidence.sweep("experiment=dropout"), "dropout")
+    rates = sorted(grid[SIZES[0]])[1:]
+    found = {
+        rate: {
+            n: _compared(f"n = {n}: dropout={rate:g}", of[rate].errors, "none", of[0.0].errors)
+            for n, of in grid.items()
+        }
+        for rate in rates
+    }
+    every = [one for of_n in found.values() for one in of_n.values()]
+    helps = [one for one in every if _sign(one) < 0]
+    lines = {f"n = {n}": _tests(of_rate) for n, of_rate in grid.items()}
+    return Answer(
+        "",
+        [TRAIN.format("experiment=dropout")],
+        [
+            "It helps: some of it lowers the test error beyond seed noise."
+            if helps
+            else "It does not help: none of it lowers the test error beyond seed noise at any n.",
+            *(
+                f"{_at_each_n(f'dropout={rate:g} lowers the test error', of_n)}."
+                for rate, of_n in found.items()
+            ),
+            f"{'; '.join(one.sentence for one in every)}.",
+        ],
+        [_matrix(grid, "dropout")],
+        [charts.errors_against("dropout", "dropout", lines, logarithmic=False)],
+    )
+
+
+def _times(evidence: Evidence) -> Answer:
+    rows = evidence.paper.rows
+    (time,) = (one for one in claims(rows) if "time" in one.question)
+    first, *_, last = rows
+    said = [f"{time.sentence[:1].upper()}{time.sentence[1:]}."]
+    if first.published_s and last.published_s:
+        said.append(
+            f"From n = {first.hidden} to n = {last.hidden} it grows "
+            f"{last.times.median / first.times.median:.1f} times; in the paper, where each image "
+            f"was loaded one by one, {last.published_s / first.published_s:.2f} times."
+        )
+    return Answer(
+        "",
+        [TRAIN.format(PAPER)],
+        said,
+        [table.details(evidence.paper)],
+        [charts.times_by_size(evidence.paper)],
+    )
+
+
+def _distances(evidence: Evidence) -> Answer:
+    """What was tried with one hidden layer, beside PCA."""
+    best = {one.hidden: one.test for one in evidence.sweep(BEST)}
+    papers = {row.hidden: row.test for row in evidence.paper.rows}
+    lines = {
+        "the paper's settings": papers,
+        "SGD, its best rate": {n: one.test for n, one in evidence.studies().items()},
+        "Adam, its best rate": {
+            n: one.test for n, one in evidence.studies("optimizer=adam").items()
+        },
+        "experiment=best/n": best,
+    }
+    times = [papers[n].mean / evidence.pca[n] for n in SIZES]
+    below = [1 - best[n].mean / evidence.pca[n] for n in SIZES]
+    halves = [(best[n].half or 0) / evidence.pca[n] for n in SIZES]
+    columns = {
+        **_by_n(lines, evidence),
+        "best below PCA": [f"{b:.1%} ± {h:.1%}" for b, h in zip(below, halves, strict=True)],
+    }
+    return Answer(
+        "",
+        [TRAIN.format(name) for name in (PAPER, BEST)],
+        [
+            f"With the paper's settings, at {min(times):.1f} to {max(times):.0f} times the errors "
+            "of as many principal components. Yet one hidden layer can go below PCA after as many "
+            f"epochs: by {_listed(below, '.0%')} at n = {_listed(SIZES)} (experiment=best/n)."
+        ],
+        [columns],
+        [_chart_by_size("pca", lines, evidence)],
+    )
+
+
+def _depth(evidence: Evidence) -> Answer:
+    (deep,) = evidence.sweep("experiment=depth")
+    (shallow,) = (one for one in evidence.sweep(BEST) if one.hidden == deep.hidden)
+    found = _compared(
+        f"n = {deep.hidden}: experiment=depth",
+        deep.errors,
+        f"experiment=best/{deep.hidden}",
+        shallow.errors,
+    )
+    widths = _listed(deep.choices["model.widths"])
+    columns = {
+        "network": ["one hidden layer", f"one more of {widths} units on both sides", "PCA"],
+        "test error": [
+            digits.interval(shallow.test),
+            digits.interval(deep.test),
+            digits.error(evidence.pca[deep.hidden]),
+        ],
+    }
+    return Answer(
+        "",
+        [TRAIN.format(name) for name in ("experiment=depth", BEST)],
+        [
+            f"At n = {deep.hidden}, {1 - deep.test.mean / shallow.test.mean:.0%} less error than "
+            "the best network with one hidden layer, and "
+            f"{1 - deep.test.mean / evidence.pca[deep.hidden]:.0%} less than PCA.",
+            f"{found.sentence}.",
+        ],
+        [columns],
+    )
+
+
+QUESTIONS: Mapping[str, Callable[[Evidence], Answer]] = {
+    "Is Adam better than SGD?": _optimizers,
+    "Which learning rate is best for each n, and does it depend on n?": _learning_rates,
+    "Does dropout help, and how much of it?": _dropout,
+    "Does the training time grow with n, once loading is out of the way?": _times,
+    "How far are the networks from PCA?": _distances,
+    "What does depth buy?": _depth,
+}
+
+
+def _setting(records: Sequence[Record]) -> Setting:
+    errors = {record.seed: record.run.metrics["test/mse"] for record in records}
+    return Setting(int(records[0].choices["hidden"]), records[0].choices, errors)
+
+
+def _grid(settings: Iterable[Setting], key: str) -> dict[int, dict[float, Setting]]:
+    """Settings by n and by the value of a key."""
+    found: dict[int, dict[float, Setting]] = {}
+    for one in settings:
+        found.setdefault(one.hidden, {})[float(one.choices[key])] = one
+    return {n: dict(sorted(of_value.items())) for n, of_value in found.items()}
+
+
+def _by_size(settings: Iterable[Setting], key: str, value: object) -> dict[int, Estimate]:
+    """Test errors of the settings with a value, by n."""
+    return {one.hidden: one.test for one in settings if one.choices[key] == value}
+
+
+def _tests(settings: Mapping[float, Setting]) -> dict[float, Estimate]:
+    return {value: one.test for value, one in settings.items()}
+
+
+def _matrix(grid: Mapping[int, Mapping[float, Setting]], key: str) -> Columns:
+    """A row an n, a column a value."""
+    values = sorted({value for of_value in grid.values() for value in of_value})
+    return {
+        "n": [str(n) for n in grid],
+        **{
+            f"{key}={value:g}": [
+                digits.interval(of_value[value].test) if value in of_value else ""
+                for of_value in grid.values()
+            ]
+            for value in values
+        },
+    }
+
+
+def _by_n(lines: Mapping[str, Mapping[int, Estimate]], evidence: Evidence) -> Columns:
+    """A row an n, and PCA in the last column."""
+    return {
+        "n": [str(n) for n in SIZES],
+        **{name: [digits.interval(of_n[n]) for n in SIZES] for name, of_n in lines.items()},
+        "PCA": [digits.error(evidence.pca[n]) for n in SIZES],
+    }
+
+
+def _studied(studies: Mapping[int, Found], papers: Mapping[int, Estimate]) -> Columns:
+    """What studies found, a row an n."""
+    found = studies.values()
+    return {
+        "study": [one.study for one in found],
+        "trials": [str(len(one.trials)) for one in found],
+        "epochs saved": [f"{one.epochs_saved:.0%}" for one in found],
+        "best": [one.best.name for one in found],
+        "val": [digits.error(one.best.error or math.nan) for one in found],
+        "test": [digits.interval(one.test) for one in found],
+        "test at the paper's lr=0.5": [digits.interval(papers[n]) for n in studies],
+    }
+
+
+def _found(name: str, studies: Mapping[int, Found]) -> str:
+    best = ", ".join(one.best.name.removeprefix("lr=") for one in studies.values())
+    return f"Studies of {name} found {best} for n = {_listed(list(studies))}."
+
+
+def _chart_by_size(
+    name: str, lines: Mapping[str, Mapping[int, Estimate]], evidence: Evidence
+) -> Chart:
+    linear = Series("PCA", list(evidence.pca), list(evidence.pca.values()), "dashed", None)
+    return charts.errors_against(name, "hidden units n", lines, logarithmic=True, beside=[linear])
+
+
+def _as_good(settings: Mapping[float, Setting]) -> list[float]:
+    """The value with the lowest mean error, and those that cannot be told from it."""
+    best = min(settings, key=lambda value: settings[value].test.mean)
+    others = {
+        value: _compared(str(value), one.errors, str(best), settings[best].errors)
+        for value, one in settings.items()
+        if value != best
+    }
+    return [best, *(value for value, one in others.items() if not one.distinguishable)]
+
+
+def _compared(
+    first: str, ours: Mapping[int, float], second: str, theirs: Mapping[int, float]
+) -> Comparison:
+    found = compare(first, ours, second, theirs)
+    if found is None:
+        raise StoreError(f"{first} and {second}: share fewer than two seeds; run them again")
+    return found
+
+
+def _sign(one: Comparison) -> int:
+    """-1 where the first error is lower beyond seed noise, 1 where it is higher, or 0."""
+    return 0 if not one.distinguishable else (-1 if one.difference.mean < 0 else 1)
+
+
+def _at_each_n(what: str, found: Mapping[int, Comparison]) -> str:
+    """``what``: at which n it is so, at which it is not, and at which it cannot be told."""
+    says = {-1: "yes", 1: "no", 0: "cannot be told"}
+    sizes = {sign: [n for n, one in found.items() if _sign(one) == sign] for sign in says}
+    told = {says[sign]: those for sign, those in sizes.items() if those}
+    if len(told) == 1:
+        return f"{what}: {next(iter(told))} at every n"
+    return f"{what}: {'; '.join(f'{word} at n = {_listed(s)}' for word, s in told.items())}"
+
+
+def _listed(values: Sequence[float], form: str = "g") -> str:
+    return ", ".join(format(value, form) for value in values)

@@ -1,0 +1,55 @@
+"""The command: answer the questions that the paper leaves open, from what the store holds.
+
+    python -m fae.answers [FOLDER] [OVERRIDE ...]
+
+writes ``answers.md`` and its figures into the folder, by default reports/. Overrides are those of
+the train command that say where the store and the data are. What has not been tried yet is named
+with the command that does. Light at import; ``fae.answering`` does the work.
+"""
+
+import argparse
+from pathlib import Path
+
+from fae import command
+from fae.compose import compose
+from fae.config import Config, FashionMNISTConfig
+from fae.errors import ConfigError
+from fae.terminal import say
+
+FOLDER = Path("reports")
+
+
+def answers(folder: Path, config: Config) -> None:
+    """Answer what can be answered, and say so.
+
+    Args:
+        folder: where the page is written.
+        config: where the store and the data are.
+
+    Raises:
+        ConfigError: the data set is not the paper's.
+        StoreError: there is no store, or it cannot be read.
+    """
+    if not isinstance(config.data, FashionMNISTConfig):
+        raise ConfigError(f"data={config.data.name}: the paper's questions are about fashion_mnist")
+    from fae.answering import answer, write
+
+    answered = answer(config.tracking, config.data)
+    for one in answered:
+        say(f"{one.question} {one.sentences[0]}")
+    say(f"answers  {write(answered, folder)}")
+
+
+def main() -> None:
+    """Entry point of ``python -m fae.answers`` and ``fae-answers``."""
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("fae.answers", description=__doc__, formatter_class=plain)
+    parser.add_argument("words", nargs="*", metavar="FOLDER | OVERRIDE")
+    words = parser.parse_args().words
+    overrides = [word for word in words if "=" in word]
+    (folder,) = [Path(word) for word in words if "=" not in word] or [FOLDER]
+    command.run(lambda: answers(folder, compose(*overrides)))
+
+
+if __name__ == "__main__":
+    main()
