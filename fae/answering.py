@@ -3,31 +3,19 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from fae import charts, digits, figures, table
 from fae.charts import Chart, Series
 from fae.claims import Comparison, claims, compare
 from fae.config import FashionMNISTConfig, TrackingConfig
 from fae.errors import StoreError
-from fae.reporting import DataSets, summary_of
-from fae.selection import Record, Selection, select
+from fae.evidence import BEST, PAPER, SEARCH, SIZES, TRAIN, Evidence, MissingError, Setting
 from fae.space import Range
-from fae.statistics import Estimate, estimate
-from fae.studies import FOUND, Found, errors_by_value
-from fae.summary import Summary
+from fae.statistics import Estimate
+from fae.studies import Found, errors_by_value
 from fae.table import Columns
-from fae.tracking import Archive
 
-SIZES = (64, 128, 256, 512)
-"""The paper's n."""
-TRAIN = "python -m fae.train -m {}"
-SEARCH = "python -m fae.search -m hidden=64,128,256,512"
-PAPER = "hidden=64,128,256,512 repeats=5"
-BEST = "experiment=best/64,best/128,best/256,best/512"
-TOLERANCE = 0.03
 INTRODUCTION = """# The paper's open questions
 
 `python -m fae.answers docs` makes this page from what the store holds; no number is typed in.
@@ -52,81 +40,6 @@ class Answer:
     sentences: Sequence[str]
     tables: Sequence[Columns] = ()
     charts: Sequence[Chart] = ()
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting at one n, over its seeds.
-
-    Attributes:
-        choices: what determines its result, by dotted key.
-        errors: test error by seed.
-    """
-
-    hidden: int
-    choices: Mapping[str, Any]
-    errors: Mapping[int, float]
-
-    @property
-    def test(self) -> Estimate:
-        return estimate(list(self.errors.values()))
-
-
-class _MissingError(Exception):
-    """An experiment that is not in the store.
-
-    Args:
-        command: makes it.
-    """
-
-
-class Evidence:
-    """What the store has of the experiments that answer the questions.
-
-    Raises:
-        StoreError: there is no store, or it cannot be read; also by each attribute.
-    """
-
-    def __init__(self, tracking: TrackingConfig, data: FashionMNISTConfig) -> None:
-        self._archive = Archive(tracking)
-        self._data = DataSets(data.root)
-
-    @cached_property
-    def paper(self) -> Summary:
-        """The paper's experiment."""
-        return summary_of(self._selection(PAPER), self._archive, self._data, TOLERANCE)
-
-    @cached_property
-    def pca(self) -> dict[int, float]:
-        """Test error of as many principal components, by n."""
-        errors = self._data.pca(self._selection(PAPER).records[0])
-        return {n: float(errors[n]) for n in SIZES}
-
-    def sweep(self, name: str) -> list[Setting]:
-        """The settings of the latest sweep of a name, by n."""
-        return [_setting(records) for records in self._selection(name).settings().values()]
-
-    def studies(self, others: str = "") -> dict[int, Found]:
-        """The latest study of each n, by n.
-
-        Args:
-            others: what its trials were told beside ``hidden``.
-        """
-        known = {run.name: run for run in self._archive.runs("study") if run.status == "FINISHED"}
-        names = {n: " ".join(filter(None, [f"hidden={n}", others, "seed=0"])) for n in SIZES}
-        if not known.keys() >= set(names.values()):
-            raise _MissingError(" ".join(filter(None, [SEARCH, others])))
-        return {n: Found.read(self._archive.text(known[name], FOUND)) for n, name in names.items()}
-
-    def tests(self, found: Found) -> dict[int, float]:
-        """Test errors of a study's best configuration, by seed."""
-        runs = [self._archive.run(run_id) for run_id in found.runs]
-        return {int(run.parameters["seed"]): run.metrics["test/mse"] for run in runs}
-
-    def _selection(self, name: str) -> Selection:
-        if not any(sweep.name == name for sweep in self._archive.runs("sweep")):
-            raise _MissingError(TRAIN.format(name))
-        return select(self._archive, [name], None)
 
 
 def answer(tracking: TrackingConfig, data: FashionMNISTConfig) -> list[Answer]:
@@ -166,7 +79,7 @@ def write(answered: Sequence[Answer], folder: Path) -> Path:
 def _ask(question: str, how: Callable[[Evidence], Answer], evidence: Evidence) -> Answer:
     try:
         return replace(how(evidence), question=question)
-    except _MissingError as missing:
+    except MissingError as missing:
         return Answer(question, [str(missing)], ["Not tried yet."])
 
 
@@ -358,11 +271,6 @@ QUESTIONS: Mapping[str, Callable[[Evidence], Answer]] = {
     "How far are the networks from PCA?": _distances,
     "What does depth buy?": _depth,
 }
-
-
-def _setting(records: Sequence[Record]) -> Setting:
-    errors = {record.seed: record.run.metrics["test/mse"] for record in records}
-    return Setting(int(records[0].choices["hidden"]), records[0].choices, errors)
 
 
 def _grid(settings: Iterable[Setting], key: str) -> dict[int, dict[float, Setting]]:

@@ -39,14 +39,20 @@ def handle() -> None:
 
 
 def leave(code: int | None = None) -> None:
-    """From here on nothing is left to be done, and a signal is the system's affair.
+    """From here on nothing is left to be done but by exit functions.
+
+    Where the code is known, a first signal leaves them to it: cut short, joblib's would complain.
+    Else a signal is the system's affair.
 
     Args:
         code: with which the process ends; None where Python knows.
     """
-    global _code
-    _code = code
+    global _code, _mode
     signal.setitimer(signal.ITIMER_REAL, 0)
+    _code = code
+    if code is not None:
+        _mode = "held"
+        return
     for signum in SIGNALS:
         if not _is_hung_up_on(signum):
             signal.signal(signum, signal.SIG_DFL)

@@ -86,7 +86,10 @@ def test_a_run_starts_with_the_error_of_pca(tiny: Tiny, activation: str) -> None
     ("overrides", "message"),
     [
         (["model.hidden_activation=tanh"], "as model.hidden_activation, not tanh"),
-        (["model.output_activation=sigmoid"], "needs one of clamp, identity as model.output_activation"),
+        (
+            ["model.output_activation=sigmoid"],
+            "needs one of clamp, identity as model.output",
+        ),
         (["hidden=65"], "hidden=65 must be at most the 64 pixels of an image"),
     ],
 )

@@ -188,6 +188,23 @@ def test_a_command_with_its_work_done_ends_with_its_last_exit_function(code: int
     assert said == ("done an exit function", code, "")
 
 
+@pytest.mark.parametrize(
+    ("signals", "end"),
+    [(1, ("an exit function", 3, "")), (2, ("", 130, "fae: interrupted by SIGINT\n"))],
+)
+def test_exit_functions_are_cut_short_by_a_second_signal_only(
+    signals: int, end: tuple[str, int, str]
+) -> None:
+    said = told(f"""
+        import atexit
+        atexit.register(interrupts.end)
+        atexit.register(print, "an exit function")
+        atexit.register(lambda: [signalled() for _ in range({signals})])
+        interrupts.leave(3)
+    """)
+    assert said == end
+
+
 FIRST_IMPORT = """
 import os, signal, sys
 

@@ -1,0 +1,106 @@
+"""What a store has of the experiments that answer the paper's open questions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from fae.config import FashionMNISTConfig, TrackingConfig
+from fae.reporting import DataSets, summary_of
+from fae.selection import Record, Selection, select
+from fae.statistics import Estimate, estimate
+from fae.studies import FOUND, Found
+from fae.summary import Summary
+from fae.tracking import Archive
+
+SIZES = (64, 128, 256, 512)
+"""The paper's n."""
+TRAIN = "python -m fae.train -m {}"
+SEARCH = "python -m fae.search -m hidden=64,128,256,512"
+PAPER = "hidden=64,128,256,512 repeats=5"
+BEST = "experiment=best/64,best/128,best/256,best/512"
+TOLERANCE = 0.03
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting at one n, over its seeds.
+
+    Attributes:
+        choices: what determines its result, by dotted key.
+        errors: test error by seed.
+    """
+
+    hidden: int
+    choices: Mapping[str, Any]
+    errors: Mapping[int, float]
+
+    @property
+    def test(self) -> Estimate:
+        return estimate(list(self.errors.values()))
+
+
+class MissingError(Exception):
+    """An experiment that is not in the store, or not all of it.
+
+    Args:
+        command: makes it, or goes on with it.
+    """
+
+
+class Evidence:
+    """What the store has of the experiments that answer the questions.
+
+    Raises:
+        StoreError: there is no store, or it cannot be read; also by each attribute.
+    """
+
+    def __init__(self, tracking: TrackingConfig, data: FashionMNISTConfig) -> None:
+        self._archive = Archive(tracking)
+        self._data = DataSets(data.root)
+
+    @cached_property
+    def paper(self) -> Summary:
+        """The paper's experiment."""
+        return summary_of(self._selection(PAPER), self._archive, self._data, TOLERANCE)
+
+    @cached_property
+    def pca(self) -> dict[int, float]:
+        """Test error of as many principal components, by n."""
+        errors = self._data.pca(self._selection(PAPER).records[0])
+        return {n: float(errors[n]) for n in SIZES}
+
+    def sweep(self, name: str) -> list[Setting]:
+        """The settings of the latest sweep of a name, by n."""
+        return [_setting(records) for records in self._selection(name).settings().values()]
+
+    def studies(self, others: str = "") -> dict[int, Found]:
+        """The latest study of each n, by n.
+
+        Args:
+            others: what its trials were told beside ``hidden``.
+        """
+        known = {run.name: run for run in self._archive.runs("study") if run.status == "FINISHED"}
+        names = {n: " ".join(filter(None, [f"hidden={n}", others, "seed=0"])) for n in SIZES}
+        if not known.keys() >= set(names.values()):
+            raise MissingError(" ".join(filter(None, [SEARCH, others])))
+        return {n: Found.read(self._archive.text(known[name], FOUND)) for n, name in names.items()}
+
+    def tests(self, found: Found) -> dict[int, float]:
+        """Test errors of a study's best configuration, by seed."""
+        runs = [self._archive.run(run_id) for run_id in found.runs]
+        return {int(run.parameters["seed"]): run.metrics["test/mse"] for run in runs}
+
+    def _selection(self, name: str) -> Selection:
+        if not any(sweep.name == name for sweep in self._archive.runs("sweep")):
+            raise MissingError(TRAIN.format(name))
+        found = select(self._archive, [name], None)
+        under_way = (one for one in found.apart if one.run.status != "FAILED" and not one.replaced)
+        if found.missing or any(under_way):
+            raise MissingError(TRAIN.format(name))
+        return found
+
+
+def _setting(records: Sequence[Record]) -> Setting:
+    errors = {record.seed: record.run.metrics["test/mse"] for record in records}
+    return Setting(int(records[0].choices["hidden"]), records[0].choices, errors)
