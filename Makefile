@@ -2,7 +2,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: sweep test test-slow soak bench bench-growth bench-accuracy lint format
+.PHONY: sweep test test-slow soak answers bench bench-growth bench-accuracy \
+	lint format
 
 sweep: $(VENV)/installed  ## the paper's experiment
 	$(BIN)/python -m fae.train -m hidden=64,128,256,512
@@ -24,6 +25,17 @@ bench-growth: $(VENV)/benchmarks  ## how cost grows; writes docs/growth.md
 
 bench-accuracy: $(VENV)/benchmarks  ## fae's errors beside a plain loop's; writes docs/accuracy.md
 	$(BIN)/python -m benchmarks.accuracy
+
+answers: $(VENV)/installed  ## the paper's open questions, in an hour and a half; writes docs/answers.md
+	$(BIN)/python -m fae.train hidden=64,128,256,512 repeats=5
+	$(BIN)/python -m fae.search -m hidden=64,128,256,512
+	$(BIN)/python -m fae.search -m hidden=64,128,256,512 optimizer=adam
+	$(BIN)/python -m fae.train -m experiment=adam
+	$(BIN)/python -m fae.train -m experiment=lr
+	$(BIN)/python -m fae.train -m experiment=dropout
+	$(BIN)/python -m fae.train -m experiment=best/64,best/128,best/256,best/512
+	$(BIN)/python -m fae.train -m experiment=depth
+	$(BIN)/python -m fae.answers docs
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

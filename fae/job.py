@@ -38,6 +38,7 @@ class Schedule:
         work: the work that each job is expected to take, in any unit.
         origins: what each job goes on with; None for a job that begins.
         in_turn: whether a job begins when the one before it has ended.
+        kind: what all of it is called, sweep or study.
     """
 
     parent: str
@@ -45,6 +46,7 @@ class Schedule:
     work: list[float]
     origins: list[Origin | None]
     in_turn: bool = True
+    kind: str = "sweep"
 
     def share_done(self, number: int, share_of_job: float) -> float:
         """The share of all work that is done once jobs run in order, (0, 1]."""

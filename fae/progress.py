@@ -55,7 +55,7 @@ class ProgressDisplay(pl.Callback):
         left = _left(time.time() - self._started, share_since) + " left"
         if self.job.sweep and self.job.sweep.in_turn:
             share = self.job.sweep.share_done(self.job.number, done / trainer.max_epochs)
-            left += f", sweep {_left(time.time() - self.job.sweep.started, share)} left"
+            left += f", {self.job.sweep.kind} {_left(time.time() - self.job.sweep.started, share)} left"
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=done, state=f"{errors}  {left}")
         else:

@@ -152,7 +152,7 @@ class Search:
     def _try_all(self, parent: str) -> None:
         """Run trials until there are enough, or the time is up."""
         trials, began = self.study.planned, time.time() - self.study.seconds
-        schedule = Schedule(parent, began, [1.0] * trials, [None] * trials)
+        schedule = Schedule(parent, began, [1.0] * trials, [None] * trials, kind="study")
         until = time.monotonic() + (self.settings.timeout or float("inf"))
         while time.monotonic() < until:
             with self.study.claim(self.folder) as claimed:
@@ -196,7 +196,8 @@ class Search:
         """Train the best configuration with fresh seeds, and keep what was found."""
         tests = self._tests(archive)
         origins = [task.origin for task in tests]
-        schedule = Schedule(run.id, time.time(), [task.work for task in tests], origins)
+        work = [task.work for task in tests]
+        schedule = Schedule(run.id, time.time(), work, origins, kind="tests")
         results: dict[int, Result] = {}
         for number, task in enumerate(tests):
             if task.to_do:

@@ -61,12 +61,14 @@ def test_a_users_own_defaults_yield_to_presets_and_to_the_command_line(
     assert (compose().batch_size, compose().epochs, compose().seed) == (50, 7, 9)
 
 
-@pytest.mark.parametrize("file", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda f: f.stem)
+PRESETS = CONF / "experiment"
+
+
+@pytest.mark.parametrize("file", sorted(PRESETS.rglob("*.yaml")), ids=lambda f: f.stem)
 def test_every_preset_opens_with_its_command(file: Path) -> None:
     header = [line for line in file.read_text().splitlines() if line.startswith("#")]
-    assert any(
-        "python -m fae.train" in line and f"experiment={file.stem}" in line for line in header
-    )
+    name = str(file.relative_to(PRESETS).with_suffix(""))
+    assert any("python -m fae.train" in line and f"{name}" in line for line in header)
     assert any("2 cores" in line for line in header)
 
 
@@ -74,8 +76,10 @@ def test_every_preset_opens_with_its_command(file: Path) -> None:
     ("preset", "sweep"),
     [
         ("paper", {"hidden": "64,128,256,512"}),
-        ("adam", {"hidden": "64,128,256,512"}),
-        ("dropout", {"dropout": "0.1,0.2,0.3"}),
+        ("adam", {"hidden": "64,128,256,512", "optimizer": "sgd,adam"}),
+        ("lr", {"hidden": "64,128,256,512", "lr": "0.5,1,2,4,8"}),
+        ("dropout", {"hidden": "64,128,256,512", "dropout": "0,0.1,0.2,0.3"}),
+        ("pca", {"hidden": "64,128,256,512"}),
         ("smoke", None),
         ("debug", None),
     ],
@@ -88,6 +92,17 @@ def test_a_preset_is_the_sweep_that_its_header_says(
         hydra = compose_node("config", overrides, return_hydra_config=True).hydra
     assert hydra.sweeper.params == sweep
     assert hydra.mode == (RunMode.MULTIRUN if sweep else None)
+
+
+def test_the_presets_of_questions_have_five_seeds_each() -> None:
+    for preset in ("adam", "lr", "dropout", "pca", "depth", "best/64"):
+        assert composed(f"experiment={preset}").repeats == 5
+
+
+@pytest.mark.parametrize("n", [64, 128, 256, 512])
+def test_the_best_network_of_each_n_has_one_hidden_layer_and_the_papers_epochs(n: int) -> None:
+    best = composed(f"experiment=best/{n}")
+    assert (best.hidden, best.epochs, best.model.name) == (n, 30, "autoencoder")
 
 
 def test_a_preset_leaves_the_optimizer_its_lr() -> None:

@@ -1,5 +1,6 @@
 """The search command: studies, what they end with, and what is refused."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -88,6 +89,7 @@ def test_trials_are_never_tested(searched: tuple[Path, str]) -> None:
 def test_pruned_trials_are_marked(searched: tuple[Path, str]) -> None:
     folder, said = searched
     pruned = [run for run in stored(folder, "trial") if "fae.pruned" in run.data.tags]
+    assert re.search(r"^\[2/5\] lr=.* left, study 0:\d\d left$", said, re.MULTILINE)
     assert 0 < len(pruned) == said.count("given up after epoch 3 of 9")
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     for run in pruned:
