@@ -1,9 +1,10 @@
 """The paper's open questions, answered from stored runs; reads the store, trains nothing."""
 
-import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 
 from fae import charts, digits, figures, table
 from fae.charts import Chart, Series
@@ -13,7 +14,7 @@ from fae.errors import StoreError
 from fae.evidence import BEST, PAPER, SEARCH, SIZES, TRAIN, Evidence, MissingError, Setting
 from fae.space import Range
 from fae.statistics import Estimate
-from fae.studies import Found, errors_by_value
+from fae.studies import Found, columns, errors_by_value
 from fae.table import Columns
 
 INTRODUCTION = """# The paper's open questions
@@ -118,8 +119,8 @@ def _optimizers(evidence: Evidence) -> Answer:
 def _learning_rates(evidence: Evidence) -> Answer:
     """A grid with seeds, and the trials of the studies."""
     grid = _grid(evidence.sweep("experiment=lr"), "lr")
-    as_good = {n: _as_good(of_lr) for n, of_lr in grid.items()}
-    common = sorted(set.intersection(*map(set, as_good.values())))
+    best = {n: _best(of_lr) for n, of_lr in grid.items()}
+    common = sorted(set.intersection(*map(set, best.values())))
     papers = {row.hidden: row.test for row in evidence.paper.rows}
     studies = {"sgd": evidence.studies(), "adam": evidence.studies("optimizer=adam")}
     lines = {f"n = {n}": _tests(of_lr) for n, of_lr in grid.items()}
@@ -127,16 +128,26 @@ def _learning_rates(evidence: Evidence) -> Answer:
         "",
         [TRAIN.format("experiment=lr"), SEARCH, f"{SEARCH} optimizer=adam"],
         [
-            f"Of the rates that were tried for SGD, {_listed(common)} is as good as the best at "
-            "every n: that the best one depends on n cannot be told."
+            f"Whether it depends on n cannot be told: of the rates that were tried for SGD, "
+            f"{_listed(common)} cannot be told from the best at any n."
             if common
-            else "It depends on n: no rate that was tried is as good as the best at every n.",
-            "Lowest for SGD, or not to be told from that by runs with the same seeds: "
-            + "; ".join(f"{_listed(sorted(as_good[n]))} at n = {n}" for n in grid)
-            + ".",
+            else "It depends on n: each rate that was tried is worse than the best at some n.",
+            "Lowest in validation error for SGD, or not to be told from that by runs with the same "
+            f"seeds: {'; '.join(f'{_listed(sorted(best[n]))} at n = {n}' for n in grid)}.",
             *(_found(name, of_n) for name, of_n in studies.items()),
         ],
-        [_matrix(grid, "lr"), *(_studied(of_n, papers) for of_n in studies.values())],
+        [
+            _matrix(grid, "lr"),
+            *(
+                {
+                    **columns(list(of_n.values())),
+                    "test error with the paper's settings": [
+                        digits.interval(papers[n]) for n in of_n
+                    ],
+                }
+                for of_n in studies.values()
+            ),
+        ],
         [
             charts.errors_against("lr", "learning rate", lines, logarithmic=True),
             *(
@@ -160,15 +171,15 @@ def _dropout(evidence: Evidence) -> Answer:
         for rate in rates
     }
     every = [one for of_n in found.values() for one in of_n.values()]
-    helps = [one for one in every if _sign(one) < 0]
+    signs = Counter(_sign(one) for one in every)
     lines = {f"n = {n}": _tests(of_rate) for n, of_rate in grid.items()}
     return Answer(
         "",
         [TRAIN.format("experiment=dropout")],
         [
-            "It helps: some of it lowers the test error beyond seed noise."
-            if helps
-            else "It does not help: none of it lowers the test error beyond seed noise at any n.",
+            f"Of {len(every)} comparisons with none, at each n by runs with the same seeds, the "
+            f"test error is lower beyond seed noise in {signs[-1]}, higher in {signs[1]}, and not "
+            f"to be told apart in {signs[0]}.",
             *(
                 f"{_at_each_n(f'dropout={rate:g} lowers the test error', of_n)}."
                 for rate, of_n in found.items()
@@ -215,7 +226,7 @@ def _distances(evidence: Evidence) -> Answer:
     times = [papers[n].mean / evidence.pca[n] for n in SIZES]
     below = [1 - best[n].mean / evidence.pca[n] for n in SIZES]
     halves = [(best[n].half or 0) / evidence.pca[n] for n in SIZES]
-    columns = {
+    shown = {
         **_by_n(lines, evidence),
         "best below PCA": [f"{b:.1%} ± {h:.1%}" for b, h in zip(below, halves, strict=True)],
     }
@@ -223,11 +234,12 @@ def _distances(evidence: Evidence) -> Answer:
         "",
         [TRAIN.format(name) for name in (PAPER, BEST)],
         [
-            f"With the paper's settings, at {min(times):.1f} to {max(times):.0f} times the errors "
-            "of as many principal components. Yet one hidden layer can go below PCA after as many "
-            f"epochs: by {_listed(below, '.0%')} at n = {_listed(SIZES)} (experiment=best/n)."
+            f"At {_listed(times, '.2g')} times the errors of as many principal components for n = "
+            f"{_listed(SIZES)} with the paper's settings, and at "
+            f"{_listed([1 - share for share in below], '.2f')} times with experiment=best/n: one "
+            "hidden layer and as many epochs, too."
         ],
-        [columns],
+        [shown],
         [_chart_by_size("pca", lines, evidence)],
     )
 
@@ -242,7 +254,7 @@ def _depth(evidence: Evidence) -> Answer:
         shallow.errors,
     )
     widths = _listed(deep.choices["model.widths"])
-    columns = {
+    shown = {
         "network": ["one hidden layer", f"one more of {widths} units on both sides", "PCA"],
         "test error": [
             digits.interval(shallow.test),
@@ -254,12 +266,13 @@ def _depth(evidence: Evidence) -> Answer:
         "",
         [TRAIN.format(name) for name in ("experiment=depth", BEST)],
         [
-            f"At n = {deep.hidden}, {1 - deep.test.mean / shallow.test.mean:.0%} less error than "
-            "the best network with one hidden layer, and "
-            f"{1 - deep.test.mean / evidence.pca[deep.hidden]:.0%} less than PCA.",
+            f"At n = {deep.hidden} the error is "
+            f"{deep.test.mean / shallow.test.mean:.2f} times that of "
+            f"experiment=best/{deep.hidden}, and "
+            f"{deep.test.mean / evidence.pca[deep.hidden]:.2f} times PCA's.",
             f"{found.sentence}.",
         ],
-        [columns],
+        [shown],
     )
 
 
@@ -314,20 +327,6 @@ def _by_n(lines: Mapping[str, Mapping[int, Estimate]], evidence: Evidence) -> Co
     }
 
 
-def _studied(studies: Mapping[int, Found], papers: Mapping[int, Estimate]) -> Columns:
-    """What studies found, a row an n."""
-    found = studies.values()
-    return {
-        "study": [one.study for one in found],
-        "trials": [str(len(one.trials)) for one in found],
-        "epochs saved": [f"{one.epochs_saved:.0%}" for one in found],
-        "best": [one.best.name for one in found],
-        "val": [digits.error(one.best.error or math.nan) for one in found],
-        "test": [digits.interval(one.test) for one in found],
-        "test at the paper's lr=0.5": [digits.interval(papers[n]) for n in studies],
-    }
-
-
 def _found(name: str, studies: Mapping[int, Found]) -> str:
     best = ", ".join(one.best.name.removeprefix("lr=") for one in studies.values())
     return f"Studies of {name} found {best} for n = {_listed(list(studies))}."
@@ -340,11 +339,11 @@ def _chart_by_size(
     return charts.errors_against(name, "hidden units n", lines, logarithmic=True, beside=[linear])
 
 
-def _as_good(settings: Mapping[float, Setting]) -> list[float]:
-    """The value with the lowest mean error, and those that cannot be told from it."""
-    best = min(settings, key=lambda value: settings[value].test.mean)
+def _best(settings: Mapping[float, Setting]) -> list[float]:
+    """The value with the lowest validation error, and those that cannot be told from it."""
+    best = min(settings, key=lambda value: fmean(settings[value].validation.values()))
     others = {
-        value: _compared(str(value), one.errors, str(best), settings[best].errors)
+        value: _compared(str(value), one.validation, str(best), settings[best].validation)
         for value, one in settings.items()
         if value != best
     }

@@ -32,6 +32,8 @@ def answers(folder: Path, config: Config) -> None:
     """
     if not isinstance(config.data, FashionMNISTConfig):
         raise ConfigError(f"data={config.data.name}: the paper's questions are about fashion_mnist")
+    folder.mkdir(parents=True, exist_ok=True)
+
     from fae.answering import answer, write
 
     answered = answer(config.tracking, config.data)
@@ -47,8 +49,10 @@ def main() -> None:
     parser.add_argument("words", nargs="*", metavar="FOLDER | OVERRIDE")
     words = parser.parse_args().words
     overrides = [word for word in words if "=" in word]
-    (folder,) = [Path(word) for word in words if "=" not in word] or [FOLDER]
-    command.run(lambda: answers(folder, compose(*overrides)))
+    folders = [Path(word) for word in words if "=" not in word] or [FOLDER]
+    if len(folders) > 1:
+        parser.error(f"one folder is enough, not {len(folders)}: {' '.join(map(str, folders))}")
+    command.run(lambda: answers(folders[0], compose(*overrides)))
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ class Plot:
 
     @property
     def legend(self) -> bool:
-        """Whether a legend can be read: not of a great many series."""
-        return sum(bool(series.label) for series in self.series) <= 10
+        """Whether there is a legend that can be read: not of a great many series."""
+        return 0 < sum(bool(series.label) for series in self.series) <= 10
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ def compare(
     lower, other = (first, second) if difference.mean < 0 else (second, first)
     mean = fmean((theirs if difference.mean < 0 else ours).values())
     size = (
-        f"{digits.error(abs(difference.mean), like=mean)} ± "
-        f"{digits.error(difference.half or 0, like=mean)} ({abs(difference.mean) / mean:.1%})"
+        f"{digits.with_half(abs(difference.mean), difference.half or 0, like=mean)} "
+        f"({abs(difference.mean) / mean:.1%})"
     )
     sentence = (
         f"{lower} has a lower test error than {other}, by {size}: beyond seed noise"

@@ -8,22 +8,30 @@ if TYPE_CHECKING:
 
 SMALL = 1e-6, 0.01
 """An error between these has three digits; others have the four decimals that the paper gives."""
+MOST = 8
+"""Decimals at most."""
 
 
-def error(value: float, like: float | None = None) -> str:
-    """``0.0410``, or ``0.00817`` of a smaller one.
-
-    Args:
-        like: an error that it stands beside, which then tells how many decimals there are.
-    """
-    return f"{value:.{_decimals(value if like is None else like)}f}"
+def error(value: float) -> str:
+    """``0.0410``, or ``0.00817`` of a smaller one."""
+    return f"{value:.{_decimals(value)}f}"
 
 
 def interval(found: "Estimate") -> str:
     """``0.0410 ± 0.0006 (5)``, or without an interval where one seed gives none."""
     if found.half is None:
         return f"{error(found.mean)} (one seed)"
-    return f"{error(found.mean)} ± {error(found.half, like=found.mean)} ({found.n})"
+    return f"{with_half(found.mean, found.half, like=found.mean)} ({found.n})"
+
+
+def with_half(value: float, half: float, like: float) -> str:
+    """``0.0410 ± 0.0006``: a value and half of its interval, of which at least a digit is shown.
+
+    Args:
+        like: an error that tells how many decimals there are at least.
+    """
+    decimals = max(_decimals(like), min(MOST, math.ceil(-math.log10(half))) if half > 0 else 0)
+    return f"{value:.{decimals}f} ± {half:.{decimals}f}"
 
 
 def _decimals(value: float) -> int:

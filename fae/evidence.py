@@ -29,11 +29,13 @@ class Setting:
     Attributes:
         choices: what determines its result, by dotted key.
         errors: test error by seed.
+        validation: the same of the validation images, by which settings are chosen.
     """
 
     hidden: int
     choices: Mapping[str, Any]
     errors: Mapping[int, float]
+    validation: Mapping[int, float]
 
     @property
     def test(self) -> Estimate:
@@ -103,4 +105,5 @@ class Evidence:
 
 def _setting(records: Sequence[Record]) -> Setting:
     errors = {record.seed: record.run.metrics["test/mse"] for record in records}
-    return Setting(int(records[0].choices["hidden"]), records[0].choices, errors)
+    validation = {record.seed: record.tested["val/mse"] for record in records}
+    return Setting(int(records[0].choices["hidden"]), records[0].choices, errors, validation)

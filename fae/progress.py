@@ -53,9 +53,10 @@ class ProgressDisplay(pl.Callback):
         )
         share_since = (done - self._first) / (trainer.max_epochs - self._first)
         left = _left(time.time() - self._started, share_since) + " left"
-        if self.job.sweep and self.job.sweep.in_turn:
-            share = self.job.sweep.share_done(self.job.number, done / trainer.max_epochs)
-            left += f", {self.job.sweep.kind} {_left(time.time() - self.job.sweep.started, share)} left"
+        schedule = self.job.sweep
+        if schedule and schedule.in_turn:
+            share = schedule.share_done(self.job.number, done / trainer.max_epochs)
+            left += f", {schedule.kind} {_left(time.time() - schedule.started, share)} left"
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=done, state=f"{errors}  {left}")
         else:

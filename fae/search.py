@@ -3,6 +3,7 @@
 Light at import, so that --help answers at once; ``fae.searching`` does the work.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +18,16 @@ from fae.command import run
 from fae.compose import CONF, check, compose, read_all, to_config, to_search
 from fae.config import WITHOUT_EFFECT, Config
 from fae.errors import ConfigError
-from fae.job import command_line
+from fae.job import command_line, run_name
 from fae.space import Range, SearchConfig, override
 from fae.terminal import wide
 
 if TYPE_CHECKING:
     from fae.studies import Found
 
-NOT_SEARCHED = {*WITHOUT_EFFECT, "seed", "data"}
-"""Keys, or groups of them, that make an error neither better nor worse, or another one."""
+NOT_SEARCHED = {*WITHOUT_EFFECT, "seed", "data", "epochs"}
+"""Keys, or groups of them, that make an error neither better nor worse, or one that does not
+compare."""
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="search")
@@ -62,12 +64,33 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
     Raises:
         ConfigError: names every bad value of every job; nothing was begun.
     """
-    read_all(
-        base,
-        jobs,
-        loader,
-        lambda node, overrides: check_space(check(node), to_search(node), of_trials(overrides)),
-    )
+    studies = read_all(base, jobs, loader, _read)
+    names = Counter(name for name, *_ in studies)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ConfigError(
+            f"search.name={twice[0]}: is that of {names[twice[0]]} studies; leave it out, and each "
+            "is named by what varies"
+        )
+
+    from fae.searching import Search
+
+    problems: list[str] = []
+    for _, config, settings, overrides in studies:
+        try:
+            Search(config, settings, overrides, Path(), "")
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _read(
+    node: DictConfig, overrides: Sequence[str]
+) -> tuple[str, Config, SearchConfig, Sequence[str]]:
+    """A study's name, what its trials share, how it is searched, and what makes it."""
+    config, settings, given = check(node), to_search(node), of_trials(overrides)
+    check_space(config, settings, given)
+    return settings.name or run_name(config, given), config, settings, given
 
 
 def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]) -> None:
@@ -82,8 +105,11 @@ def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]
     """
     plain = config.plain()
     problems: list[str] = []
+    given = {override.lstrip("+~").partition("=")[0]: override for override in overrides}
     for one in settings.space:
         parts = one.key.split(".")
+        if one.key in given:
+            problems.append(f"{given[one.key]}: search.space.{one.key} varies it; leave one out")
         if {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)} & NOT_SEARCHED:
             problems.append(f"search.space.{one.key}: is not to be searched; leave it out")
         elif isinstance(one, Range) and isinstance(_value(plain, one.key), str | bool | dict):
@@ -99,7 +125,10 @@ def _problems(overrides: Sequence[str], key: str, value: object) -> list[str]:
     try:
         compose(*overrides, override(key, value))
     except ConfigError as error:
-        return [f"search.space.{key}: {problem}" for problem in error.problems]
+        return [
+            f"search.space.{problem if problem.startswith(f'{key}: ') else f'{key}: {problem}'}"
+            for problem in error.problems
+        ]
     return []
 
 
@@ -113,9 +142,10 @@ def _value(plain: Mapping[str, Any], key: str) -> object:
 
 def show(found: "Sequence[Found]") -> None:
     """Print the table of what studies found."""
-    from fae.studies import table
+    from fae.studies import columns
+    from fae.table import as_rich
 
-    wide().print(table(found))
+    wide().print(as_rich(columns(found)))
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """One search: trials until there are enough, then the best configuration with fresh seeds."""
 
+import platform
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -15,14 +16,16 @@ from fae.compose import compose
 from fae.config import SQLITE, Config, determines_result
 from fae.errors import ConfigError, DataError, StoreError, TrainingError, cause
 from fae.job import Job, Schedule, command_line, run_name
+from fae.paper import RESULTS
 from fae.plan import Task
 from fae.preset import preset
 from fae.result import Result
 from fae.sources import build_source
 from fae.space import Dimension, Range, SearchConfig, override, short
 from fae.statistics import estimate
-from fae.studies import FOUND, Found, errors_by_value
-from fae.study import Study, Tried
+from fae.studies import FOUND, Found, columns, errors_by_value
+from fae.study import Study, Tried, without_password
+from fae.table import as_markdown
 from fae.terminal import say, warn
 from fae.tracking import Archive, Link, Run, Store, close_dead
 from fae.training import check_surroundings, fitted, train
@@ -90,7 +93,7 @@ class Search:
         self.settings = settings
         self.overrides = list(overrides)
         self.folder = folder
-        self.command = command
+        self.command = without_password(command)
         self.name = settings.name or run_name(config, overrides)
         plain = determines_result(config.plain())
         fixed = {key: value for key, value in plain.items() if not settings.varies(key)}
@@ -113,24 +116,55 @@ class Search:
         store = Store(self.config.tracking)
         archive = Archive(self.config.tracking)
         close_dead(archive)
+        if found := self._finished(archive):
+            return found
         with ExitStack() as held:
-            with self.study.claiming:
-                parent, status = self._known(archive)
-                if status == "FINISHED" and self.study.is_over:
-                    tests = self._tests(archive)
-                    if not any(task.to_do for task in tests):
-                        return self._found(tests, {})
-                if status != "RUNNING":
-                    run = held.enter_context(self._parent_run(store, parent))
-                    parent = self.study.parent = run.id
-            assert parent
-            self._try_all(parent)
-            if status == "RUNNING":
+            run = self._take_over(store, archive, held)
+            until = time.monotonic() + (self.settings.timeout or float("inf"))
+            self._try_all(until)
+            if run is None:
+                if found := self._finished(archive):
+                    return found
+                run = self._take_over(store, archive, held)
+            if run is None:
                 say(f"{self.name}: nothing left to try; another process sees to the end")
                 return None
-            while self.study.goes_on_elsewhere:
-                time.sleep(POLL_S)
+            while self.study.under_way_elsewhere:
+                self._wait_for_others()
+                self._try_all(until)  # what a process that died meanwhile has left
             return self._conclude(run, archive)
+
+    def _finished(self, archive: Archive) -> Found | None:
+        """What was found, if there is nothing left to do."""
+        if self._known(archive)[1] != "FINISHED" or not self.study.is_over:
+            return None
+        tests = self._tests(archive)
+        return None if any(task.to_do for task in tests) else self._found(tests, {})
+
+    def _take_over(self, store: Store, archive: Archive, held: ExitStack) -> Run | None:
+        """The study's run, this process's from now on; None while it is another's."""
+        with self.study.claiming:
+            close_dead(archive)
+            parent, status = self._known(archive)
+            if status == "RUNNING":
+                return None
+            run = held.enter_context(self._parent_run(store, parent))
+            self.study.parent = run.id
+            return run
+
+    def _wait_for_others(self) -> None:
+        """Until other processes have ended their trials; says whose, if they are elsewhere."""
+        told = False
+        while waiting := self.study.under_way_elsewhere:
+            if not told and (far := [one for one in waiting if one.host != platform.node()]):
+                told = True
+                one = far[0]
+                say(
+                    f"{self.name}: waits for trial {one.number} on {one.host}; if that is gone, "
+                    f"Ctrl-C, optuna tell --storage {self.study.storage} --study-name "
+                    f"'{self.name}' --trial-number {one.number} --state fail, and again"
+                )
+            time.sleep(POLL_S)
 
     def _known(self, archive: Archive) -> tuple[str | None, str | None]:
         """The id and the status of the study's run, if the store has it."""
@@ -149,11 +183,16 @@ class Search:
             carry_on=parent,
         )
 
-    def _try_all(self, parent: str) -> None:
-        """Run trials until there are enough, or the time is up."""
+    def _try_all(self, until: float) -> None:
+        """Run trials until there are enough, or the time is up.
+
+        Args:
+            until: when it is, as ``time.monotonic`` counts.
+        """
+        parent = self.study.parent
+        assert parent
         trials, began = self.study.planned, time.time() - self.study.seconds
         schedule = Schedule(parent, began, [1.0] * trials, [None] * trials, kind="study")
-        until = time.monotonic() + (self.settings.timeout or float("inf"))
         while time.monotonic() < until:
             with self.study.claim(self.folder) as claimed:
                 if claimed is None:
@@ -164,23 +203,23 @@ class Search:
     def _try(self, trial: Trial, home: Path, schedule: Schedule) -> None:
         """Run one trial, or what is left of it."""
         overrides = self._overrides(trial.params)
-        config = compose(*overrides)
         name = " ".join(short(key, value) for key, value in trial.params.items())
         begun = Link.read(home)
         carries_on = begun.run_id if begun else None
         job = Job(name, home, command_line(overrides), schedule, trial.number, carries_on)
         pruning = Pruning(self.study, trial)
         try:
+            config = compose(*overrides)
             with fitted(config, job, kind="trial", callbacks=[pruning]) as done:
                 error = done.history.epochs[done.epoch - 1]["val/mse"]
                 outcome = f"val {error:.6f}"
                 if pruning.pruned:
                     outcome += f", given up after epoch {done.epoch} of {config.epochs}"
                     done.run.set_tags({"fae.pruned": f"epoch {done.epoch}"})
-        except (ConfigError, DataError, StoreError):
+        except (DataError, StoreError, OSError):  # it is not the values' fault
             raise
         except Exception as failure:
-            self.study.tell(trial)
+            self.study.fail(trial, cause(failure))
             outcome = f"failed: {cause(failure)}"
         else:
             if pruning.pruned:
@@ -212,6 +251,7 @@ class Search:
         assert found.best.error is not None
         run.log_metrics({"val/mse": found.best.error, "test/mse": found.test.mean}, step=0)
         run.log_text(found.json(), FOUND)
+        run.set_tags({"mlflow.note.content": as_markdown(columns([found]))})
         for one in self.settings.space:
             if isinstance(one, Range):
                 chart = errors_by_value([found], one)
@@ -221,13 +261,17 @@ class Search:
             warn(warning)
         if found.importances:
             shares = ", ".join(f"{key} {share:.0%}" for key, share in found.importances.items())
-            say(f"{self.name}: of the error's variance explain {shares}")
+            say(f"{self.name}: of the variance of completed trials' errors explain {shares}")
         return found
 
     def _best(self) -> Tried:
         best = self.study.best
         if best is None:
-            raise TrainingError(f"{self.name}: no trial came to its end")
+            why = f" (the first failed: {self.study.first_failure})" if self.study.tried else ""
+            raise TrainingError(
+                f"{self.name}: no trial came to its end{why}; raise search.trials, or give another "
+                "search.space and another search.name"
+            )
         return best
 
     def _tests(self, archive: Archive) -> list[Task]:
@@ -250,6 +294,8 @@ class Search:
         Args:
             results: of the tests that this process ran, by number; the store has the others.
         """
+        of_paper = self.config.data.name == "fashion_mnist"
+        published = RESULTS.get(self.config.hidden) if of_paper else None
         errors, runs = [], []
         for number, task in enumerate(tests):
             if task.run and not task.to_do:
@@ -261,6 +307,7 @@ class Search:
         return Found(
             self.name,
             self.config.hidden,
+            published.test_mse if published else None,
             self.settings.space,
             self._best(),
             self.study.tried,
@@ -307,8 +354,14 @@ def _is_whole(dimension: Dimension, plain: Mapping[str, object]) -> bool:
 
 
 def _beside(uri: str) -> str:
-    """Where the studies are by default, whose runs are in a store."""
+    """Where the studies are by default, whose runs are in a store.
+
+    Raises:
+        StoreError: there is no such folder.
+    """
     folder = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else Path.cwd()
+    if not folder.is_dir():
+        raise StoreError(f"tracking.uri={uri}: there is no folder {folder}; make it")
     return f"{SQLITE}{folder / 'optuna.db'}"
 
 

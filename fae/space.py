@@ -10,13 +10,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from fae.config import STRICT, Count, Name, Switch
 from fae.errors import ConfigError
 
-Number = (
-    Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
-)
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise PydanticCustomError("number", "must be a finite number")
+    return value
+
+
+Number = Annotated[int | float, BeforeValidator(_number)]
 Choice = bool | int | float | str | None
 
 
@@ -127,6 +133,8 @@ def _problem(key: str, detail: Mapping[str, Any]) -> str:
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
     part = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "unexpected_keyword_argument":
+        return f"search.space.{key}.{part}: no such key; a range has low, high and log"
     return f"search.space.{key}.{part}={detail['input']}: {detail['msg']}"
 
 
@@ -134,7 +142,7 @@ def _problem(key: str, detail: Mapping[str, Any]) -> str:
 class SearchConfig:
     """How the best values are looked for; they are those with the least ``val/mse``."""
 
-    space: Annotated[tuple[Dimension, ...], BeforeValidator(_dimensions), Field(min_length=1)]
+    space: Annotated[tuple[Dimension, ...], BeforeValidator(_dimensions)]
     """Which keys vary, and between which values. null: the key does not."""
     trials: Count
     """Trials of a study in all, those of earlier commands and of other processes included."""
@@ -155,6 +163,15 @@ class SearchConfig:
     def varies(self, key: str) -> bool:
         """Whether a key of a run's configuration is part of the space, or of a group there."""
         return any(key == one.key or key.startswith(f"{one.key}.") for one in self.space)
+
+    @model_validator(mode="after")
+    def _something_varies(self) -> "SearchConfig":
+        if not self.space:
+            raise ConfigError(
+                "search.space: has no key; give one, such as "
+                "'+search.space.dropout={low: 0, high: 0.5}'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _grid_has_choices(self) -> "SearchConfig":

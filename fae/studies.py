@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
-from rich.table import Table
 
 from fae import digits
 from fae.charts import Chart, Kind, Plot, Series
-from fae.paper import RESULTS
 from fae.space import Dimension, Range
 from fae.statistics import Estimate
 from fae.study import Tried
+from fae.table import Columns
 
 FOUND = "found.json"
 """Where a study's run has what it found."""
@@ -26,6 +25,7 @@ class Found:
     Attributes:
         study: its name.
         hidden: units of the hidden layer, the paper's n.
+        published: test error that the paper gives for this many units, of the same images.
         space: what varied.
         best: its best trial.
         trials: all of them.
@@ -37,6 +37,7 @@ class Found:
 
     study: str
     hidden: int
+    published: float | None
     space: tuple[Dimension, ...]
     best: Tried
     trials: list[Tried]
@@ -54,22 +55,19 @@ class Found:
         return TypeAdapter(Found).validate_json(text)
 
 
-def table(found: Sequence[Found]) -> Table:
-    """A row a study: its best trial, that configuration's test error, and the paper's."""
-    shown = Table(box=None)
-    for heading in ("study", "best of", "", "val", "test (seeds)", "paper", "epochs saved"):
-        shown.add_column(heading)
-    for one in found:
-        shown.add_row(
-            one.study,
-            f"{len(one.trials)} trials",
-            one.best.name,
-            digits.error(one.best.error or math.nan),
-            digits.interval(one.test),
-            digits.error(RESULTS[one.hidden].test_mse) if one.hidden in RESULTS else "",
-            f"{one.epochs_saved:.0%}",
-        )
-    return shown
+def columns(found: Sequence[Found]) -> Columns:
+    """Heading to cells, a row a study: its best trial, and how that tests beside the paper."""
+    return {
+        "study": [one.study for one in found],
+        "trials": [str(len(one.trials)) for one in found],
+        "epochs saved": [f"{one.epochs_saved:.0%}" for one in found],
+        "best": [one.best.name for one in found],
+        "val": [digits.error(one.best.error or math.nan) for one in found],
+        "test error": [digits.interval(one.test) for one in found],
+        "paper, lr=0.5": [
+            "" if one.published is None else digits.error(one.published) for one in found
+        ],
+    }
 
 
 def errors_by_value(found: Sequence[Found], dimension: Range, name: str = "val") -> Chart:
@@ -82,7 +80,7 @@ def errors_by_value(found: Sequence[Found], dimension: Range, name: str = "val")
     for colour, one in enumerate(found):
         ended = [tried for tried in one.trials if tried.error is not None]
         kinds: tuple[tuple[Kind, str, bool], ...] = (
-            ("points", one.study, False),
+            ("points", one.study if len(found) > 1 else "", False),
             ("hollow", "", True),
         )
         for kind, label, pruned in kinds:
@@ -90,7 +88,8 @@ def errors_by_value(found: Sequence[Found], dimension: Range, name: str = "val")
             if chosen:
                 series.append(_points(label, chosen, dimension.key, kind, colour))
     ticks = _decades(dimension) if dimension.log else []
-    plot = Plot("hollow: given up early", series)
+    given_up = any(one.kind == "hollow" for one in series)
+    plot = Plot("hollow: given up early" if given_up else "", series)
     name = f"{name}_by_{dimension.key}"
     return Chart(name, dimension.key, "validation error", [plot], ticks, log_y=True, whole_x=False)
 

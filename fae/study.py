@@ -7,11 +7,14 @@ number and on the results so far, so that a study that was cut short goes on as 
 import hashlib
 import math
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import optuna
 from filelock import FileLock
 from optuna.importance import get_param_importances
@@ -27,6 +30,10 @@ from fae.tracking import is_alive, own
 LOCK = "trial.lock"
 LEAST_EPOCHS = 3
 """Epochs before which no trial is pruned."""
+LEAST_TRIALS = 10
+"""Completed trials from which the importance of a key is told."""
+BEGINNING_S = 60.0
+"""A process that has begun a trial says by then where it is, if it lives."""
 ONE_OF = 3
 """Of so many trials that have trained as long, the best one goes on."""
 
@@ -49,6 +56,18 @@ class Tried:
     @property
     def name(self) -> str:
         return " ".join(short(key, value) for key, value in self.values.items())
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A trial that a process is at.
+
+    Attributes:
+        host: where that process is.
+    """
+
+    number: int
+    host: str
 
 
 class Study:
@@ -81,6 +100,7 @@ class Study:
         epochs: int,
     ) -> None:
         self.name = name
+        self.storage = without_password(storage)
         self.config = config
         self.whole = whole
         self.epochs = epochs
@@ -188,9 +208,19 @@ class Study:
         return len(trials) >= self.planned and all(t.state.is_finished() for t in trials)
 
     @property
-    def goes_on_elsewhere(self) -> bool:
-        """Whether other processes are at trials."""
-        return any(one.state == TrialState.RUNNING and not _is_dead(one) for one in self.trials)
+    def under_way_elsewhere(self) -> list[UnderWay]:
+        """The trials that other processes are at."""
+        return [
+            UnderWay(one.number, one.user_attrs.get("host", platform.node()))
+            for one in self.trials
+            if one.state == TrialState.RUNNING and not _is_dead(one)
+        ]
+
+    @property
+    def first_failure(self) -> str:
+        """Why the first trial that failed did; empty where none did."""
+        reasons = [one.user_attrs["error"] for one in self.trials if "error" in one.user_attrs]
+        return reasons[0] if reasons else ""
 
     def is_hopeless(self, trial: Trial, epoch: int, error: float) -> bool:
         """Whether a trial is to be pruned, once its error after an epoch is known."""
@@ -198,10 +228,14 @@ class Study:
             trial.report(error, epoch)
         return trial.should_prune()
 
-    def tell(self, trial: Trial, error: float | None = None) -> None:
-        """End a trial, whose result this is; None for one that failed."""
-        state = TrialState.FAIL if error is None else TrialState.COMPLETE
-        self._study.tell(trial, error, state=state)
+    def tell(self, trial: Trial, error: float) -> None:
+        """End a trial, whose result this is."""
+        self._study.tell(trial, error)
+
+    def fail(self, trial: Trial, reason: str) -> None:
+        """End a trial without a result."""
+        trial.set_user_attr("error", reason)
+        self._study.tell(trial, state=TrialState.FAIL)
 
     def give_up(self, trial: Trial) -> None:
         """End a trial early; its result is the last error that was told."""
@@ -210,10 +244,12 @@ class Study:
     def importances(self) -> dict[str, float]:
         """How much of the error's variance each key explains, the greatest first (fANOVA).
 
-        Empty where there is one key alone, or too few trials.
+        By the trials that ran to their end. Empty where these are too few to tell, or where they
+        have the same value of a key.
         """
         complete = [one for one in self.trials if one.state == TrialState.COMPLETE]
-        if len(self.config.space) < 2 or len({one.value for one in complete}) < 2:
+        different = [{repr(one.params[of.key]) for one in complete} for of in self.config.space]
+        if len(different) < 2 or len(complete) < LEAST_TRIALS or min(map(len, different)) < 2:
             return {}
         found: dict[str, float] = get_param_importances(self._study)
         return found
@@ -231,6 +267,11 @@ class Study:
             )
 
 
+def without_password(text: str) -> str:
+    """A text with the address of a database, without the password in it."""
+    return re.sub(r"(://[^:/@\s]+):[^@\s]+@", r"\1:***@", text)
+
+
 def _open(name: str, storage: str, pruner: BasePruner) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -243,7 +284,11 @@ def _open(name: str, storage: str, pruner: BasePruner) -> optuna.Study:
         )
     except Exception as error:  # whatever a database's driver raises
         reason = str(error).strip().partition("\n")[0]
-        raise ConfigError(f"search.storage={storage}: cannot be opened ({reason})") from error
+        raise ConfigError(
+            f"search.storage={without_password(storage)}: cannot be opened ({reason}); name a file "
+            "in a folder that can be written, or a database that is there and whose driver is "
+            "installed"
+        ) from error
 
 
 def _pruner(name: str, epochs: int) -> BasePruner:
@@ -260,7 +305,8 @@ def _sampler(config: SearchConfig, number: int) -> BaseSampler:
         choices = {one.key: one.choices for one in config.space if isinstance(one, Choices)}
         return _Grid(choices, seed=0)
     kinds = {"tpe": TPESampler, "random": RandomSampler, "gp": GPSampler}
-    sampler: BaseSampler = kinds[config.sampler](seed=number)
+    (seed,) = np.random.SeedSequence(number).generate_state(1)  # near numbers draw alike
+    sampler: BaseSampler = kinds[config.sampler](seed=int(seed))
     return sampler
 
 
@@ -284,11 +330,12 @@ def _suggest(trial: Trial, dimension: Dimension, *, whole: bool) -> None:
 def _is_dead(trial: FrozenTrial) -> bool:
     """Whether no process is at a trial that has not ended.
 
-    One without a folder was begun by a process that died before it could say so.
+    One that has no folder for long was begun by a process that died before it could say so.
     """
     if trial.state != TrialState.RUNNING:
         return False
     if "folder" not in trial.user_attrs:
-        return True
+        assert trial.datetime_start
+        return bool((datetime.now() - trial.datetime_start).total_seconds() > BEGINNING_S)
     here = trial.user_attrs["host"] == platform.node()
     return here and not is_alive(Path(trial.user_attrs["folder"]), LOCK)

@@ -111,7 +111,7 @@ def comma_separated(summary: Summary) -> str:
 def terminal(summary: Summary) -> Group:
     """The table and its legend for rich to print."""
     return Group(
-        _rich(errors(summary)), _rich(details(summary)), Text(legend(summary), style="dim")
+        as_rich(errors(summary)), as_rich(details(summary)), Text(legend(summary), style="dim")
     )
 
 
@@ -174,7 +174,8 @@ def _plain(row: Row, summary: Summary) -> dict[str, object]:
     }
 
 
-def _rich(table: Columns) -> Table:
+def as_rich(table: Columns) -> Table:
+    """Columns as a table for a terminal."""
     shown = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
     for position, heading in enumerate(table):
         justify: JustifyMethod = "right" if position else "left"

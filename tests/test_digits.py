@@ -30,5 +30,7 @@ def test_small_errors_have_three_digits_and_others_the_papers_four_decimals(
 
 def test_an_interval_has_the_decimals_of_its_middle() -> None:
     assert digits.interval(Estimate(0.04186, 5, 0.04124, 0.04248)) == "0.0419 ± 0.0006 (5)"
+    assert digits.interval(Estimate(0.00475, 5, 0.004746, 0.004754)) == "0.004750 ± 0.000004 (5)"
+    assert digits.interval(Estimate(0.5, 5, 0.5, 0.5)) == "0.5000 ± 0.0000 (5)"
     assert digits.interval(Estimate(0.0081, 5, 0.008, 0.0082)) == "0.00810 ± 0.00010 (5)"
     assert digits.interval(Estimate(0.0410, 1, None, None)) == "0.0410 (one seed)"

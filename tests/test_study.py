@@ -64,10 +64,11 @@ def test_there_are_as_many_trials_as_were_asked_for(study: Make, tmp_path: Path)
     assert len(tried) == 6
     assert all(1e-3 <= t["lr"] <= 10 and t["batch_size"] in range(1, 10) for t in tried)
     assert work(study(), tmp_path) == []
-    assert len(work(study(trials=8), tmp_path)) == 2
+    later = work(study(trials=8), tmp_path)
+    assert len(later) == 2
     best = study().best
     assert best is not None
-    assert best.error == min(map(error, tried))
+    assert best.error == min(map(error, [*tried, *later]))
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
@@ -107,17 +108,20 @@ def test_a_trial_that_another_process_is_at_is_left_alone(study: Make, tmp_path:
         assert (first[0].number, second[0].number) == (0, 1)
         with study(trials=2).claim(tmp_path) as third:
             assert third is None
-        assert other.goes_on_elsewhere
+        assert [one.number for one in other.under_way_elsewhere] == [0, 1]
         for ours, claimed in ((one, first), (other, second)):
             ours.tell(claimed[0], 1.0)
-    assert not other.goes_on_elsewhere
+    assert other.under_way_elsewhere == []
 
 
 def test_a_trial_of_which_a_process_died_at_once_is_gone_on_with(
-    study: Make, tmp_path: Path
+    study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before it could say where it is."""
+    """Before it could say where it is; on another machine it may be about to."""
     study()._study.ask()
+    assert [one.number for one in study().under_way_elsewhere] == [0]
+    monkeypatch.setattr("fae.study.BEGINNING_S", 0.0)
+    assert study().under_way_elsewhere == []
     with study().claim(tmp_path) as claimed:
         assert claimed is not None
         assert claimed[0].number == 0
@@ -144,10 +148,14 @@ def test_hopeless_trials_are_given_up_at_a_third_of_the_epochs(study: Make, tmp_
 
 def test_failed_trials_count_but_are_not_the_best(study: Make, tmp_path: Path) -> None:
     ours = study(trials=2)
-    for errors in (None, 3.0):
-        with ours.claim(tmp_path) as claimed:
-            assert claimed is not None
-            ours.tell(claimed[0], errors)
+    assert ours.first_failure == ""
+    with ours.claim(tmp_path) as first:
+        assert first is not None
+        ours.fail(first[0], "it diverged")
+    with ours.claim(tmp_path) as second:
+        assert second is not None
+        ours.tell(second[0], 3.0)
+    assert ours.first_failure == "it diverged"
     assert work(ours, tmp_path) == []
     assert ours.best is not None
     assert ours.best.number == 1

@@ -87,7 +87,7 @@ class Store:
             "fae.kind": kind,
             "fae.folder": str(folder),
             "fae.command": command,
-            "mlflow.source.name": "fae.train",
+            "mlflow.source.name": "fae.search" if kind == "study" else "fae.train",
             "mlflow.user": _user(),
             **(tags or {}),
             **({"mlflow.parentRunId": parent} if parent else {}),
