@@ -184,9 +184,19 @@ def _dropout(evidence: Evidence) -> Answer:
                 f"{_at_each_n(f'dropout={rate:g} lowers the test error', of_n)}."
                 for rate, of_n in found.items()
             ),
-            f"{'; '.join(one.sentence for one in every)}.",
         ],
-        [_matrix(grid, "dropout")],
+        [
+            _matrix(grid, "dropout"),
+            {
+                "n": [str(n) for n in grid],
+                **{
+                    f"dropout={rate:g} minus none": [
+                        _difference(one, grid[n][0.0].test.mean) for n, one in of_n.items()
+                    ]
+                    for rate, of_n in found.items()
+                },
+            },
+        ],
         [charts.errors_against("dropout", "dropout", lines, logarithmic=False)],
     )
 
@@ -357,6 +367,13 @@ def _compared(
     if found is None:
         raise StoreError(f"{first} and {second}: share fewer than two seeds; run them again")
     return found
+
+
+def _difference(one: Comparison, base: float) -> str:
+    """``+0.0020 ± 0.0004 (+5.0%)``."""
+    mean = one.difference.mean
+    size = digits.with_half(abs(mean), one.difference.half or 0, like=base)
+    return f"{'+' if mean > 0 else '-'}{size} ({mean / base:+.1%})"
 
 
 def _sign(one: Comparison) -> int:

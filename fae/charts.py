@@ -154,14 +154,14 @@ def errors_against(
     Args:
         label: what the number is.
         groups: label of a line to its points.
-        logarithmic: whether the number's axis is.
+        logarithmic: whether the axes are.
         beside: more lines.
     """
     lines = [_with_intervals(of, points, i) for i, (of, points) in enumerate(groups.items())]
     places = _ticks(sorted({x for points in groups.values() for x in points}))
     plot = Plot("", [*lines, *beside])
     ticks = places if logarithmic else []
-    return Chart(name, label, "test error", [plot], ticks, log_y=True, whole_x=False)
+    return Chart(name, label, "test error", [plot], ticks, log_y=logarithmic, whole_x=False)
 
 
 def times_by_size(summary: Summary) -> Chart:

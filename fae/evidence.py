@@ -6,12 +6,13 @@ from functools import cached_property
 from typing import Any
 
 from fae.config import FashionMNISTConfig, TrackingConfig
+from fae.errors import StoreError
 from fae.reporting import DataSets, summary_of
 from fae.selection import Record, Selection, select
 from fae.statistics import Estimate, estimate
 from fae.studies import FOUND, Found
 from fae.summary import Summary
-from fae.tracking import Archive
+from fae.tracking import Archive, StoredRun
 
 SIZES = (64, 128, 256, 512)
 """The paper's n."""
@@ -86,7 +87,16 @@ class Evidence:
         names = {n: " ".join(filter(None, [f"hidden={n}", others, "seed=0"])) for n in SIZES}
         if not known.keys() >= set(names.values()):
             raise MissingError(" ".join(filter(None, [SEARCH, others])))
-        return {n: Found.read(self._archive.text(known[name], FOUND)) for n, name in names.items()}
+        return {n: self._found(known[name]) for n, name in names.items()}
+
+    def _found(self, study: StoredRun) -> Found:
+        try:
+            return Found.read(self._archive.text(study, FOUND))
+        except ValueError as error:
+            raise StoreError(
+                f"run {study.id[:8]} ({study.name}): {FOUND} is damaged, or of another version; "
+                "search again under another search.name"
+            ) from error
 
     def tests(self, found: Found) -> dict[int, float]:
         """Test errors of a study's best configuration, by seed."""
@@ -94,9 +104,11 @@ class Evidence:
         return {int(run.parameters["seed"]): run.metrics["test/mse"] for run in runs}
 
     def _selection(self, name: str) -> Selection:
-        if not any(sweep.name == name for sweep in self._archive.runs("sweep")):
+        # What a preset sweeps stands in the sweep's name before what was asked for.
+        named = [s for s in self._archive.runs("sweep") if f" {s.name}".endswith(f" {name}")]
+        if not named:
             raise MissingError(TRAIN.format(name))
-        found = select(self._archive, [name], None)
+        found = select(self._archive, [named[-1].id], None)
         under_way = (one for one in found.apart if one.run.status != "FAILED" and not one.replaced)
         if found.missing or any(under_way):
             raise MissingError(TRAIN.format(name))

@@ -125,8 +125,9 @@ def _problems(overrides: Sequence[str], key: str, value: object) -> list[str]:
     try:
         compose(*overrides, override(key, value))
     except ConfigError as error:
+        own = (f"{key}:", f"{key}=")
         return [
-            f"search.space.{problem if problem.startswith(f'{key}: ') else f'{key}: {problem}'}"
+            f"search.space.{problem if problem.startswith(own) else f'{key}: {problem}'}"
             for problem in error.problems
         ]
     return []

@@ -307,7 +307,6 @@ class Search:
         return Found(
             self.name,
             self.config.hidden,
-            published.test_mse if published else None,
             self.settings.space,
             self._best(),
             self.study.tried,
@@ -315,6 +314,7 @@ class Search:
             runs,
             self.study.epochs_saved,
             self.study.importances(),
+            published.test_mse if published else None,
         )
 
     def _overrides(self, values: Mapping[str, object]) -> list[str]:

@@ -25,7 +25,6 @@ class Found:
     Attributes:
         study: its name.
         hidden: units of the hidden layer, the paper's n.
-        published: test error that the paper gives for this many units, of the same images.
         space: what varied.
         best: its best trial.
         trials: all of them.
@@ -33,11 +32,11 @@ class Found:
         runs: ids of the runs that this was measured by.
         epochs_saved: the share of the trials' epochs that pruning saved.
         importances: how much of the error each key explains, if that can be told.
+        published: test error that the paper gives for as many units, of the same images.
     """
 
     study: str
     hidden: int
-    published: float | None
     space: tuple[Dimension, ...]
     best: Tried
     trials: list[Tried]
@@ -45,13 +44,18 @@ class Found:
     runs: list[str]
     epochs_saved: float
     importances: Mapping[str, float]
+    published: float | None = None
 
     def json(self) -> str:
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
     @staticmethod
     def read(text: str) -> "Found":
-        """What ``json`` wrote."""
+        """What ``json`` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
         return TypeAdapter(Found).validate_json(text)
 
 

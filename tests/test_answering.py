@@ -82,12 +82,8 @@ class Made:
         tried = Tried(3, {"lr": float(best.removeprefix("lr="))}, error, False)
         space = (Range(key="lr", low=1e-4, high=30, log=True),)
         trials = [tried, Tried(4, {"lr": 20.0}, None, False), Tried(5, {"lr": 0.01}, 0.09, True)]
-        return {
-            n: Found(
-                f"hidden={n}", n, None, space, tried, trials, estimate([error] * 2), [], 0.4, {}
-            )
-            for n in SIZES
-        }
+        test = estimate([error] * 2)
+        return {n: Found(f"hidden={n}", n, space, tried, trials, test, [], 0.4, {}) for n in SIZES}
 
 
 def ask(how: Callable[[Evidence], Answer], made: Made) -> Answer:

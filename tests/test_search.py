@@ -45,6 +45,14 @@ def search(folder: Path, *arguments: str) -> tuple[int, str, str]:
     return process.returncode, said, errors
 
 
+def wait_for(process: "subprocess.Popen[str]", *texts: str) -> None:
+    """Until a process has printed a line with some texts."""
+    assert process.stdout
+    for line in process.stdout:
+        if all(text in line for text in texts):
+            return
+
+
 def stored(folder: Path, kind: str) -> list[Run]:
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiment = client.get_experiment_by_name("fae")
@@ -158,11 +166,8 @@ def test_a_search_that_is_killed_goes_on_in_its_trial(tmp_path: Path) -> None:
     """With kill -9, and again with Ctrl-C: as many trials as were asked for, none twice."""
     for signum, text in ((signal.SIGKILL, "[2/5]"), (signal.SIGINT, "[3/5]")):
         process = begin(tmp_path, "hidden=4", "epochs=60")
-        assert process.stdout
-        for line in process.stdout:
-            if text in line and "epoch 2/" in line:
-                process.send_signal(signum)
-                break
+        wait_for(process, text, "epoch 2/")
+        process.send_signal(signum)
         process.communicate(timeout=60)
         assert process.returncode in {-signal.SIGKILL, 130}
     code, _, errors = search(tmp_path, "hidden=4", "epochs=60")
@@ -185,6 +190,38 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
     assert len(trials) == len({run.data.params["lr"] for run in trials}) == 5
     assert len(stored(tmp_path, "study")) == 1
     assert len(stored(tmp_path, "run")) == 2
+
+
+def test_a_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
+    slow = "hidden=4", "epochs=150", "search.pruner=none", "search.trials=3"
+    first = begin(tmp_path, *slow)
+    wait_for(first, "epoch 2/")
+    second = begin(tmp_path, *slow)
+    wait_for(second, "epoch 2/")
+    first.kill()
+    first.communicate(timeout=60)
+    _, errors = second.communicate(timeout=300)
+    assert (second.returncode, errors) == (0, "")
+    for kind, count in (("study", 1), ("trial", 3), ("run", 2)):
+        assert [run.info.status for run in stored(tmp_path, kind)] == ["FINISHED"] * count
+
+
+def test_values_that_clash_are_a_failed_trial(tmp_path: Path) -> None:
+    space = "+search.space.model={hidden_activation:[relu,tanh],initialisation:[uniform,pca]}"
+    code, said, errors = search(
+        tmp_path, "hidden=4", "search.space.lr=null", space, "search.sampler=grid"
+    )
+    assert (code, errors) == (0, "")
+    assert said.count("failed: model.initialisation=pca: needs one of") == 1
+    assert len(stored(tmp_path, "trial")) == 3
+
+
+def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
+    space = ["search.space.lr.low=1e6", "search.space.lr.high=1e9", "search.trials=2"]
+    code, _, errors = search(tmp_path, "hidden=4", *space)
+    assert code == 1
+    assert "no trial came to its end (the first failed: " in errors
+    assert "; raise search.trials, or give another search.space" in errors
 
 
 @pytest.mark.parametrize(

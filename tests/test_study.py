@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from fae.errors import ConfigError
 from fae.space import SearchConfig
-from fae.study import Study
+from fae.study import Study, without_password
 
 SPACE = {"lr": {"low": 1e-3, "high": 10, "log": True}, "batch_size": {"low": 1, "high": 9}}
 Make = Callable[..., Study]
@@ -173,6 +173,12 @@ def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, study: Make) 
     (tmp_path / "optuna.db").write_text("not a database" * 50)
     with pytest.raises(ConfigError, match=r"^search\.storage=sqlite:.*cannot be opened \("):
         study()
+
+
+def test_a_password_is_not_repeated() -> None:
+    text = "search.storage=postgresql://me:secret@host:5432/name lr=1"
+    assert without_password(text) == "search.storage=postgresql://me:***@host:5432/name lr=1"
+    assert without_password("sqlite:////tmp/a@b.db") == "sqlite:////tmp/a@b.db"
 
 
 def test_what_matters_is_the_more_important(study: Make, tmp_path: Path) -> None:
