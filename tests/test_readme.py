@@ -51,6 +51,12 @@ def test_the_table_is_the_reports() -> None:
     assert f"<!-- docs/report/table.md -->\n{table}<!-- end -->" in README
 
 
+def test_the_distances_to_pca_are_those_of_the_answers() -> None:
+    table = README.partition("<!-- docs/answers.md -->\n")[2].partition("<!-- end -->")[0]
+    assert table.count("\n") == 6
+    assert table in (PROJECT / "docs" / "answers.md").read_text()
+
+
 def test_the_speeds_are_those_that_were_measured() -> None:
     measured = json.loads((PROJECT / "docs" / "speed.json").read_text())
     assert f"\n\n{summary(measured)}\n\n" in README
