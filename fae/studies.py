@@ -61,7 +61,7 @@ class Found:
 
 def columns(found: Sequence[Found]) -> Columns:
     """Heading to cells, a row a study: its best trial, and how that tests beside the paper."""
-    return {
+    shown = {
         "study": [one.study for one in found],
         "trials": [str(len(one.trials)) for one in found],
         "epochs saved": [f"{one.epochs_saved:.0%}" for one in found],
@@ -72,6 +72,7 @@ def columns(found: Sequence[Found]) -> Columns:
             "" if one.published is None else digits.error(one.published) for one in found
         ],
     }
+    return {heading: cells for heading, cells in shown.items() if any(cells)}
 
 
 def errors_by_value(found: Sequence[Found], dimension: Range, name: str = "val") -> Chart:

@@ -170,6 +170,7 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
     questions: dict[str, Callable[[], object]] = {
         "runs": lambda: archive.runs("run"),
         "run": lambda: archive.run(run.id),
+        "text": lambda: archive.text(run, "a"),
         "latest": lambda: archive.latest(1),
         "alike": lambda: archive.alike("run", ["a"]),
         "runs_of": lambda: archive.runs_of(run),

@@ -43,8 +43,8 @@ Overrides = Sequence[str]
 GROUPS = {
     "data": ["fashion_mnist", "synthetic"],
     "optimizer": ["sgd", "adam", "adamw"],
-    "experiment": ["adam", "debug", "dropout", "paper", "smoke"],
-    "model": ["autoencoder"],
+    "experiment": ["adam", "best/64", "debug", "depth", "dropout", "lr", "paper", "pca", "smoke"],
+    "model": ["autoencoder", "deep"],
     "trainer": ["default"],
     "tracking": ["mlflow"],
     "report": ["default"],
@@ -58,7 +58,7 @@ switches = st.booleans()
 shares = st.floats(0, 1, exclude_max=True)
 positive = st.floats(0, exclude_min=True, allow_infinity=False)
 names = st.text("abcdefgh 0123456789_-./é", min_size=1, max_size=30)
-activations = st.sampled_from(["relu", "gelu", "tanh", "sigmoid", "clamp", "identity"])
+activations = st.sampled_from(["relu", "gelu", "silu", "tanh", "sigmoid", "clamp", "identity"])
 GOOD: dict[str, st.SearchStrategy[Any]] = {
     "hidden": st.integers(1, 65_536),
     "seed": st.integers(0, 2**63 - 1),
@@ -76,6 +76,8 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "model.hidden_activation": activations,
     "model.output_activation": activations,
     "model.initialisation": st.sampled_from(["uniform", "pca"]),
+    "model.widths": st.lists(counts, min_size=1, max_size=3),
+    "model.inner_activation": activations,
     "optimizer.schedule": st.sampled_from(["constant", "cosine", "one_cycle"]),
     "optimizer.momentum": shares,
     "optimizer.nesterov": switches,
