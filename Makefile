@@ -26,7 +26,7 @@ bench-growth: $(VENV)/benchmarks  ## how cost grows; writes docs/growth.md
 bench-accuracy: $(VENV)/benchmarks  ## fae's errors beside a plain loop's; writes docs/accuracy.md
 	$(BIN)/python -m benchmarks.accuracy
 
-answers: $(VENV)/installed  ## the paper's open questions, in an hour and a half; writes docs/answers.md
+answers: $(VENV)/installed  ## the paper's open questions, in up to two hours; writes docs/answers.md
 	$(BIN)/python -m fae.train hidden=64,128,256,512 repeats=5
 	$(BIN)/python -m fae.search -m hidden=64,128,256,512
 	$(BIN)/python -m fae.search -m hidden=64,128,256,512 optimizer=adam

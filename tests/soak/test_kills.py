@@ -92,12 +92,21 @@ def identical(ours: Any, theirs: Any) -> bool:
     return bool(ours == theirs)
 
 
-def stored(client: MlflowClient, experiment: str) -> tuple[list[str], dict[str, list[Any]]]:
+def different(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
+    """The parts that are not identical."""
+    assert ours.keys() == theirs.keys()
+    return [part for part in ours if not identical(ours[part], theirs[part])]
+
+
+def stored(client: MlflowClient, experiment: str) -> dict[str, Any]:
     """The statuses of an experiment's runs, and what the one that matters has stored."""
     found = client.get_experiment_by_name(experiment)
     assert found is not None
     runs = client.search_runs([found.experiment_id])
-    return [run.info.status for run in runs], metrics_of(client, runs[0])
+    return {
+        "statuses": [run.info.status for run in runs],
+        "metrics": metrics_of(client, runs[0]),
+    }
 
 
 def metrics_of(client: MlflowClient, run: Run) -> dict[str, list[tuple[int, float]]]:
@@ -131,7 +140,7 @@ def test_a_run_that_is_killed_and_resumed_is_bit_identical(
         process = started(configured(store_uri, f"reference-{number}", *overrides), folder)
         process.join()
         durations.append(time.monotonic() - start)
-        references.append((final_state(folder), stored(client, f"reference-{number}")))
+        references.append({**final_state(folder), **stored(client, f"reference-{number}")})
     total = soak.times(short=6, whole=200)
     names = [[f"run-{number}-{again}" for again in range(TRIES)] for number in range(total)]
     configs = [  # here, as Hydra composes in one thread at a time
@@ -139,8 +148,8 @@ def test_a_run_that_is_killed_and_resumed_is_bit_identical(
         for number, of_run in enumerate(names)
     ]
 
-    def disturbed(number: int) -> tuple[bool, int]:
-        """Whether a run came to the same, and how often it was killed: at least once."""
+    def disturbed(number: int) -> tuple[list[str], int]:
+        """What a run came to otherwise, and how often it was killed: at least once."""
         moments = random.Random(number)
         setting = number % len(SETTINGS)
         for attempt, (name, config) in enumerate(zip(names[number], configs[number], strict=True)):
@@ -157,14 +166,14 @@ def test_a_run_that_is_killed_and_resumed_is_bit_identical(
                 break
         process = started(config, folder)
         process.join()
-        ours = final_state(folder), stored(client, name)
+        ours = {**final_state(folder), **stored(client, name)}
         shutil.rmtree(folder)
-        return identical(list(ours), list(references[setting])), kills
+        return different(ours, references[setting]), kills
 
     with ThreadPoolExecutor(2) as side_by_side:
         outcomes = list(side_by_side.map(disturbed, range(total)))
-    same = sum(identical for identical, _ in outcomes)
-    assert [number for number, (identical, _) in enumerate(outcomes) if not identical] == []
+    same = sum(not parts for parts, _ in outcomes)
+    assert {number: parts for number, (parts, _) in enumerate(outcomes) if parts} == {}
     assert all(kills for _, kills in outcomes)
     soak.tell(
         f"{same} of {total} runs identical in weights, optimizer and metrics; each killed once "
