@@ -28,6 +28,7 @@ def answers(folder: Path, config: Config) -> None:
 
     Raises:
         ConfigError: the data set is not the paper's.
+        DataError: it is not at hand.
         StoreError: there is no store, or it cannot be read.
     """
     if not isinstance(config.data, FashionMNISTConfig):

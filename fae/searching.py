@@ -78,6 +78,7 @@ class Search:
     Raises:
         ConfigError: the study cannot be opened, or is another one.
         DataError: the images are not at hand.
+        StoreError: there is no folder for the store.
     """
 
     def __init__(
@@ -115,7 +116,6 @@ class Search:
         """
         store = Store(self.config.tracking)
         archive = Archive(self.config.tracking)
-        close_dead(archive)
         if found := self._finished(archive):
             return found
         with ExitStack() as held:

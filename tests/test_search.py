@@ -193,7 +193,7 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
 
 
 def test_a_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
-    slow = "hidden=4", "epochs=150", "search.pruner=none", "search.trials=3"
+    slow = "hidden=4", "epochs=150", "search.pruner=none", "search.trials=10"
     first = begin(tmp_path, *slow)
     wait_for(first, "epoch 2/")
     second = begin(tmp_path, *slow)
@@ -202,7 +202,7 @@ def test_a_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
     first.communicate(timeout=60)
     _, errors = second.communicate(timeout=300)
     assert (second.returncode, errors) == (0, "")
-    for kind, count in (("study", 1), ("trial", 3), ("run", 2)):
+    for kind, count in (("study", 1), ("trial", 10), ("run", 2)):
         assert [run.info.status for run in stored(tmp_path, kind)] == ["FINISHED"] * count
 
 
