@@ -1,18 +1,22 @@
 """A run's folder: kept for a run that may go on, cleared of one that will not."""
 
+import errno
 import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from mlflow import MlflowClient
 
 from fae.config import Config, TrackingConfig
 from fae.errors import TrainingError
+from fae.plan import look_up, task
 from fae.tracking import Archive, Store, close_dead, deliver, undelivered
-from fae.tracking.folder import Link
+from fae.tracking.folder import Link, holds
 from fae.tracking.journal import Journal
 from fae.tracking.lock import own
 
@@ -30,14 +34,10 @@ class Dead(BaseException):
     """What a kill is to a test."""
 
 
-def begin_and_end(
-    tracking: TrackingConfig, folder: Path, status: str, carry_on: str | None = None
-) -> str:
+def begin_and_end(tracking: TrackingConfig, folder: Path, status: str, **more: Any) -> str:
     """A run that ended so, with a checkpoint; its id."""
     ends = {"FAILED": RuntimeError(), "KILLED": KeyboardInterrupt(), "RUNNING": KeyboardInterrupt()}
-    opened = Store(tracking).run(
-        "first", kind="run", folder=folder, command="the command", carry_on=carry_on
-    )
+    opened = Store(tracking).run("first", kind="run", folder=folder, command="the command", **more)
     with suppress(RuntimeError, KeyboardInterrupt), opened as run:
         run_id = run.id
         (folder / "checkpoints").mkdir(exist_ok=True)
@@ -169,3 +169,74 @@ def test_a_run_that_dies_as_it_is_carried_on_in_a_new_folder_can_be_closed_and_d
     assert undelivered(new) == deliver(new)
     begin_and_end(tracking, new, "FINISHED", carry_on=run_id)
     assert client.get_run(run_id).info.status == "FINISHED"
+
+
+@pytest.mark.parametrize("reused", [False, True])
+def test_a_run_that_dies_as_it_is_made_goes_on_in_its_folder(
+    tiny: Tiny,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reused: bool,
+) -> None:
+    config = tiny(f"seed={900 + reused}")
+    one = task(config, [])
+    if reused:
+        begin_and_end(config.tracking, tmp_path, "FINISHED")
+    create = MlflowClient.create_run
+
+    def die(*arguments: Any, **named: Any) -> None:
+        create(*arguments, **named)
+        raise Dead
+
+    store = Store(config.tracking)
+    told = {"fae.folder": str(tmp_path), "fae.command": "the command", "fae.kind": "run"}
+    with monkeypatch.context() as until, suppress(Dead), own(tmp_path):
+        until.setattr(MlflowClient, "create_run", die)
+        store._begin("dies", tmp_path, "", {**told, "fae.fingerprint": one.fingerprint}, None)
+    (found,) = look_up([one], Archive(config.tracking), config.sweep)
+    assert found.state == "goes on"
+    assert found.run is not None
+    assert found.run.status == "KILLED"
+    assert Link.read(tmp_path) == Link(found.run.id, "dies", config.tracking.uri, "the command")
+    begin_and_end(config.tracking, tmp_path, "FINISHED", carry_on=found.run.id)
+    assert client.get_run(found.run.id).info.status == "FINISHED"
+
+
+def test_a_run_whose_folder_cannot_be_written_is_failed(
+    tracking: TrackingConfig, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def full(link: Link, _: Path) -> None:
+        made.append(link.run_id)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Link, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        begin_and_end(tracking, tmp_path, "FINISHED")
+    run = client.get_run(made[0])
+    assert run.info.status == "FAILED"
+    assert "No space left" in run.data.tags["fae.error"]
+
+
+def test_a_run_that_cannot_go_on_as_its_folder_cannot_be_written_may_go_on_later(
+    tracking: TrackingConfig, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted = begin_and_end(tracking, tmp_path, "KILLED")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(Link, "write", Mock(side_effect=full))
+    with pytest.raises(OSError, match="No space left"):
+        begin_and_end(tracking, tmp_path, "FINISHED", carry_on=interrupted)
+    assert client.get_run(interrupted).info.status == "KILLED"
+    assert holds(tmp_path, interrupted)
+
+
+def test_a_killed_run_whose_folder_was_emptied_is_given_up(
+    tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    run_id = begin_and_end(tracking, tmp_path, "RUNNING", parameters={"hidden": "8"})
+    for file in files(tmp_path):
+        file.unlink()
+    close_dead(Archive(tracking))
+    assert not holds(tmp_path, run_id)

@@ -78,7 +78,7 @@ def clear(folder: Path) -> None:
             f"{folder}: holds {link}, which was interrupted; go on with it by {link.command}, or "
             "name another folder, or empty this one to give that run up"
         )
-    for name in ("delivered", "journal.jsonl"):  # a count must not outlive what it counts
+    for name in (LINK, "delivered", "journal.jsonl"):  # a count must not outlive what it counts
         (folder / name).unlink(missing_ok=True)
     for name in ("checkpoints", OUTBOX):
         shutil.rmtree(folder / name, ignore_errors=True)

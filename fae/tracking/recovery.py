@@ -65,8 +65,11 @@ def _close(archive: Archive, run: StoredRun) -> bool:
         archive.close(run, "KILLED", run.started)
         return True
     with own(folder):
-        if archive.run(run.id).status != "RUNNING":
+        found = archive.run(run.id)
+        if found.status != "RUNNING":
             return False
+        if Link.read(folder) is None and not (found.parameters or found.metrics):
+            _link(folder, found, archive)
         entries: list[Entry] = []
         if holds(folder, run.id):
             _deliver(folder)
@@ -77,6 +80,14 @@ def _close(archive: Archive, run: StoredRun) -> bool:
         else:
             archive.close(run, "KILLED", max(times))
     return True
+
+
+def _link(folder: Path, run: StoredRun, archive: Archive) -> None:
+    """Link a folder to the run whose process died just before it did so: it may go on there.
+
+    One that has stored something was linked: who emptied its folder has given it up.
+    """
+    Link(run.id, run.name, archive.uri, run.tags["fae.command"]).write(folder)
 
 
 def _deliver(folder: Path) -> int:

@@ -132,25 +132,37 @@ class Store:
             clear(folder)
         try:
             if carry_on:
-                run_id = carry_on
-            else:
-                created = self._client.create_run(
-                    self.experiment_id, run_name=name, tags=dict(tags)
-                )
-                run_id = created.info.run_id
-            Link(run_id, name, self.uri, command).write(folder)
-            journal = Journal(folder)
-            if carry_on:
-                # RUNNING last: who then finds it dead is led to this folder, whose last word is
-                # not how it ended before.
-                journal.append({"carried_on": run_id, "time": int(time.time() * 1000)})
-                self._client.set_tag(run_id, "fae.folder", str(folder))
-                self._client.update_run(run_id, status="RUNNING")
+                self._go_on_with(carry_on, name, folder, command)
+            run_id = carry_on or self._make(name, folder, command, tags)
         except MlflowException as error:
             reason = str(error).partition("\n")[0]
             raise StoreError(f"tracking.uri={self.uri}: cannot be written ({reason})") from error
         delivery = Delivery(self._client, self.experiment_id, run_id, folder)
+        journal = Journal(folder)
         return Run(run_id, name, folder, journal, Courier(journal, delivery.deliver))
+
+    def _make(self, name: str, folder: Path, command: str, tags: Mapping[str, str]) -> str:
+        """Make a run, to which its folder leads; its id."""
+        made = self._client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
+        run_id: str = made.info.run_id
+        try:
+            Link(run_id, name, self.uri, command).write(folder)
+        except OSError as error:
+            self._client.set_tag(run_id, "fae.error", cause(error))
+            self._client.set_terminated(run_id, "FAILED")
+            raise
+        return run_id
+
+    def _go_on_with(self, run_id: str, name: str, folder: Path, command: str) -> None:
+        """Set a run RUNNING again, its folder another one perhaps.
+
+        RUNNING last: who then finds it dead is led to this folder, whose last word is not how
+        it ended before.
+        """
+        Link(run_id, name, self.uri, command).write(folder)
+        Journal(folder).append({"carried_on": run_id, "time": int(time.time() * 1000)})
+        self._client.set_tag(run_id, "fae.folder", str(folder))
+        self._client.update_run(run_id, status="RUNNING")
 
     @contextmanager
     def _system_metrics(self, run: Run, *, resumed: bool) -> Iterator[None]:
