@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
@@ -33,7 +34,7 @@ def run(entry: Callable[[], object], schema: type = Config) -> None:
     try:
         trust.refuse_pickle(sys.argv[1:])
         with trust.known_code_only():
-            entry()
+            _call(entry)
         code = 0
     except BrokenPipeError:  # whoever read the output, such as head, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,8 +49,25 @@ def run(entry: Callable[[], object], schema: type = Config) -> None:
         sys.exit(code)
 
 
-class CheckBeforeRun(Callback):
-    """Refuses a wrong configuration of a single run before Hydra makes its folder.
+class PastHydraError(BaseException):
+    """Carries an error past Hydra, which would warn of it or print overrides before it."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _call(entry: Callable[[], object]) -> None:
+    try:
+        entry()
+        return
+    except PastHydraError as carrier:
+        error = carrier.error
+    raise error
+
+
+class AroundRun(Callback):
+    """Refuses a wrong configuration of a single run before Hydra makes its folder, and lets the
+    error of one speak for itself.
 
     A multirun is checked as a whole by ``fae.sweep``.
     """
@@ -65,7 +83,12 @@ class CheckBeforeRun(Callback):
                     "repeats=5 makes it one"
                 )
         except ConfigError as error:
-            sys.exit(_explain(error))
+            raise PastHydraError(error) from None
+
+    def on_run_end(self, config: DictConfig, **more: Any) -> None:
+        job_return: JobReturn = more["job_return"]
+        if job_return.status == JobStatus.FAILED:
+            raise PastHydraError(job_return._return_value)
 
 
 def _explain(error: BaseException, schema: type = Config) -> int:

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fae.errors import ConfigError
 
-CALLBACKS = ["fae.command.CheckBeforeRun"]
+CALLBACKS = ["fae.command.AroundRun"]
 SWEEPERS = [
     "hydra_plugins.fae_sweeper.FaeSweeper",
     "hydra_plugins.fae_sweeper.SearchSweeper",

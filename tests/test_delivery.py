@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -237,6 +238,26 @@ def test_what_is_stored_again_for_a_lost_answer_is_there_once(
     (model,) = client.search_logged_models([store.experiment_id], f"source_run_id = '{made}'")
     assert (output.model_id, output.step, model.status) == (model.model_id, 2, "READY")
     assert [path for path in (tmp_path / "outbox").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("damaged", ["pictures/picture-1.png", "model/MLmodel"])
+def test_a_file_that_is_damaged_as_it_waits_is_left_out_with_a_warning(
+    tiny: Tiny,
+    client: MlflowClient,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damaged: str,
+) -> None:
+    with Store(tiny().tracking).run("cut", kind="run", folder=tmp_path, command="") as run:
+        kept_back = Run(run.id, "cut", tmp_path, run._journal, Mock(Courier))
+        say_one_of_each(kept_back)
+        (tmp_path / "outbox" / damaged).write_bytes(b"")
+    stored = client.get_run(run.id)
+    assert (stored.info.status, stored.data.metrics["a"]) == ("FINISHED", 2.0)
+    assert len(client.list_artifacts(run.id, "images")) == (2 if "model" in damaged else 0)
+    assert bool(stored.outputs and stored.outputs.model_outputs) == ("picture" in damaged)
+    (warning,) = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
+    assert str(tmp_path / "outbox" / damaged.partition("/")[0]) in warning
 
 
 def test_a_run_that_is_carried_on_says_nothing_twice(

@@ -1,6 +1,7 @@
 """Runs that ended without a word: found, delivered, closed truthfully."""
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -192,3 +193,21 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
     for name in ("run", "alike", "close", "unfinished"):
         with pytest.raises(StoreError, match=f"^tracking.uri={tracking.uri}: cannot .*refused"):
             questions[name]()
+
+
+def test_who_only_looks_keeps_nobody_from_a_folder(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            is_alive(tmp_path)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(300):
+            with own(tmp_path):
+                assert is_alive(tmp_path)
+    finally:
+        over.set()
+        looking.join()

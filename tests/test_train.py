@@ -275,6 +275,12 @@ def test_one_failed_job_leaves_the_others_and_ends_with_1(
     assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FAILED"]
 
 
+def test_a_failed_run_says_why_and_nothing_else(cli: Cli) -> None:
+    done = cli("lr=1e9", SMOKE, "hidden=4")
+    assert done.returncode == 1
+    assert re.fullmatch(r"fae: loss is .* at epoch 1, step \d.*\n", done.stderr)
+
+
 @pytest.mark.parametrize(
     ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
 )

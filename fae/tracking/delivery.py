@@ -6,15 +6,16 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenacity import RetryCallState, RetryError, Retrying, wait_random_exponential
 
-from fae import interrupts
+from fae import durable, interrupts
 from fae.terminal import say, warn
+from fae.tracking.connection import first_line
 from fae.tracking.journal import Entry, Journal
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ SMALL = (256, 256)
 """Pixels, at most, of the picture that the UI loads first."""
 BATCH = 1000
 """Metrics of one request, at most; MLflow's limit."""
+
+
+class DamagedError(Exception):
+    """A file that waits for the courier cannot be read, as after a power cut; it never will."""
 
 
 class Delivery:
@@ -53,24 +58,29 @@ class Delivery:
 
     def deliver(self, entries: Sequence[Entry]) -> int:
         """Store the first entry, and those after it that go along; how many these are."""
-        first = entries[0]
-        if "metrics" in first:
+        if "metrics" in entries[0]:
             return self._metrics(entries)
-        if "tags" in first:
-            self._tags(first)
-        elif "parameters" in first:
-            self._parameters(first)
-        elif "data" in first:
-            self._data(first)
-        elif "file" in first:
-            self._file(first)
-        elif "picture" in first:
-            self._picture(first)
-        elif "model" in first:
-            self._model(first)
-        elif "end" in first:
-            self.client.set_terminated(self.run_id, first["end"], first["time"])
+        try:
+            self._other(entries[0])
+        except DamagedError as problem:
+            warn(f"{problem}; it is left out")
         return 1
+
+    def _other(self, entry: Entry) -> None:
+        if "tags" in entry:
+            self._tags(entry)
+        elif "parameters" in entry:
+            self._parameters(entry)
+        elif "data" in entry:
+            self._data(entry)
+        elif "file" in entry:
+            self._file(entry)
+        elif "picture" in entry:
+            self._picture(entry)
+        elif "model" in entry:
+            self._model(entry)
+        elif "end" in entry:
+            self.client.set_terminated(self.run_id, entry["end"], entry["time"])
 
     def _metrics(self, entries: Sequence[Entry]) -> int:
         """Store all metrics at the head, as many as go into one transaction."""
@@ -131,7 +141,10 @@ class Delivery:
         told = {"step": entry["step"], "timestamp": entry["time"]}
         name = "+".join([entry["key"], *(f"{key}+{value}" for key, value in told.items())])
         name += f"+{uuid.uuid5(uuid.UUID(self.run_id), name)}"
-        with tempfile.TemporaryDirectory() as made, Image.open(file) as picture:
+        with _reading(file):
+            picture = Image.open(file)
+            picture.load()
+        with tempfile.TemporaryDirectory() as made:
             picture.save(Path(made, f"{name}.png"))
             picture.thumbnail(SMALL)
             picture.save(Path(made, f"{name}+compressed.webp"))
@@ -142,10 +155,13 @@ class Delivery:
     def _model(self, entry: Entry) -> None:
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
         from mlflow.models import Model
+        from mlflow.models.model import MLMODEL_FILE_NAME
 
         folder = self.outbox / entry["model"]
         outputs = self.client.get_run(self.run_id).outputs
         if folder.exists() and not (outputs and outputs.model_outputs):
+            with _reading(folder):
+                described = Model.load(folder)
             made = self.client.search_logged_models(
                 [self.experiment_id], f"source_run_id = '{self.run_id}'"
             )
@@ -159,14 +175,21 @@ class Delivery:
                     tags={"fae.run": entry["run"]},
                 )
             )
-            described = Model.load(folder)
             described.model_id = model.model_id
-            described.save(folder / "MLmodel")
+            durable.write(folder / MLMODEL_FILE_NAME, described.to_yaml().encode())
             self.client.log_model_artifacts(model.model_id, str(folder))
             self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
             output = LoggedModelOutput(model.model_id, entry["step"])
             self.client.log_outputs(self.run_id, [output])
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise DamagedError(f"{path}: cannot be read ({first_line(error)})") from error
 
 
 class Courier:

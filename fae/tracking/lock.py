@@ -9,6 +9,8 @@ from filelock import FileLock, Timeout
 from fae.errors import TrainingError
 
 NAME = "run.lock"
+LOOK_S = 0.5
+"""Whoever only looks whether a folder is held holds it himself, for less than this."""
 
 
 @contextmanager
@@ -23,7 +25,7 @@ def own(folder: Path, name: str = NAME) -> Iterator[None]:
     """
     lock = FileLock(folder / name)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOOK_S, poll_interval=0.01)
     except Timeout:
         raise TrainingError(f"{folder}: another process is at this run") from None
     try:

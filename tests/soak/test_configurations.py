@@ -527,7 +527,7 @@ def attacks() -> list[list[str]]:
         ["+hydra.callbacks.x='${oc.select:nothing,{_target_:trap.run}}'"],
         ["+hydra.callbacks.x._target_=${oc.env:TRAP}"],
         ["+hydra.callbacks.x._target_=${model.name}", "model.name=trap.run"],
-        ["+hydra.callbacks.x={_target_:fae.command.CheckBeforeRun,a:{_target_:trap.run}}"],
+        ["+hydra.callbacks.x={_target_:fae.command.AroundRun,a:{_target_:trap.run}}"],
         [*sweep, "+hydra.launcher.x='${oc.create:{_target_:trap.run}}'"],
         [*sweep, "hydra.launcher='${oc.create:{_target_:trap.run}}'"],
     ]

@@ -58,6 +58,7 @@ def run(config: Config, folder: Path) -> None:
 
     torch.set_num_threads(1)
     (found,) = look_up([task(config, [])], Archive.if_there(config.tracking), config.sweep)
+    assert found.state != "running", "the one before is dead"
     if found.to_do:
         job = Job("run", folder, "")
         train(config, job.going_on_with(found.origin) if found.origin else job)
@@ -166,6 +167,7 @@ def test_a_run_that_is_killed_and_resumed_is_bit_identical(
                 break
         process = started(config, folder)
         process.join()
+        assert process.exitcode == 0
         ours = {**final_state(folder), **stored(client, name)}
         shutil.rmtree(folder)
         return different(ours, references[setting]), kills

@@ -77,7 +77,7 @@ def test_processes_that_first_start_at_once_make_one_store(soak: Soak, tmp_path:
     """Many processes that start at once where one was killed as it made the store: all get it."""
     rounds, processes = soak.times(short=2, whole=50), soak.times(short=4, whole=8)
     chance = random.Random(0)
-    for number in range(5):
+    for number in range(rounds):
         database = tmp_path / f"{number}.db"
         config = tracking(f"sqlite:///{database}")
         make_store_and_die(config, database, chance.uniform(0, 1))
