@@ -116,7 +116,11 @@ def store(config: Config, sync: str) -> Iterator[Finding]:
         yield Finding("store", f"{uri}: none yet; the first run makes it")
         return
     yield _whole(uri)
-    dead = unfinished_and_dead(archive)
+    try:
+        dead = unfinished_and_dead(archive)
+    except FaeError as problem:
+        yield Finding("runs", str(problem), "what this says")
+        return
     names = ", ".join(f"{run.name} ({run.id[:8]})" for run in dead)
     yield Finding(
         "runs",

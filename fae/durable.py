@@ -34,9 +34,26 @@ def write_all(file: int, content: bytes | memoryview) -> None:
         rest = rest[os.write(file, rest) :]
 
 
+def sync(path: Path, within: Path) -> None:
+    """Put on the disk what was written by other means.
+
+    Args:
+        path: a file, or a folder with all that it holds.
+        within: a folder that is there for sure; of those on the way to it, the names are synced.
+    """
+    for one in (path, *path.rglob("*"), *path.parents):
+        _sync(one)
+        if one == within:
+            break
+
+
 def sync_folder(folder: Path) -> None:
     """Put on the disk which files a folder holds."""
-    opened = os.open(folder, os.O_RDONLY)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
     finally:

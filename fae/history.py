@@ -38,6 +38,8 @@ class History(pl.Callback):
         self._epoch_start = self._train_s = self._epoch_s = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for done, metrics in enumerate(self.epochs, 1):
+            self.run.log_metrics(metrics, step=done)  # news if the disk was full at its time
         if not self.epochs:
             self.picture(pl_module)
 

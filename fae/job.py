@@ -37,6 +37,7 @@ class Schedule:
         started: when the first job was launched, seconds since the epoch.
         work: the work that each job is expected to take, in any unit.
         origins: what each job goes on with; None for a job that begins.
+        first: number of the first job.
         in_turn: whether a job begins when the one before it has ended.
         kind: what all of it is called, sweep or study.
     """
@@ -45,6 +46,7 @@ class Schedule:
     started: float
     work: list[float]
     origins: list[Origin | None]
+    first: int = 0
     in_turn: bool = True
     kind: str = "sweep"
 
@@ -108,8 +110,8 @@ def current_job(config: Config) -> Job:
     overrides = list(hydra.overrides.task)
     name, folder = run_name(config, overrides), Path(hydra.runtime.output_dir)
     if not OmegaConf.is_missing(hydra.job, "num"):  # as it is outside of a sweep
-        number = int(hydra.job.num)
         schedule = Schedule.read(Path(hydra.sweep.dir).absolute())
+        number = int(hydra.job.num) - schedule.first
         job = Job(name, folder, command_line(overrides), schedule, number)
         origin = schedule.origins[number]
         return job.going_on_with(origin) if origin else job

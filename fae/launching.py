@@ -1,5 +1,6 @@
 """Launching the jobs of a sweep by whichever of Hydra's launchers, whatever becomes of them."""
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -26,6 +27,8 @@ BY_NUMBER = "${hydra.job.num}"
 """Hydra's own name of a job's folder."""
 ENDING_S = 2.0
 """How long the processes of a launcher may take to end after a signal."""
+SLACK_S = 0.5
+"""How much longer the store may take; one that hangs is left to the next command."""
 SETTLING_S = 10.0
 """How long the processes of a launcher that broke down may take to be gone."""
 
@@ -125,6 +128,7 @@ class Launch:
             time.time(),
             [one.work for one in self.tasks],
             [one.origin for one in self.tasks],
+            first=_unused(folder),
             in_turn=isinstance(self.launcher, BasicLauncher),
         )
         numbers = list(range(len(self.tasks)))
@@ -134,10 +138,13 @@ class Launch:
             self.schedule.write(folder)
             overrides = [self.tasks[number].overrides for number in batch]
             try:
-                returns = self.launcher.launch(overrides, initial_job_idx=batch[0])
+                first = self.schedule.first + batch[0]
+                returns = self.launcher.launch(overrides, initial_job_idx=first)
             except Interrupted:
+                closing = threading.Thread(target=self._close_all, daemon=True)
                 with held():
-                    self._close_all()
+                    closing.start()
+                    closing.join(ENDING_S + SLACK_S)
                 raise
             except Exception as error:
                 waiting = self._after_breakdown(batch, error) + waiting
@@ -222,6 +229,11 @@ class Launch:
             if run.status != "RUNNING" or time.monotonic() > deadline:
                 return run
             time.sleep(0.5)
+
+
+def _unused(folder: Path) -> int:
+    """A number from which on a sweep's folder has none of Hydra's folders of jobs."""
+    return 1 + max((int(one.name) for one in folder.iterdir() if one.name.isdecimal()), default=-1)
 
 
 def _consecutive(numbers: Sequence[int]) -> list[list[int]]:

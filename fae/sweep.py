@@ -6,6 +6,7 @@ Heavy imports wait until the configurations are known to be good.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from fae.tracking import Archive, Run, StoredRun
 
 Overrides = Sequence[str]
+NOT_A_JOBS = ("seed=", "repeats=", "report.", "report=")
+"""Beginnings of overrides that are the sweep's, or that each of its jobs has of its own."""
 
 
 class FailedRunsError(TrainingError):
@@ -70,7 +73,7 @@ def sweep(
 
     from fae import plan
     from fae.launching import Launch
-    from fae.tracking import Archive, Store
+    from fae.tracking import Archive, Store, claiming
 
     _check_surroundings(configs)
     store = None if settings.plan_only else Store(configs[0].tracking)
@@ -90,20 +93,28 @@ def sweep(
     if known is None or known.status != "FINISHED" or any(one.to_do for one in tasks):
         folder = Path(base.hydra.sweep.dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
+        stop = settings.on_failure == "stop"
+        at_once = base.hydra.sweeper.max_batch_size or (1 if stop else len(tasks))
         try:
-            with store.run(
-                name,
-                kind="sweep",
-                folder=folder,
-                command=command_line(arguments, "-m"),
-                tags=_tags(tasks),
-                carry_on=known.id if known else None,
-            ) as run:
+            with ExitStack() as until_end:
+                with claiming(store.uri):
+                    known = None if settings.rerun else _known(archive, tasks)
+                    run = until_end.enter_context(
+                        store.run(
+                            name,
+                            kind="sweep",
+                            folder=folder,
+                            command=command_line(arguments, "-m"),
+                            tags=_tags(tasks),
+                            carry_on=known.id if known else None,
+                        )
+                    )
                 parent = run.id
                 _record(run, tasks)
-                stop = settings.on_failure == "stop"
-                at_once = base.hydra.sweeper.max_batch_size or (1 if stop else len(tasks))
+                _adopt(run, tasks)
                 launch.run(at_once, parent, folder, archive, stop_at_failure=stop)
+                tasks = plan.look_up(tasks, archive, settings)
+                _adopt(run, tasks)
                 if causes := _causes(tasks, launch):
                     raise FailedRunsError(causes, len(tasks))
         except FailedRunsError as error:
@@ -168,7 +179,7 @@ def _repeat(composed: Sequence[_Composed]) -> list[_Composed]:
         for one in composed:
             if repeat < one.config.repeats:
                 config = replace(one.config, seed=one.config.seed + repeat, repeats=1)
-                others = [o for o in one.overrides if not o.startswith(("seed=", "repeats="))]
+                others = [o for o in one.overrides if not o.lstrip("+").startswith(NOT_A_JOBS)]
                 overrides = [*others, f"seed={config.seed}", "repeats=1"]
                 repeated.setdefault(config, _Composed(config, overrides, one.choices))
     return list(repeated.values())
@@ -218,7 +229,7 @@ def _tags(tasks: "Sequence[Task]") -> dict[str, str]:
 
 
 def _record(run: "Run", tasks: "Sequence[Task]") -> None:
-    """Keep the plan with the sweep, and which runs of other commands are part of it."""
+    """Keep the plan with the sweep."""
     plan = [
         {
             "name": one.name,
@@ -230,20 +241,33 @@ def _record(run: "Run", tasks: "Sequence[Task]") -> None:
         for one in tasks
     ]
     run.log_text(json.dumps(plan, indent=1) + "\n", "plan.json")
+
+
+def _adopt(run: "Run", tasks: "Sequence[Task]") -> None:
+    """Keep with the sweep which runs of other commands are part of it by now."""
     adopted = [
         one.run.id
         for one in tasks
         if one.run and one.state != "failed" and one.run.tags.get("mlflow.parentRunId") != run.id
     ]
     if adopted:
-        run.log_text(json.dumps(adopted) + "\n", "adopted.json")
-        run.set_tags({"fae.adopted": str(len(adopted))})
+        text = json.dumps(adopted) + "\n"
+        path = f"adopted/{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
+        run.log_text(text, path)
+        run.set_tags({"fae.adopted": path})
 
 
 def _causes(tasks: "Sequence[Task]", launch: "Launch") -> dict[str, str]:
-    """Why runs are not there, now or before, by name; said with the command for each."""
+    """Why runs are not there, now or before, by name; said with the command for each.
+
+    Args:
+        tasks: as they are now.
+    """
     causes = {one.name: one.outlook() for one in tasks if one.state in {"failed", "running"}}
-    causes |= {launch.tasks[number].name: cause for number, cause in launch.failures.items()}
+    done = {one.fingerprint for one in tasks if one.state == "done"}  # by other commands, perhaps
+    for number, cause in launch.failures.items():
+        if launch.tasks[number].fingerprint not in done:
+            causes[launch.tasks[number].name] = cause
     again = {one.name: command_line([*one.overrides, "sweep.retry_failed=true"]) for one in tasks}
     for name, cause in causes.items():
         say(f"failed  {name}: {cause}")

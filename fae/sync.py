@@ -3,7 +3,7 @@
     python -m fae.sync [FOLDER ...] [OVERRIDE ...]
 
 Folders are those of runs, or hold them; by default outputs/ and multirun/. Dead runs are
-closed in the stores of these, and in the one that the overrides of the train command name
+closed in the experiments of these, and in the one that the overrides of the train command name
 (``tracking.uri=...``) or leave as it is. Runs that still go on are left alone.
 """
 
@@ -46,9 +46,10 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
         except FaeError as problem:
             problems.append(f"{folder}: {problem}")
     links = [link for link in map(Link.read, found) if link]
-    for uri in dict.fromkeys([tracking.uri, *(link.store for link in links)]):
+    theirs = [replace(tracking, uri=link.store, experiment=link.experiment) for link in links]
+    for config in dict.fromkeys([tracking, *theirs]):
         try:
-            archive = Archive.if_there(replace(tracking, uri=uri))
+            archive = Archive.if_there(config)
             closed += close_dead(archive) if archive else []
         except StoreError as problem:
             problems.append(str(problem))

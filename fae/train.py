@@ -33,14 +33,15 @@ def run_job(node: DictConfig) -> "Result | None":
 
     config = to_config(node)
     job = current_job(config)
-    if not job.sweep:
-        found = _look_up(config, job)
-        if found is None:
-            return None
-        job = found
+    if config.sweep.plan_only:
+        _plan(config)
+        return None
     gc.freeze()  # what was imported holds no images: no need to look through it each time
     try:
-        result = train(config, job)
+        result = train(config, job, lambda job: _what_is_left(config, job))
+    except DoneError as done:
+        say(f"{job.label}  {done}; sweep.rerun=true runs it again")
+        return None
     except Exception as error:
         known = isinstance(error, FaeError)
         told = not known and (job.sweep or isinstance(error, OSError))
@@ -61,25 +62,39 @@ def run_job(node: DictConfig) -> "Result | None":
     return result
 
 
-def _look_up(config: Config, job: Job) -> Job | None:
-    """What is left to do of a single run, by what the store knows of it; None if nothing is."""
+class DoneError(Exception):
+    """Another command has finished the same run."""
+
+
+def _what_is_left(config: Config, job: Job) -> Job:
+    """What is left to do of a job, by what the store knows of it by now.
+
+    Raises:
+        DoneError: nothing.
+        TrainingError: it failed before, or another process is at it.
+    """
+    from fae import plan
+    from fae.tracking import Archive
+
+    task = plan.task(config, HydraConfig.get().overrides.task)
+    (task,) = plan.look_up([task], Archive(config.tracking), config.sweep)
+    if task.state == "done":
+        raise DoneError(task.outlook())
+    if not task.to_do:
+        raise TrainingError(f"{task.name}: {task.outlook()}")
+    return job.going_on_with(task.origin) if task.origin else job
+
+
+def _plan(config: Config) -> None:
+    """Show what would become of a single run."""
     from fae import plan
     from fae.tracking import Archive
     from fae.training import check_surroundings
 
     check_surroundings(config)
-    archive = Archive.if_there(config.tracking)
     task = plan.task(config, HydraConfig.get().overrides.task)
-    (task,) = plan.look_up([task], archive, config.sweep)
-    if config.sweep.plan_only:
-        plan.show("plan", [task], archive, asked=1)
-        return None
-    if task.to_do:
-        return job.going_on_with(task.origin) if task.origin else job
-    if task.state != "done":
-        raise TrainingError(f"{task.name}: {task.outlook()}")
-    say(f"{task.name}  {task.outlook()}; sweep.rerun=true runs it again")
-    return None
+    archive = Archive.if_there(config.tracking)
+    plan.show("plan", plan.look_up([task], archive, config.sweep), archive, asked=1)
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """One run, from its configuration to its result."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import pytorch_lightning as pl
@@ -24,7 +24,7 @@ from fae.result import Panel, Result
 from fae.sources import Images, Source, build_source
 from fae.stopping import choose_weights
 from fae.terminal import console
-from fae.tracking import Run, Store
+from fae.tracking import Run, Store, claiming
 from fae.trainer import build_trainer, check_accelerator
 
 STORE_PATIENCE_S = 300
@@ -59,16 +59,24 @@ class Fitted:
     epoch: int
 
 
-def train(config: Config, job: Job) -> Result:
+Claim = Callable[[Job], Job]
+"""What a job has become, once no other process on this machine begins one."""
+
+
+def train(config: Config, job: Job, claim: Claim = lambda job: job) -> Result:
     """Train, test and draw one network, and track all of it.
 
     Tested are the last weights or, with early stopping, the best by ``val/mse``.
+
+    Args:
+        claim: looks again at what other processes have done of the job; what it raises is
+            passed on.
 
     Raises:
         ConfigError, DataError, StoreError: nothing was computed.
         TrainingError: training diverged; the run is FAILED.
     """
-    with fitted(config, job, kind="run") as done:
+    with fitted(config, job, kind="run", claim=claim) as done:
         run, data, learner, history = done.run, done.data, done.learner, done.history
         (test,) = done.trainer.test(learner, data, verbose=False)
         dead = learner.dead_units(Slices(data.train))
@@ -93,13 +101,19 @@ def train(config: Config, job: Job) -> Result:
 
 @contextmanager
 def fitted(
-    config: Config, job: Job, *, kind: str, callbacks: Sequence[pl.Callback] = ()
+    config: Config,
+    job: Job,
+    *,
+    kind: str,
+    callbacks: Sequence[pl.Callback] = (),
+    claim: Claim = lambda job: job,
 ) -> Iterator[Fitted]:
     """Train one network within a tracked run, which ends with the block.
 
     Args:
         kind: of the run, as ``Store.run`` has it.
         callbacks: more of them for the trainer.
+        claim: as ``train`` has it.
 
     Raises:
         ConfigError, DataError, StoreError, TrainingError: as ``train``.
@@ -108,20 +122,27 @@ def fitted(
     check_surroundings(config)
     source = build_source(config.data)
     fingerprint = provenance.fingerprint(determines_result(config.plain()), source.digest)
-    with Store(config.tracking, patience_s=STORE_PATIENCE_S if job.sweep else 0).run(
-        job.name,
-        kind=kind,
-        folder=job.folder,
-        command=job.command,
-        parent=job.sweep.parent if job.sweep else None,
-        parameters=config.parameters(),
-        tags={
-            **provenance.tags(config.trainer.accelerator),
-            "fae.data_digest": source.digest,
-            "fae.fingerprint": fingerprint,
-        },
-        carry_on=job.carries_on,
-    ) as run:
+    tags = {
+        **provenance.tags(config.trainer.accelerator),
+        "fae.data_digest": source.digest,
+        "fae.fingerprint": fingerprint,
+    }
+    store = Store(config.tracking, patience_s=STORE_PATIENCE_S if job.sweep else 0)
+    with ExitStack() as until_end:
+        with claiming(store.uri):
+            job = claim(job)
+            run = until_end.enter_context(
+                store.run(
+                    job.name,
+                    kind=kind,
+                    folder=job.folder,
+                    command=job.command,
+                    parent=job.sweep.parent if job.sweep else None,
+                    parameters=config.parameters(),
+                    tags=tags,
+                    carry_on=job.carries_on,
+                )
+            )
         _record_origin(run, config, source)
         data, learner = build(config, source)
         history = History(run, data, started)

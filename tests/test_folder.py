@@ -2,6 +2,7 @@
 
 import errno
 import json
+import platform
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -119,7 +120,7 @@ def test_a_folder_is_cleared_of_a_run_that_the_store_does_not_know(
     tracking: TrackingConfig, tmp_path: Path
 ) -> None:
     begin_and_end(tracking, tmp_path, "KILLED")
-    Link("0" * 32, "unknown", tracking.uri, "").write(tmp_path)
+    Link("0" * 32, "unknown", tracking.uri, "fae", "").write(tmp_path)
     assert is_cleared_for_another(tracking, tmp_path)
 
 
@@ -191,14 +192,17 @@ def test_a_run_that_dies_as_it_is_made_goes_on_in_its_folder(
 
     store = Store(config.tracking)
     told = {"fae.folder": str(tmp_path), "fae.command": "the command", "fae.kind": "run"}
+    told |= {"fae.host": platform.node(), "fae.fingerprint": one.fingerprint}
     with monkeypatch.context() as until, suppress(Dead), own(tmp_path):
         until.setattr(MlflowClient, "create_run", die)
-        store._begin("dies", tmp_path, "", {**told, "fae.fingerprint": one.fingerprint}, None)
+        store._begin("dies", tmp_path, "", told, None)
     (found,) = look_up([one], Archive(config.tracking), config.sweep)
     assert found.state == "goes on"
     assert found.run is not None
     assert found.run.status == "KILLED"
-    assert Link.read(tmp_path) == Link(found.run.id, "dies", config.tracking.uri, "the command")
+    assert Link.read(tmp_path) == Link(
+        found.run.id, "dies", config.tracking.uri, config.tracking.experiment, "the command"
+    )
     begin_and_end(config.tracking, tmp_path, "FINISHED", carry_on=found.run.id)
     assert client.get_run(found.run.id).info.status == "FINISHED"
 
@@ -240,3 +244,13 @@ def test_a_killed_run_whose_folder_was_emptied_is_given_up(
         file.unlink()
     close_dead(Archive(tracking))
     assert not holds(tmp_path, run_id)
+
+
+def test_a_folder_whose_clearing_was_cut_short_is_cleared(
+    tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    begin_and_end(tracking, tmp_path, "FINISHED")
+    (tmp_path / "run.json").unlink()
+    (tmp_path / "delivered").unlink()
+    assert undelivered(tmp_path) > 0
+    assert is_cleared_for_another(tracking, tmp_path)

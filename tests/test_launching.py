@@ -29,6 +29,8 @@ Tiny = Callable[..., Config]
 class Store:
     """Runs as jobs leave them: the status of each, by the fingerprint of its task."""
 
+    uri = "http://store"
+
     def __init__(self) -> None:
         self.runs: dict[str, StoredRun] = {}
 

@@ -43,7 +43,7 @@ def run(status: str, folder: Path) -> StoredRun:
 
 def used_by(run_id: str, folder: Path) -> Path:
     """A folder as a run leaves it."""
-    Link(run_id, "", "", "").write(folder)
+    Link(run_id, "", "", "", "").write(folder)
     return folder
 
 

@@ -1,7 +1,9 @@
 """Runs that ended without a word: found, delivered, closed truthfully."""
 
 import json
+import platform
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from fae.tracking import Archive, Store, close_dead, deliver, is_alive, recovery
 from fae.tracking.journal import Journal
 from fae.tracking.lock import own
 
-TAGS = {"fae.kind": "run"}
+TAGS = {"fae.kind": "run", "fae.host": platform.node(), "fae.command": ""}
 
 
 @pytest.fixture
@@ -64,9 +66,14 @@ def test_a_run_of_another_machine_is_left_alone(
     tmp_path: Path, tracking: TrackingConfig, dead: tuple[str, Path]
 ) -> None:
     run_id, folder = dead
-    folder.rename(tmp_path / "elsewhere")
     MlflowClient(tracking.uri).set_tag(run_id, "fae.host", "another")
+    folder.rename(tmp_path / "elsewhere")
     assert close_dead(Archive(tracking)) == []
+    folder.mkdir()  # one of the same name, but of this machine
+    assert close_dead(Archive(tracking)) == []
+    folder.rmdir()
+    (tmp_path / "elsewhere").rename(folder)
+    assert [run.id for run in close_dead(Archive(tracking))] == [run_id]
 
 
 def test_a_run_that_ended_while_the_store_was_away_ends_as_it_did(
@@ -144,12 +151,61 @@ def test_what_cannot_be_closed_is_passed_over_with_a_warning(
     monkeypatch.setattr(recovery, "is_alive", lambda _: False)
     archive = Archive(tracking)
     with own(tmp_path / "taken"):
-        assert [run.id for run in close_dead(archive)] == [ids["last"]]
-    away, taken, torn = sorted(capsys.readouterr().out.splitlines())
+        assert {run.id for run in close_dead(archive)} == {ids["torn"], ids["last"]}
+    away, taken = sorted(capsys.readouterr().out.splitlines())
     assert away.startswith(f"warning: away ({ids['away'][:8]}): ended without a word, but stays")
     assert "no MLflow server answers there" in away
     assert "another process is at this run" in taken
-    assert "Expecting property name" in torn
+
+
+def test_what_is_left_of_a_run_that_was_deleted_is_given_up(
+    tracking: TrackingConfig, dead: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_id, folder = dead
+    client = MlflowClient(tracking.uri)
+    client.delete_run(run_id)
+    assert deliver(folder) == 0
+    assert "was deleted, and with it what its store did not have" in capsys.readouterr().out
+    assert undelivered(folder) == 0
+    assert client.get_run(run_id).data.metrics == {}
+
+
+def test_how_a_run_ended_before_it_went_on_elsewhere_is_not_told_again(
+    tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    store = Store(tracking)
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        store.run("moves", kind="sweep", folder=old, command="") as run,
+    ):
+        raise KeyboardInterrupt
+    with store.run("moves", kind="sweep", folder=new, command="", carry_on=run.id):
+        pass
+    (old / "delivered").unlink()
+    assert deliver(old) > 0
+    assert MlflowClient(tracking.uri).get_run(run.id).info.status == "FINISHED"
+
+
+def test_a_run_that_goes_on_is_not_told_how_it_ended_before(
+    tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    store = Store(tracking)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        store.run("again", kind="run", folder=tmp_path, command="") as run,
+    ):
+        raise KeyboardInterrupt
+    (tmp_path / "delivered").unlink()
+    client = MlflowClient(tracking.uri)
+    with store.run("again", kind="run", folder=tmp_path, command="", carry_on=run.id) as again:
+        again.log_metrics({"a": 1.0}, step=1)
+        while not client.get_run(run.id).data.metrics:
+            time.sleep(0.1)
+        assert client.get_run(run.id).info.status == "RUNNING"
+    assert client.get_run(run.id).info.status == "FINISHED"
 
 
 def test_what_cannot_be_delivered_stays(dead: tuple[str, Path]) -> None:

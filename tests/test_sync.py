@@ -49,7 +49,7 @@ def test_a_run_that_goes_on_keeps_nothing_else_from_being_put_right(
 def test_runs_are_closed_in_the_store_that_their_folder_names(
     tmp_path: Path, tracking: TrackingConfig
 ) -> None:
-    other = replace(tracking, uri=f"sqlite:///{tmp_path}/other.db")
+    other = replace(tracking, uri=f"sqlite:///{tmp_path}/other.db", experiment="another")
     dead = died(tmp_path / "dies", other)
     sync.sync([tmp_path], tracking)
     assert Archive(other).run(dead).status == "KILLED"
@@ -60,7 +60,7 @@ def test_a_store_that_is_away_does_not_keep_another_from_being_put_right(
 ) -> None:
     dead = died(tmp_path / "dies", tracking)
     (tmp_path / "far").mkdir()
-    Link("id", "far", "http://127.0.0.1:9", "").write(tmp_path / "far")
+    Link("id", "far", "http://127.0.0.1:9", "fae", "").write(tmp_path / "far")
     with pytest.raises(StoreError, match=r"http://127\.0\.0\.1:9: no MLflow server answers there"):
         sync.sync([tmp_path], tracking)
     assert Archive(tracking).run(dead).status == "KILLED"

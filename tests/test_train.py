@@ -275,6 +275,48 @@ def test_one_failed_job_leaves_the_others_and_ends_with_1(
     assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FAILED"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "different"),
+    [
+        (["hidden=4", "seed=70"], ["hidden=4", "seed=70"], 1),
+        (["-m", "hidden=4,5", "seed=71"], ["-m", "hidden=4,5", "seed=71"], 2),
+        (["-m", "hidden=4,5", "seed=72"], ["-m", "hidden=5,6", "seed=72"], 3),
+    ],
+    ids=["one run", "one sweep", "sweeps that share a run"],
+)
+def test_commands_given_at_once_compute_nothing_twice(
+    client: MlflowClient,
+    store_uri: str,
+    tmp_path: Path,
+    first: list[str],
+    second: list[str],
+    different: int,
+) -> None:
+    def begin(overrides: list[str]) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "fae.train", *overrides, SMOKE, "epochs=20", NO_LOCAL]
+        return subprocess.Popen(
+            command,
+            cwd=tmp_path,
+            env=environment(store_uri),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    both = [begin(first), begin(second)]
+    for process in both:
+        said, told = process.communicate(timeout=300)
+        assert process.returncode == 0 or "another process is at" in said + told
+        assert "Traceback" not in told
+    assert 0 in [process.returncode for process in both]
+    for overrides in (first, second):
+        again = begin(overrides)
+        said, told = again.communicate(timeout=300)
+        assert again.returncode == 0, told
+    assert [run.info.status for run in runs(client, "run", tmp_path)] == ["FINISHED"] * different
+    assert {run.info.status for run in runs(client, "sweep", tmp_path)} <= {"FINISHED"}
+
+
 def test_a_failed_run_says_why_and_nothing_else(cli: Cli) -> None:
     done = cli("lr=1e9", SMOKE, "hidden=4")
     assert done.returncode == 1

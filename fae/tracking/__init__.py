@@ -7,7 +7,7 @@ nothing here.
 
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import Link, holds
-from fae.tracking.lock import is_alive, own
+from fae.tracking.lock import claiming, is_alive, own
 from fae.tracking.recovery import close_dead, deliver, is_left, undelivered, unfinished_and_dead
 from fae.tracking.run import Run
 from fae.tracking.store import Store
@@ -18,6 +18,7 @@ __all__ = [
     "Run",
     "Store",
     "StoredRun",
+    "claiming",
     "close_dead",
     "deliver",
     "holds",

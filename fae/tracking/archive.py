@@ -55,6 +55,7 @@ class Archive:
     def __init__(self, config: TrackingConfig) -> None:
         connection = connect(config, create=False)
         self.uri = connection.uri
+        self.experiment = config.experiment
         self.experiment_id = connection.experiment_id
         self._client = connection.client
 
@@ -120,9 +121,9 @@ class Archive:
         """The runs of a sweep, oldest first; those that other commands made for it included."""
         own = self.runs("run", f"tags.`mlflow.parentRunId` = '{sweep.id}'")
         adopted = []
-        if "fae.adopted" in sweep.tags:
-            with _reading(sweep, "adopted.json"):
-                ids = json.loads(self.text(sweep, "adopted.json"))
+        if path := sweep.tags.get("fae.adopted"):
+            with _reading(sweep, path):
+                ids = json.loads(self.text(sweep, path))
             adopted = [self.run(run_id) for run_id in ids]
         return sorted([*own, *adopted], key=lambda run: run.started)
 

@@ -60,6 +60,8 @@ class Delivery:
         """Store the first entry, and those after it that go along; how many these are."""
         if "metrics" in entries[0]:
             return self._metrics(entries)
+        if "end" in entries[0] and len(entries) > 1:  # it went on
+            return 1
         try:
             self._other(entries[0])
         except DamagedError as problem:

@@ -22,12 +22,14 @@ class Link:
         run_id: of the run in the store.
         name: what it is called.
         store: where the run is.
+        experiment: in which it is there.
         command: reproduces it.
     """
 
     run_id: str
     name: str
     store: str
+    experiment: str
     command: str
 
     def __str__(self) -> str:
@@ -38,8 +40,11 @@ class Link:
 
     @staticmethod
     def read(folder: Path) -> "Link | None":
-        file = folder / LINK
-        return Link(**json.loads(file.read_text())) if file.exists() else None
+        """What a folder says; None without a link of ours that can be read."""
+        try:
+            return Link(**json.loads((folder / LINK).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
 
 
 def holds(folder: Path, run_id: str) -> bool:
@@ -68,12 +73,13 @@ def clear(folder: Path) -> None:
     Raises:
         TrainingError: they are still needed.
     """
-    if Journal(folder).pending():
+    link = Link.read(folder)
+    status = _status(link, folder) if link else "gone"
+    if status != "gone" and Journal(folder).pending():
         raise TrainingError(
             f"{folder}: holds a run that is not wholly in its store; python -m fae.sync {folder}"
         )
-    link = Link.read(folder)
-    if link and _may_go_on(link, folder):
+    if link and status in {"KILLED", "RUNNING"}:
         raise TrainingError(
             f"{folder}: holds {link}, which was interrupted; go on with it by {link.command}, or "
             "name another folder, or empty this one to give that run up"
@@ -84,19 +90,19 @@ def clear(folder: Path) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 
-def _may_go_on(link: Link, folder: Path) -> bool:
-    """Whether the run of a folder may be carried on, by what its store has of it.
+def _status(link: Link, folder: Path) -> str:
+    """How the run of a folder has ended, or that it is RUNNING, or gone from its store.
 
-    No, where the store or the run is gone. Where the store is only away, the journal's last
-    word decides: what is cleared does not come back, and another folder is quickly named.
+    Where the store is only away, the journal's last word tells: what is cleared does not come
+    back, and another folder is quickly named.
     """
     try:
         info = reach(link.store).get_run(link.run_id).info
     except NoStoreError:
-        return False
+        return "gone"
     except Exception as error:
         if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
-            return False
+            return "gone"
         entries = Journal(folder).entries
-        return bool(entries) and entries[-1].get("end") not in {"FINISHED", "FAILED"}
-    return info.lifecycle_stage == "active" and info.status in {"KILLED", "RUNNING"}
+        return str(entries[-1].get("end", "RUNNING")) if entries else "gone"
+    return "gone" if info.lifecycle_stage == "deleted" else str(info.status)

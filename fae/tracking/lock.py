@@ -1,16 +1,56 @@
-"""Whose a run's folder is: a lock that the kernel lets go when its holder dies."""
+"""Whose a run's folder is, and whose turn to begin one: locks that the kernel lets go when their
+holder dies.
+"""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from platformdirs import user_state_path
 
-from fae.errors import TrainingError
+from fae.config import SQLITE
+from fae.errors import StoreError, TrainingError
+from fae.terminal import say
 
 NAME = "run.lock"
 LOOK_S = 0.5
 """Whoever only looks whether a folder is held holds it himself, for less than this."""
+
+SOON_S = 3.0
+"""After this time a process says that it waits for its turn."""
+
+
+@contextmanager
+def claiming(store: str) -> Iterator[None]:
+    """Begin or close runs in a store; of the processes on this machine, one at a time does.
+
+    Args:
+        store: its URI.
+
+    Raises:
+        StoreError: the file of the lock cannot be written.
+    """
+    path = Path(store.removeprefix(SQLITE))
+    if store.startswith(SQLITE):
+        file = path.with_name(f".{path.name}.claim")
+    else:
+        name = hashlib.sha256(store.encode()).hexdigest()[:16]
+        file = user_state_path("fae", ensure_exists=True) / f"store-{name}.claim"
+    lock = FileLock(file, is_singleton=True)
+    try:
+        try:
+            lock.acquire(timeout=SOON_S)
+        except Timeout:
+            say(f"waits for another process that begins or closes runs in {store}")
+            lock.acquire()
+    except OSError as error:
+        raise StoreError(f"tracking.uri={store}: {file} cannot be locked ({error})") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

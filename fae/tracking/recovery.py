@@ -10,7 +10,7 @@ from fae.tracking.connection import first_line, reach
 from fae.tracking.delivery import Delivery
 from fae.tracking.folder import Link, holds
 from fae.tracking.journal import Entry, Journal
-from fae.tracking.lock import is_alive, own
+from fae.tracking.lock import claiming, is_alive, own
 
 
 def close_dead(archive: Archive) -> list[StoredRun]:
@@ -22,13 +22,17 @@ def close_dead(archive: Archive) -> list[StoredRun]:
     Returns:
         The runs as they were found.
     """
-    closed = []
-    for run in unfinished_and_dead(archive):
-        try:
-            if _close(archive, run):
-                closed.append(run)
-        except (FaeError, OSError, ValueError) as problem:
-            warn(f"{run.name} ({run.id[:8]}): ended without a word, but stays RUNNING ({problem})")
+    closed: list[StoredRun] = []
+    if not archive.unfinished():
+        return closed
+    with claiming(archive.uri):
+        for run in unfinished_and_dead(archive):
+            try:
+                if _close(archive, run):
+                    closed.append(run)
+            except (FaeError, OSError, ValueError) as problem:
+                name = f"{run.name} ({run.id[:8]})"
+                warn(f"{name}: ended without a word, but stays RUNNING ({problem})")
     return closed
 
 
@@ -87,7 +91,8 @@ def _link(folder: Path, run: StoredRun, archive: Archive) -> None:
 
     One that has stored something was linked: who emptied its folder has given it up.
     """
-    Link(run.id, run.name, archive.uri, run.tags["fae.command"]).write(folder)
+    command = run.tags["fae.command"]
+    Link(run.id, run.name, archive.uri, archive.experiment, command).write(folder)
 
 
 def _deliver(folder: Path) -> int:
@@ -98,10 +103,17 @@ def _deliver(folder: Path) -> int:
         return 0
     client = reach(link.store)
     try:
-        experiment = client.get_run(link.run_id).info.experiment_id
-        delivery = Delivery(client, experiment, link.run_id, folder)
+        run = client.get_run(link.run_id)
+        if run.info.lifecycle_stage == "deleted":
+            warn(f"{folder}: {link} was deleted, and with it what its store did not have")
+            journal.mark_delivered(count)
+            return 0
+        home = Path(run.data.tags["fae.folder"])
+        went_on = home != folder and holds(home, link.run_id)
+        delivery = Delivery(client, run.info.experiment_id, link.run_id, folder)
         while pending := journal.pending():
-            journal.mark_delivered(delivery.deliver(pending))
+            ended = "end" in pending[0]
+            journal.mark_delivered(1 if ended and went_on else delivery.deliver(pending))
     except Exception as error:
         raise StoreError(
             f"tracking.uri={link.store}: does not take {link} ({first_line(error)})"
@@ -111,9 +123,8 @@ def _deliver(folder: Path) -> int:
 
 def _is_dead(run: StoredRun) -> bool:
     folder = Path(run.tags["fae.folder"])
-    if _is_taken(folder):
-        return False
-    return folder.exists() or run.tags.get("fae.host") == platform.node()
+    can_be_seen = run.tags.get("fae.host") == platform.node() or holds(folder, run.id)
+    return can_be_seen and not _is_taken(folder)
 
 
 def _is_taken(folder: Path) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fae import durable
 from fae.interrupts import held
 from fae.terminal import warn
 from fae.tracking.delivery import OUTBOX, Courier
@@ -149,6 +150,7 @@ class Run:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             write(place)
+            durable.sync(place, within=self.folder)
         except OSError as problem:
             with suppress(OSError):
                 place.unlink()

@@ -146,7 +146,7 @@ class Store:
         made = self._client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
         run_id: str = made.info.run_id
         try:
-            Link(run_id, name, self.uri, command).write(folder)
+            Link(run_id, name, self.uri, self.config.experiment, command).write(folder)
         except OSError as error:
             self._client.set_tag(run_id, "fae.error", cause(error))
             self._client.set_terminated(run_id, "FAILED")
@@ -159,7 +159,7 @@ class Store:
         RUNNING last: who then finds it dead is led to this folder, whose last word is not how
         it ended before.
         """
-        Link(run_id, name, self.uri, command).write(folder)
+        Link(run_id, name, self.uri, self.config.experiment, command).write(folder)
         Journal(folder).append({"carried_on": run_id, "time": int(time.time() * 1000)})
         self._client.set_tag(run_id, "fae.folder", str(folder))
         self._client.update_run(run_id, status="RUNNING")
