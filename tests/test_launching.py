@@ -97,6 +97,15 @@ def test_jobs_are_launched_at_once_and_in_order(tiny: Tiny, tmp_path: Path) -> N
     assert Schedule.read(tmp_path) == launch.schedule
 
 
+def test_in_a_folder_that_has_jobs_already_numbers_go_on(tiny: Tiny, tmp_path: Path) -> None:
+    for name in ("0", "3", "note"):
+        (tmp_path / name).mkdir()
+    launch, launcher, _ = launched(tiny, tmp_path, {2})
+    assert launcher.launched == [(4, 6), (6, 1), (7, 1), (8, 2)]
+    assert launch.schedule.first == 4
+    assert list(launch.failures) == [2]
+
+
 def test_a_limit_makes_batches(tiny: Tiny, tmp_path: Path) -> None:
     _, launcher, _ = launched(tiny, tmp_path, set(), at_once=4)
     assert launcher.launched == [(0, 4), (4, 2)]

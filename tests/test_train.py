@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -254,6 +255,14 @@ def test_a_sweep_that_reproduces_nothing_fails_when_asked_to(
     assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FINISHED"]
 
 
+def test_sweeps_share_a_folder_but_no_run_s(cli: Cli, client: MlflowClient, tmp_path: Path) -> None:
+    for hidden in ("4,5", "6"):
+        done = cli("-m", f"hidden={hidden}", SMOKE, "hydra.sweep.dir=here")
+        assert done.returncode == 0, done.stderr
+    folders = [Path(run.data.tags["fae.folder"]).name for run in runs(client, "run", tmp_path)]
+    assert folders == ["0", "1", "2"]
+
+
 def test_the_debug_preset_leaves_a_profile(cli: Cli, tmp_path: Path) -> None:
     done = cli("experiment=debug", "data=synthetic")
     assert done.returncode == 0, done.stderr
@@ -264,13 +273,18 @@ def test_the_debug_preset_leaves_a_profile(cli: Cli, tmp_path: Path) -> None:
 def test_one_failed_job_leaves_the_others_and_ends_with_1(
     cli: Cli, client: MlflowClient, tmp_path: Path
 ) -> None:
-    done = cli("-m", "lr=1e9,0.5", SMOKE, "hidden=4")
+    done = cli("-m", "lr=1e9,0.5", SMOKE, "hidden=4", "report.fail_unless=reproduced")
     assert done.returncode == 1
     assert re.search(
         r"^\[1/2\] .* failed: loss is .* at epoch 1, step \d", done.stdout, re.MULTILINE
     )
     assert re.search(r"^\[2/2\] .* test 0\.\d{4}", done.stdout, re.MULTILINE)
     assert "1 of 2 runs failed: hidden=4 lr=1000000000.0" in done.stderr
+    (again,) = re.findall(r"^ +python -m fae.train (.*)$", done.stdout, re.MULTILINE)
+    assert shlex.split(again) == [
+        *("lr=1000000000.0", SMOKE, "hidden=4", NO_LOCAL, "sweep.rerun=True"),
+        *("seed=0", "repeats=1", "sweep.retry_failed=true"),
+    ]
     assert [run.info.status for run in runs(client, "run", tmp_path)] == ["FAILED", "FINISHED"]
     assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FAILED"]
 
