@@ -293,10 +293,9 @@ def test_one_failed_job_leaves_the_others_and_ends_with_1(
     ("first", "second", "different"),
     [
         (["hidden=4", "seed=70"], ["hidden=4", "seed=70"], 1),
-        (["-m", "hidden=4,5", "seed=71"], ["-m", "hidden=4,5", "seed=71"], 2),
         (["-m", "hidden=4,5", "seed=72"], ["-m", "hidden=5,6", "seed=72"], 3),
     ],
-    ids=["one run", "one sweep", "sweeps that share a run"],
+    ids=["one run", "sweeps that share a run"],
 )
 def test_commands_given_at_once_compute_nothing_twice(
     client: MlflowClient,

@@ -158,6 +158,7 @@ def test_the_folder_leads_to_the_run(finished: Result, folder: Path, store_uri: 
         "run_id": finished.run_id,
         "name": "hidden=16 seed=0",
         "store": store_uri,
+        "experiment": "fae",
         "command": "python -m fae.train hidden=16",
     }
 
