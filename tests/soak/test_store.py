@@ -440,7 +440,7 @@ def test_training_does_not_wait_for_a_store_that_is_away(
     config = compose(NO_LOCAL, "experiment=smoke", "epochs=200")
     ways = {"free": server.silent, "killed": server.gone, "silent": server.silent}
     taken: dict[str, list[float]] = {way: [] for way in ways}
-    rounds = 5
+    rounds = 9
     for name, way in [("warm", "free"), *((f"{n}", way) for n in range(rounds) for way in ways)]:
         server.start()
         with monkeypatch.context() as patch:
