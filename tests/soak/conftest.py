@@ -5,8 +5,9 @@ python -m pytest tests/soak --soak     # the whole of it; writes docs/reliabilit
 """
 
 import platform
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +41,8 @@ class Soak:
 
 
 ROWS = pytest.StashKey[list[tuple[str, str, float]]]()
+PASSED = pytest.StashKey[set[tuple[str, str]]]()
+"""Files and names of the tests that did."""
 
 
 @pytest.fixture
@@ -53,13 +56,33 @@ def soak(request: pytest.FixtureRequest) -> Iterator[Soak]:
     rows += [(requirement, outcome, time.monotonic() - start) for outcome in soak.found]
 
 
+def every_test() -> set[tuple[str, str]]:
+    """Files and names of all tests of this folder, asked for or not."""
+    return {
+        (file.name, name)
+        for file in Path(__file__).parent.glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note which tests passed."""
+    report = yield
+    if report.when == "call" and report.passed:
+        item.config.stash.setdefault(PASSED, set()).add((item.path.name, item.name))
+    return report
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the page, if all of the tests ran and passed."""
-    options = session.config.option
-    whole = options.soak and not options.keyword and session.config.args == ["tests/soak"]
-    if not whole or exitstatus != pytest.ExitCode.OK:
+    """Write the page, if each and every test of this folder ran and passed."""
+    config = session.config
+    passed = exitstatus == pytest.ExitCode.OK and config.stash.get(PASSED, set()) == every_test()
+    if not (config.option.soak and passed):
         return
-    rows = session.config.stash[ROWS]
+    rows = config.stash[ROWS]
     lines = [
         "# Reliability",
         "",

@@ -26,6 +26,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -294,8 +295,8 @@ def test_a_crash_at_any_system_call_of_a_save_leaves_a_good_checkpoint(
             weights = read(found, FINGERPRINT)["state_dict"]
             assert dumped(weights) == dumped((new if is_new else old)["state_dict"]), where
     soak.tell(
-        f"{tried} crashes: {tried - without} times the new one or the one before loads bit for "
-        f"bit, {without} times there was none before"
+        f"{tried} crashes in a save or right after it: {tried - without} times the new "
+        f"one or the one before loads bit for bit, {without} times there was none before"
     )
 
 
@@ -759,11 +760,13 @@ def test_malicious_checkpoints_do_no_harm(soak: Soak, tmp_path: Path) -> None:
         assert outcome.size < 2**20, outcome
         assert "Memory" not in (outcome.refusal or ""), outcome
         assert outcome.armed == outcome.name.startswith("code:"), outcome
-    names = {outcome.name for outcome in outcomes if outcome.refusal is None}
-    assert all("('epoch',)" in name for name in names), names
+    read_alone = [outcome.name for outcome in outcomes if outcome.refusal is None]
+    assert all("('epoch',)" in name for name in read_alone), read_alone
     armed = sum(outcome.armed for outcome in outcomes)
     most = max(outcome.taken for outcome in outcomes) / 2**20
+    refused = len(outcomes) - len(read_alone)
     soak.tell(
-        f"{len(outcomes)} of {len(outcomes)} refused, {armed} with code and none of it run, "
-        f"{most:.0f} MB taken at most"
+        f"{len(outcomes)} files, none of them used: {refused} refused as they were read, "
+        f"{len(read_alone)} as of another epoch; {armed} with code and none of it run; "
+        f"{ceil(most)} MiB taken at most"
     )

@@ -358,7 +358,7 @@ def test_overrides_are_valid_or_every_refusal_names_its_key(soak: Soak) -> None:
         outcomes[judged(lambda: compose(NO_LOCAL, *overrides), _keys_given(overrides))] += 1
 
     check()
-    soak.tell(f"{outcomes['valid']} valid, {outcomes['refused']} refused, each by its key")
+    soak.tell(f"{outcomes['valid']} valid, {outcomes['refused']} refused, each naming one")
     assert min(outcomes.values()) > 0
 
 

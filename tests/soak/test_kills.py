@@ -4,10 +4,12 @@ import multiprocessing
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from mlflow.entities import Run
 from fae.checkpoint import checkpoint_path, saved_epochs
 from fae.compose import compose
 from fae.config import Config
+from fae.tracking.folder import LINK
 from soak.conftest import Soak
 
 EPOCHS = 8
@@ -132,7 +135,10 @@ def files(client: MlflowClient, run: Run, folder: str | None = None) -> list[str
 def test_a_run_that_is_killed_and_resumed_is_bit_identical(
     soak: Soak, tmp_path: Path, store_uri: str, client: MlflowClient
 ) -> None:
-    """Killed by SIGKILL at random moments and resumed: the bits of the undisturbed run."""
+    """Killed by SIGKILL at random moments and resumed: the bits of the undisturbed run.
+
+    From its process's first moment on: where there is no run yet, it begins at the next go.
+    """
     references, durations = [], []
     started(configured(store_uri, "first"), tmp_path / "first").join()  # makes the store
     for number, overrides in enumerate(SETTINGS):
@@ -149,20 +155,21 @@ def test_a_run_that_is_killed_and_resumed_is_bit_identical(
         for number, of_run in enumerate(names)
     ]
 
-    def disturbed(number: int) -> tuple[list[str], int]:
-        """What a run came to otherwise, and how often it was killed: at least once."""
+    def disturbed(number: int) -> tuple[list[str], list[bool]]:
+        """What a run came to otherwise, and of each kill whether there was a run by then."""
         moments = random.Random(number)
         setting = number % len(SETTINGS)
         for attempt, (name, config) in enumerate(zip(names[number], configs[number], strict=True)):
-            folder, kills = tmp_path / name, 0
+            folder = tmp_path / name
+            kills: list[bool] = []
             duration = durations[setting] / (1 + attempt)  # it may have been a slow one
             for _ in range(KILLS):
                 process = started(config, folder)
-                process.join(moments.uniform(0.2, 1.1) * duration)
-                if process.is_alive():
-                    process.kill()
-                    process.join()
-                    kills += 1
+                process.join(moments.uniform(0, 1.1) * duration)
+                process.kill()
+                process.join()
+                if process.exitcode == -signal.SIGKILL:
+                    kills.append((folder / LINK).exists())
             if kills:
                 break
         process = started(config, folder)
@@ -177,14 +184,18 @@ def test_a_run_that_is_killed_and_resumed_is_bit_identical(
     same = sum(not parts for parts, _ in outcomes)
     assert {number: parts for number, (parts, _) in enumerate(outcomes) if parts} == {}
     assert all(kills for _, kills in outcomes)
+    kills = [begun for _, of_run in outcomes for begun in of_run]
     soak.tell(
         f"{same} of {total} runs identical in weights, optimizer and metrics; each killed once "
-        f"at least, {sum(kills for _, kills in outcomes)} kills in all"
+        f"at least, {len(kills)} kills in all, {kills.count(False)} before there was a run"
     )
 
 
 def test_the_command_carries_on_where_it_was_killed(soak: Soak, tmp_path: Path) -> None:
-    """The real command line, killed by SIGKILL and given again: the bits of the undisturbed run."""
+    """The real command line, killed by SIGKILL and given again: the bits of the undisturbed run.
+
+    From its first moment on: where there is no store yet, it begins anew.
+    """
     command = [sys.executable, "-m", "fae.train", "-m", "hidden=8,16", "experiment=smoke"]
     command += ["epochs=6", "optimizer.momentum=0.9", NO_LOCAL]
 
@@ -213,23 +224,24 @@ def test_the_command_carries_on_where_it_was_killed(soak: Soak, tmp_path: Path) 
     reference = made(tmp_path / "reference")
     total = soak.times(short=1, whole=20)
     moments = random.Random(0)
-    kills = finished = 0
+    kills: list[bool] = []
+    finished = 0
     for number in range(total):
-        killed = 0
+        killed: list[bool] = []
         while not killed:
             folder = tmp_path / f"{number}-{finished}"
             for _ in range(soak.times(short=1, whole=2)):
                 process = begin(folder)
-                try:
-                    process.wait(moments.uniform(0.3, 0.9) * duration)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-                    killed += 1
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(moments.uniform(0, 1.05) * duration)
+                process.kill()
+                if process.wait() == -signal.SIGKILL:
+                    killed.append((folder / "mlflow.db").exists())
             finished += not killed
         kills += killed
         assert begin(folder).wait() == 0
         assert identical(made(folder), reference), f"sweep {number}"
     soak.tell(
-        f"{total} of {total} sweeps identical; each killed once at least, {kills} kills in all"
+        f"{total} of {total} sweeps identical; each killed once at least, {len(kills)} kills in "
+        f"all, {kills.count(False)} before there was a store"
     )
