@@ -127,7 +127,7 @@ class DurableCheckpointIO(CheckpointIO):
         path = Path(path)
         if not path.parent.exists():
             path.parent.mkdir(parents=True)
-            durable.sync_folder(path.parent.parent)
+            durable.sync(path.parent.parent)
         # First: a checkpoint is never there without it.
         durable.write(_beside(path), json.dumps(about, indent=2).encode() + b"\n")
         durable.write(path, content)

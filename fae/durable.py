@@ -24,7 +24,7 @@ def write(path: Path, content: bytes | memoryview) -> None:
         with suppress(OSError):
             beside.unlink()
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def write_all(file: int, content: bytes | memoryview) -> None:
@@ -34,7 +34,7 @@ def write_all(file: int, content: bytes | memoryview) -> None:
         rest = rest[os.write(file, rest) :]
 
 
-def sync(path: Path, within: Path) -> None:
+def sync_tree(path: Path, within: Path) -> None:
     """Put on the disk what was written by other means.
 
     Args:
@@ -42,17 +42,13 @@ def sync(path: Path, within: Path) -> None:
         within: a folder that is there for sure; of those on the way to it, the names are synced.
     """
     for one in (path, *path.rglob("*"), *path.parents):
-        _sync(one)
+        sync(one)
         if one == within:
             break
 
 
-def sync_folder(folder: Path) -> None:
-    """Put on the disk which files a folder holds."""
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Put on the disk what a file holds, or which files a folder holds."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)

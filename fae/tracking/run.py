@@ -150,7 +150,7 @@ class Run:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             write(place)
-            durable.sync(place, within=self.folder)
+            durable.sync_tree(place, within=self.folder)
         except OSError as problem:
             with suppress(OSError):
                 place.unlink()
