@@ -289,6 +289,18 @@ def test_one_failed_job_leaves_the_others_and_ends_with_1(
     assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FAILED"]
 
 
+def begun(folder: Path, store_uri: str, *arguments: str) -> "subprocess.Popen[str]":
+    """The command, on small images, while it runs."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "fae.train", *arguments, SMOKE, NO_LOCAL],
+        cwd=folder,
+        env=environment(store_uri),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize(
     ("first", "second", "different"),
     [
@@ -305,25 +317,14 @@ def test_commands_given_at_once_compute_nothing_twice(
     second: list[str],
     different: int,
 ) -> None:
-    def begin(overrides: list[str]) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "fae.train", *overrides, SMOKE, "epochs=20", NO_LOCAL]
-        return subprocess.Popen(
-            command,
-            cwd=tmp_path,
-            env=environment(store_uri),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    both = [begin(first), begin(second)]
+    both = [begun(tmp_path, store_uri, *one, "epochs=20") for one in (first, second)]
     for process in both:
         said, told = process.communicate(timeout=300)
         assert process.returncode == 0 or "another process is at" in said + told
         assert "Traceback" not in told
     assert 0 in [process.returncode for process in both]
     for overrides in (first, second):
-        again = begin(overrides)
+        again = begun(tmp_path, store_uri, *overrides, "epochs=20")
         said, told = again.communicate(timeout=300)
         assert again.returncode == 0, told
     assert [run.info.status for run in runs(client, "run", tmp_path)] == ["FINISHED"] * different
@@ -348,25 +349,7 @@ def test_a_signal_ends_a_run_as_killed(
     code: int,
     options: list[str],
 ) -> None:
-    rerun = "sweep.rerun=true"
-    command = [
-        sys.executable,
-        "-m",
-        "fae.train",
-        *options,
-        SMOKE,
-        "epochs=1000000",
-        NO_LOCAL,
-        rerun,
-    ]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=environment(store_uri),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = begun(tmp_path, store_uri, *options, "epochs=1000000", "sweep.rerun=true")
     assert process.stdout is not None
     assert any("epoch 1/" in line for line in iter(process.stdout.readline, ""))
     process.send_signal(signum)

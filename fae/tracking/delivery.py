@@ -69,20 +69,17 @@ class Delivery:
         return 1
 
     def _other(self, entry: Entry) -> None:
-        if "tags" in entry:
-            self._tags(entry)
-        elif "parameters" in entry:
-            self._parameters(entry)
-        elif "data" in entry:
-            self._data(entry)
-        elif "file" in entry:
-            self._file(entry)
-        elif "picture" in entry:
-            self._picture(entry)
-        elif "model" in entry:
-            self._model(entry)
-        elif "end" in entry:
-            self.client.set_terminated(self.run_id, entry["end"], entry["time"])
+        kinds = {
+            "tags": self._tags,
+            "parameters": self._parameters,
+            "data": self._data,
+            "file": self._file,
+            "picture": self._picture,
+            "model": self._model,
+            "end": self._end,
+        }
+        for kind in kinds.keys() & entry.keys():
+            kinds[kind](entry)
 
     def _metrics(self, entries: Sequence[Entry]) -> int:
         """Store all metrics at the head, as many as go into one transaction."""
@@ -184,6 +181,9 @@ class Delivery:
             output = LoggedModelOutput(model.model_id, entry["step"])
             self.client.log_outputs(self.run_id, [output])
         shutil.rmtree(folder, ignore_errors=True)
+
+    def _end(self, entry: Entry) -> None:
+        self.client.set_terminated(self.run_id, entry["end"], entry["time"])
 
 
 @contextmanager
