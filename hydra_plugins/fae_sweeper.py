@@ -9,6 +9,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+COUNTED = 1_000_000
+"""Values of a key, at most; a range may have any number of them."""
+
 
 class FaeSweeper(BasicSweeper):
     """Hydra's own grid of jobs and its launcher; ``fae.sweep`` checks, tracks and reports."""
@@ -25,8 +28,8 @@ class FaeSweeper(BasicSweeper):
         limit = OmegaConf.select(self.config, "sweep.max_jobs")
         if isinstance(limit, int):  # before a list of them is made; a wrong value is found later
             swept = [override for override in parsed if override.is_sweep_override()]
-            beyond = [islice(override.sweep_iterator(), limit + 1) for override in swept]
-            check_size([sum(1 for _ in values) for values in beyond], limit)
+            counted = [islice(override.sweep_iterator(), COUNTED) for override in swept]
+            check_size([sum(1 for _ in values) for values in counted], limit)
         jobs = [job for batch in self.split_arguments(parsed, None) for job in batch]
         return sweep(self.config, arguments, jobs, loader, self.launcher)
 
