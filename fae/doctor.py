@@ -152,7 +152,14 @@ def journals(sync: str) -> Iterator[Finding]:
     from fae.tracking import is_left
 
     here = [Path(name) for name in FOLDERS if Path(name).is_dir()]
-    left = [str(folder) for folder in runs_in(here) if is_left(folder)]
+    left = []
+    for folder in runs_in(here):
+        try:
+            if is_left(folder):
+                left.append(str(folder))
+        except (FaeError, OSError) as problem:
+            remedy = f"moving {folder} away; the command of its run then begins it anew"
+            yield Finding("journals", str(problem), remedy)
     yield Finding(
         "journals",
         f"not all is in the store of {', '.join(left)}" if left else "all that was said is stored",

@@ -1,6 +1,8 @@
 """Files that a crash at any moment leaves as they were or as they are to be, never in between."""
 
+import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +15,7 @@ def write(path: Path, content: bytes | memoryview) -> None:
     """
     beside = path.with_name(f".{path.name}.part")
     try:
-        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
         try:
             write_all(file, content)
             os.fsync(file)
@@ -25,6 +27,21 @@ def write(path: Path, content: bytes | memoryview) -> None:
             beside.unlink()
         raise
     sync(path.parent)
+
+
+def read_own(path: Path) -> bytes:
+    """The content of a regular file of this user's; nothing is read through a link or a pipe.
+
+    Raises:
+        OSError: it is something else, another user's, or cannot be read.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if about.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "written by another user", str(path))
+        return file.read()
 
 
 def write_all(file: int, content: bytes | memoryview) -> None:

@@ -46,6 +46,10 @@ class NoStoreError(StoreError):
     """There is no store yet, or it does not know the experiment."""
 
 
+class UndeliveredError(StoreError):
+    """All was computed, but the store lacks something of it."""
+
+
 class TrainingError(FaeError):
     """A run, or some run of a sweep, failed."""
 

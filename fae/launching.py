@@ -16,12 +16,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fae.errors import ConfigError, Interrupted
+from fae.errors import ConfigError, Interrupted, UndeliveredError
 from fae.interrupts import held
 from fae.job import Origin, Schedule
 from fae.plan import Task
 from fae.terminal import say, warn
-from fae.tracking import Archive, StoredRun, close_dead
+from fae.tracking import Archive, StoredRun, close_dead, home
 
 BY_NUMBER = "${hydra.job.num}"
 """Hydra's own name of a job's folder."""
@@ -80,6 +80,7 @@ class Launch:
 
     Attributes:
         failures: why a task failed, by its number.
+        lacking: what the store lacks of tasks that came to their end.
 
     Args:
         launcher: Hydra's.
@@ -100,6 +101,7 @@ class Launch:
         self.launcher = launcher
         self.tasks = tasks
         self.failures: dict[int, str] = {}
+        self.lacking: list[str] = []
         self._check_folders()
 
     def run(
@@ -150,7 +152,9 @@ class Launch:
                 waiting = self._after_breakdown(batch, error) + waiting
             else:
                 for number, done in zip(batch, returns, strict=True):
-                    if done.status != JobStatus.COMPLETED:
+                    if isinstance(done._return_value, UndeliveredError):
+                        self.lacking.append(str(done._return_value))
+                    elif done.status != JobStatus.COMPLETED:
                         self.failures[number] = str(done._return_value)
 
     def _after_breakdown(self, batch: Sequence[int], error: Exception) -> list[list[int]]:
@@ -166,7 +170,8 @@ class Launch:
                 self.failures[number] = run.tags.get("fae.error", "")
             elif run.status == "KILLED" and len(batch) > 1:
                 begun.append(number)
-                self.schedule.origins[number] = Origin(run.id, run.tags["fae.folder"])
+                folder = home(run)
+                self.schedule.origins[number] = Origin(run.id, str(folder)) if folder else None
             elif run.status == "RUNNING":
                 self.failures[number] = f"its process goes on without its launcher ({reason})"
             elif run.status == "KILLED":

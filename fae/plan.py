@@ -1,6 +1,6 @@
 """What a command is about to do: which of its runs are done, go on, or begin."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from fae.job import Origin, run_name
 from fae.provenance import fingerprint
 from fae.sources import build_source
 from fae.terminal import say
-from fae.tracking import Archive, StoredRun, close_dead, holds
+from fae.tracking import Archive, StoredRun, close_dead, home, unfinished_and_dead
 
 State = Literal["begins", "goes on", "done", "failed", "running"]
 SHOWN = 24
@@ -62,7 +62,8 @@ class Task:
         """What it goes on with."""
         if self.state != "goes on" or self.run is None:
             return None
-        return Origin(self.run.id, self.run.tags["fae.folder"])
+        folder = home(self.run)
+        return Origin(self.run.id, str(folder)) if folder else None
 
     def outlook(self) -> str:
         """What becomes of it, for a person."""
@@ -90,34 +91,40 @@ def task(
 
 
 def look_up(tasks: Sequence[Task], archive: Archive | None, settings: SweepConfig) -> list[Task]:
-    """The tasks with what the store knows of them, once it knows which runs are dead."""
+    """The tasks with what the store knows of them, once it knows which runs are dead.
+
+    Where only a plan is asked for, nothing is changed, and what is dead is only taken for that.
+    """
     if archive is None:
         return list(tasks)
-    close_dead(archive)
+    if not settings.plan_only:
+        close_dead(archive)
     if settings.rerun:
         return list(tasks)
+    dead = {run.id for run in unfinished_and_dead(archive)} if settings.plan_only else set()
     known = archive.alike("run", [one.fingerprint for one in tasks])
     looked_up = []
     for one in tasks:
-        state, run = _state(known.get(one.fingerprint, []), settings)
+        state, run = _state(known.get(one.fingerprint, []), settings, dead)
         looked_up.append(replace(one, state=state, run=run))
     return looked_up
 
 
-def _state(runs: Sequence[StoredRun], settings: SweepConfig) -> tuple[State, StoredRun | None]:
-    """What becomes of a run, by those that were the same, oldest first."""
+def _state(
+    runs: Sequence[StoredRun], settings: SweepConfig, dead: Collection[str]
+) -> tuple[State, StoredRun | None]:
+    """What becomes of runs of one fingerprint, oldest first, and the run that this is about."""
     for run in reversed(runs):
-        if run.status == "FINISHED":
+        if run.status == "FINISHED" and "test/mse" in run.metrics:
             return "done", run
     if not runs:
         return "begins", None
     latest = runs[-1]
-    if latest.status == "RUNNING":
+    if latest.status == "RUNNING" and latest.id not in dead:
         return "running", latest
     if latest.status == "FAILED":
         return ("begins", None) if settings.retry_failed else ("failed", latest)
-    its_folder = holds(Path(latest.tags["fae.folder"]), latest.id)
-    return ("goes on", latest) if its_folder else ("begins", None)
+    return ("goes on", latest) if home(latest) else ("begins", None)
 
 
 def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int) -> None:

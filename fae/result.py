@@ -36,6 +36,7 @@ class Result:
         tested_epoch: the epoch, from 1, whose weights were tested and logged.
         metrics: ``test/mse``, ``hidden/dead``, ``time/fit_s``, ``time/total_s``.
         panel: reconstructions of test images.
+        lacking: what the store lacks of the run, and how it gets that; nothing where it has all.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Result:
     tested_epoch: int
     metrics: dict[str, float]
     panel: Panel
+    lacking: str = ""
 
     @property
     def final(self) -> dict[str, float]:

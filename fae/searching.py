@@ -14,7 +14,14 @@ from optuna.trial import Trial
 from fae import digits, figures, plan, provenance
 from fae.compose import compose
 from fae.config import SQLITE, Config, determines_result
-from fae.errors import ConfigError, DataError, StoreError, TrainingError, cause
+from fae.errors import (
+    ConfigError,
+    DataError,
+    StoreError,
+    TrainingError,
+    UndeliveredError,
+    cause,
+)
 from fae.job import Job, Schedule, command_line, run_name
 from fae.paper import RESULTS
 from fae.plan import Task
@@ -94,6 +101,7 @@ class Search:
         self.settings = settings
         self.overrides = list(overrides)
         self.folder = folder
+        self._lacking: list[str] = []
         self.command = without_password(command)
         self.name = settings.name or run_name(config, overrides)
         plain = determines_result(config.plain())
@@ -113,7 +121,14 @@ class Search:
         Raises:
             StoreError: nothing was computed, or the store was lost.
             TrainingError: no trial came to its end.
+            UndeliveredError: all was found, and the store lacks something of it.
         """
+        found = self._run()
+        if lacking := [*filter(None, self._lacking)]:
+            raise UndeliveredError("\n".join(lacking))
+        return found
+
+    def _run(self) -> Found | None:
         store = Store(self.config.tracking)
         archive = Archive(self.config.tracking)
         if found := self._finished(archive):
@@ -132,7 +147,9 @@ class Search:
             while self.study.under_way_elsewhere:
                 self._wait_for_others()
                 self._try_all(until)  # what a process that died meanwhile has left
-            return self._conclude(run, archive)
+            found = self._conclude(run, archive)
+        self._lacking.append(run.lacking)
+        return found
 
     def _finished(self, archive: Archive) -> Found | None:
         """What was found, if there is nothing left to do."""
@@ -205,7 +222,7 @@ class Search:
         overrides = self._overrides(trial.params)
         name = " ".join(short(key, value) for key, value in trial.params.items())
         begun = Link.read(home)
-        carries_on = begun.run_id if begun else None
+        carries_on = begun.run_id if begun and begun.name == name else None
         job = Job(name, home, command_line(overrides), schedule, trial.number, carries_on)
         pruning = Pruning(self.study, trial)
         try:
@@ -216,6 +233,7 @@ class Search:
                 if pruning.pruned:
                     outcome += f", given up after epoch {done.epoch} of {config.epochs}"
                     done.run.set_tags({"fae.pruned": f"epoch {done.epoch}"})
+            self._lacking.append(done.run.lacking)
         except (DataError, StoreError, OSError):  # it is not the values' fault
             raise
         except Exception as failure:
@@ -246,6 +264,7 @@ class Search:
                 if task.origin:
                     job = job.going_on_with(task.origin)
                 results[number] = train(task.config, job)
+                self._lacking.append(results[number].lacking)
                 say(f"{job.label}  test {digits.error(results[number].metrics['test/mse'])}")
         found = self._found(tests, results)
         assert found.best.error is not None

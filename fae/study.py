@@ -6,10 +6,11 @@ number and on the results so far, so that a study that was cut short goes on as 
 
 import hashlib
 import math
+import os
 import platform
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -189,7 +190,7 @@ class Study:
                     number = dead.number if dead else len(trials)
                     self._study.sampler = _sampler(self.config, number)
                     trial = Trial(self._study, dead._trial_id) if dead else self._study.ask()
-                    home = Path(trial.user_attrs.get("folder", folder / f"trial-{number}"))
+                    home = (dead and _home(dead)) or folder / f"trial-{number}"
                     home.mkdir(parents=True, exist_ok=True)
                     held.enter_context(own(home, LOCK))
                     trial.set_user_attr("host", platform.node())
@@ -325,6 +326,18 @@ def _suggest(trial: Trial, dimension: Dimension, *, whole: bool) -> None:
         trial.suggest_int(dimension.key, low, high, log=dimension.log)
     else:
         trial.suggest_float(dimension.key, dimension.low, dimension.high, log=dimension.log)
+
+
+def _home(trial: FrozenTrial) -> Path | None:
+    """The folder of a trial, unless it does not prove to be one of this user's trials.
+
+    Whoever can write to the study can name any folder.
+    """
+    folder = Path(trial.user_attrs.get("folder", ""))
+    with suppress(OSError, ValueError):
+        if folder.is_absolute() and (folder / LOCK).lstat().st_uid == os.geteuid():
+            return folder
+    return None
 
 
 def _is_dead(trial: FrozenTrial) -> bool:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from fae.compose import check, read_all
 from fae.config import Config, DataRoot, FashionMNISTConfig, ReportRequest
-from fae.errors import ConfigError, FaeError, TrainingError
+from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
 from fae.job import command_line, sweep_name
 from fae.terminal import say
 
@@ -63,6 +63,7 @@ def sweep(
         DataError, StoreError: nothing was launched.
         VerdictError: the report found otherwise than ``report.fail_unless``.
         TrainingError: some runs failed; the others are finished and reported.
+        UndeliveredError: all are finished, and the store lacks something of them.
     """
     composed = _compose(base, jobs, loader)
     settings = composed[0].config.sweep
@@ -90,6 +91,7 @@ def sweep(
     known = None if settings.rerun else _known(archive, tasks)
     parent = known.id if known else ""
     failure: FaeError | None = None
+    lacking: list[str] = []
     if known is None or known.status != "FINISHED" or any(one.to_do for one in tasks):
         folder = Path(base.hydra.sweep.dir).absolute()
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,12 +121,15 @@ def sweep(
                     raise FailedRunsError(causes, len(tasks))
         except FailedRunsError as error:
             failure = error
+        lacking = [*launch.lacking, *filter(None, [run.lacking])]
     try:
         _report(configs, parent, archive)
     except FaeError as error:
         raise TrainingError(f"{failure}\n{error}") if failure else error from None
     if failure:
         raise failure
+    if lacking:
+        raise UndeliveredError("\n".join(lacking))
 
 
 def check_size(choices: Sequence[int], limit: int) -> None:

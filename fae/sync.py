@@ -2,14 +2,17 @@
 
     python -m fae.sync [FOLDER ...] [OVERRIDE ...]
 
-Folders are those of runs, or hold them; by default outputs/ and multirun/. Dead runs are
-closed in the experiments of these, and in the one that the overrides of the train command name
-(``tracking.uri=...``) or leave as it is. Runs that still go on are left alone.
+Folders are those of runs, or hold them; by default outputs/ and multirun/. The store is the one
+that the overrides of the train command name (``tracking.uri=...``) or leave as it is: a run is
+delivered where the user points, and if that store has it, never where its folder says. Dead runs
+are closed in the experiment of each folder, and in the one that the overrides name. Runs that
+still go on are left alone.
 """
 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from fae import command
@@ -25,11 +28,12 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
     """Deliver what is left in the folders of runs, close dead ones, and say so.
 
     Args:
-        tracking: names the experiment, and a store beside those of the folders.
+        tracking: names the store and, beside those of the folders, an experiment in it.
 
     Raises:
         ConfigError: there is no such folder.
-        StoreError: a store does not take it; it stays where it is.
+        StoreError: the store does not take something, or something is damaged; it stays where
+            it is, and all else is done.
     """
     from fae.tracking import Archive, Link, StoredRun, close_dead, deliver, is_left
 
@@ -38,33 +42,45 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
             raise ConfigError(f"{folder}: there is no such folder")
     problems: list[str] = []
     closed: list[StoredRun] = []
-    found = list(runs_in(folders))
-    left = [folder for folder in found if is_left(folder)]
-    for folder in left:
+    delivered = False
+    experiments = dict.fromkeys([tracking.experiment])
+    archive_of = cache(lambda name: Archive.if_there(replace(tracking, experiment=name)))
+    for folder in runs_in(folders):
         try:
-            say(f"{folder}: entries delivered: {deliver(folder)}")
-        except FaeError as problem:
+            link = Link.read(folder)
+            assert link
+            experiments[link.experiment] = None
+            if not is_left(folder):
+                continue
+            archive = archive_of(link.experiment)
+            if archive is None:
+                raise StoreError(
+                    f"tracking.uri={tracking.uri}: does not have {link}; its folder names "
+                    f"tracking.uri={link.store}"
+                )
+            say(f"{folder}: entries delivered: {deliver(folder, archive)}")
+            delivered = True
+        except (FaeError, OSError) as problem:
             problems.append(f"{folder}: {problem}")
-    links = [link for link in map(Link.read, found) if link]
-    theirs = [replace(tracking, uri=link.store, experiment=link.experiment) for link in links]
-    for config in dict.fromkeys([tracking, *theirs]):
+    for experiment in experiments:
         try:
-            archive = Archive.if_there(config)
+            archive = archive_of(experiment)
             closed += close_dead(archive) if archive else []
         except StoreError as problem:
             problems.append(str(problem))
     for run in closed:
         say(f"{run.name} ({run.id[:8]}): ended without a word, now closed")
     if problems:
-        raise StoreError("\n".join(problems))
-    if not left and not closed:
+        raise StoreError("\n".join(dict.fromkeys(problems)))
+    if not delivered and not closed:
         say("nothing is left to deliver, and no run ended without a word")
 
 
 def runs_in(folders: Sequence[Path]) -> Iterator[Path]:
-    """The folders of runs within some folders: those that lead to a store."""
+    """The folders of runs within some folders: those with a link and a journal."""
     for folder in folders:
-        yield from sorted(link.parent for link in folder.rglob("run.json"))
+        links = sorted(folder.rglob("run.json"))
+        yield from (link.parent for link in links if link.with_name("journal.jsonl").exists())
 
 
 def _is_override(word: str) -> bool:

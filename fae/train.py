@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from fae import command, digits, interrupts
 from fae.compose import CONF, to_config
 from fae.config import Config
-from fae.errors import FaeError, TrainingError, cause
+from fae.errors import FaeError, TrainingError, UndeliveredError, cause
 from fae.job import Job, current_job
 from fae.terminal import say
 
@@ -59,6 +59,8 @@ def run_job(node: DictConfig) -> "Result | None":
         f"{split} {digits.error(final[f'{split}/mse'])}" for split in ("train", "val", "test")
     )
     say(f"{job.label}  {errors}  {final['time/fit_s']:.1f} s  run {result.run_id[:8]}")
+    if result.lacking:
+        raise UndeliveredError(result.lacking)
     return result
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytorch_lightning as pl
 import yaml
@@ -94,9 +94,10 @@ def train(config: Config, job: Job, claim: Claim = lambda job: job) -> Result:
         run.log_metrics(metrics, step=len(history.epochs))
         work_done = work(config, len(history.epochs))
         run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(work_done)})
-        return Result(
+        result = Result(
             job.name, run.id, config.parameters(), history.epochs, done.epoch, metrics, panel
         )
+    return replace(result, lacking=run.lacking)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -18,8 +19,9 @@ from mlflow import MlflowClient
 
 from fae import durable
 from fae.config import Config
-from fae.tracking import Archive, Store, close_dead, delivery
-from fae.tracking.delivery import Courier, Delivery
+from fae.errors import StoreError
+from fae.tracking import Archive, Store, close_dead, deliver, delivery
+from fae.tracking.delivery import TRIES, Courier, Delivery, NotTakenError, RefusedError
 from fae.tracking.journal import Entry, Journal
 from fae.tracking.lock import own
 from fae.tracking.run import Run
@@ -58,12 +60,12 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def say(journal: Journal, courier: Courier, count: int) -> None:
     for _ in range(count):
-        journal.append({"number": len(journal.entries)})
+        journal.append({"end": "KILLED", "time": len(journal.entries)})
         courier.notify()
 
 
 def numbers(entries: Sequence[Entry]) -> list[int]:
-    return [entry["number"] for entry in entries]
+    return [entry["time"] for entry in entries]
 
 
 def test_what_is_said_within_a_moment_is_stored_together_and_in_order(
@@ -81,7 +83,7 @@ def test_what_is_said_within_a_moment_is_stored_together_and_in_order(
 def test_what_an_earlier_process_left_is_stored_first(tmp_path: Path, shelf: Shelf) -> None:
     earlier = Journal(tmp_path)
     for number in range(4):
-        earlier.append({"number": number})
+        earlier.append({"end": "KILLED", "time": number})
     earlier.mark_delivered(2)
     journal = Journal(tmp_path)
     courier = Courier(journal, shelf.take)
@@ -216,7 +218,7 @@ def test_what_is_stored_again_for_a_lost_answer_is_there_once(
     forgetful: Any = Forgetful(client)
     stored = Delivery(forgetful, store.experiment_id, made, tmp_path)
     while entries:
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, NotTakenError):
             del entries[: stored.deliver(entries)]
             forgetful.lost.clear()
     found = client.get_run(made)
@@ -266,10 +268,10 @@ def test_a_run_that_is_carried_on_says_nothing_twice(
     run, courier = kept
     say_one_of_each(run)
     shutil.rmtree(tmp_path / "outbox")
-    before = Journal(tmp_path).entries
+    before = (tmp_path / "journal.jsonl").read_bytes()
     carried_on = Run("id", "kept", tmp_path, Journal(tmp_path), courier)
     say_one_of_each(carried_on)
-    assert Journal(tmp_path).entries == before
+    assert (tmp_path / "journal.jsonl").read_bytes() == before
     carried_on.log_metrics({"a": 2.0, "c": 3.0}, step=2)
     assert Journal(tmp_path).entries[-1]["metrics"] == {"c": 3.0}
 
@@ -314,10 +316,10 @@ def test_a_model_that_would_not_fit_is_not_begun(
 
 @pytest.mark.parametrize(
     ("error", "status", "told"),
-    [(None, "FINISHED", None), (RuntimeError("boom"), "FAILED", "RuntimeError: boom")],
+    [(None, "KILLED", None), (RuntimeError("boom"), "FAILED", "RuntimeError: boom")],
     ids=str,
 )
-def test_files_that_cannot_be_written_change_nothing_of_how_a_run_ends(
+def test_a_run_with_files_that_cannot_be_written_may_go_on(
     tiny: Tiny,
     client: MlflowClient,
     tmp_path: Path,
@@ -337,6 +339,9 @@ def test_files_that_cannot_be_written_change_nothing_of_how_a_run_ends(
     assert (stored.info.status, stored.data.tags.get("fae.error")) == (status, told)
     assert stored.data.metrics["a"] == 2.0
     assert client.list_artifacts(run.id) == []
+    assert run.lacking.startswith(
+        f"full: {tmp_path} did not take greetings/english.txt, pictures/picture-1.png, model"
+    )
 
 
 def test_a_model_of_which_a_kill_left_no_word_is_made_again(
@@ -407,3 +412,99 @@ def test_a_run_that_dies_as_it_is_carried_on_is_closed(
     assert client.get_run(run.id).info.status == "RUNNING"
     close_dead(Archive(tracking))
     assert client.get_run(run.id).info.status == "KILLED"
+
+
+class Refusing(Shelf):
+    """A store that answers, and refuses entries of some numbers."""
+
+    def __init__(self, *refused: int) -> None:
+        super().__init__()
+        self.refused = set(refused)
+
+    def take(self, entries: Sequence[Entry]) -> int:
+        if entries[0]["time"] in self.refused:
+            raise RefusedError("no such folder")
+        return super().take(entries[:1])
+
+
+def test_what_is_refused_holds_up_nothing_else_and_is_offered_again_at_the_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shelf, journal = Refusing(1, 3), Journal(tmp_path)
+    courier = Courier(journal, shelf.take)
+    say(journal, courier, 5)
+    while len(shelf.taken) < 3:
+        time.sleep(0.01)
+    assert (numbers(shelf.taken), journal.aside) == ([0, 2, 4], [1, 3])
+    shelf.refused = {3}
+    assert not courier.close()
+    assert numbers(shelf.taken) == [0, 2, 4, 1]
+    assert Journal(tmp_path).lacking == 1
+    (warning,) = capsys.readouterr().out.splitlines()
+    assert warning == (
+        "warning: the store refuses the run's end (no such folder); it is kept, all else is stored"
+    )
+
+
+class Broken:
+    """A client that answers questions about runs, and cannot do one thing."""
+
+    def __init__(self, client: MlflowClient, error: Exception) -> None:
+        self.client = client
+        self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def log_batch(self, *_: Any, **__: Any) -> None:
+        raise self.error
+
+
+def test_a_store_that_answers_is_tried_several_times_before_it_is_said_to_refuse(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path
+) -> None:
+    store = Store(tiny().tracking)
+    run_id = client.create_run(store.experiment_id).info.run_id
+    broken: Any = Broken(client, PermissionError(13, "Permission denied", "a"))
+    stored = Delivery(broken, store.experiment_id, run_id, tmp_path)
+    entry = {"tags": {"a": "b"}}
+
+    def kinds(tries: int) -> list[type]:
+        raised = []
+        for _ in range(tries):
+            with pytest.raises(NotTakenError) as error:
+                stored.deliver([entry])
+            raised.append(error.type)
+        return raised
+
+    assert kinds(TRIES) == [NotTakenError] * (TRIES - 1) + [RefusedError]
+    broken.error = PermissionError(13, "Permission denied", "b")  # of the same kind
+    assert kinds(1) == [RefusedError]
+    broken.error = OSError(28, "No space left on device")
+    assert kinds(TRIES) == [NotTakenError] * (TRIES - 1) + [RefusedError]
+
+
+def test_a_store_whose_files_cannot_be_written_has_all_else_and_gets_them_later(
+    tmp_path: Path, tiny: Tiny
+) -> None:
+    tracking = replace(tiny().tracking, uri=f"sqlite:///{tmp_path}/mlflow.db")
+    store, folder = Store(tracking), tmp_path / "run"
+    (tmp_path / "mlruns").write_text("in the way of the artifacts")
+    folder.mkdir()
+    with store.run("refused", kind="run", folder=folder, command="") as run:
+        say_one_of_each(run)
+    client = MlflowClient(tracking.uri)
+    found = client.get_run(run.id)
+    assert (found.info.status, found.data.metrics["a"]) == ("FINISHED", 2.0)
+    assert run.lacking == (
+        f"refused: the store lacks something of it, which is kept in {folder}; python -m fae.sync "
+        f"tracking.uri={tracking.uri} {folder} delivers it"
+    )
+    with pytest.raises(StoreError, match=r"refuses 3 entries of run \w{8} \(refused\)"):
+        deliver(folder, Archive(tracking))
+    (tmp_path / "mlruns").unlink()
+    assert deliver(folder, Archive(tracking)) == 3
+    assert {file.path for file in client.list_artifacts(run.id)} == {"greetings", "images"}
+    outputs = client.get_run(run.id).outputs
+    assert outputs
+    assert len(outputs.model_outputs) == 1

@@ -4,6 +4,7 @@ import errno
 import json
 import platform
 import re
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from fae.config import Config, TrackingConfig
 from fae.errors import TrainingError
 from fae.plan import look_up, task
 from fae.tracking import Archive, Store, close_dead, deliver, undelivered
-from fae.tracking.folder import Link, holds
+from fae.tracking.folder import OF_A_RUN, Link, LinkError, home
 from fae.tracking.journal import Journal
 from fae.tracking.lock import own
 
@@ -95,7 +96,7 @@ def test_who_uses_the_folder_of_an_interrupted_run_is_told_what_to_do(
 @pytest.mark.parametrize(
     ("store", "status", "cleared"),
     [
-        (GONE, "KILLED", True),
+        (GONE, "KILLED", False),
         (AWAY, "KILLED", False),
         (AWAY, "FAILED", True),
         (AWAY, "FINISHED", True),
@@ -167,7 +168,7 @@ def test_a_run_that_dies_as_it_is_carried_on_in_a_new_folder_can_be_closed_and_d
         store._begin("first", new, "", {}, run_id)
     close_dead(Archive(tracking))
     assert client.get_run(run_id).info.status == "KILLED"
-    assert undelivered(new) == deliver(new)
+    assert undelivered(new) == deliver(new, Archive(tracking))
     begin_and_end(tracking, new, "FINISHED", carry_on=run_id)
     assert client.get_run(run_id).info.status == "FINISHED"
 
@@ -195,14 +196,14 @@ def test_a_run_that_dies_as_it_is_made_goes_on_in_its_folder(
     told |= {"fae.host": platform.node(), "fae.fingerprint": one.fingerprint}
     with monkeypatch.context() as until, suppress(Dead), own(tmp_path):
         until.setattr(MlflowClient, "create_run", die)
-        store._begin("dies", tmp_path, "", told, None)
+        store._begin("dies", tmp_path, "the command", told, None)
     (found,) = look_up([one], Archive(config.tracking), config.sweep)
     assert found.state == "goes on"
     assert found.run is not None
     assert found.run.status == "KILLED"
-    assert Link.read(tmp_path) == Link(
-        found.run.id, "dies", config.tracking.uri, config.tracking.experiment, "the command"
-    )
+    link = Link.read(tmp_path)
+    assert link
+    assert (link.run_id, link.name, link.command) == (found.run.id, "dies", "the command")
     begin_and_end(config.tracking, tmp_path, "FINISHED", carry_on=found.run.id)
     assert client.get_run(found.run.id).info.status == "FINISHED"
 
@@ -211,8 +212,11 @@ def test_a_run_whose_folder_cannot_be_written_is_failed(
     tracking: TrackingConfig, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
+    write = Link.write
 
-    def full(link: Link, _: Path) -> None:
+    def full(link: Link, folder: Path) -> None:
+        if not link.run_id:
+            return write(link, folder)
         made.append(link.run_id)
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -233,24 +237,48 @@ def test_a_run_that_cannot_go_on_as_its_folder_cannot_be_written_may_go_on_later
     with pytest.raises(OSError, match="No space left"):
         begin_and_end(tracking, tmp_path, "FINISHED", carry_on=interrupted)
     assert client.get_run(interrupted).info.status == "KILLED"
-    assert holds(tmp_path, interrupted)
+    link = Link.read(tmp_path)
+    assert link
+    assert link.run_id == interrupted
 
 
 def test_a_killed_run_whose_folder_was_emptied_is_given_up(
     tracking: TrackingConfig, tmp_path: Path
 ) -> None:
-    run_id = begin_and_end(tracking, tmp_path, "RUNNING", parameters={"hidden": "8"})
+    here = {"fae.host": platform.node()}
+    run_id = begin_and_end(tracking, tmp_path, "RUNNING", tags=here)
     for file in files(tmp_path):
         file.unlink()
-    close_dead(Archive(tracking))
-    assert not holds(tmp_path, run_id)
+    archive = Archive(tracking)
+    close_dead(archive)
+    run = archive.run(run_id)
+    assert (run.status, home(run)) == ("KILLED", None)
 
 
+@pytest.mark.parametrize("steps", range(5))
 def test_a_folder_whose_clearing_was_cut_short_is_cleared(
-    tracking: TrackingConfig, tmp_path: Path
+    tracking: TrackingConfig, tmp_path: Path, steps: int
 ) -> None:
     begin_and_end(tracking, tmp_path, "FINISHED")
-    (tmp_path / "run.json").unlink()
-    (tmp_path / "delivered").unlink()
-    assert undelivered(tmp_path) > 0
+    for name in OF_A_RUN[:steps]:
+        path = tmp_path / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     assert is_cleared_for_another(tracking, tmp_path)
+
+
+def test_a_folder_of_somebody_else_s_is_left_as_it_is(
+    tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    """It holds what a run would leave, or a file that is named as a run's is."""
+    theirs, named = tmp_path / "theirs", tmp_path / "named"
+    (theirs / "checkpoints").mkdir(parents=True)
+    (theirs / "checkpoints" / "weights").write_text("of months")
+    named.mkdir()
+    (named / "run.json").write_text('{"of": "another program"}')
+    before = files(tmp_path)
+    with pytest.raises(TrainingError, match=r"theirs: holds checkpoints, and no run\.json that"):
+        begin_and_end(tracking, theirs, "FINISHED")
+    with pytest.raises(LinkError, match=r"run\.json: damaged, or not of fae \(run_id\)"):
+        begin_and_end(tracking, named, "FINISHED")
+    assert {path for path in files(tmp_path) if path.name != "run.lock"} == before.keys()
+    assert before.items() <= files(tmp_path).items()

@@ -10,7 +10,10 @@ from fae.tracking.journal import Entry, Journal
 
 
 def said(count: int, start: int = 0) -> list[Entry]:
-    return [{"metrics": {"a": float("nan")}, "step": step} for step in range(start, start + count)]
+    return [
+        {"metrics": {"a": float("nan")}, "step": step, "time": 1}
+        for step in range(start, start + count)
+    ]
 
 
 def written(folder: Path, entries: list[Entry]) -> Journal:
@@ -59,9 +62,9 @@ def test_the_store_gets_nothing_that_is_not_on_the_disk(
     monkeypatch.setattr(
         durable, "write_all", lambda *_: pending_while_written.append(journal.pending())
     )
-    journal.append({"step": 0})
+    journal.append({"tags": {"a": "b"}})
     assert pending_while_written == [[]]
-    assert journal.pending() == [{"step": 0}]
+    assert journal.pending() == [{"tags": {"a": "b"}}]
 
 
 def test_entries_wait_in_memory_for_a_file_that_cannot_be_written(
@@ -123,3 +126,94 @@ def test_a_disk_that_fills_up_in_the_middle_of_a_line_tears_nothing(
             journal.append(entry)
     assert steps(Journal(tmp_path).entries) == list(range(9))
     assert capsys.readouterr().out.count("No space left on device") == 2
+
+
+def test_a_line_that_is_damaged_says_nothing_and_hides_nothing(tmp_path: Path) -> None:
+    """Each bit of a journal of three lines, of which the store has the first, flipped."""
+    for folder in (tmp_path / "whole", tmp_path / "flipped"):
+        folder.mkdir()
+    written(tmp_path / "whole", said(3)).mark_delivered(1)
+    content = (tmp_path / "whole" / "journal.jsonl").read_bytes()
+    delivered = (tmp_path / "whole" / "delivered").read_bytes()
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        (tmp_path / "flipped" / "journal.jsonl").write_bytes(flipped)
+        (tmp_path / "flipped" / "delivered").write_bytes(delivered)
+        journal = Journal(tmp_path / "flipped")
+        line = content[:place].count(b"\n")
+        kept = [step for step in range(3) if step not in (line, line + (content[place] == 10))]
+        assert [entry["step"] for entry in journal.entries if entry] == kept
+        pending = [entry["step"] for entry in journal.pending() if entry]
+        assert pending == [step for step in kept if step > 0]
+
+
+def test_a_damaged_count_delivers_again(tmp_path: Path) -> None:
+    written(tmp_path, said(3)).mark_delivered(2)
+    count = tmp_path / "delivered"
+    content = count.read_bytes()
+    assert steps(Journal(tmp_path).pending()) == [2]
+    for place in range(len(content) - 1):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        count.write_bytes(flipped)
+        assert steps(Journal(tmp_path).pending()) == [0, 1, 2]
+
+
+def test_lines_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text('{"tags": {"a": "b"}}\n{"end": "KILLED", "time": 1}\n')
+    (tmp_path / "delivered").write_text("1")
+    assert Journal(tmp_path).pending() == [{"tags": {"a": "b"}}, {"end": "KILLED", "time": 1}]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"metrics": {"a": "1"}, "step": 1, "time": 1}',
+        '{"metrics": {"a": 1}, "step": -1, "time": 1}',
+        '{"metrics": {"a": 1}, "step": 1, "time": 9223372036854775808}',
+        '{"picture": "p", "bytes": 1, "key": "../p", "step": 1, "time": 1}',
+        '{"end": "RUNNING", "time": 1}',
+        '{"end": "KILLED", "time": 1, "more": 1}',
+        '{"tags": {"a": {}}}',
+        '{"tags": null}',
+        "[" * 10_000,
+        "{}",
+        "",
+    ],
+)
+def test_what_is_not_of_a_known_form_says_nothing(tmp_path: Path, line: str) -> None:
+    (tmp_path / "journal.jsonl").write_text(f'{line}\n{{"end": "KILLED", "time": 1}}\n')
+    journal = Journal(tmp_path)
+    assert journal.entries == [{}, {"end": "KILLED", "time": 1}]
+    assert journal.damaged == [1]
+
+
+def test_nothing_is_read_or_written_through_a_link(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("theirs")
+    for name in ("journal.jsonl", "delivered"):
+        (tmp_path / name).symlink_to(theirs)
+        with pytest.raises(OSError, match="symbolic links"):
+            Journal(tmp_path)
+        (tmp_path / name).unlink()
+    journal = written(tmp_path, said(1))
+    (tmp_path / ".delivered.part").symlink_to(theirs)
+    (tmp_path / "journal.jsonl").unlink()
+    (tmp_path / "journal.jsonl").symlink_to(theirs)
+    journal.mark_delivered(1)
+    journal.append(said(1)[0])
+    assert theirs.read_text() == "theirs"
+
+
+def test_what_the_store_refuses_is_set_aside_and_outlasts_the_process(tmp_path: Path) -> None:
+    journal = written(tmp_path, said(4))
+    journal.mark_delivered(1)
+    journal.set_aside()
+    journal.set_aside()
+    again = Journal(tmp_path)
+    assert (steps(again.pending()), again.aside, again.lacking) == ([3], [1, 2], 3)
+    again.mark_accepted(1)
+    again.mark_delivered(1)
+    last = Journal(tmp_path)
+    assert (last.pending(), last.aside, last.lacking) == ([], [2], 1)

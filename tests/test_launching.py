@@ -21,7 +21,7 @@ from fae.errors import ConfigError, Interrupted
 from fae.job import Schedule
 from fae.launching import BY_NUMBER, FrozenLoader, Launch
 from fae.plan import task
-from fae.tracking import Archive, StoredRun
+from fae.tracking import Archive, Link, StoredRun
 
 Tiny = Callable[..., Config]
 
@@ -31,7 +31,8 @@ class Store:
 
     uri = "http://store"
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.runs: dict[str, StoredRun] = {}
 
     def unfinished(self) -> list[StoredRun]:
@@ -44,7 +45,11 @@ class Store:
         self.leave(run.id, status, {"fae.error": cause})
 
     def leave(self, fingerprint: str, status: str, more: dict[str, str] | None = None) -> None:
-        tags = {"fae.folder": "/folder", "fae.host": platform.node(), **(more or {})}
+        folder = self.folder / fingerprint
+        if status == "KILLED":
+            folder.mkdir(exist_ok=True)
+            Link(fingerprint, "", self.uri, "fae", "").write(folder)
+        tags = {"fae.folder": str(folder), "fae.host": platform.node(), **(more or {})}
         self.runs[fingerprint] = StoredRun(fingerprint, "", status, 2**60, 2**60, {}, {}, tags)
 
 
@@ -80,7 +85,7 @@ class Fragile:
 def launched(
     tiny: Tiny, folder: Path, killers: set[int], jobs: int = 6, **how: Any
 ) -> tuple[Launch, Fragile, Store]:
-    store = Store()
+    store = Store(folder)
     launcher = Fragile(store, killers)
     tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(jobs)]
     launcher.fingerprints = {seed: one.fingerprint for seed, one in enumerate(tasks)}
@@ -133,7 +138,7 @@ def test_a_launcher_that_begins_nothing_is_an_error(tiny: Tiny, tmp_path: Path) 
         def launch(self, jobs: Sequence[tuple[str, ...]], initial_job_idx: int) -> list[JobReturn]:
             raise RuntimeError("no such partition")
 
-    launcher = Broken(Store(), set())
+    launcher = Broken(Store(tmp_path), set())
     tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
     archive = cast("Archive", launcher.store)
     launch = Launch(cast("Launcher", launcher), tasks)
@@ -188,15 +193,17 @@ def folders(launch: Launch) -> list[str]:
     return [node.hydra.sweep.subdir for node in nodes]
 
 
-def test_folders_may_be_named_after_what_differs(tiny: Tiny, loader: ConfigLoader) -> None:
-    launcher = Fragile(Store(), set())
+def test_folders_may_be_named_after_what_differs(
+    tiny: Tiny, tmp_path: Path, loader: ConfigLoader
+) -> None:
+    launcher = Fragile(Store(tmp_path), set())
     launcher.config = of_a_sweep(loader, "hydra.sweep.subdir=${hydra.job.override_dirname}")
     tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
     assert folders(Launch(cast("Launcher", launcher), tasks)) == ["seed=0", "seed=1"]
 
 
-def test_a_folder_for_all_is_refused(tiny: Tiny, loader: ConfigLoader) -> None:
-    launcher = Fragile(Store(), set())
+def test_a_folder_for_all_is_refused(tiny: Tiny, tmp_path: Path, loader: ConfigLoader) -> None:
+    launcher = Fragile(Store(tmp_path), set())
     launcher.config = of_a_sweep(loader, "hydra.sweep.subdir=here")
     tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
     with pytest.raises(ConfigError, match=r"^hydra.sweep.subdir=here: is here for .* and for"):
@@ -212,7 +219,7 @@ class Interrupting(Fragile):
 
 
 def test_no_run_is_left_running_by_a_signal(tiny: Tiny, tmp_path: Path) -> None:
-    store = Store()
+    store = Store(tmp_path)
     launcher = Interrupting(store, set())
     one = task(tiny(), [])
     launcher.fingerprints = {0: one.fingerprint}

@@ -1,10 +1,10 @@
 """Runs that ended without a word: found, delivered, closed truthfully."""
 
-import json
 import platform
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -142,35 +142,51 @@ def test_what_cannot_be_closed_is_passed_over_with_a_warning(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     store = Store(tracking)
-    ids = {name: left_running(store, tmp_path / name) for name in ("taken", "away", "torn", "last")}
-    folder = tmp_path / "away"
-    Journal(folder).append({"tags": {"a": "b"}})
-    link = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**link, "store": "http://127.0.0.1:9"}))
+    names = ("taken", "unwritable", "torn", "last")
+    ids = {name: left_running(store, tmp_path / name) for name in names}
     (tmp_path / "torn" / "run.json").write_text("{")
+    journal = tmp_path / "unwritable" / "journal.jsonl"
+    journal.symlink_to(tmp_path / "elsewhere")
     monkeypatch.setattr(recovery, "is_alive", lambda _: False)
     archive = Archive(tracking)
     with own(tmp_path / "taken"):
         assert {run.id for run in close_dead(archive)} == {ids["torn"], ids["last"]}
-    away, taken = sorted(capsys.readouterr().out.splitlines())
-    assert away.startswith(f"warning: away ({ids['away'][:8]}): ended without a word, but stays")
-    assert "no MLflow server answers there" in away
+    taken, unwritable = sorted(capsys.readouterr().out.splitlines())
+    assert taken.startswith(f"warning: taken ({ids['taken'][:8]}): ended without a word, but stays")
     assert "another process is at this run" in taken
+    assert str(journal) in unwritable
 
 
-def test_what_is_left_of_a_run_that_was_deleted_is_given_up(
-    tracking: TrackingConfig, dead: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+def test_what_a_deleted_run_lacks_is_kept_until_it_is_restored(
+    tracking: TrackingConfig, dead: tuple[str, Path]
 ) -> None:
     run_id, folder = dead
-    client = MlflowClient(tracking.uri)
+    client, archive = MlflowClient(tracking.uri), Archive(tracking)
     client.delete_run(run_id)
-    assert deliver(folder) == 0
-    assert "was deleted, and with it what its store did not have" in capsys.readouterr().out
-    assert undelivered(folder) == 0
-    assert client.get_run(run_id).data.metrics == {}
+    with pytest.raises(StoreError, match=f"deleted; mlflow runs restore --run-id {run_id} "):
+        deliver(folder, archive)
+    assert undelivered(folder) == 1
+    client.restore_run(run_id)
+    assert deliver(folder, archive) == 1
+    assert client.get_run(run_id).data.metrics == {"val/mse": 0.5}
 
 
-def test_how_a_run_ended_before_it_went_on_elsewhere_is_not_told_again(
+def test_what_a_deleted_experiment_lacks_is_kept_until_it_is_restored(
+    tracking: TrackingConfig, dead: tuple[str, Path]
+) -> None:
+    run_id, folder = dead
+    client, archive = MlflowClient(tracking.uri), Archive(tracking)
+    client.delete_experiment(archive.experiment_id)
+    told = f"mlflow experiments restore --experiment-id {archive.experiment_id} "
+    with pytest.raises(StoreError, match=told):
+        deliver(folder, archive)
+    assert undelivered(folder) == 1
+    client.restore_experiment(archive.experiment_id)
+    assert deliver(folder, archive) == 1
+    assert client.get_run(run_id).data.metrics == {"val/mse": 0.5}
+
+
+def test_a_folder_in_which_a_run_has_not_gone_on_says_nothing_more(
     tracking: TrackingConfig, tmp_path: Path
 ) -> None:
     store = Store(tracking)
@@ -185,7 +201,8 @@ def test_how_a_run_ended_before_it_went_on_elsewhere_is_not_told_again(
     with store.run("moves", kind="sweep", folder=new, command="", carry_on=run.id):
         pass
     (old / "delivered").unlink()
-    assert deliver(old) > 0
+    with pytest.raises(StoreError, match=f"has gone on in {new}; nothing of {old} is delivered"):
+        deliver(old, Archive(tracking))
     assert MlflowClient(tracking.uri).get_run(run.id).info.status == "FINISHED"
 
 
@@ -208,12 +225,15 @@ def test_a_run_that_goes_on_is_not_told_how_it_ended_before(
     assert client.get_run(run.id).info.status == "FINISHED"
 
 
-def test_what_cannot_be_delivered_stays(dead: tuple[str, Path]) -> None:
+def test_what_another_store_lacks_is_not_delivered(
+    tmp_path: Path, tracking: TrackingConfig, dead: tuple[str, Path]
+) -> None:
+    """Where a folder says that its store is, is nothing to go by: anybody may have written it."""
     _, folder = dead
-    link = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**link, "store": "http://127.0.0.1:9"}))
-    with pytest.raises(StoreError, match="no MLflow server answers there"):
-        deliver(folder)
+    other = replace(tracking, uri=f"sqlite:///{tmp_path}/other.db")
+    Store(other)
+    with pytest.raises(StoreError, match=f"its folder names tracking.uri={tracking.uri}"):
+        deliver(folder, Archive(other))
     assert undelivered(folder) == 1
 
 
@@ -236,6 +256,7 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
         "config": lambda: archive.config(run),
         "network": lambda: archive.network(run),
         "add_report": lambda: archive.add_report(run, tmp_path, "note"),
+        "delivery": lambda: archive.delivery(run.id, tmp_path),
         "unfinished": archive.unfinished,
         "close": lambda: archive.close(run, "FAILED", 1, "cause"),
     }

@@ -1,5 +1,6 @@
 """What is delivered and closed, and what is left alone."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -46,24 +47,45 @@ def test_a_run_that_goes_on_keeps_nothing_else_from_being_put_right(
     ]
 
 
-def test_runs_are_closed_in_the_store_that_their_folder_names(
+def test_runs_are_closed_in_the_experiment_that_their_folder_names(
     tmp_path: Path, tracking: TrackingConfig
 ) -> None:
-    other = replace(tracking, uri=f"sqlite:///{tmp_path}/other.db", experiment="another")
+    other = replace(tracking, experiment="another")
     dead = died(tmp_path / "dies", other)
     sync.sync([tmp_path], tracking)
     assert Archive(other).run(dead).status == "KILLED"
 
 
-def test_a_store_that_is_away_does_not_keep_another_from_being_put_right(
+def test_what_cannot_be_delivered_keeps_nothing_else_from_being_put_right(
     tmp_path: Path, tracking: TrackingConfig
 ) -> None:
+    """A run of another store, and damage of each kind."""
     dead = died(tmp_path / "dies", tracking)
-    (tmp_path / "far").mkdir()
-    Link("id", "far", "http://127.0.0.1:9", "fae", "").write(tmp_path / "far")
-    with pytest.raises(StoreError, match=r"http://127\.0\.0\.1:9: no MLflow server answers there"):
+    damaged = {name: tmp_path / name for name in ("empty", "null", "binary", "piped", "far")}
+    for folder in damaged.values():
+        folder.mkdir()
+        Link("id", folder.name, "http://127.0.0.1:9", "fae", "").write(folder)
+        Journal(folder).append({"tags": {"a": "b"}})
+    (damaged["empty"] / "run.json").write_text("")
+    (damaged["null"] / "run.json").write_text(
+        (damaged["null"] / "run.json").read_text().replace('"http://127.0.0.1:9"', "null")
+    )
+    (damaged["binary"] / "run.json").write_bytes(b"\xff\x00")
+    (damaged["piped"] / "journal.jsonl").unlink()
+    os.mkfifo(damaged["piped"] / "journal.jsonl")
+    with pytest.raises(StoreError) as raised:
         sync.sync([tmp_path], tracking)
-    assert Archive(tracking).run(dead).status == "KILLED"
+    told = dict(line.split(": ", 1) for line in str(raised.value).splitlines())
+    assert told == {
+        str(damaged["empty"]): f"{damaged['empty']}/run.json: damaged, or not of fae",
+        str(damaged["null"]): f"{damaged['null']}/run.json: damaged, or not of fae (store)",
+        str(damaged["binary"]): f"{damaged['binary']}/run.json: damaged, or not of fae",
+        str(damaged["piped"]): f"[Errno 22] not a regular file: '{damaged['piped']}/journal.jsonl'",
+        str(damaged["far"]): f"tracking.uri={tracking.uri}: does not have run id (far); its folder "
+        "names tracking.uri=http://127.0.0.1:9",
+    }
+    run = Archive(tracking).run(dead)
+    assert (run.status, run.metrics) == ("KILLED", {"val/mse": 0.5})
 
 
 def test_overrides_and_folders_are_told_apart(

@@ -6,7 +6,7 @@ nothing here.
 """
 
 from fae.tracking.archive import Archive, StoredRun
-from fae.tracking.folder import Link, holds
+from fae.tracking.folder import Link, LinkError, home
 from fae.tracking.lock import claiming, is_alive, own
 from fae.tracking.recovery import close_dead, deliver, is_left, undelivered, unfinished_and_dead
 from fae.tracking.run import Run
@@ -15,13 +15,14 @@ from fae.tracking.store import Store
 __all__ = [
     "Archive",
     "Link",
+    "LinkError",
     "Run",
     "Store",
     "StoredRun",
     "claiming",
     "close_dead",
     "deliver",
-    "holds",
+    "home",
     "is_alive",
     "is_left",
     "own",

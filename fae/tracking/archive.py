@@ -12,6 +12,7 @@ import yaml
 from fae.config import SQLITE, TrackingConfig
 from fae.errors import NoStoreError, StoreError
 from fae.tracking.connection import asking, connect, first_line
+from fae.tracking.delivery import Delivery
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -182,6 +183,12 @@ class Archive:
                 f"tracking.uri={self.uri}: the report is in {folder}, but cannot be added to the "
                 f"run of the sweep ({first_line(error)})"
             ) from error
+
+    def delivery(self, run_id: str, folder: Path) -> Delivery:
+        """What stores the entries of a run, whose folder this is."""
+        with asking(self.uri):
+            experiment_id = self._client.get_run(run_id).info.experiment_id
+        return Delivery(self._client, experiment_id, run_id, folder)
 
     def unfinished(self) -> list[StoredRun]:
         """Runs of all kinds that are RUNNING as far as the store knows."""

@@ -117,19 +117,6 @@ def _check_server(uri: str) -> None:
         ) from error
 
 
-def reach(uri: str) -> "MlflowClient":
-    """A client of a store that is there.
-
-    Raises:
-        StoreError: it is not, or cannot be read.
-    """
-    if uri.startswith(SQLITE):
-        _check_tables(uri, Path(uri.removeprefix(SQLITE)))
-    else:
-        _check_server(uri)
-    return _client(uri)
-
-
 @contextmanager
 def asking(uri: str) -> Iterator[None]:
     """Names the store where it does not do what it is asked, in whichever way it does not.
@@ -162,7 +149,7 @@ def _client(uri: str) -> "MlflowClient":
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     from mlflow import MlflowClient
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # its errors are raised as well
     return MlflowClient(uri)
 
 

@@ -11,18 +11,24 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tenacity import RetryCallState, RetryError, Retrying, wait_random_exponential
+import yaml
+from tenacity import (
+    RetryCallState,
+    RetryError,
+    Retrying,
+    retry_if_not_exception_type,
+    wait_random_exponential,
+)
 
 from fae import durable, interrupts
 from fae.terminal import say, warn
 from fae.tracking.connection import first_line
 from fae.tracking.journal import Entry, Journal
+from fae.tracking.outbox import DamagedError, Outbox
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-OUTBOX = "outbox"
-"""Folder of a run's folder: the files that its journal names."""
 TOGETHER_S = 1.0
 """What is said within this time is stored together."""
 PATIENCE_S = 3.0
@@ -35,8 +41,20 @@ BATCH = 1000
 """Metrics of one request, at most; MLflow's limit."""
 
 
-class DamagedError(Exception):
-    """A file that waits for the courier cannot be read, as after a power cut; it never will."""
+TRIES = 5
+"""How often a store that answers must fail to take an entry before it is said to refuse it."""
+
+
+class NotTakenError(Exception):
+    """The store answers, and did not take an entry; it may yet."""
+
+
+class RefusedError(NotTakenError):
+    """The store answers, and does not take an entry: time and again, or others before it."""
+
+
+class DeletedError(Exception):
+    """The run, or its experiment, was deleted in the store; the text says what restores it."""
 
 
 class Delivery:
@@ -54,10 +72,33 @@ class Delivery:
         self.client = client
         self.experiment_id = experiment_id
         self.run_id = run_id
-        self.outbox = folder / OUTBOX
+        self.outbox = Outbox(folder)
+        self._failures = 0
+        self._refusals: set[object] = set()
 
     def deliver(self, entries: Sequence[Entry]) -> int:
-        """Store the first entry, and those after it that go along; how many these are."""
+        """Store the first entry, and those after it that go along; how many these are.
+
+        Raises:
+            NotTakenError, RefusedError: the store answers, and does not take the first entry.
+            DeletedError: it can take nothing until the run is restored.
+            Exception: of any other kind, where the store is away.
+        """
+        try:
+            count = self._deliver(entries[:1] if self._failures else entries)
+        except Exception as error:
+            check_not_deleted(self.client, self.run_id)
+            self._failures += 1
+            kind = type(error), getattr(error, "errno", None), getattr(error, "error_code", None)
+            refused = self._failures == TRIES or kind in self._refusals
+            if refused:
+                self._failures = 0
+                self._refusals.add(kind)
+            raise (RefusedError if refused else NotTakenError)(first_line(error)) from error
+        self._failures = 0
+        return count
+
+    def _deliver(self, entries: Sequence[Entry]) -> int:
         if "metrics" in entries[0]:
             return self._metrics(entries)
         if "end" in entries[0] and len(entries) > 1:  # it went on
@@ -121,8 +162,8 @@ class Delivery:
         )
 
     def _file(self, entry: Entry) -> None:
-        file = self.outbox / entry["file"]
-        if file.exists():  # otherwise it was stored, and the crash came before that was noted
+        file = self.outbox.find(entry["file"])
+        if file:  # otherwise it was stored, and the crash came before that was noted
             folder = str(Path(entry["file"]).parent)
             self.client.log_artifact(self.run_id, str(file), None if folder == "." else folder)
             file.unlink()
@@ -134,8 +175,8 @@ class Delivery:
         """
         from PIL import Image
 
-        file = self.outbox / entry["picture"]
-        if not file.exists():
+        file = self.outbox.find(entry["picture"])
+        if file is None:
             return
         told = {"step": entry["step"], "timestamp": entry["time"]}
         name = "+".join([entry["key"], *(f"{key}+{value}" for key, value in told.items())])
@@ -153,14 +194,15 @@ class Delivery:
 
     def _model(self, entry: Entry) -> None:
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-        from mlflow.models import Model
         from mlflow.models.model import MLMODEL_FILE_NAME
 
-        folder = self.outbox / entry["model"]
+        folder = self.outbox.find(entry["model"])
+        if folder is None:
+            return
         outputs = self.client.get_run(self.run_id).outputs
-        if folder.exists() and not (outputs and outputs.model_outputs):
+        if not (outputs and outputs.model_outputs):
             with _reading(folder):
-                described = Model.load(folder)
+                about = dict(yaml.safe_load((folder / MLMODEL_FILE_NAME).read_text()))
             made = self.client.search_logged_models(
                 [self.experiment_id], f"source_run_id = '{self.run_id}'"
             )
@@ -174,8 +216,9 @@ class Delivery:
                     tags={"fae.run": entry["run"]},
                 )
             )
-            described.model_id = model.model_id
-            durable.write(folder / MLMODEL_FILE_NAME, described.to_yaml().encode())
+            about["model_id"] = model.model_id
+            text = yaml.safe_dump(about, sort_keys=False)
+            durable.write(folder / MLMODEL_FILE_NAME, text.encode())
             self.client.log_model_artifacts(model.model_id, str(folder))
             self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
             output = LoggedModelOutput(model.model_id, entry["step"])
@@ -197,7 +240,8 @@ def _reading(path: Path) -> Iterator[None]:
 class Courier:
     """Delivers a journal in a thread of its own, so that training never waits for the store.
 
-    A store that does not take an entry is asked again, ever less often.
+    A store that does not take an entry is asked again, ever less often. An entry that it refuses
+    is set aside, so that the others need not wait, and tried once more at the end.
 
     Args:
         journal: what is delivered, and where that is noted.
@@ -211,6 +255,7 @@ class Courier:
         self._closing = threading.Event()
         self._deadline = 0.0
         self._away = False
+        self._refusals: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self._thread.start()
 
@@ -234,10 +279,11 @@ class Courier:
             in_a_hurry = hurry or self._away or interrupts.arrived()
             if in_a_hurry and time.monotonic() > self._deadline:
                 break
-        return not self.journal.pending()
+        return not self.journal.lacking
 
     def _run(self) -> None:
         retrying = Retrying(
+            retry=retry_if_not_exception_type(RefusedError),
             wait=wait_random_exponential(multiplier=0.5, max=30),
             stop=lambda _: self._closing.is_set() and time.monotonic() > self._deadline,
             sleep=lambda seconds: time.sleep(0.2) if self._closing.wait(seconds) else None,
@@ -249,16 +295,77 @@ class Courier:
                 self._news.clear()
                 self._closing.wait(TOGETHER_S)
                 while pending := self.journal.pending():
-                    self.journal.mark_delivered(retrying(self._deliver, pending))
-                    self._say_back()
+                    try:
+                        self.journal.mark_delivered(retrying(self._deliver, pending))
+                    except RefusedError as problem:
+                        self.journal.set_aside()
+                        self._say_refused(pending[0], str(problem))
+                    else:
+                        self._say_back()
+            retry_aside(self.journal, self._deliver)
+
+    def _say_refused(self, entry: Entry, reason: str) -> None:
+        """Warn once of each reason; the end of the run says how much is lacking."""
+        if reason not in self._refusals:
+            self._refusals.add(reason)
+            warn(f"the store refuses {described(entry)} ({reason}); it is kept, all else is stored")
 
     def _say_away(self, state: RetryCallState) -> None:
-        if not self._away and state.outcome:
+        problem = state.outcome.exception() if state.outcome else None
+        if problem and not self._away and not isinstance(problem, NotTakenError):
             self._away = True
-            reason = str(state.outcome.exception()).partition("\n")[0]
-            warn(f"the store does not answer ({reason}); training goes on, and it gets all later")
+            reason = str(problem).partition("\n")[0]
+            state_of_it = (
+                "takes nothing" if isinstance(problem, DeletedError) else "does not answer"
+            )
+            warn(f"the store {state_of_it} ({reason}); training goes on, and it gets all later")
 
     def _say_back(self) -> None:
         if self._away:
             self._away = False
             say("the store is back")
+
+
+def check_not_deleted(client: "MlflowClient", run_id: str) -> None:
+    """Make sure that the store can take what a run says.
+
+    Raises:
+        DeletedError: the run or its experiment was deleted.
+        Exception: of any other kind, where the store is away.
+    """
+    try:
+        info = client.get_run(run_id).info
+    except Exception as error:
+        if is_unknown(error):
+            raise DeletedError(f"run {run_id[:8]} is no longer there") from error
+        raise
+    experiment = client.get_experiment(info.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
+        raise DeletedError(
+            f"experiment {experiment.name} was deleted; mlflow experiments restore "
+            f"--experiment-id {info.experiment_id} restores it"
+        )
+    if info.lifecycle_stage == "deleted":
+        raise DeletedError(
+            f"run {run_id[:8]} was deleted; mlflow runs restore --run-id {run_id} restores it"
+        )
+
+
+def is_unknown(error: BaseException | None) -> bool:
+    """Whether a store has answered that it does not have what it was asked for."""
+    return getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
+
+
+def retry_aside(journal: Journal, deliver: Callable[[Sequence[Entry]], int]) -> None:
+    """Offer the store once more what it refused."""
+    for place in [*journal.aside]:
+        with suppress(Exception):  # it is still kept, and counted as lacking
+            deliver([journal.entries[place]])
+            journal.mark_accepted(place)
+
+
+def described(entry: Entry) -> str:
+    """What an entry is, for a message: ``the file config.yaml``."""
+    kind = next(iter(entry))
+    named = {"file": "the file", "picture": "the picture", "model": "the"}
+    return f"{named[kind]} {entry[kind]}" if kind in named else f"the run's {kind}"

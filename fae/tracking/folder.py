@@ -1,17 +1,35 @@
 """Which run a folder holds, and taking the folder for another."""
 
 import json
+import re
+import shlex
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter, ValidationError
 
 from fae import durable
-from fae.errors import NoStoreError, TrainingError
-from fae.tracking.connection import reach
-from fae.tracking.delivery import OUTBOX
+from fae.errors import FaeError, TrainingError
+from fae.tracking import outbox
+from fae.tracking.delivery import is_unknown
 from fae.tracking.journal import Journal
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from fae.tracking.archive import StoredRun
+
 LINK = "run.json"
+KEY = "fae.key"
+"""Tag of a run; its folder has the same key."""
+OF_A_RUN = ("journal.jsonl", "delivered", "checkpoints", outbox.NAME)
+"""What a run leaves beside its link, in the order in which it is cleared; the link is the last."""
+
+
+class LinkError(FaeError):
+    """What a folder says of its run cannot be read, or is not this user's."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +37,12 @@ class Link:
     """The run that a folder holds.
 
     Attributes:
-        run_id: of the run in the store.
+        run_id: of the run in the store; empty until the store has made it.
         name: what it is called.
         store: where the run is.
         experiment: in which it is there.
         command: reproduces it.
+        key: drawn for the run before the store made it, and one of its tags.
     """
 
     run_id: str
@@ -31,6 +50,7 @@ class Link:
     store: str
     experiment: str
     command: str
+    key: str = ""
 
     def __str__(self) -> str:
         return f"run {self.run_id[:8]} ({self.name})"
@@ -40,17 +60,55 @@ class Link:
 
     @staticmethod
     def read(folder: Path) -> "Link | None":
-        """What a folder says; None without a link of ours that can be read."""
+        """What a folder says; None where it says nothing.
+
+        Raises:
+            LinkError: it cannot be read, or somebody else wrote it.
+        """
+        path = folder / LINK
         try:
-            return Link(**json.loads((folder / LINK).read_text()))
-        except (OSError, ValueError, TypeError):
+            return _LINK.validate_json(durable.read_own(path))
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise LinkError(f"{path}: {error.strerror}") from error
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            raise LinkError(
+                f"{path}: damaged, or not of fae{f' ({where})' if where else ''}"
+            ) from error
 
 
-def holds(folder: Path, run_id: str) -> bool:
-    """Whether a folder is there, and no other run has used it since this one."""
-    link = Link.read(folder)
-    return link is not None and link.run_id == run_id
+_LINK = TypeAdapter(Link)
+
+
+def named(run: "StoredRun") -> Path | None:
+    """The folder that a run has as far as its store says; whoever can write there can name any."""
+    folder = run.tags.get("fae.folder", "")
+    return Path(folder) if folder.startswith("/") and "\0" not in folder else None
+
+
+def home(run: "StoredRun") -> Path | None:
+    """The folder of a run; None unless it proves to be that.
+
+    It does where this user wrote what it says, and folder and run name each other.
+    """
+    folder = named(run)
+    try:
+        link = Link.read(folder) if folder else None
+    except LinkError:
+        return None
+    if link is None:
+        return None
+    if link.run_id:
+        return folder if link.run_id == run.id else None
+    return folder if link.key and link.key == run.tags.get(KEY) else None
+
+
+def sync_command(folder: Path, store: str) -> str:
+    """The command that delivers what a folder holds to the store of its run."""
+    value = store if re.fullmatch(r"[\w:/.%-]+", store, re.ASCII) else f"'{store}'"
+    return shlex.join(["python", "-m", "fae.sync", f"tracking.uri={value}", str(folder)])
 
 
 def check_still_holds(folder: Path, run_id: str) -> None:
@@ -58,6 +116,7 @@ def check_still_holds(folder: Path, run_id: str) -> None:
 
     Raises:
         TrainingError: the folder holds another run.
+        LinkError: it cannot be told.
     """
     link = Link.read(folder)
     if link and link.run_id != run_id:
@@ -67,42 +126,57 @@ def check_still_holds(folder: Path, run_id: str) -> None:
         )
 
 
-def clear(folder: Path) -> None:
+def clear(folder: Path, client: "MlflowClient", store: str) -> None:
     """Take the traces of an earlier run out of a folder that is used again.
 
+    Args:
+        client: of the store in which the next run is made.
+        store: its address.
+
     Raises:
-        TrainingError: they are still needed.
+        TrainingError: they are still needed, or are not a run's.
+        LinkError: it cannot be told.
     """
     link = Link.read(folder)
-    status = _status(link, folder) if link else "gone"
-    if status != "gone" and Journal(folder).pending():
+    if link is None:
+        if others := [name for name in OF_A_RUN if (folder / name).exists()]:
+            raise TrainingError(
+                f"{folder}: holds {others[0]}, and no {LINK} that names its run; name another "
+                "folder, or empty this one"
+            )
+        return
+    status = _status(link, folder, client, store)
+    if status != "gone" and Journal(folder).lacking:
         raise TrainingError(
-            f"{folder}: holds a run that is not wholly in its store; python -m fae.sync {folder}"
+            f"{folder}: holds {link}, of which its store lacks something; "
+            f"{sync_command(folder, link.store)} delivers it, or empty the folder to give it up"
         )
-    if link and status in {"KILLED", "RUNNING"}:
+    if status in {"KILLED", "RUNNING"}:
         raise TrainingError(
             f"{folder}: holds {link}, which was interrupted; go on with it by {link.command}, or "
             "name another folder, or empty this one to give that run up"
         )
-    for name in (LINK, "delivered", "journal.jsonl"):  # a count must not outlive what it counts
-        (folder / name).unlink(missing_ok=True)
-    for name in ("checkpoints", OUTBOX):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in OF_A_RUN:
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name, ignore_errors=True)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    (folder / LINK).unlink()
 
 
-def _status(link: Link, folder: Path) -> str:
+def _status(link: Link, folder: Path, client: "MlflowClient", store: str) -> str:
     """How the run of a folder has ended, or that it is RUNNING, or gone from its store.
 
-    Where the store is only away, the journal's last word tells: what is cleared does not come
-    back, and another folder is quickly named.
+    Of a run in another store, the journal's last word tells: what is cleared does not come back,
+    and another folder is quickly named.
     """
-    try:
-        info = reach(link.store).get_run(link.run_id).info
-    except NoStoreError:
+    if not link.run_id:
         return "gone"
+    try:
+        info = client.get_run(link.run_id).info
     except Exception as error:
-        if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":
+        if is_unknown(error) and link.store == store:
             return "gone"
         entries = Journal(folder).entries
         return str(entries[-1].get("end", "RUNNING")) if entries else "gone"
-    return "gone" if info.lifecycle_stage == "deleted" else str(info.status)
+    return "deleted" if info.lifecycle_stage == "deleted" else str(info.status)

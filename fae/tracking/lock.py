@@ -2,7 +2,9 @@
 holder dies.
 """
 
+import fcntl
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from fae.terminal import say
 
 NAME = "run.lock"
 LOOK_S = 0.5
-"""Whoever only looks whether a folder is held holds it himself, for less than this."""
+"""Whoever only looks whether a folder is held keeps others from it, for less than this."""
 
 SOON_S = 3.0
 """After this time a process says that it waits for its turn."""
@@ -75,11 +77,19 @@ def own(folder: Path, name: str = NAME) -> Iterator[None]:
 
 
 def is_alive(folder: Path, name: str = NAME) -> bool:
-    """Whether a process holds the folder."""
-    if not folder.exists():
+    """Whether a process holds the folder; looking changes nothing there.
+
+    Raises:
+        OSError: it cannot be told, as of a folder that may not be entered.
+    """
+    try:
+        file = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        with FileLock(folder / name, timeout=0):
-            return False
-    except Timeout:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    finally:
+        os.close(file)
+    return False

@@ -1,16 +1,23 @@
 """What runs that ended without a word have left: delivered, and their status made true."""
 
+import os
 import platform
+import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from fae.errors import FaeError, StoreError
 from fae.terminal import warn
 from fae.tracking.archive import Archive, StoredRun
-from fae.tracking.connection import first_line, reach
-from fae.tracking.delivery import Delivery
-from fae.tracking.folder import Link, holds
-from fae.tracking.journal import Entry, Journal
+from fae.tracking.connection import first_line
+from fae.tracking.delivery import NotTakenError, RefusedError, is_unknown, retry_aside
+from fae.tracking.folder import Link, home, named
+from fae.tracking.journal import Journal
 from fae.tracking.lock import claiming, is_alive, own
+
+AGAIN_S = 0.2
+"""After this time a store that did not take an entry is asked again."""
 
 
 def close_dead(archive: Archive) -> list[StoredRun]:
@@ -30,54 +37,91 @@ def close_dead(archive: Archive) -> list[StoredRun]:
             try:
                 if _close(archive, run):
                     closed.append(run)
-            except (FaeError, OSError, ValueError) as problem:
+            except (FaeError, OSError) as problem:
                 name = f"{run.name} ({run.id[:8]})"
                 warn(f"{name}: ended without a word, but stays RUNNING ({problem})")
     return closed
 
 
 def unfinished_and_dead(archive: Archive) -> list[StoredRun]:
-    """Runs that are RUNNING in the store, and have no process any more."""
+    """Runs that are RUNNING in the store, and have no process any more; nothing is changed."""
     return [run for run in archive.unfinished() if _is_dead(run)]
 
 
-def deliver(folder: Path) -> int:
+def deliver(folder: Path, archive: Archive) -> int:
     """Deliver what a run's folder holds and its store does not have; how many entries.
 
+    Args:
+        archive: of the store that has the run.
+
     Raises:
-        StoreError: the store does not take them; those that it took are noted.
+        StoreError: the store does not take them, or does not have the run; those that it took
+            are noted, no other is.
         TrainingError: the run is still going on.
+        LinkError: it cannot be told which run the folder holds.
     """
+    link = Link.read(folder)
+    if link is None or not undelivered(folder):
+        return 0
     with own(folder):
-        return _deliver(folder)
+        try:
+            run = archive.run(link.run_id)
+        except StoreError as error:
+            if is_unknown(error.__cause__):
+                other = link.store != archive.uri
+                raise StoreError(
+                    f"tracking.uri={archive.uri}: does not have {link}; "
+                    + (
+                        f"its folder names tracking.uri={link.store}"
+                        if other
+                        else f"what {folder} holds of it cannot be delivered any more"
+                    )
+                ) from error
+            raise
+        if home(run) != folder.absolute():
+            raise StoreError(
+                f"{link} has gone on in {named(run)}; nothing of {folder} is delivered"
+            )
+        return _deliver(folder, link, archive)
 
 
 def undelivered(folder: Path) -> int:
-    """Entries that a run's folder holds and its store does not have."""
-    return len(Journal(folder).pending())
+    """Entries that a run's folder holds and its store does not have.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return Journal(folder).lacking
 
 
 def is_left(folder: Path) -> bool:
-    """Whether a folder holds what its store does not have, and nobody is at it to deliver it."""
+    """Whether a folder holds what its store does not have, and nobody is at it to deliver it.
+
+    Raises:
+        LinkError, OSError: it cannot be told.
+    """
+    if Link.read(folder) is None:
+        return False
     return not _is_taken(folder) and undelivered(folder) > 0
 
 
 def _close(archive: Archive, run: StoredRun) -> bool:
     """Close a dead run, unless another process did so or carried it on meanwhile."""
-    folder = Path(run.tags["fae.folder"])
-    if not folder.exists():
+    folder = home(run)
+    if folder is None:
         archive.close(run, "KILLED", run.started)
         return True
     with own(folder):
         found = archive.run(run.id)
         if found.status != "RUNNING":
             return False
-        if Link.read(folder) is None and not (found.parameters or found.metrics):
-            _link(folder, found, archive)
-        entries: list[Entry] = []
-        if holds(folder, run.id):
-            _deliver(folder)
-            entries = Journal(folder).entries
+        link = Link.read(folder)
+        assert link
+        if not link.run_id:  # its process died between the store's making of the run and this
+            link = replace(link, run_id=run.id)
+            link.write(folder)
+        _deliver(folder, link, archive)
+        entries = Journal(folder).entries
         times = [run.started, *(entry["time"] for entry in entries if "time" in entry)]
         if entries and "end" in entries[-1]:
             archive.close(run, entries[-1]["end"], entries[-1]["time"])
@@ -86,45 +130,52 @@ def _close(archive: Archive, run: StoredRun) -> bool:
     return True
 
 
-def _link(folder: Path, run: StoredRun, archive: Archive) -> None:
-    """Link a folder to the run whose process died just before it did so: it may go on there.
-
-    One that has stored something was linked: who emptied its folder has given it up.
-    """
-    command = run.tags["fae.command"]
-    Link(run.id, run.name, archive.uri, archive.experiment, command).write(folder)
-
-
-def _deliver(folder: Path) -> int:
-    link = Link.read(folder)
+def _deliver(folder: Path, link: Link, archive: Archive) -> int:
     journal = Journal(folder)
-    count = len(journal.pending())
-    if link is None or not count:
+    count = journal.lacking
+    if journal.damaged:
+        lines = ", ".join(map(str, journal.damaged))
+        warn(f"{folder}: its journal is damaged in line {lines}; what these said is left out")
+    if not count:
         return 0
-    client = reach(link.store)
+    refusal = ""
     try:
-        run = client.get_run(link.run_id)
-        if run.info.lifecycle_stage == "deleted":
-            warn(f"{folder}: {link} was deleted, and with it what its store did not have")
-            journal.mark_delivered(count)
-            return 0
-        home = Path(run.data.tags["fae.folder"])
-        went_on = home != folder and holds(home, link.run_id)
-        delivery = Delivery(client, run.info.experiment_id, link.run_id, folder)
+        delivery = archive.delivery(link.run_id, folder)
+        retry_aside(journal, delivery.deliver)
         while pending := journal.pending():
-            ended = "end" in pending[0]
-            journal.mark_delivered(1 if ended and went_on else delivery.deliver(pending))
+            try:
+                journal.mark_delivered(delivery.deliver(pending))
+            except RefusedError as problem:
+                journal.set_aside()
+                refusal = str(problem)
+            except NotTakenError:
+                time.sleep(AGAIN_S)
     except Exception as error:
         raise StoreError(
-            f"tracking.uri={link.store}: does not take {link} ({first_line(error)})"
+            f"tracking.uri={archive.uri}: does not take {link} ({first_line(error)})"
         ) from error
+    if journal.lacking:
+        raise StoreError(
+            f"tracking.uri={archive.uri}: refuses {journal.lacking} entries of {link} ({refusal}); "
+            f"they are kept in {folder}"
+        )
     return count
 
 
 def _is_dead(run: StoredRun) -> bool:
-    folder = Path(run.tags["fae.folder"])
-    can_be_seen = run.tags.get("fae.host") == platform.node() or holds(folder, run.id)
-    return can_be_seen and not _is_taken(folder)
+    """Whether no process is at a run; where that cannot be told, one is."""
+    if folder := home(run):
+        return not _is_taken(folder)
+    folder = named(run)
+    if folder is None or run.tags.get("fae.host") != platform.node():
+        return False
+    return not os.path.lexists(folder) or (_is_own(folder) and not _is_taken(folder))
+
+
+def _is_own(folder: Path) -> bool:
+    with suppress(OSError):
+        return folder.lstat().st_uid == os.geteuid()
+    return False
 
 
 def _is_taken(folder: Path) -> bool:

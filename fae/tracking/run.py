@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from fae import durable
 from fae.interrupts import held
 from fae.terminal import warn
-from fae.tracking.delivery import OUTBOX, Courier
+from fae.tracking.delivery import Courier
 from fae.tracking.journal import Entry, Journal
+from fae.tracking.outbox import Outbox
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +39,8 @@ class Run:
         id: MLflow's id of the run.
         name: what it is called.
         folder: where its files lie.
+        left_out: files that the disk did not take.
+        lacking: once the run has ended: what the store lacks of it, and how it gets that.
     """
 
     def __init__(
@@ -46,6 +49,8 @@ class Run:
         self.id = run_id
         self.name = name
         self.folder = folder
+        self.left_out: list[str] = []
+        self.lacking = ""
         self._journal = journal
         self._courier = courier
         self._said = {said for entry in journal.entries for said in _identities(entry)}
@@ -141,12 +146,19 @@ class Run:
         self._journal.close(may_go_on=status == "KILLED")
         return self._courier.close(hurry=status == "KILLED")
 
+    @property
+    def lost(self) -> str:
+        """What neither the disk nor the store has, so that it must be made again."""
+        if self.left_out:
+            return ", ".join(self.left_out)
+        return "its last entries" if self._journal.unsaved and self._journal.lacking else ""
+
     def _send(self, kind: str, path: str, write: Callable[[Path], object], **more: object) -> None:
         """Write a file where it waits for the courier, and say so.
 
         One that cannot be written, as on a full disk, is left out with a warning.
         """
-        place = self.folder / OUTBOX / path
+        place = Outbox(self.folder).place(path)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             write(place)
@@ -154,6 +166,7 @@ class Run:
         except OSError as problem:
             with suppress(OSError):
                 place.unlink()
+            self.left_out.append(path)
             reason = problem.strerror or problem
             warn(f"{place}: cannot be written ({reason}); it is left out")
         else:

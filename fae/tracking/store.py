@@ -3,8 +3,10 @@
 import getpass
 import time
 import traceback
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tenacity import (
@@ -22,7 +24,7 @@ from fae.interrupts import held, released
 from fae.terminal import warn
 from fae.tracking.connection import connect
 from fae.tracking.delivery import Courier, Delivery
-from fae.tracking.folder import Link, check_still_holds, clear
+from fae.tracking.folder import KEY, Link, check_still_holds, clear, sync_command
 from fae.tracking.journal import Journal
 from fae.tracking.lock import own
 from fae.tracking.run import Run
@@ -68,7 +70,8 @@ class Store:
     ) -> Iterator[Run]:
         """A run that ends FINISHED, or FAILED or KILLED by what ends the block.
 
-        A signal waits while the run is begun and ended: it is never left RUNNING.
+        A signal waits while the run is begun and ended: it is never left RUNNING. What the store
+        lacks in the end is a warning where the block raised, and else ``Run.lacking``.
 
         Args:
             name: what the run is called in the UI.
@@ -94,14 +97,16 @@ class Store:
         }
         with held(), own(folder):
             run = self._begin(name, folder, command, all_tags, carry_on)
-            status, reason = "FAILED", ""
+            status, reason, raised = "FAILED", "", False
             try:
                 with released(), self._system_metrics(run, resumed=bool(carry_on)):
                     if parameters:
                         run.log_parameters(parameters)
                     yield run
-                status = "FINISHED"
+                # What the disk did not take is made again by the same command.
+                status = "KILLED" if run.left_out else "FINISHED"
             except BaseException as error:
+                raised = True
                 if interrupts.arrived() or isinstance(error, ENDED_FROM_OUTSIDE):
                     status = "KILLED"
                     raise
@@ -110,11 +115,22 @@ class Store:
                     run.log_text(traceback.format_exc(), "traceback.txt")
                 raise
             finally:
-                if not run.end(status, reason):
-                    warn(
-                        f"the store does not have all of {name}; what it lacks is in {folder}, "
-                        "and python -m fae.sync delivers it"
-                    )
+                stored = run.end(status, reason)
+                run.lacking = "" if stored and not run.lost else self._lacking(run)
+                if run.lacking and raised:
+                    warn(run.lacking)
+
+    def _lacking(self, run: Run) -> str:
+        """What becomes of what the store lacks, for a person."""
+        if run.lost:
+            return (
+                f"{run.name}: {run.folder} did not take {run.lost}; make room there, and give the "
+                "same command again"
+            )
+        return (
+            f"{run.name}: the store lacks something of it, which is kept in {run.folder}; "
+            f"{sync_command(run.folder, self.uri)} delivers it"
+        )
 
     def _begin(
         self,
@@ -129,7 +145,7 @@ class Store:
         if carry_on:
             check_still_holds(folder, carry_on)
         else:
-            clear(folder)
+            clear(folder, self._client, self.uri)
         try:
             if carry_on:
                 self._go_on_with(carry_on, name, folder, command)
@@ -139,14 +155,22 @@ class Store:
             raise StoreError(f"tracking.uri={self.uri}: cannot be written ({reason})") from error
         delivery = Delivery(self._client, self.experiment_id, run_id, folder)
         journal = Journal(folder)
+        journal.deliver_again()
         return Run(run_id, name, folder, journal, Courier(journal, delivery.deliver))
 
     def _make(self, name: str, folder: Path, command: str, tags: Mapping[str, str]) -> str:
-        """Make a run, to which its folder leads; its id."""
-        made = self._client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
+        """Make a run, and link its folder to it; its id.
+
+        The folder gets a key before the store makes the run: of one whose process dies in
+        between, folder and store still know each other.
+        """
+        link = Link("", name, self.uri, self.config.experiment, command, key=uuid.uuid4().hex)
+        link.write(folder)
+        all_tags = {**tags, KEY: link.key}
+        made = self._client.create_run(self.experiment_id, run_name=name, tags=all_tags)
         run_id: str = made.info.run_id
         try:
-            Link(run_id, name, self.uri, self.config.experiment, command).write(folder)
+            replace(link, run_id=run_id).write(folder)
         except OSError as error:
             self._client.set_tag(run_id, "fae.error", cause(error))
             self._client.set_terminated(run_id, "FAILED")
@@ -156,12 +180,12 @@ class Store:
     def _go_on_with(self, run_id: str, name: str, folder: Path, command: str) -> None:
         """Set a run RUNNING again, its folder another one perhaps.
 
-        RUNNING last: who then finds it dead is led to this folder, whose last word is not how
-        it ended before.
+        Folder and run name each other before the folder says anything, and RUNNING is last: who
+        then finds it dead is led to this folder, whose last word is not how it ended before.
         """
         Link(run_id, name, self.uri, self.config.experiment, command).write(folder)
-        Journal(folder).append({"carried_on": run_id, "time": int(time.time() * 1000)})
         self._client.set_tag(run_id, "fae.folder", str(folder))
+        Journal(folder).append({"carried_on": run_id, "time": int(time.time() * 1000)})
         self._client.update_run(run_id, status="RUNNING")
 
     @contextmanager
