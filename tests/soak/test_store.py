@@ -357,7 +357,7 @@ def test_a_server_that_goes_and_comes_gets_all_once_and_in_order(
             assert last["end"] == "FINISHED"
             server.launch()
             always.speak_until(server.answers)
-            delivered = deliver(folder)
+            delivered = deliver(folder, Archive(tracking(server.uri)))
             assert delivered > 0
             info = MlflowClient(server.uri).get_run(run.id).info
             assert (info.status, info.end_time) == ("FINISHED", last["time"])

@@ -1,0 +1,91 @@
+"""A project that was moved, renamed or copied: its store names places where nothing of it is now.
+
+MLflow keeps the location of each run's files in the database as an absolute one, and fae that of
+each run's folder.
+"""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+ARTIFACTS = "mlruns"
+LOCATIONS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+"""MLflow's tables and columns that hold one."""
+WITHIN = "substr({column}, 1, length(:old)) = :old"
+REPLACED = "{column} = :new || substr({column}, length(:old) + 1)"
+
+
+@dataclass(frozen=True)
+class Move:
+    """Where a project was, and where it is.
+
+    Attributes:
+        old, new: its folder, which holds the database and ``mlruns/``.
+    """
+
+    old: Path
+    new: Path
+
+    def __str__(self) -> str:
+        return f"{self.old} is now {self.new}"
+
+    def now(self, location: str) -> str:
+        """Where something is that was in the old folder; a path or a ``file:`` address."""
+        for old, new in self._prefixes():
+            if location.startswith(old):
+                return new + location.removeprefix(old)
+        return location
+
+    def mend(self, database: Path) -> None:
+        """Let all that the database names in the old folder be in the new one, or nothing.
+
+        Raises:
+            sqlite3.Error: the database cannot be written.
+        """
+        with closing(sqlite3.connect(database)) as connection, connection:
+            for old, new in self._prefixes():
+                places = {"old": old, "new": new}
+                for table, column in LOCATIONS:
+                    replaced = REPLACED.format(column=column)
+                    within = WITHIN.format(column=column)
+                    connection.execute(f"UPDATE {table} SET {replaced} WHERE {within}", places)
+                replaced, within = REPLACED.format(column="value"), WITHIN.format(column="value")
+                connection.execute(
+                    f"UPDATE tags SET {replaced} WHERE key = 'fae.folder' AND {within}", places
+                )
+
+    def _prefixes(self) -> list[tuple[str, str]]:
+        return [
+            (f"{self.old.as_uri()}/", f"{self.new.as_uri()}/"),
+            (f"{self.old}/", f"{self.new}/"),
+        ]
+
+
+def find_move(database: Path, location: str) -> Move | None:
+    """How a project has moved; None if it has not, or if its files did not come along.
+
+    Args:
+        database: the store's.
+        location: of the files of an experiment, as the database has it.
+    """
+    artifacts = Path(unquote(urlsplit(location).path))
+    here = database.parent / ARTIFACTS
+    if artifacts.name != ARTIFACTS or not here.is_dir():
+        return None
+    if artifacts.exists() and artifacts.samefile(here):
+        return None
+    with closing(sqlite3.connect(database)) as connection:
+        runs = connection.execute(
+            "SELECT run_uuid FROM runs WHERE artifact_uri LIKE ? || '/%'", [location]
+        )
+        if any((here / run_id).is_dir() for (run_id,) in runs):
+            return Move(artifacts.parent, database.parent)
+    return None
