@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 from yaml import MarkedYAMLError
 
+from fae import address
 from fae.config import Config, ReportRequest
 from fae.errors import ConfigError
 from fae.space import SearchConfig, SearchRequest
@@ -131,7 +132,14 @@ def check(node: DictConfig) -> Config:
         raise ConfigError(f"hydra.sweeper.max_batch_size={at_once}: must be at least 1, or null")
     if node.hydra.launcher.get("n_jobs") == 0:
         raise ConfigError("hydra.launcher.n_jobs=0: must be at least 1, or -1 for all cores")
-    return to_config(_without("hydra", node))
+    if "search" in node:
+        to_search(node)
+    config = to_config(_without("hydra", node))
+    for key in ("run", "sweep"):
+        folder = Path(node.hydra[key].dir).absolute()
+        if flaw := address.flaw(folder):
+            raise ConfigError(_printable(f"hydra.{key}.dir={folder}: {flaw}"))
+    return config
 
 
 def read_all(
@@ -279,8 +287,9 @@ def _as_typed(value: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """A text in one line, with line breaks and the like as escapes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    """A text in one line, with line breaks and the like as escapes, and without passwords."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return address.without_password(line)
 
 
 def _unknown(key: str, schema: type) -> str:

@@ -5,10 +5,11 @@ The values live in ``conf/``, one folder a group; nothing here has a default.
 (no torch), so that ``--help`` and a wrong value are answered at once.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_cache_dir
 from pydantic import (
@@ -22,10 +23,8 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
+from fae import address
 from fae.errors import ConfigError
-
-Text = TypeVar("Text", str, Path)
-SQLITE = "sqlite:///"
 
 
 def _cache_if_unset(path: object) -> object:
@@ -36,22 +35,16 @@ def _as_list(names: object) -> object:
     return [] if names is None else names if isinstance(names, list | tuple) else [str(names)]
 
 
-def _printable(text: Text) -> Text:
-    if not str(text).isprintable():
+def _printable(text: str) -> str:
+    if not text.isprintable():
         raise PydanticCustomError("unprintable", "Input should be printable text")
     return text
 
 
-def _absolute_path(path: Path) -> Path:
-    return path.expanduser().absolute()
-
-
-def _absolute_uri(uri: str) -> str:
-    if uri.startswith(SQLITE):
-        return SQLITE + str(_absolute_path(Path(uri.removeprefix(SQLITE))))
-    if not uri.startswith(("http://", "https://")):
-        raise ConfigError(f"tracking.uri={uri}: must be sqlite:///FILE or http://SERVER")
-    return uri
+def _without_flaw(path: Path) -> Path:
+    if flaw := address.flaw(path):
+        raise PydanticCustomError("flaw", "{flaw}", {"flaw": flaw})
+    return path
 
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
@@ -66,7 +59,7 @@ Name = Annotated[
     StringConstraints(strict=True, min_length=1, max_length=250),
     AfterValidator(_printable),
 ]
-OwnFolder = Annotated[Path, AfterValidator(_printable), AfterValidator(_absolute_path)]
+OwnFolder = Annotated[Path, AfterValidator(address.absolute), AfterValidator(_without_flaw)]
 CacheFolder = Annotated[OwnFolder, BeforeValidator(_cache_if_unset)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
 Activation = Literal["relu", "gelu", "silu", "tanh", "sigmoid", "clamp", "identity"]
@@ -255,12 +248,30 @@ class TrainerConfig:
 class TrackingConfig:
     """What is written where."""
 
-    uri: Annotated[Name, AfterValidator(_absolute_uri)]
+    uri: Annotated[
+        str, StringConstraints(strict=True, min_length=1), AfterValidator(address.of_store)
+    ]
     """The MLflow store; a database file or a server."""
     experiment: Name
     """Name of the MLflow experiment."""
     system_metrics: Switch
     """Record CPU, memory and (installed with the extra ``gpu``) GPU load during the run."""
+
+    @model_validator(mode="after")
+    def _working_folder_holds_runs(self) -> "TrackingConfig":
+        if flaw := address.flaw(Path.cwd()):
+            raise ConfigError(f"working folder {address.shown(Path.cwd())}: {flaw}")
+        return self
+
+    @model_validator(mode="after")
+    def _experiment_goes_by_its_name(self) -> "TrackingConfig":
+        number = os.environ.get("MLFLOW_EXPERIMENT_ID")
+        if number and not os.environ.get("MLFLOW_EXPERIMENT_NAME"):
+            raise ConfigError(
+                f"MLFLOW_EXPERIMENT_ID={number}: an experiment goes by its name here; set "
+                "MLFLOW_EXPERIMENT_NAME instead"
+            )
+        return self
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -23,8 +23,9 @@ from tempfile import NamedTemporaryFile
 from packaging.requirements import Requirement
 
 from fae import command
+from fae.address import file_of
 from fae.compose import compose
-from fae.config import SQLITE, Config, FashionMNISTConfig
+from fae.config import Config, FashionMNISTConfig
 from fae.errors import FaeError
 from fae.sync import FOLDERS, runs_in
 from fae.terminal import say
@@ -130,9 +131,9 @@ def store(config: Config, sync: str) -> Iterator[Finding]:
 
 
 def _whole(uri: str) -> Finding:
-    if not uri.startswith(SQLITE):
+    path = file_of(uri)
+    if path is None:
         return Finding("store", f"{uri} answers")
-    path = Path(uri.removeprefix(SQLITE))
     try:
         with closing(sqlite3.connect(path, timeout=3)) as database:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
@@ -143,7 +144,11 @@ def _whole(uri: str) -> Finding:
         remedy = f"making {path} and its folder writable, or ending what holds it"
         return Finding("store", f"{uri}: cannot be written ({problem})", remedy)
     if found != "ok":
-        return Finding("store", f"{uri}: damaged ({found})", f"sqlite3 {path} .recover > new.sql")
+        return Finding(
+            "store",
+            f"{uri}: damaged ({found})",
+            f"sqlite3 {shlex.quote(str(path))} .recover > new.sql",
+        )
     return Finding("store", f"{uri} can be written and is whole")
 
 
@@ -182,8 +187,8 @@ def folders(config: Config) -> Iterator[Finding]:
 def _places(config: Config) -> list[Path]:
     """The working folder, and where a store of the SQLite kind is or will be made."""
     places = [Path.cwd()]
-    if config.tracking.uri.startswith(SQLITE):
-        places.append(_there(Path(config.tracking.uri.removeprefix(SQLITE)).parent))
+    if file := file_of(config.tracking.uri):
+        places.append(_there(file.parent))
     return [*dict.fromkeys(places)]
 
 

@@ -1,6 +1,7 @@
 """One search: trials until there are enough, then the best configuration with fresh seeds."""
 
 import platform
+import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytorch_lightning as pl
 from optuna.trial import Trial
 
-from fae import digits, figures, plan, provenance
+from fae import address, digits, figures, plan, provenance
 from fae.compose import compose
-from fae.config import SQLITE, Config, determines_result
+from fae.config import Config, determines_result
 from fae.errors import (
     ConfigError,
     DataError,
@@ -31,7 +32,7 @@ from fae.sources import build_source
 from fae.space import Dimension, Range, SearchConfig, override, short
 from fae.statistics import estimate
 from fae.studies import FOUND, Found, columns, errors_by_value
-from fae.study import Study, Tried, without_password
+from fae.study import Study, Tried
 from fae.table import as_markdown
 from fae.terminal import say, warn
 from fae.tracking import Archive, Link, Run, Store, close_dead
@@ -102,7 +103,7 @@ class Search:
         self.overrides = list(overrides)
         self.folder = folder
         self._lacking: list[str] = []
-        self.command = without_password(command)
+        self.command = command
         self.name = settings.name or run_name(config, overrides)
         plain = determines_result(config.plain())
         fixed = {key: value for key, value in plain.items() if not settings.varies(key)}
@@ -178,8 +179,8 @@ class Search:
                 one = far[0]
                 say(
                     f"{self.name}: waits for trial {one.number} on {one.host}; if that is gone, "
-                    f"Ctrl-C, optuna tell --storage {self.study.storage} --study-name "
-                    f"'{self.name}' --trial-number {one.number} --state fail, and again"
+                    f"Ctrl-C, optuna tell --storage {shlex.quote(self.study.storage)} --study-name "
+                    f"{shlex.quote(self.name)} --trial-number {one.number} --state fail, and again"
                 )
             time.sleep(POLL_S)
 
@@ -378,10 +379,11 @@ def _beside(uri: str) -> str:
     Raises:
         StoreError: there is no such folder.
     """
-    folder = Path(uri.removeprefix(SQLITE)).parent if uri.startswith(SQLITE) else Path.cwd()
+    file = address.file_of(uri)
+    folder = file.parent if file else Path.cwd()
     if not folder.is_dir():
         raise StoreError(f"tracking.uri={uri}: there is no folder {folder}; make it")
-    return f"{SQLITE}{folder / 'optuna.db'}"
+    return address.of_file(folder / "optuna.db")
 
 
 def _comments(found: Found) -> list[str]:

@@ -8,10 +8,18 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
+from fae import address
 from fae.config import STRICT, Count, Name, Switch
 from fae.errors import ConfigError
 
@@ -156,7 +164,12 @@ class SearchConfig:
     """Seeds, other than that of the trials, that the best configuration is trained with."""
     name: Name | None
     """Of the study; the same name goes on with it. null: what was asked for."""
-    storage: Name | None
+    storage: (
+        Annotated[
+            str, StringConstraints(strict=True, min_length=1), AfterValidator(address.of_study)
+        ]
+        | None
+    )
     """Optuna's database, such as ``sqlite:///FILE`` or ``postgresql://SERVER/NAME``; null: the
     file ``optuna.db`` beside the store, or in the working directory."""
 

@@ -8,7 +8,6 @@ import hashlib
 import math
 import os
 import platform
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, 
 from optuna.trial import FrozenTrial, Trial, TrialState
 from platformdirs import user_state_path
 
+from fae.address import without_password
 from fae.errors import ConfigError
 from fae.space import Choices, Dimension, SearchConfig, short
 from fae.tracking import is_alive, own
@@ -101,7 +101,7 @@ class Study:
         epochs: int,
     ) -> None:
         self.name = name
-        self.storage = without_password(storage)
+        self.storage = storage
         self.config = config
         self.whole = whole
         self.epochs = epochs
@@ -268,25 +268,20 @@ class Study:
             )
 
 
-def without_password(text: str) -> str:
-    """A text with the address of a database, without the password in it."""
-    return re.sub(r"(://[^:/@\s]+):[^@\s]+@", r"\1:***@", text)
-
-
 def _open(name: str, storage: str, pruner: BasePruner) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return optuna.create_study(
             study_name=name,
-            storage=storage,
+            storage=storage.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
             pruner=pruner,
             direction="minimize",
             load_if_exists=True,
         )
     except Exception as error:  # whatever a database's driver raises
-        reason = str(error).strip().partition("\n")[0]
+        reason = without_password(str(error)).strip().partition("\n")[0]
         raise ConfigError(
-            f"search.storage={without_password(storage)}: cannot be opened ({reason}); name a file "
+            f"search.storage={storage}: cannot be opened ({reason}); name a file "
             "in a folder that can be written, or a database that is there and whose driver is "
             "installed"
         ) from error

@@ -1,5 +1,6 @@
 """Hydra's door to ``fae.sweep`` and ``fae.search``: it takes sweepers from this package only."""
 
+import os
 from itertools import islice
 from typing import Any
 
@@ -59,7 +60,13 @@ def _mode(repeats: object) -> RunMode | None:
     return RunMode.MULTIRUN if isinstance(repeats, int) and repeats > 1 else None
 
 
+def _environment(variable: str, default: str) -> str:
+    """As Hydra's ``oc.env``, except that a variable that is blank counts as unset."""
+    return os.environ.get(variable, "").strip() or default
+
+
 OmegaConf.register_new_resolver("fae.mode", _mode, replace=True)
+OmegaConf.register_new_resolver("fae.env", _environment, replace=True)
 ConfigStore.instance().store(
     group="hydra/sweeper",
     name="fae",

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from fae.address import of_file
 from fae.errors import ConfigError
 from fae.space import SearchConfig
-from fae.study import Study, without_password
+from fae.study import Study
 
 SPACE = {"lr": {"low": 1e-3, "high": 10, "log": True}, "batch_size": {"low": 1, "high": 9}}
 Make = Callable[..., Study]
@@ -19,7 +20,7 @@ Make = Callable[..., Study]
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
-    def make(fingerprint: str = "1f", epochs: int = 9, **settings: Any) -> Study:
+    def make(fingerprint: str = "1f", epochs: int = 9, address: str = "", **settings: Any) -> Study:
         default = {
             "space": SPACE,
             "trials": 6,
@@ -33,7 +34,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
         return Study(
             "study",
             TypeAdapter(SearchConfig).validate_python({**default, **settings}),
-            storage=f"sqlite:///{tmp_path}/optuna.db",
+            storage=address or of_file(tmp_path / "optuna.db"),
             whole=frozenset({"batch_size"}),
             fingerprint=fingerprint,
             epochs=epochs,
@@ -175,10 +176,11 @@ def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, study: Make) 
         study()
 
 
-def test_a_password_is_not_repeated() -> None:
-    text = "search.storage=postgresql://me:secret@host:5432/name lr=1"
-    assert without_password(text) == "search.storage=postgresql://me:***@host:5432/name lr=1"
-    assert without_password("sqlite:////tmp/a@b.db") == "sqlite:////tmp/a@b.db"
+def test_a_study_lies_in_a_file_of_any_name(study: Make, tmp_path: Path) -> None:
+    odd = tmp_path / "{what?} 100% ü"
+    odd.mkdir()
+    assert len(work(study(address=of_file(odd / "optuna.db"), trials=1), tmp_path)) == 1
+    assert [file.name for file in odd.iterdir()] == ["optuna.db"]
 
 
 def test_what_matters_is_the_more_important(study: Make, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fae.config import SQLITE, TrackingConfig
+from fae.address import file_of
+from fae.config import TrackingConfig
 from fae.errors import NoStoreError, StoreError
 from fae.tracking.connection import asking, connect, first_line
 from fae.tracking.delivery import Delivery
@@ -210,7 +211,7 @@ class Archive:
         """Where ``mlflow ui``, or the server, compares runs."""
         from urllib.parse import quote
 
-        server = "http://127.0.0.1:5000" if self.uri.startswith(SQLITE) else self.uri.rstrip("/")
+        server = "http://127.0.0.1:5000" if file_of(self.uri) else self.uri.rstrip("/")
         ids = quote(json.dumps([run.id for run in runs], separators=(",", ":")))
         return f"{server}/#/compare-runs?runs={ids}&experiments=%5B%22{self.experiment_id}%22%5D"
 

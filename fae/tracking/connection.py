@@ -2,23 +2,27 @@
 
 import logging
 import os
+import shlex
 import sqlite3
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from ssl import SSLCertVerificationError
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from fae.config import SQLITE, TrackingConfig
+from fae.address import file_of, of_file, without_password
+from fae.config import TrackingConfig
 from fae.errors import NoStoreError, StoreError
+from fae.tracking.limits import limit_answers, within
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SERVER_TIMEOUT_S = 3
+LONGEST_LINE = 500
 HTTP = {"MAX_RETRIES": "1", "TIMEOUT": "10"}
 """MLflow's own patience with a server, 7 retries and 4 minutes by default."""
 
@@ -42,22 +46,23 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
     Raises:
         StoreError: it cannot be opened, or is not there and not to be made.
     """
-    if not config.uri.startswith(SQLITE):
+    path = file_of(config.uri)
+    if path is None:
+        _client(config.uri)
         _check_server(config.uri)
-        return _open(config, artifacts=None, create=create)
-    path = Path(config.uri.removeprefix(SQLITE))
+        return _open(config.uri, config.experiment, None, create=create)
     artifacts = (path.parent / "mlruns").as_uri()
     if not create:
         _check_tables(config.uri, path)
-        return _open(config, artifacts, create=False)
+        return _open(config.uri, config.experiment, artifacts, create=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             if not _tables(path):
-                _make(config, path, artifacts)
+                _make(path, config.experiment, artifacts)
             if not os.access(path, os.W_OK):
                 raise PermissionError("read-only file")
-            return _open(config, artifacts, create=True)
+            return _open(config.uri, config.experiment, artifacts, create=True)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
             f"tracking.uri={config.uri}: not a database that can be written ({error}); "
@@ -94,7 +99,7 @@ def _tables(path: Path) -> set[str]:
         return {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
 
 
-def _make(config: TrackingConfig, path: Path, artifacts: str) -> None:
+def _make(path: Path, experiment: str, artifacts: str) -> None:
     """Make a database beside its place, and put it there whole.
 
     MLflow takes seconds and many steps; what a process leaves that dies then is of no use.
@@ -103,18 +108,74 @@ def _make(config: TrackingConfig, path: Path, artifacts: str) -> None:
     beside = place.with_name(f".{place.name}.part")
     for left in (f"{place}-journal", f"{beside}-journal", beside):
         Path(left).unlink(missing_ok=True)
-    _open(replace(config, uri=f"{SQLITE}{beside}"), artifacts, create=True)
+    _open(of_file(beside), experiment, artifacts, create=True)
     beside.replace(place)
 
 
 def _check_server(uri: str) -> None:
+    """Make sure that an MLflow server answers: at once, and to the user's credentials."""
+    named = f"tracking.uri={without_password(uri)}"
     try:
-        urllib.request.urlopen(uri.rstrip("/") + "/health", timeout=SERVER_TIMEOUT_S).close()
-    except (OSError, ValueError) as error:
+        answer = within(2 * SERVER_TIMEOUT_S, _ask, uri)
+    except Exception as error:
+        origin = _origin(error)
+        reason = first_line(origin)
+        if isinstance(origin, SSLCertVerificationError):
+            raise StoreError(
+                f"{named}: its certificate is not trusted ({reason}); name the file of its "
+                "authority by MLFLOW_TRACKING_SERVER_CERT_PATH, or trust any by "
+                "MLFLOW_TRACKING_INSECURE_TLS=true"
+            ) from error
         raise StoreError(
-            f"tracking.uri={uri}: no MLflow server answers there ({error}); "
+            f"{named}: no MLflow server answers there ({reason}); "
             "start one, or leave tracking.uri out to use a file"
         ) from error
+    if answer.status == 401:
+        raise StoreError(
+            f"{named}: does not know you; set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what it knows"
+        )
+    if answer.status in {200, 404} and answer.kind != "application/json":
+        elsewhere = "" if answer.url.startswith(uri) else f", redirected to {answer.url}"
+        raise StoreError(
+            f"{named}: what answers there is no MLflow server ({answer.status}, {answer.kind}"
+            f"{elsewhere}); give the address that the MLflow UI has, without what follows #"
+        )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What tells a server of MLflow's from another: HTTP status, media type, and who answered."""
+
+    status: int
+    kind: str
+    url: str
+
+
+def _ask(uri: str) -> _Answer:
+    """Ask for an experiment that any server knows or not, as MLflow itself would ask."""
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    with http_request(
+        get_default_host_creds(uri),
+        "/api/2.0/mlflow/experiments/get-by-name",
+        "GET",
+        params={"experiment_name": "Default"},
+        timeout=SERVER_TIMEOUT_S,
+        max_retries=0,
+        raise_on_status=False,
+        stream=True,
+    ) as response:
+        kind = response.headers.get("Content-Type", "").partition(";")[0]
+        return _Answer(response.status_code, kind, response.url.partition("?")[0])
+
+
+def _origin(error: BaseException) -> BaseException:
+    """What an error came from, through all that was raised in its place."""
+    while before := error.__cause__ or error.__context__:
+        error = before
+    return error
 
 
 @contextmanager
@@ -124,20 +185,19 @@ def asking(uri: str) -> Iterator[None]:
     Raises:
         StoreError: it is away, damaged, or does not know the thing.
     """
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except StoreError:
+        raise
+    except Exception as error:  # an answer of a server may be anything
         raise StoreError(
             f"tracking.uri={uri}: cannot be read or written ({first_line(error)})"
         ) from error
 
 
-def first_line(error: Exception) -> str:
-    """The first line of what an error says, or else its kind."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, cut short if long, or else its kind."""
+    return str(error).strip().partition("\n")[0][:LONGEST_LINE] or type(error).__name__
 
 
 def _client(uri: str) -> "MlflowClient":
@@ -149,34 +209,32 @@ def _client(uri: str) -> "MlflowClient":
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     from mlflow import MlflowClient
 
+    limit_answers()
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # its errors are raised as well
     return MlflowClient(uri)
 
 
-def _open(config: TrackingConfig, artifacts: str | None, *, create: bool) -> Connection:
-    from alembic.util import CommandError
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
+def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connection:
     try:
-        client = _client(config.uri)
-        experiment = client.get_experiment_by_name(config.experiment)
+        client = _client(uri)
+        experiment = client.get_experiment_by_name(name)
         if experiment is None and create:
-            made = client.create_experiment(config.experiment, artifacts)
-            return Connection(config.uri, client, str(made))
-    except (MlflowException, SQLAlchemyError, CommandError) as error:
+            made = client.create_experiment(name, artifacts)
+            return Connection(uri, client, str(made))
+    except Exception as error:  # an answer of a server may be anything
+        remedy = f"mlflow db upgrade {shlex.quote(uri)} may mend it" if file_of(uri) else "ask there"
         raise StoreError(
-            f"tracking.uri={config.uri}: MLflow cannot use it ({first_line(error)}); was it made "
-            f"by another version? mlflow db upgrade {config.uri} may mend it"
+            f"tracking.uri={uri}: MLflow cannot use it ({first_line(error)}); was it made "
+            f"by another version? {remedy}"
         ) from error
     if experiment is None:
         raise NoStoreError(
-            f"tracking.experiment={config.experiment}: not in {config.uri}; no run was ever "
+            f"tracking.experiment={name}: not in {uri}; no run was ever "
             "stored there under that name"
         )
     if experiment.lifecycle_stage == "deleted":
         raise StoreError(
-            f"tracking.experiment={config.experiment}: was deleted in the MLflow UI; "
+            f"tracking.experiment={name}: was deleted in the MLflow UI; "
             f"restore it with mlflow experiments restore -x {experiment.experiment_id}"
         )
-    return Connection(config.uri, client, str(experiment.experiment_id))
+    return Connection(uri, client, str(experiment.experiment_id))

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
-from fae.config import SQLITE
+from fae.address import file_of
 from fae.errors import StoreError, TrainingError
 from fae.terminal import say
 
@@ -34,8 +34,7 @@ def claiming(store: str) -> Iterator[None]:
     Raises:
         StoreError: the file of the lock cannot be written.
     """
-    path = Path(store.removeprefix(SQLITE))
-    if store.startswith(SQLITE):
+    if path := file_of(store):
         file = path.with_name(f".{path.name}.claim")
     else:
         name = hashlib.sha256(store.encode()).hexdigest()[:16]

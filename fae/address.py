@@ -1,0 +1,185 @@
+"""Addresses of stores and of studies: what they may be, and the files that they mean.
+
+Light at import (no SQLAlchemy), as every command checks its configuration.
+"""
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fae.errors import ConfigError
+
+STORES = "sqlite:///FILE or http://SERVER"
+DATABASES = {"mariadb", "mssql", "mysql", "oracle", "postgres", "postgresql"}
+LONGEST = 3800
+"""Bytes of a folder's path; the system takes 4096, and runs have folders and files in it."""
+LONGEST_DATABASE = 490
+"""Bytes of a database's path; SQLite takes 512, and has a journal beside it."""
+
+
+def of_file(path: Path) -> str:
+    """The address of an SQLite database in an absolute file.
+
+    As it is written by hand, where SQLAlchemy reads that back. Otherwise encoded, and with the
+    name of the driver: MLflow would make the folder of what follows ``sqlite:///``, not decoded.
+
+    Raises:
+        ConfigError: SQLAlchemy cannot say it.
+    """
+    from sqlalchemy.engine import URL
+
+    plain = f"sqlite:///{path}"
+    if _database(plain) == str(path):
+        return plain
+    encoded = URL.create("sqlite+pysqlite", database=str(path)).render_as_string()
+    if _database(encoded) != str(path):
+        raise ConfigError(f"{path}: a path with ? needs SQLAlchemy 2.1, and so Python 3.11")
+    return encoded
+
+
+def file_of(address: str) -> Path | None:
+    """The file of an SQLite address; None for a server."""
+    return Path(_database(address)) if _scheme(address) == "sqlite" else None
+
+
+def of_store(given: str) -> str:
+    """The address of a store as MLflow takes it, its file absolute.
+
+    Raises:
+        ConfigError: it is none; names where it came from.
+    """
+    variable = "MLFLOW_TRACKING_URI"
+    key = variable if given == os.environ.get(variable) else "tracking.uri"
+    try:
+        return _of_store(given.strip())
+    except ValueError as problem:
+        raise ConfigError(f"{key}={without_password(given)}: {problem}") from None
+
+
+def of_study(given: str) -> str:
+    """The address of Optuna's database as SQLAlchemy takes it, its file absolute.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        if _scheme(given) == "sqlite":
+            return of_file(_file(given.strip()))
+        url = make_url(given.strip())
+        if url.password or any("pass" in key.lower() for key in url.query):
+            raise ValueError(
+                "a password here would be written into files; leave it out, and set PGPASSWORD "
+                "or write ~/.pgpass (PostgreSQL), or add ?read_default_file=FILE (MySQL)"
+            )
+    except (ValueError, ArgumentError) as problem:
+        raise ConfigError(f"search.storage={without_password(given)}: {problem}") from None
+    return given.strip()
+
+
+def absolute(path: Path) -> Path:
+    """A path of the user's, seen from the working folder; ``~`` is the home, where there is one."""
+    return Path(os.path.expanduser(path)).absolute()  # Path's raises without a home
+
+
+def flaw(path: Path) -> str:
+    """Why runs cannot be kept at an absolute path, whatever is there; nothing if they can."""
+    categories = {unicodedata.category(character) for character in str(path)}
+    if "Cs" in categories:
+        return "is not text in this locale; set PYTHONUTF8=1, or choose another name"
+    if categories & {"Cc", "Zl", "Zp"}:
+        return "has a line break or another control character in it; choose another name"
+    if "${" in str(path):
+        return "has ${ in it, which Hydra takes for an interpolation; choose another name"
+    return _too_long(path, LONGEST)
+
+
+def _too_long(path: Path, most: int) -> str:
+    length = len(os.fsencode(path))
+    return f"is {length} bytes long, {most} at most; choose a shorter one" if length > most else ""
+
+
+def shown(path: Path) -> str:
+    """A path for a message, which holds no half characters."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+def without_password(text: str) -> str:
+    """A text with an address in it, without the password there."""
+    text = re.sub(r"(\w:/*[^:/@\s]*):.*@", r"\1:***@", text)
+    return re.sub(r"([?&]\w*pass\w*=)[^&\s]*", r"\1***", text, flags=re.IGNORECASE)
+
+
+def _of_store(address: str) -> str:
+    scheme = _scheme(address)
+    if scheme == "sqlite":
+        return of_file(_file(address))
+    if scheme in {"http", "https"}:
+        return _server(address)
+    if scheme in DATABASES:
+        raise ValueError(
+            f"a database needs a server before it, mlflow server --backend-store-uri {scheme}:..., "
+            "and here http://SERVER"
+        )
+    if scheme.startswith("databricks"):
+        raise ValueError(f"fae does not know Databricks; must be {STORES}")
+    if scheme in {"", "file"}:
+        raise ValueError(f"MLflow keeps no runs in folders any more; must be {STORES}")
+    raise ValueError(f"must be {STORES}")
+
+
+def _scheme(address: str) -> str:
+    """Its kind in small letters, without a driver; empty for a path."""
+    if address.strip() == "databricks":
+        return "databricks"
+    found = re.match(r"\s*(\w+)[\w+.-]*:", address)
+    return found[1].lower() if found else ""
+
+
+def _database(address: str) -> str:
+    from sqlalchemy.engine import make_url
+
+    return make_url(address).database or ""
+
+
+def _file(address: str) -> Path:
+    """The file of an SQLite address that a user gave."""
+    from sqlalchemy.engine import make_url
+
+    driver, slashes, name = address.partition(":///")
+    if not slashes or driver.lower() not in {"sqlite", "sqlite+pysqlite"}:
+        raise ValueError("must be sqlite:///FILE, with a slash more before an absolute path")
+    url = make_url(f"sqlite:///{name}")
+    if url.query:
+        raise ValueError("takes no options; a ? of the file's own path is written %3F")
+    if not url.database or url.database == ":memory:":
+        raise ValueError("names no file, and what is in memory ends with the process; name one")
+    path = absolute(Path(url.database))
+    if found := flaw(path) or _too_long(path, LONGEST_DATABASE):
+        raise ValueError(f"{shown(path)} {found}")
+    return path
+
+
+def _server(address: str) -> str:
+    if not address.isprintable() or " " in address:
+        raise ValueError("must not have blanks or control characters in it")
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError as problem:
+        raise ValueError(f"is no address of a server ({problem})") from None
+    if "@" in parts.netloc:
+        raise ValueError(
+            "a name or a password here would be written into files; leave it out, and set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+        )
+    if not parts.hostname:
+        raise ValueError("names no server")
+    server = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+    if parts.query or parts.fragment:
+        raise ValueError(f"is a page of a server; give the server, {server}")
+    return server

@@ -1,0 +1,80 @@
+"""What an answer of a server may cost: MLflow itself waits and reads on while anything comes."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as StillWaiting
+from functools import cache
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response
+
+ANSWER_S = 60.0
+"""Seconds for one answer, its repetitions included, unless MLFLOW_HTTP_REQUEST_TIMEOUT is more."""
+ANSWER_BYTES = 100_000_000
+"""A page of 1000 runs, the most that is ever asked for, takes a few million."""
+CHUNK = 1 << 16
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def within(seconds: float, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What a call returns, which is left behind in its thread if it takes longer.
+
+    Raises:
+        TimeoutError: it does.
+    """
+    outcome: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(call(*args, **kwargs))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except StillWaiting:
+        if outcome.done():  # the call's own
+            raise
+        raise TimeoutError(f"no whole answer within {seconds:g} s") from None
+
+
+@cache
+def limit_answers() -> None:
+    """Hold MLflow's requests to these limits, files that it uploads or downloads excepted.
+
+    MLflow sends by an adapter of its own, which is private to it.
+    """
+    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
+    from mlflow.utils.request_utils import TCPKeepAliveHTTPAdapter as Adapter
+
+    unlimited = Adapter.send
+
+    def send(
+        self: Adapter, request: "PreparedRequest", stream: bool = False, **more: Any
+    ) -> "Response":
+        if request.method == "PUT":
+            return unlimited(self, request, stream=stream, **more)
+        seconds = max(ANSWER_S, MLFLOW_HTTP_REQUEST_TIMEOUT.get())
+        end = time.monotonic() + seconds
+        response = within(seconds, unlimited, self, request, stream=True, **more)
+        if not stream or response.is_redirect:
+            response._content = _whole(response, end)
+        return response
+
+    Adapter.send = send  # type: ignore[method-assign, assignment]
+
+
+def _whole(response: "Response", end: float) -> bytes:
+    content = bytearray()
+    for chunk in response.iter_content(CHUNK):
+        content += chunk
+        if len(content) > ANSWER_BYTES or time.monotonic() > end:
+            response.close()
+            raise TimeoutError(f"its answer does not end ({len(content)} bytes so far)")
+    return bytes(content)

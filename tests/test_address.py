@@ -1,0 +1,255 @@
+"""Addresses: any file has one that leads back to it, and what is none is told how to be one."""
+
+import os
+from pathlib import Path
+
+import pytest
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+from fae.address import LONGEST_DATABASE, absolute, file_of, flaw, of_file, of_store, of_study
+from fae.address import without_password as masked
+from fae.compose import compose
+from fae.config import TrackingConfig
+from fae.errors import ConfigError
+from fae.tracking import Archive, Store
+
+ODD = [
+    "what?",
+    "what?now=1&then=2",
+    "100%",
+    "a%20b",
+    "%3F",
+    "a#b",
+    "a b",
+    " blank at both ends ",
+    "it's",
+    '"quoted"',
+    "$HOME",
+    "$(ls)",
+    "a&b",
+    "a;b",
+    "a=b",
+    "a,b",
+    "[a]",
+    "{b}",
+    "~me",
+    "a+b",
+    "Müller",
+    "🙂",
+    "👩‍🔬",
+    "名前",
+    "-dash",
+    "dot.",
+    "...",
+    "a@b:c",
+    "a\\b",
+    "*",
+    "<a|b>",
+    "`ls`!",
+    "file:x",
+    ":memory:",
+    "n" * 250,
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_any_file_has_an_address_that_leads_back_to_it(name: str) -> None:
+    path = Path("/somewhere") / name / "mlflow.db"
+    assert file_of(of_file(path)) == path
+    assert of_store(of_file(path)) == of_file(path)
+    assert of_study(of_file(path)) == of_file(path)
+    assert flaw(path) == ""
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database with MLflow's tables, which take seconds to make."""
+    folder = tmp_path_factory.mktemp("empty")
+    SqlAlchemyStore(f"sqlite:///{folder}/mlflow.db", f"{folder}/mlruns")
+    return (folder / "mlflow.db").read_bytes()
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_runs_are_kept_in_a_folder_of_any_name(
+    empty: bytes, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And found by the address that a bare ``mlflow ui`` takes there."""
+    here = tmp_path / name
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracking = compose("local=none").tracking
+    assert file_of(tracking.uri) == here / "mlflow.db"
+    (here / "mlflow.db").write_bytes(empty)
+    folder = here / "outputs"
+    folder.mkdir()
+    with Store(tracking).run("odd", kind="run", folder=folder, command="") as run:
+        run.log_metrics({"a": 1.0}, step=1)
+        run.log_text("hello", "texts/greeting.txt")
+    archive = Archive(tracking)
+    (stored,) = archive.runs("run")
+    assert (stored.status, stored.metrics) == ("FINISHED", {"a": 1.0})
+    assert archive.text(stored, "texts/greeting.txt") == "hello"
+    artifacts = here / "mlruns" / run.id / "artifacts"
+    assert (artifacts / "texts" / "greeting.txt").read_text() == "hello"
+    monkeypatch.setattr(SqlAlchemyStore, "_engine_map", {})
+    of_ui = SqlAlchemyStore("sqlite:///mlflow.db", "mlruns").get_run(run.id)
+    assert of_ui.data.metrics == {"a": 1.0}
+    assert of_ui.info.artifact_uri == artifacts.as_uri()
+    assert {place.name for place in tmp_path.iterdir()} == {Path(name).parts[0]}
+
+
+def test_a_database_is_made_in_its_folder_and_nowhere_else(tmp_path: Path) -> None:
+    """MLflow itself would make a folder what%3F."""
+    uri = of_file(tmp_path / "what?" / "100%" / "mlflow.db")
+    Store(TrackingConfig(uri=uri, experiment="fae", system_metrics=False))
+    assert (tmp_path / "what?" / "100%" / "mlflow.db").is_file()
+    assert [place.name for place in tmp_path.iterdir()] == ["what?"]
+
+
+def test_a_path_is_as_long_as_sqlite_takes_it(tmp_path: Path) -> None:
+    spare = LONGEST_DATABASE - len(f"{tmp_path}//mlflow.db")
+    folder = tmp_path / ("n" * (spare // 2)) / ("n" * (spare - spare // 2 - 1))
+    uri = of_file(folder / "mlflow.db")
+    Store(TrackingConfig(uri=uri, experiment="fae", system_metrics=False))
+    with pytest.raises(ConfigError, match="is 491 bytes long, 490 at most"):
+        of_store(of_file(folder / "mlflow1.db"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a\nb", "a line break or another control character"),
+        ("a\tb", "a line break or another control character"),
+        ("a\u2028b", "a line break or another control character"),
+        (os.fsdecode(b"m\xfcller"), "is not text in this locale; set PYTHONUTF8=1"),
+        ("${x}", "has ${ in it, which Hydra takes for an interpolation"),
+        ("ü" * 1901, "is 3803 bytes long, 3800 at most"),
+    ],
+    ids=ascii,
+)
+def test_where_runs_cannot_be_kept_is_said(name: str, said: str) -> None:
+    path = Path("/") / name
+    assert said in flaw(path)
+    with pytest.raises(ConfigError, match=r"^tracking\.uri="):
+        of_store(f"sqlite:///{path}")
+
+
+def test_a_working_folder_is_refused_whatever_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a\nb").mkdir()
+    monkeypatch.chdir(tmp_path / "a\nb")
+    with pytest.raises(ConfigError, match=r"working folder .*has a line break") as refused:
+        compose("local=none", "tracking.uri=http://127.0.0.1:5000")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+ANY = "must be sqlite:///FILE or http://SERVER"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("sqlite:///x.db?timeout=30", "takes no options; a ? of the file's own path is written"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite:///", "names no file"),
+        ("sqlite://", "must be sqlite:///FILE"),
+        ("sqlite://x.db", "must be sqlite:///FILE"),
+        ("sqlite:x.db", "must be sqlite:///FILE"),
+        ("sqlite+aiosqlite:///x.db", "must be sqlite:///FILE"),
+        ("http://h:5000/#/experiments/1/runs", "is a page of a server; give the server, http://h:"),
+        ("http://h:5000/?a=1", "give the server, http://h:5000"),
+        ("http://h:port", "is no address of a server (Port could not be cast"),
+        ("http://h:99999", "is no address of a server (Port out of range"),
+        ("http://[::1:5000", "is no address of a server (Invalid IPv6"),
+        ("http://", "names no server"),
+        ("http://a b", "must not have blanks"),
+        ("http://me:secret@h", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        ("https://token@h", "or MLFLOW_TRACKING_TOKEN"),
+        ("postgresql://me:secret@h/d", "mlflow server --backend-store-uri postgresql:"),
+        ("mysql+pymysql://me:secret@h/d", "mlflow server --backend-store-uri mysql:"),
+        ("databricks", f"fae does not know Databricks; {ANY}"),
+        ("databricks://profile", f"fae does not know Databricks; {ANY}"),
+        ("file:", f"MLflow keeps no runs in folders any more; {ANY}"),
+        ("file:///tmp/mlruns", f"MLflow keeps no runs in folders any more; {ANY}"),
+        ("./mlruns", f"MLflow keeps no runs in folders any more; {ANY}"),
+        ("duckdb:///x", ANY),
+    ],
+)
+def test_what_is_no_store_is_told_where_it_came_from_and_what_to_give(
+    given: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("tracking.uri", "MLFLOW_TRACKING_URI"):
+        with pytest.raises(ConfigError) as refused:
+            of_store(given)
+        assert str(refused.value).startswith(f"{key}={masked(given)}: ")
+        assert said in str(refused.value)
+        assert "secret" not in str(refused.value)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("HTTP://Host:5000/", "http://Host:5000"),
+        (" http://h:5000/mlflow/\n", "http://h:5000/mlflow"),
+        ("https://[::1]:5000", "https://[::1]:5000"),
+        ("SQLite:////a/b.db", "sqlite:////a/b.db"),
+        ("sqlite+pysqlite:////a/b.db", "sqlite:////a/b.db"),
+        ("sqlite:////a/b%3F.db", "sqlite+pysqlite:////a/b%3F.db"),
+    ],
+)
+def test_an_address_is_taken_in_any_spelling(given: str, taken: str) -> None:
+    assert of_store(given) == taken
+
+
+def test_files_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    assert of_store("sqlite:///x.db") == of_study("sqlite:///x.db") == f"sqlite:///{tmp_path}/x.db"
+    assert of_store("sqlite:///~/x.db") == "sqlite:////home/me/x.db"
+    assert absolute(Path("~nobody-of-that-name/x")) == tmp_path / "~nobody-of-that-name" / "x"
+
+
+def test_the_database_of_a_study_has_no_password() -> None:
+    kept = "postgresql+psycopg2://me@host:5432/name?sslmode=require"
+    assert of_study(f" {kept} ") == kept
+    for given in ("postgresql://me:secret@h/d", "postgresql://h/d?user=me&password=secret"):
+        with pytest.raises(ConfigError, match=r"^search\.storage=.*set PGPASSWORD") as refused:
+            of_study(given)
+        assert "secret" not in str(refused.value)
+    with pytest.raises(ConfigError, match=r"^search\.storage=here: "):
+        of_study("here")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "a=postgresql://me:secret@host:5432/name lr=1",
+            "a=postgresql://me:***@host:5432/name lr=1",
+        ),
+        ("http://me:se@cr/et@host", "http://me:***@host"),
+        ("http://:se cret@host", "http://:***@host"),
+        ("http:me:secret@host", "http:me:***@host"),
+        ("mysql://h/d?a=1&PASSWORD=secret&b=2", "mysql://h/d?a=1&PASSWORD=***&b=2"),
+        ("sqlite:////tmp/a@b.db", "sqlite:////tmp/a@b.db"),
+        ("http://host:5000/a", "http://host:5000/a"),
+    ],
+)
+def test_a_password_is_not_repeated(text: str, shown: str) -> None:
+    assert masked(text) == shown
+
+
+def test_what_the_environment_says_as_mlflow_users_expect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", " ")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "theirs")
+    tracking = compose("local=none").tracking
+    assert (tracking.uri, tracking.experiment) == (of_store("sqlite:///mlflow.db"), "theirs")
+    assert compose("local=none", "tracking.experiment=ours").tracking.experiment == "ours"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "3")
+    assert compose("local=none").tracking.experiment == "theirs"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "")
+    with pytest.raises(ConfigError, match=r"^MLFLOW_EXPERIMENT_ID=3: .*MLFLOW_EXPERIMENT_NAME"):
+        compose("local=none")
