@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from functools import cache
@@ -89,10 +90,16 @@ def installed_versions() -> str:
 
 
 def _git(*arguments: str) -> str:
-    """What git says, or nothing where there is no git or no repository."""
+    """What git says of fae's own checkout; nothing where there is no git, or no checkout.
+
+    A repository that fae is merely installed in is somebody else's, and so is one that the
+    environment names, as it does within git's hooks.
+    """
+    others = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {**others, "GIT_CEILING_DIRECTORIES": str(PROJECT.parent)}
     try:
         command = ["git", "-C", str(PROJECT), *arguments]
-        said = subprocess.run(command, capture_output=True, check=True).stdout
+        said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
     return said.decode(errors="replace")
