@@ -47,7 +47,7 @@ def fingerprint(determines_result: dict[str, Any], data_digest: str) -> str:
 
 @cache
 def _code() -> list[str]:
-    return [_bare((PROJECT / "fae" / f"{name}.py").read_text()) for name in TRAINING_CODE]
+    return [_bare((PROJECT / "fae" / f"{name}.py").read_text("utf-8")) for name in TRAINING_CODE]
 
 
 def _bare(source: str) -> str:
@@ -109,7 +109,7 @@ def _processor() -> str:
     """The processor's name, as precisely as the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
