@@ -4,15 +4,21 @@ import atexit
 import re
 import sys
 
+if sys.platform == "win32":
+    sys.stderr.write("fae: does not run on Windows itself; run it under WSL, https://aka.ms/wsl\n")
+    sys.exit(2)
 
-def _is_a_command() -> bool:
+
+def is_a_command() -> bool:
     """Whether this process is ``python -m fae.train`` or ``fae-train``, or one like them."""
     program = "".join(sys.orig_argv[-len(sys.argv) :][:1])
     return re.fullmatch(r"(-m)?fae\.\w+|(.*/)?fae-\w+", program) is not None
 
 
-if _is_a_command():  # before it imports anything: from here on, it ends in an orderly way
-    from fae import interrupts
+if is_a_command():  # before it imports anything: from here on, it ends in an orderly way
+    from fae import home, interrupts, streams
 
+    streams.guard()
     interrupts.handle()
     atexit.register(interrupts.end)
+    home.ensure()

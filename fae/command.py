@@ -6,47 +6,78 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from traceback import format_exception
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fae import interrupts, trust
+from fae import interrupts, is_a_command, streams, trust
 from fae.compose import check, explain, raised_by_hydra
 from fae.config import Config
-from fae.errors import ConfigError, FaeError, Interrupted
+from fae.errors import ConfigError, FaeError, Interrupted, cause
+from fae.terminal import printable
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+NO_MEMORY = (
+    "allocate memory",
+    "failed to map segment",  # of a library, at import
+    "can't start new thread",
+)
+"""Parts of the messages of errors other than MemoryError that tell of too little memory."""
 
 
 def run(entry: Callable[[], object], schema: type = Config) -> None:
     """Run a Hydra entry point and leave the process with the right exit code.
 
-    With HYDRA_FULL_ERROR=1 in the environment, errors keep their traceback.
+    With HYDRA_FULL_ERROR=1 in the environment, errors are told with their traceback. A process
+    that is not the command's own, such as a notebook's, is left as it was.
 
     Args:
         schema: of the command's configuration.
+
+    Raises:
+        SystemExit: the exit code is not 0.
     """
-    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises what it would print
-    interrupts.handle()
+    full_error = os.environ.get(FULL_ERROR) == "1"
+    interrupts.handle(as_guest=not is_a_command())
     code: int | None = None
     try:
-        trust.refuse_pickle(sys.argv[1:])
-        with trust.known_code_only():
-            _call(entry)
+        with _hydra_raises():
+            trust.refuse_pickle(sys.argv[1:])
+            with trust.known_code_only():
+                _call(entry)
         code = 0
-    except BrokenPipeError:  # whoever read the output, such as head, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
     except (Exception, Interrupted) as error:
-        if full_error:
-            raise
-        code = _explain(error, schema)
+        code = _explain(error, schema, full=full_error)
     finally:
         interrupts.leave(code)
     if code:
         sys.exit(code)
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Within the block Hydra raises what it would print."""
+    before = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FULL_ERROR]
+        else:
+            os.environ[FULL_ERROR] = before
+
+
+def enter() -> None:
+    """Begin a job: where a launcher runs it in a process of its own, that is prepared first."""
+    if not interrupts.is_guest():
+        streams.guard()
+    interrupts.handle()
 
 
 class PastHydraError(BaseException):
@@ -77,6 +108,8 @@ class AroundRun(Callback):
             checked = check(config)
             if checked.repeats > 1:
                 raise ConfigError(f"repeats={checked.repeats}: cannot be with hydra.mode=RUN")
+            if config.hydra.sweeper.params:
+                raise ConfigError("hydra.mode=RUN: drops the preset's grid; leave it out")
             if checked.report.fail_unless:
                 raise ConfigError(
                     "report.fail_unless: judges a sweep, and this is a single run; "
@@ -91,13 +124,27 @@ class AroundRun(Callback):
             raise PastHydraError(job_return._return_value)
 
 
-def _explain(error: BaseException, schema: type = Config) -> int:
-    """Say what went wrong on standard error; the exit code that it stands for."""
+def _explain(error: BaseException, schema: type, *, full: bool) -> int:
+    """Say what went wrong on standard error; the exit code that it stands for.
+
+    Args:
+        full: whether the traceback is wanted of what the user can mend, too.
+    """
+    known = _known(error, schema)
+    if full or known is None:
+        print(printable("".join(format_exception(error))), end="", file=sys.stderr)
+    if known is None:
+        return 1
+    print(f"fae: {printable(str(known))}", file=sys.stderr)
+    return known.exit_code
+
+
+def _known(error: BaseException, schema: type) -> FaeError | Interrupted | None:
+    """The error as one that the user can mend, if it is."""
     if isinstance(error, Exception) and raised_by_hydra(error):
-        error = explain(error, schema)
+        return explain(error, schema)
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+        return FaeError(f"too little memory (see ulimit -v): {cause(error).splitlines()[-1]}")
     if isinstance(error, OSError) and error.filename is not None:
-        error = ConfigError(f"{error.filename}: {error.strerror}")
-    if not isinstance(error, FaeError | Interrupted):
-        raise error
-    print(f"fae: {error}", file=sys.stderr)
-    return error.exit_code
+        return ConfigError(f"{error.filename}: {error.strerror}")
+    return error if isinstance(error, FaeError | Interrupted) else None

@@ -20,7 +20,9 @@ from yaml import MarkedYAMLError
 from fae import address
 from fae.config import Config, ReportRequest
 from fae.errors import ConfigError
+from fae.job import command_line
 from fae.space import SearchConfig, SearchRequest
+from fae.terminal import in_one_line
 
 Schema = TypeVar("Schema")
 Read = TypeVar("Read")
@@ -32,6 +34,8 @@ CAUSED = ("Error merging override", "Unable to configure")
 """Beginnings of errors whose cause says more."""
 LONGEST_VALUE = 100
 """Characters of a value that a message repeats."""
+OF_ONE_JOB = {"job", "mode", "output_subdir", "overrides", "run", "runtime"}
+"""Parts of Hydra's section that are a job's own."""
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
 
@@ -162,7 +166,9 @@ def read_all(
     problems: list[str] = []
     for overrides in jobs:
         try:
-            found.append(read(loader.load_sweep_config(base, list(overrides)), overrides))
+            node = loader.load_sweep_config(base, list(overrides))
+            _refuse_what_a_job_cannot_set(base, node, overrides)
+            found.append(read(node, overrides))
         except ConfigError as error:
             problems += error.problems
         except Exception as error:
@@ -172,6 +178,48 @@ def read_all(
     if problems:
         raise ConfigError(*problems)
     return found
+
+
+def _refuse_what_a_job_cannot_set(
+    base: DictConfig, node: DictConfig, overrides: Sequence[str]
+) -> None:
+    """Make sure that no job of a multirun asks for what holds for all of it, such as a grid.
+
+    Raises:
+        ConfigError: a preset that is one of several does.
+    """
+    asked = list(base.hydra.overrides.task)
+    chosen = [
+        override
+        for override in overrides
+        if override not in asked and override.partition("=")[0] in node.hydra.runtime.choices
+    ]
+    dropped = sorted(_different(_hydra_of_all(base), _hydra_of_all(node)))
+    if dropped:
+        keys = [override.partition("=")[0] for override in chosen]
+        others = [o for o in asked if o.lstrip("+").partition("=")[0] not in keys]
+        of_hydra = [o for o in base.hydra.overrides.hydra if o != "hydra.mode=MULTIRUN"]
+        name = f"fae.{base.hydra.job.name}"
+        raise ConfigError(
+            f"{' '.join(chosen)}: its {', '.join(dropped)} cannot hold for one job of several; run "
+            f"it by itself: {command_line([*others, *chosen, *of_hydra], '-m', module=name)}"
+        )
+
+
+def _hydra_of_all(node: DictConfig) -> dict[str, object]:
+    """What Hydra's section sets for a whole multirun, as written."""
+    written = OmegaConf.to_container(node.hydra, resolve=False)
+    assert isinstance(written, dict)
+    return {str(name): value for name, value in written.items() if name not in OF_ONE_JOB}
+
+
+def _different(ours: object, theirs: object, key: str = "hydra") -> Iterator[str]:
+    """The dotted keys, three parts at most, whose values differ."""
+    if isinstance(ours, dict) and isinstance(theirs, dict) and key.count(".") < 2:
+        for name in {**ours, **theirs}:
+            yield from _different(ours.get(name), theirs.get(name), f"{key}.{name}")
+    elif ours != theirs:
+        yield key
 
 
 def raised_by_hydra(error: Exception) -> bool:
@@ -287,9 +335,8 @@ def _as_typed(value: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """A text in one line, with line breaks and the like as escapes, and without passwords."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return address.without_password(line)
+    """A text in one line, without what is not printable and without passwords."""
+    return address.without_password(in_one_line(text))
 
 
 def _unknown(key: str, schema: type) -> str:

@@ -1,10 +1,4 @@
-"""The command: look at everything that a user can stumble over, and name what mends it.
-
-    python -m fae.doctor [OVERRIDE ...]
-
-The overrides are those of the train command: ``tracking.uri=...``, ``data.root=...``.
-Exit code 1 where something is to be mended.
-"""
+"""The command: look at everything that a user can stumble over, and name what mends it."""
 
 import hashlib
 import shlex
@@ -30,6 +24,12 @@ from fae.errors import FaeError
 from fae.sync import FOLDERS, runs_in
 from fae.terminal import say
 
+HELP = """Look at everything that you can stumble over, and name what mends it.
+
+    python -m fae.doctor [OVERRIDE ...]
+
+The overrides are those of the train command: tracking.uri=..., data.root=...
+Exit code 1 where something is to be mended."""
 LITTLE_SPACE = 2e9
 """Bytes; a sweep of the paper takes some 100 MB."""
 UI_PORT = 5000
@@ -60,8 +60,14 @@ class Finding:
 
 def versions() -> Iterator[Finding]:
     """The libraries, against what the project asks for."""
+    try:
+        wanted = requires("fae") or []
+    except PackageNotFoundError:
+        state = f"{Path(__file__).parent} is used without being installed: not checked"
+        yield Finding("libraries", state, note=True)
+        return
     wrong = []
-    for line in requires("fae") or []:
+    for line in wanted:
         requirement = Requirement(line)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
@@ -271,7 +277,7 @@ def examine(*overrides: str) -> None:
 def main() -> None:
     """Entry point of ``python -m fae.doctor`` and ``fae-doctor``."""
     if {"-h", "--help"} & set(sys.argv[1:]):
-        say(__doc__ or "")
+        say(HELP)
         return
     command.run(lambda: examine(*sys.argv[1:]))
 

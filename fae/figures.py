@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from fae import digits
 from fae.charts import Chart, Kind, Plot, Series
 from fae.pictures import Example, Gallery, Picture, error_map, grey, tiles
 from fae.result import Panel
+from fae.terminal import printable
 
 STYLES: dict[Kind, dict[str, Any]] = {
     "line": {"linewidth": 1.2, "marker": "."},
@@ -38,7 +40,7 @@ def draw(chart: Chart) -> Figure:
         empty.set_axis_off()
     figure.supxlabel(chart.x_label, fontsize=10)
     figure.supylabel(chart.y_label, fontsize=10)
-    return figure
+    return _literal(figure)
 
 
 def reconstructions(panels: Mapping[str, Panel]) -> Figure:
@@ -55,7 +57,7 @@ def reconstructions(panels: Mapping[str, Panel]) -> Figure:
         for row, image in enumerate(panel.reconstructions):
             below = digits.error(panel.errors[row])
             grid.show(row, column, grey(image), below=below, above="" if row else title)
-    return grid.figure
+    return _literal(grid.figure)
 
 
 def extremes(galleries: Sequence[Gallery]) -> Figure:
@@ -68,7 +70,7 @@ def extremes(galleries: Sequence[Gallery]) -> Figure:
                 below = (example.shows, digits.error(example.error), "")[j]
                 left = gallery.title if i == j == 0 else ""
                 grid.show(row, 3 * i + j, picture, left=left, above=above, below=below)
-    return grid.figure
+    return _literal(grid.figure)
 
 
 def hidden_units(galleries: Sequence[Gallery]) -> Figure:
@@ -80,6 +82,14 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
     for panel, gallery, picture in zip(panels, galleries, pictures, strict=True):
         _show(panel, picture)
         panel.set_title(units_title(gallery), fontsize=9)
+    return _literal(figure)
+
+
+def _literal(figure: Figure) -> Figure:
+    """The figure with no text of it taken for mathematics, where a ``$`` stands for itself."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(printable(text.get_text()))
     return figure
 
 

@@ -2,6 +2,9 @@
 
 SIGINT, SIGTERM and SIGHUP are an exception where something is to be put in order, and elsewhere the
 end; a second one ends the process at once. For the main thread, as Python's signals are.
+
+In a process that is not the command's own, such as a notebook's, what would be its end is an
+exception as well, and all is as it was once the command has ended.
 """
 
 import os
@@ -9,9 +12,11 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 from fae.errors import Interrupted
 
@@ -29,26 +34,55 @@ _arrived_s = 0.0
 _code: int | None = None
 
 
-def handle() -> None:
-    """From here on a signal ends the process, but for what is ``held`` and ``released``."""
-    if threading.current_thread() is threading.main_thread():
-        for signum in (*SIGNALS, signal.SIGALRM):
-            if not _is_hung_up_on(signum):
-                signal.signal(signum, _interrupt)
-        sys.unraisablehook = _tell_unless_interrupted
+@dataclass(frozen=True)
+class _Host:
+    """How a process handled signals before a command began in it."""
+
+    handlers: dict[signal.Signals, Any]
+    hook: Callable[["sys.UnraisableHookArgs"], object]
+
+
+_host: _Host | None = None
+
+
+def handle(*, as_guest: bool = False) -> None:
+    """From here on a signal ends the process, but for what is ``held`` and ``released``.
+
+    Args:
+        as_guest: in a process that is not the command's own.
+    """
+    global _host, _arrived, _mode
+    if threading.current_thread() is not threading.main_thread():
+        return
+    signals = (*SIGNALS, signal.SIGALRM)
+    if as_guest:
+        handlers = {signum: signal.getsignal(signum) for signum in signals}
+        _host, _arrived, _mode = _Host(handlers, sys.unraisablehook), None, "free"
+    for signum in signals:
+        if not _is_hung_up_on(signum):
+            signal.signal(signum, _interrupt)
+    sys.unraisablehook = _tell_unless_interrupted
 
 
 def leave(code: int | None = None) -> None:
     """From here on nothing is left to be done but by exit functions.
 
     Where the code is known, a first signal leaves them to it: cut short, joblib's would complain.
-    Else a signal is the system's affair.
+    Else, and in a process that is not the command's own, a signal is the affair of whoever
+    handled it before.
 
     Args:
         code: with which the process ends; None where Python knows.
     """
-    global _code, _mode
+    global _code, _mode, _host
+    if threading.current_thread() is not threading.main_thread():
+        return
     signal.setitimer(signal.ITIMER_REAL, 0)
+    if _host is not None:
+        for signum, handler in _host.handlers.items():
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+        sys.unraisablehook, _host = _host.hook, None
+        return
     _code = code
     if code is not None:
         _mode = "held"
@@ -68,6 +102,11 @@ def end() -> None:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(_code)
+
+
+def is_guest() -> bool:
+    """Whether a command runs in a process that is not its own."""
+    return _host is not None
 
 
 def arrived() -> bool:
@@ -143,6 +182,8 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def _end(signum: int) -> None:
+    if _host is not None:
+        raise Interrupted(signum)
     try:
         os.write(2, f"fae: {Interrupted(signum)}\n".encode())
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
@@ -18,6 +19,7 @@ from fae.figures import units_title
 from fae.pictures import Example, Gallery, Picture
 from fae.statistics import Verdict
 from fae.summary import Summary
+from fae.terminal import in_one_line, printable
 
 TEMPLATE = Path(__file__).with_name("page.html")
 
@@ -49,8 +51,10 @@ WORDS = {
 
 
 def page(summary: Summary, charts: Sequence[Chart], galleries: Sequence[Gallery]) -> str:
-    """The whole page as HTML; every text in it is escaped."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    """The whole page as HTML; every text in it is escaped, and printable."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_printable
+    )
     environment.filters |= {
         "capital": lambda text: text[:1].upper() + text[1:],
         "grey": lambda image: _png(pictures.grey(image)),
@@ -60,7 +64,7 @@ def page(summary: Summary, charts: Sequence[Chart], galleries: Sequence[Gallery]
         "units_title": units_title,
     }
     columns = {**table.errors(summary), **table.details(summary)}
-    return environment.from_string(TEMPLATE.read_text()).render(
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         summary=summary,
         runs=sum(len(row.runs) for row in summary.rows),
         headings=list(columns),
@@ -72,6 +76,11 @@ def page(summary: Summary, charts: Sequence[Chart], galleries: Sequence[Gallery]
         left_out=len(summary.rows) - len(galleries),
         plotly=get_plotlyjs(),
     )
+
+
+def _printable(value: object) -> object:
+    """What is written for a value; markup is the template's own."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _chart(chart: Chart) -> dict[str, Any]:
@@ -114,7 +123,7 @@ def _plot(plot: Plot, chart: Chart) -> dict[str, Any]:
             trace for series in plot.series for trace in _traces(series, bars=bool(chart.ticks))
         ],
         "layout": {
-            "title": {"text": html.escape(plot.title), "font": {"size": 14}},
+            "title": {"text": html.escape(in_one_line(plot.title)), "font": {"size": 14}},
             "margin": {"l": 60, "r": 10, "t": 35 if plot.title else 10, "b": 10},
             "hovermode": "x unified" if plot.legend else "closest",
             **({} if plot.legend else {"showlegend": False}),
@@ -137,7 +146,7 @@ def _traces(series: Series, *, bars: bool) -> list[dict[str, Any]]:
     style = STYLES[series.kind]
     trace = {
         **style,
-        "name": html.escape(series.label),
+        "name": html.escape(in_one_line(series.label)),
         "showlegend": bool(series.label),
         "x": list(series.x),
         "y": list(series.y),

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fae import digits
 from fae.job import Job
+from fae.terminal import say
 
 
 class ProgressDisplay(pl.Callback):
@@ -30,7 +31,7 @@ class ProgressDisplay(pl.Callback):
         self._started = time.time()
         if self.console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[state]}"),
@@ -60,11 +61,8 @@ class ProgressDisplay(pl.Callback):
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=done, state=f"{errors}  {left}")
         else:
-            self.console.print(
-                f"{self.job.label}  epoch {done}/{trainer.max_epochs}  {errors}  {left}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            line = f"{self.job.label}  epoch {done}/{trainer.max_epochs}  {errors}  {left}"
+            say(line, self.console)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()

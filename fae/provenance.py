@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import os
 import platform
 import subprocess
 from functools import cache
@@ -46,7 +47,7 @@ def fingerprint(determines_result: dict[str, Any], data_digest: str) -> str:
 
 @cache
 def _code() -> list[str]:
-    return [_bare((PROJECT / "fae" / f"{name}.py").read_text()) for name in TRAINING_CODE]
+    return [_bare((PROJECT / "fae" / f"{name}.py").read_text("utf-8")) for name in TRAINING_CODE]
 
 
 def _bare(source: str) -> str:
@@ -89,10 +90,16 @@ def installed_versions() -> str:
 
 
 def _git(*arguments: str) -> str:
-    """What git says, or nothing where there is no git or no repository."""
+    """What git says of fae's own checkout; nothing where there is no git, or no checkout.
+
+    A repository that fae is merely installed in is somebody else's, and so is one that the
+    environment names, as it does within git's hooks.
+    """
+    others = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {**others, "GIT_CEILING_DIRECTORIES": str(PROJECT.parent)}
     try:
         command = ["git", "-C", str(PROJECT), *arguments]
-        said = subprocess.run(command, capture_output=True, check=True).stdout
+        said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return ""
     return said.decode(errors="replace")
@@ -102,7 +109,7 @@ def _processor() -> str:
     """The processor's name, as precisely as the system tells it."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

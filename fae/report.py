@@ -13,7 +13,7 @@ from fae import command
 from fae.compose import CONF, to_request
 from fae.config import ReportRequest
 from fae.errors import VerdictError
-from fae.terminal import say, wide
+from fae.terminal import in_one_line, say, wide
 
 if TYPE_CHECKING:
     from fae.summary import Summary
@@ -41,7 +41,8 @@ def report(request: ReportRequest) -> None:
     if more := summary.comparisons[SHOWN:]:
         say(f"and {len(more)} comparisons more in the report")
     for apart in summary.apart:
-        say(f"not counted: {apart['name']} ({apart['id'][:8]}): {apart['reason']}")
+        line = f"not counted: {apart['name']} ({apart['id'][:8]}): {apart['reason']}"
+        say(in_one_line(line))
     if summary.missing:
         say(f"not in the store, never begun or deleted: {summary.missing} planned runs")
     say(f"report   {made.folder / 'report.html'}")

@@ -13,8 +13,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from fae import interrupts
-from fae.command import run
+from fae.command import enter, run
 from fae.compose import CONF, check, compose, read_all, to_config, to_search
 from fae.config import WITHOUT_EFFECT, Config
 from fae.errors import ConfigError
@@ -33,7 +32,7 @@ compare."""
 @hydra.main(version_base="1.3", config_path=CONF, config_name="search")
 def run_study(node: DictConfig) -> "Found | None":
     """One study, as Hydra runs it."""
-    interrupts.handle()
+    enter()
     job = HydraConfig.get()
     command = command_line(job.overrides.task, module="fae.search")
     overrides = of_trials(job.overrides.task)

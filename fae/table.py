@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 from rich.box import SIMPLE
@@ -12,9 +13,12 @@ from rich.text import Text
 from fae import digits
 from fae.rows import Row
 from fae.summary import Summary
+from fae.terminal import in_one_line
 from fae.timing import Times
 
 Columns = Mapping[str, Sequence[str]]
+FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001 spreadsheets read the wide ones alike
+"""Beginnings of a formula."""
 
 
 def errors(summary: Summary) -> Columns:
@@ -101,7 +105,10 @@ def latex(summary: Summary) -> str:
 def comma_separated(summary: Summary) -> str:
     """The table as CSV, with full precision; shares as fractions, times in seconds."""
     file = io.StringIO()
-    table = [_plain(row, summary) for row in summary.rows]
+    table = [
+        {heading: _spreadsheet_cell(cell) for heading, cell in _plain(row, summary).items()}
+        for row in summary.rows
+    ]
     writer = csv.DictWriter(file, list(table[0]) if table else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(table)
@@ -147,7 +154,7 @@ def _number(value: float | None, form: str) -> str:
 
 def _plain(row: Row, summary: Summary) -> dict[str, object]:
     return {
-        "setting": _spreadsheet_cell(row.title),
+        "setting": row.title,
         "hidden": row.hidden,
         "seeds": row.test.n,
         "test_mse": row.test.mean,
@@ -169,7 +176,7 @@ def _plain(row: Row, summary: Summary) -> dict[str, object]:
         "fit_s_remark": row.times.remark,
         "paper_s": row.published_s,
         "s_per_epoch": row.times.per_epoch,
-        "curves": _spreadsheet_cell(row.curves),
+        "curves": row.curves,
         "run_ids": " ".join(run.id for run in row.runs),
     }
 
@@ -181,7 +188,7 @@ def as_rich(table: Columns) -> Table:
         justify: JustifyMethod = "right" if position else "left"
         shown.add_column(Text(heading), justify=justify, no_wrap=heading != "verdict", min_width=6)
     for row in _rows(table):
-        shown.add_row(*map(Text, row))
+        shown.add_row(*(Text(in_one_line(cell)) for cell in row))
     return shown
 
 
@@ -193,9 +200,9 @@ def as_markdown(table: Columns) -> str:
 
 
 def _markdown_cell(cell: str) -> str:
-    for mark, escaped in {"&": "&amp;", "<": "&lt;", "|": "\\|", "\n": " "}.items():
-        cell = cell.replace(mark, escaped)
-    return cell
+    """A text that is itself: no markup, no picture or link, no end of a cell."""
+    cell = in_one_line(cell).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"[\\`*\[\]|]", r"\\\g<0>", cell)
 
 
 def _latex_cell(cell: str) -> str:
@@ -204,11 +211,15 @@ def _latex_cell(cell: str) -> str:
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "±": r"$\pm$",
+        "[": "{[}",  # at the beginning of a row it would be an argument of the end of the last one
+        "]": "{]}",
     }
-    return "".join(special.get(character, character) for character in cell)
+    return "".join(special.get(character, character) for character in in_one_line(cell))
 
 
-def _spreadsheet_cell(cell: str) -> str:
-    """A text on one line that no spreadsheet takes for a formula."""
-    cell = " ".join(cell.split())
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) else cell
+def _spreadsheet_cell(cell: object) -> object:
+    """A text on one line that no spreadsheet takes for a formula; a number is one."""
+    if not isinstance(cell, str):
+        return cell
+    text = in_one_line(" ".join(cell.split()))
+    return f"'{text}" if text.startswith(FORMULA) else text

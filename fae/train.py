@@ -11,7 +11,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fae import command, digits, interrupts
+from fae import command, digits
 from fae.compose import CONF, to_config
 from fae.config import Config
 from fae.errors import FaeError, TrainingError, UndeliveredError, cause
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
 def run_job(node: DictConfig) -> "Result | None":
     """One job, as Hydra runs it: train, and say in a line how it ended."""
-    interrupts.handle()  # a launcher's process does not have ours yet
+    command.enter()
 
     from fae.training import train
 

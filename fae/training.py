@@ -25,7 +25,7 @@ from fae.sources import Images, Source, build_source
 from fae.stopping import choose_weights
 from fae.terminal import console
 from fae.tracking import Run, Store, claiming
-from fae.trainer import build_trainer, check_accelerator
+from fae.trainer import build_trainer, check_trainer
 
 STORE_PATIENCE_S = 300
 """How long a run of a sweep waits, before it begins, for a store that is away."""
@@ -37,7 +37,7 @@ def check_surroundings(config: Config) -> None:
     Raises:
         ConfigError, DataError: it is not there.
     """
-    check_accelerator(config.trainer)
+    check_trainer(config.trainer)
     build_source(config.data).verify()
 
 

@@ -27,7 +27,12 @@ SWEEPERS = [
     "hydra_plugins.fae_sweeper.SearchSweeper",
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
 ]
-LOGGING_CLASSES = ["logging.Formatter", "logging.FileHandler", "logging.StreamHandler"]
+LOGGING_CLASSES = [
+    "fae.terminal.PrintableFormatter",
+    "logging.Formatter",
+    "logging.FileHandler",
+    "logging.StreamHandler",
+]
 LOGGING_REFERENCES = [
     "ext://sys.stdout",
     "ext://sys.stderr",

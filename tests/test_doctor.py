@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import closing
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,26 @@ def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch: pytest.Monke
     (found,) = problems(doctor.versions())
     assert found.state.startswith("torch>=99 is wanted, 2.")
     assert found.state.endswith("; no-such-thing>=1 is wanted, none is installed")
+
+
+@pytest.mark.parametrize("flags", [[], ["-OO"]])
+def test_its_help_is_there_without_docstrings(flags: list[str]) -> None:
+    command = [sys.executable, *flags, "-m", "fae.doctor", "--help"]
+    ended = subprocess.run(command, env=environment("unused"), capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "python -m fae.doctor [OVERRIDE ...]" in ended.stdout
+
+
+def test_without_being_installed_libraries_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where only PYTHONPATH leads to it."""
+
+    def of_nothing(name: str) -> list[str]:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "requires", of_nothing)
+    (found,) = doctor.versions()
+    assert str(found).startswith("note     libraries: ")
+    assert found.state.endswith("is used without being installed: not checked")
 
 
 def test_damaged_images_are_named(tmp_path: Path) -> None:

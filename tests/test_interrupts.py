@@ -254,3 +254,87 @@ def test_importing_the_package_leaves_signals_alone(tmp_path: Path, words: str) 
         (tmp_path / name).write_text(ASKS)
     ended = done(*[ASKS if word == "CODE" else word for word in words.split()], cwd=tmp_path)
     assert ended.stdout == "True\n", ended.stderr
+
+
+GUEST = """
+import os, sys
+from signal import SIGALRM, SIGHUP, SIGINT, SIGTERM, getsignal, signal
+
+def state():
+    handlers = [getsignal(signum) for signum in (SIGALRM, SIGHUP, SIGINT, SIGTERM)]
+    return [*handlers, sys.unraisablehook, sys.stdout, os.environ.get("HYDRA_FULL_ERROR")]
+
+signal(SIGTERM, lambda *_: print("own handler"))
+before = state()
+from fae import command
+from fae.interrupts import held, released
+from fae.train import main
+
+def left_by(entry):
+    try:
+        entry()
+    except SystemExit as end:
+        return end.code
+
+def signalled(*signals):
+    for signum in signals:
+        os.kill(os.getpid(), signum)
+
+def work():
+    with held():
+        signalled(SIGINT)
+        with released():
+            print("not this")
+
+def impatient():
+    with held():
+        signalled(SIGINT, SIGTERM)
+        print("nor this")
+
+sys.argv = ["notebook", "hidden=x", "tracking.uri=sqlite:///unused.db"]
+"""
+
+
+def as_guest(code: str) -> subprocess.CompletedProcess[str]:
+    return done("-c", GUEST + dedent(code))
+
+
+def test_a_command_in_a_notebook_leaves_the_process_as_it_was() -> None:
+    ended = as_guest("""
+        print(left_by(main), state() == before)
+        print(left_by(lambda: command.run(work)), state() == before)
+        print(left_by(lambda: command.run(lambda: None)), state() == before)
+        signalled(SIGTERM)
+        try:
+            signalled(SIGINT)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """)
+    said = "2 True\n130 True\nNone True\nown handler\ninterrupted\n"
+    assert (ended.stdout, ended.returncode) == (said, 0), ended.stderr
+    assert ended.stderr == "fae: hidden=x: must be a valid integer\nfae: interrupted by SIGINT\n"
+
+
+def test_a_signal_does_not_end_a_notebook() -> None:
+    """Neither where nothing is held, nor a second one."""
+    ended = as_guest("""
+        sys.argv[1:] = []
+        print(left_by(lambda: command.run(lambda: signalled(SIGTERM))))
+        print(left_by(lambda: command.run(impatient)))
+    """)
+    assert (ended.stdout, ended.returncode) == ("143\n130\n", 0), ended.stderr
+
+
+WINDOWS = """
+import runpy, signal, sys
+sys.platform = "win32"
+del signal.SIGHUP, signal.SIGALRM, signal.setitimer
+runpy.run_module("fae.train", run_name="__main__")
+"""
+
+
+def test_on_windows_a_sentence_says_what_to_do() -> None:
+    ended = done("-c", WINDOWS)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("fae: does not run on Windows itself; run it under WSL")

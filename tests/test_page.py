@@ -90,6 +90,17 @@ def test_names_are_escaped(paper: Summary) -> None:
     assert "x" not in odd.addresses
 
 
+def test_what_is_not_printable_is_escaped(paper: Summary) -> None:
+    evil = "\x1b[2J\u202e"
+    rows = [replace(row, title=evil, others=evil) for row in paper.rows]
+    source = made(replace(paper, name=evil, rows=rows))
+    assert not {"\x1b", "\u202e"} & set(source.partition("<script>")[0])
+    names = [
+        trace["name"] for plot in plots(source)["error_by_size"]["plots"] for trace in plot["data"]
+    ]
+    assert r"\x1b[2J\u202e" in names
+
+
 def test_pictures_are_those_of_the_gallery(paper: Summary) -> None:
     shown = gallery("n = 64", 0.5)
     source = re.search(r'alt="Shirt, n = 64" src="data:image/png;base64,(.+?)"', made(paper))

@@ -81,3 +81,59 @@ def test_the_fingerprint_covers_all_that_training_imports() -> None:
         code = [(PROJECT / "fae" / f"{module}.py").read_text() for module in new]
         new = set(re.findall(r"^from fae\.(\w+) import", "\n".join(code), re.MULTILINE)) - reached
     assert reached - {"config", "errors"} == set(provenance.TRAINING_CODE)
+
+
+def test_a_repository_that_it_is_installed_in_is_not_its_own(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "file").write_text("secret\n")
+    installed = repository / "venv" / "site-packages"
+    installed.mkdir(parents=True)
+    monkeypatch.setattr(provenance, "PROJECT", installed)
+    assert provenance.tags("cpu")["fae.commit"] == "unknown"
+    assert provenance.uncommitted_diff() == ""
+
+
+def test_a_repository_that_the_environment_names_is_not_its_own(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a hook of another one, which calls the command."""
+    other = tmp_path_factory.mktemp("other")
+    git(other, "init", "-q")
+    (other / "file").write_text("other\n")
+    git(other, "add", ".")
+    git(other, "commit", "-qm", "other")
+    commit = git(repository, "rev-parse", "HEAD").strip()
+    monkeypatch.setenv("GIT_DIR", f"{other}/.git")
+    monkeypatch.setenv("GIT_WORK_TREE", f"{other}")
+    monkeypatch.setenv("GIT_INDEX_FILE", f"{other}/.git/index")
+    assert provenance.tags("cpu")["fae.commit"] == commit
+    assert provenance.tags("cpu")["fae.dirty"] == "false"
+
+
+@pytest.mark.parametrize("kind", ["worktree", "submodule"])
+def test_a_checkout_of_another_kind_is_its_own(
+    repository: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One in which ``.git`` is a file."""
+    home = tmp_path_factory.mktemp("home")
+    if kind == "worktree":
+        git(repository, "worktree", "add", "-q", f"{home}/fae")
+    else:
+        git(home, "init", "-q")
+        git(
+            home,
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "-q",
+            "add",
+            f"{repository}",
+            "fae",
+        )
+    commit = git(repository, "rev-parse", "HEAD").strip()
+    monkeypatch.setattr(provenance, "PROJECT", home / "fae")
+    assert provenance.tags("cpu")["fae.commit"] == commit

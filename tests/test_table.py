@@ -98,18 +98,49 @@ def test_texts_are_escaped_for_what_reads_them(paper: Summary) -> None:
     odd = dataclasses.replace(paper, rows=[dataclasses.replace(paper.rows[0], title=title)])
     (row,) = csv.DictReader(io.StringIO(table.comma_separated(odd)))
     assert row["setting"] == "'" + title
-    assert '| =1+1 &lt;b>\\|50% of_a$ [red]"x |' in table.markdown(odd)
-    assert r'=1+1 <b>|50\% of\_a\$ [red]"x &' in table.latex(odd)
+    assert r'| =1+1 &lt;b>\|50% of_a$ \[red\]"x |' in table.markdown(odd)
+    assert r'=1+1 <b>|50\% of\_a\$ {[}red{]}"x &' in table.latex(odd)
     console = Console(file=io.StringIO(), width=200)
     console.print(table.terminal(odd))
     assert title in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r\n-"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r\n-", "＝"])  # noqa: RUF001
 def test_no_cell_starts_a_formula(paper: Summary, start: str) -> None:
-    odd = dataclasses.replace(paper, rows=[dataclasses.replace(paper.rows[0], title=f"{start}x")])
+    runs = [dataclasses.replace(run, id=f"{start}x") for run in paper.rows[0].runs]
+    first = dataclasses.replace(paper.rows[0], title=f"{start}x", curves=f"{start}x", runs=runs)
+    odd = dataclasses.replace(paper, rows=[first])
     (row,) = csv.DictReader(io.StringIO(table.comma_separated(odd), newline=""))
-    assert row["setting"] == f"'{start.strip()}x"
+    cell = f"{start.strip()}x"
+    assert row["setting"] == row["curves"] == f"'{cell}"
+    assert row["run_ids"] == f"'{cell} {cell} {cell}"
+    assert float(row["difference"]) == odd.rows[0].difference
+
+
+EVIL = "\x1b]0;title\x07\x1b[2J\x9b1m\u202e\u2028\n\\|"
+"""Sets a window's title, clears a screen, turns text around, breaks lines, ends a cell."""
+
+
+def test_no_table_holds_what_is_not_printable(paper: Summary) -> None:
+    odd = dataclasses.replace(paper, rows=[dataclasses.replace(paper.rows[0], title=EVIL)])
+    console = Console(file=io.StringIO(), width=300)
+    console.print(table.terminal(odd))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    for text in (shown, table.markdown(odd), table.latex(odd), table.comma_separated(odd)):
+        assert text.replace("\n", "").isprintable()
+    assert r"\x1b]0;title\x07\x1b[2J\x9b1m\u202e\u2028\n" in shown
+    assert (
+        table.markdown(odd)
+        .splitlines()[2]
+        .startswith(r"| \\x1b\]0;title\\x07\\x1b\[2J\\x9b1m\\u202e\\u2028\\n\\\| | 0.0417")
+    )
+    assert table.latex(odd).splitlines()[4].startswith(r"\textbackslash{}x1b{]}0;title")
+
+
+def test_a_picture_or_a_link_in_markdown_is_text(paper: Summary) -> None:
+    title = "![](http://x/y.png) [a](b) `c` *d*"
+    odd = dataclasses.replace(paper, rows=[dataclasses.replace(paper.rows[0], title=title)])
+    assert r"| !\[\](http://x/y.png) \[a\](b) \`c\` \*d\* |" in table.markdown(odd)
 
 
 def test_the_terminal_shows_both_tables_in_80_columns(paper: Summary) -> None:

@@ -208,6 +208,34 @@ def test_a_reader_that_goes_away_ends_no_run(
     assert run.info.status == "FINISHED"
 
 
+def test_a_sweep_goes_on_where_nothing_can_be_shown(
+    client: MlflowClient, store_uri: str, tmp_path: Path
+) -> None:
+    """Standard output is full, the locale knows ASCII only, and warnings are to be errors."""
+    overrides = f"hidden=4,8 repeats=2 {SMOKE} {NO_LOCAL} sweep.rerun=true"
+    workers = "hydra/launcher=joblib hydra.launcher.n_jobs=2"
+    done = subprocess.run(
+        f"{sys.executable} -m fae.train -m {overrides} {workers} > /dev/full",
+        shell=True,
+        cwd=tmp_path,
+        env={
+            **environment(store_uri),
+            "LC_ALL": "C",
+            "PYTHONUTF8": "0",
+            "PYTHONCOERCECLOCALE": "0",
+            "PYTHONWARNINGS": "error",
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fae: standard output is lost (No space left on device)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [run.info.status for run in runs(client, "run", tmp_path)] == ["FINISHED"] * 4
+    (table,) = tmp_path.glob("reports/*/table.md")
+    assert table.read_text(encoding="utf-8").count(" ± ") == 2
+
+
 def test_a_sweep_without_data_ends_before_its_first_job(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = cli("-m", "hidden=64,128", "data.root=file")

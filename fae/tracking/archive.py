@@ -158,7 +158,7 @@ class Archive:
     def text(self, run: StoredRun, path: str) -> str:
         """An artifact of a run."""
         with _reading(run, path):
-            return self._artifact(f"runs:/{run.id}/{path}").read_text()
+            return self._artifact(f"runs:/{run.id}/{path}").read_text(encoding="utf-8")
 
     def network(self, run: StoredRun) -> "ExportedProgram":
         """The trained network, (batch, pixels) to (batch, pixels), as torch exported it."""

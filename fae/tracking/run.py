@@ -75,7 +75,7 @@ class Run:
     def log_text(self, text: str, path: str) -> None:
         """Write a text file among the run's artifacts."""
         if path not in self._said:
-            self._send("file", path, lambda place: place.write_text(text))
+            self._send("file", path, lambda place: place.write_text(text, encoding="utf-8"))
 
     def log_figure(self, figure: "Figure", path: str) -> None:
         """Write a figure among the run's artifacts."""

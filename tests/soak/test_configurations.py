@@ -26,7 +26,6 @@ from omegaconf import DictConfig, OmegaConf
 from fae.compose import (
     CONF,
     _as_typed,
-    _printable,
     compose,
     explain,
     known_keys,
@@ -35,6 +34,7 @@ from fae.compose import (
 )
 from fae.config import Config, determines_result
 from fae.errors import ConfigError
+from fae.terminal import in_one_line
 from soak.conftest import Soak
 
 Changes = dict[str, Any]
@@ -339,7 +339,7 @@ command_lines = st.one_of(
 def _keys_given(overrides: Overrides) -> set[str]:
     """What a refusal may name: an override as given, its key, or the package of that."""
     keys = {part for one in overrides for part in re.split("[+~@:]", one.partition("=")[0])}
-    return {_printable(one) or "''" for one in (*overrides, *keys)}
+    return {in_one_line(one) or "''" for one in (*overrides, *keys)}
 
 
 def test_overrides_are_valid_or_every_refusal_names_its_key(soak: Soak) -> None:
