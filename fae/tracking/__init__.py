@@ -5,7 +5,7 @@ written. Every call names the store and the run, so runs that share a process sh
 nothing here.
 """
 
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 from fae.tracking.folder import Link, holds
 from fae.tracking.lock import claiming, is_alive, own
 from fae.tracking.recovery import close_dead, deliver, is_left, undelivered, unfinished_and_dead
@@ -18,12 +18,14 @@ __all__ = [
     "Run",
     "Store",
     "StoredRun",
+    "UnreadableError",
     "claiming",
     "close_dead",
     "deliver",
     "holds",
     "is_alive",
     "is_left",
+    "is_measured",
     "own",
     "undelivered",
     "unfinished_and_dead",
