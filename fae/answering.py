@@ -68,7 +68,7 @@ def write(answered: Sequence[Answer], folder: Path) -> Path:
             f"## {one.question}\n",
             f"**{one.sentences[0]}**\n",
             *(f"{sentence}\n" for sentence in one.sentences[1:]),
-            "\n".join(["```bash", *one.commands, "```\n"]),
+            *(["\n".join(["```bash", *one.commands, "```\n"])] if one.commands else []),
             *map(table.as_markdown, one.tables),
             *drawn,
         ]
@@ -78,10 +78,18 @@ def write(answered: Sequence[Answer], folder: Path) -> Path:
 
 
 def _ask(question: str, how: Callable[[Evidence], Answer], evidence: Evidence) -> Answer:
+    """An answer, or why there is none: the others need other experiments."""
     try:
-        return replace(how(evidence), question=question)
+        found = how(evidence)
     except MissingError as missing:
         return Answer(question, [str(missing)], ["Not tried yet."])
+    except StoreError as problem:
+        return Answer(question, [], [f"Cannot be told: {problem}."])
+    except (LookupError, ValueError, ArithmeticError):  # settings are missing, or are odd
+        left_out = [sentence for told in evidence.unreadable.values() for sentence in told]
+        return Answer(question, [], ["Cannot be told from the settings in the store.", *left_out])
+    left_out = [s for command in found.commands for s in evidence.unreadable.get(command, [])]
+    return replace(found, question=question, sentences=[*found.sentences, *left_out])
 
 
 def _optimizers(evidence: Evidence) -> Answer:

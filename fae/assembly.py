@@ -3,13 +3,28 @@
 from collections.abc import Callable
 from functools import partial
 
-from fae.config import Config, DeepAutoEncoderConfig
+from fae.config import Config, DeepAutoEncoderConfig, TrainingConfig
 from fae.data import ImageDataModule
 from fae.initialisation import start_as_pca
 from fae.learner import Learner
 from fae.network import AutoEncoder
 from fae.randomness import Stream, seed_torch
 from fae.sources import Source, split_at_random
+
+
+def build_network(config: TrainingConfig) -> AutoEncoder:
+    """The network, its weights drawn by torch."""
+    make: Callable[..., AutoEncoder] = AutoEncoder
+    if isinstance(config.model, DeepAutoEncoderConfig):
+        inner = config.model.inner_activation
+        make = partial(AutoEncoder, widths=config.model.widths, inner_activation=inner)
+    return make(
+        config.data.pixels,
+        config.hidden,
+        dropout=config.dropout,
+        hidden_activation=config.model.hidden_activation,
+        output_activation=config.model.output_activation,
+    )
 
 
 def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
@@ -24,17 +39,7 @@ def build(config: Config, source: Source) -> tuple[ImageDataModule, Learner]:
         limit=config.trainer.limit_batches,
     )
     seed_torch(config.seed, Stream.INITIALISATION)
-    make: Callable[..., AutoEncoder] = AutoEncoder
-    if isinstance(config.model, DeepAutoEncoderConfig):
-        inner = config.model.inner_activation
-        make = partial(AutoEncoder, widths=config.model.widths, inner_activation=inner)
-    network = make(
-        source.side**2,
-        config.hidden,
-        dropout=config.dropout,
-        hidden_activation=config.model.hidden_activation,
-        output_activation=config.model.output_activation,
-    )
+    network = build_network(config)
     if config.model.initialisation == "pca":
         training, _ = split_at_random(
             source.training(), config.data.train, config.data.val, config.data.split_seed

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fae.sources import Images
+from fae.threads import one_thread
 
 SLICE = 500
 """Images at a time: all of them in double precision would be the most that fae ever holds."""
@@ -23,7 +24,8 @@ def principal_components(images: Images) -> tuple[Tensor, Tensor]:
         products += part.T @ part
     mean = total / len(images)
     covariance = products / len(images) - torch.outer(mean, mean)
-    return mean, torch.linalg.eigh(covariance).eigenvectors.flip(1)
+    with one_thread():  # in several, other bits
+        return mean, torch.linalg.eigh(covariance).eigenvectors.flip(1)
 
 
 def slices(images: Images) -> Iterator[Tensor]:

@@ -303,16 +303,13 @@ class SweepConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Config:
-    """Everything that one run is told."""
+class TrainingConfig:
+    """What one run trains, on what and how; of a stored run, what is read of its configuration."""
 
     hidden: Width
     """Units of the hidden layer, the paper's n."""
     seed: Seed
     """Seed of initialisation, order and dropout."""
-    repeats: Count
-    """Seeds of each configuration: ``seed``, ``seed + 1`` and so on. More than one make a sweep,
-    in whose runs it is 1."""
     epochs: Count
     lr: Rate
     """Learning rate; each optimizer brings its own."""
@@ -324,12 +321,9 @@ class Config:
     model: Annotated[AutoEncoderConfig | DeepAutoEncoderConfig, Field(discriminator="name")]
     optimizer: Annotated[SGDConfig | AdamConfig, Field(discriminator="name")]
     trainer: TrainerConfig
-    tracking: TrackingConfig
-    report: ReportConfig
-    sweep: SweepConfig
 
     @model_validator(mode="after")
-    def _batch_fits(self) -> "Config":
+    def _batch_fits(self) -> "TrainingConfig":
         if self.batch_size > self.data.train:
             raise ConfigError(
                 f"batch_size={self.batch_size}: must be at most data.train={self.data.train}"
@@ -337,19 +331,11 @@ class Config:
         return self
 
     @model_validator(mode="after")
-    def _has_as_many_components(self) -> "Config":
+    def _has_as_many_components(self) -> "TrainingConfig":
         if self.model.initialisation == "pca" and self.hidden > self.data.pixels:
             raise ConfigError(
                 f"model.initialisation=pca: hidden={self.hidden} must be at most the "
                 f"{self.data.pixels} pixels of an image"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _repeats_fit(self) -> "Config":
-        if self.repeats > self.sweep.max_jobs:
-            raise ConfigError(
-                f"repeats={self.repeats}: must be at most sweep.max_jobs={self.sweep.max_jobs}"
             )
         return self
 
@@ -359,6 +345,26 @@ class Config:
         if "root" in values["data"]:
             values["data"]["root"] = str(values["data"]["root"])
         return values
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Config(TrainingConfig):
+    """Everything that one run is told."""
+
+    repeats: Count
+    """Seeds of each configuration: ``seed``, ``seed + 1`` and so on. More than one make a sweep,
+    in whose runs it is 1."""
+    tracking: TrackingConfig
+    report: ReportConfig
+    sweep: SweepConfig
+
+    @model_validator(mode="after")
+    def _repeats_fit(self) -> "Config":
+        if self.repeats > self.sweep.max_jobs:
+            raise ConfigError(
+                f"repeats={self.repeats}: must be at most sweep.max_jobs={self.sweep.max_jobs}"
+            )
+        return self
 
     def parameters(self) -> dict[str, int | float | str]:
         """What people compare runs by: the dials and the choices of the groups."""

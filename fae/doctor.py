@@ -123,6 +123,8 @@ def store(config: Config, sync: str) -> Iterator[Finding]:
         yield Finding("store", f"{uri}: none yet; the first run makes it")
         return
     yield _whole(uri)
+    if archive.move:
+        yield Finding("store", f"{archive.move}, which {uri} does not say", sync)
     try:
         dead = unfinished_and_dead(archive)
     except FaeError as problem:

@@ -1,10 +1,15 @@
 """Files that a crash at any moment leaves as they were or as they are to be, never in between."""
 
+import ctypes
 import errno
 import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+
+HERE = -100
+EXCHANGE = 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux."""
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
@@ -71,3 +76,25 @@ def sync(path: Path) -> None:
         os.fsync(opened)
     finally:
         os.close(opened)
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Let two folders of one file system change places.
+
+    At once, so that neither place is ever empty; where the system cannot, one after the other.
+
+    Raises:
+        OSError: they cannot; both are where they were.
+    """
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    paths = os.fsencode(first), os.fsencode(second)
+    if rename is not None and rename(HERE, paths[0], HERE, paths[1], EXCHANGE) == 0:
+        return
+    aside = first.with_name(f".{first.name}.part")
+    os.replace(second, aside)
+    try:
+        os.replace(first, second)
+    except BaseException:
+        os.replace(aside, second)
+        raise
+    os.replace(aside, first)

@@ -3,14 +3,14 @@
 import platform
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from fae.config import Config
 
 if TYPE_CHECKING:
     from fae.plan import Task
-    from fae.tracking import Archive
+    from fae.tracking import Archive, StoredRun
 
 SIMILAR = 50
 """Earlier runs that an estimate is made from, at most."""
@@ -70,14 +70,40 @@ def estimate(tasks: "Sequence[Task]", archive: "Archive | None") -> Estimate | N
         f"params.accelerator = '{first.trainer.accelerator}'",
     )
     least = COMPARABLE * min(one.work for one in tasks)
-    measured = [r for r in similar if float(r.tags.get("fae.work", 0)) >= least]
+    measured = [cost for cost in map(_cost, similar) if cost and cost.work >= least]
     if not measured:
         return None
-    densities = [int(r.tags["fae.bytes"]) / size(int(r.parameters["hidden"])) for r in measured]
-    rates = [r.metrics["time/fit_s"] / float(r.tags["fae.work"]) for r in measured]
-    others = [r.metrics["time/total_s"] - r.metrics["time/fit_s"] for r in measured]
+    densities = [cost.bytes / size(cost.hidden) for cost in measured]
+    rates = [cost.fit_s / cost.work for cost in measured]
+    others = [cost.total_s - cost.fit_s for cost in measured]
     return Estimate(
         statistics.median(rates) * sum(one.work for one in tasks)
         + statistics.median(others) * len(tasks),
         statistics.median(densities) * sum(size(one.config.hidden) for one in tasks),
     )
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What a run took, as it says itself."""
+
+    hidden: int
+    work: float
+    bytes: float
+    fit_s: float
+    total_s: float
+
+
+def _cost(run: "StoredRun") -> _Cost | None:
+    """None for a run that does not say so, or not in numbers that can be."""
+    try:
+        cost = _Cost(
+            int(run.parameters["hidden"]),
+            float(run.tags["fae.work"]),
+            float(run.tags["fae.bytes"]),
+            run.metrics["time/fit_s"],
+            run.metrics["time/total_s"],
+        )
+    except (KeyError, ValueError):
+        return None
+    return cost if all(0 < value < 1e18 for value in astuple(cost)) else None

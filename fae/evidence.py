@@ -1,5 +1,7 @@
 """What a store has of the experiments that answer the paper's open questions."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +14,7 @@ from fae.selection import Record, Selection, select
 from fae.statistics import Estimate, estimate
 from fae.studies import FOUND, Found
 from fae.summary import Summary
-from fae.tracking import Archive, StoredRun
+from fae.tracking import Archive, StoredRun, UnreadableError, is_measured
 
 SIZES = (64, 128, 256, 512)
 """The paper's n."""
@@ -54,6 +56,10 @@ class MissingError(Exception):
 class Evidence:
     """What the store has of the experiments that answer the questions.
 
+    Attributes:
+        unreadable: sentences about the runs of an experiment that cannot be read and so do not
+            count, by its command.
+
     Raises:
         StoreError: there is no store, or it cannot be read; also by each attribute.
     """
@@ -61,6 +67,7 @@ class Evidence:
     def __init__(self, tracking: TrackingConfig, data: FashionMNISTConfig) -> None:
         self._archive = Archive(tracking)
         self._data = DataSets(data.root)
+        self.unreadable: dict[str, list[str]] = {}
 
     @cached_property
     def paper(self) -> Summary:
@@ -101,7 +108,7 @@ class Evidence:
     def tests(self, found: Found) -> dict[int, float]:
         """Test errors of a study's best configuration, by seed."""
         runs = [self._archive.run(run_id) for run_id in found.runs]
-        return {int(run.parameters["seed"]): run.metrics["test/mse"] for run in runs}
+        return {_seed(run): _error(run) for run in runs}
 
     def _selection(self, name: str) -> Selection:
         # What a preset sweeps stands in the sweep's name before what was asked for.
@@ -109,9 +116,15 @@ class Evidence:
         if not named:
             raise MissingError(TRAIN.format(name))
         found = select(self._archive, [named[-1].id], None)
-        under_way = (one for one in found.apart if one.run.status != "FAILED" and not one.replaced)
-        if found.missing or any(under_way):
+        others = [apart for apart in found.apart if not apart.replaced]
+        under_way = any(apart.run.status in {"RUNNING", "KILLED"} for apart in others)
+        if found.missing or under_way:
             raise MissingError(TRAIN.format(name))
+        self.unreadable[TRAIN.format(name)] = [
+            f"Not counted: run {apart.run.id[:8]} ({apart.run.name}): {apart.reason}."
+            for apart in others
+            if apart.run.status == "FINISHED"
+        ]
         return found
 
 
@@ -119,3 +132,17 @@ def _setting(records: Sequence[Record]) -> Setting:
     errors = {record.seed: record.run.metrics["test/mse"] for record in records}
     validation = {record.seed: record.tested["val/mse"] for record in records}
     return Setting(int(records[0].choices["hidden"]), records[0].choices, errors, validation)
+
+
+def _seed(run: StoredRun) -> int:
+    seed = run.parameters.get("seed", "")
+    if not re.fullmatch(r"\d{1,19}", seed):
+        raise UnreadableError(run, f"seed={seed!r:.50} cannot be")
+    return int(seed)
+
+
+def _error(run: StoredRun) -> float:
+    error = run.metrics.get("test/mse", math.nan)
+    if not is_measured(error):
+        raise UnreadableError(run, f"test/mse={error:g} cannot be")
+    return error

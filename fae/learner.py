@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from fae.config import AdamConfig, SGDConfig
 from fae.data import Minibatches, Slices
 from fae.errors import TrainingError
-from fae.metrics import Evaluation, dead_units
+from fae.metrics import Evaluation, dead_units, weighted_mean
 from fae.network import AutoEncoder
 from fae.optimizer import build_optimizer, build_schedule
 from fae.randomness import Stream, seed_torch
@@ -126,7 +126,6 @@ class Learner(pl.LightningModule):
 
     def _log_losses(self, losses: Tensor, minibatches: Minibatches) -> None:
         """Log the mean over the images of all minibatches, if it is finite."""
-        sizes = losses.new_tensor(minibatches.sizes)
         finite = torch.isfinite(losses)
         if not finite.all():
             step = int(finite.int().argmin())
@@ -136,10 +135,10 @@ class Learner(pl.LightningModule):
             )
         self.log(
             "train/loss",
-            (losses * sizes).sum() / sizes.sum(),
+            weighted_mean(losses, minibatches.sizes),
             on_step=False,
             on_epoch=True,
-            batch_size=int(sizes.sum()),
+            batch_size=sum(minibatches.sizes),
         )
 
     def _log_and_reset(self, split: str, evaluation: Evaluation) -> None:

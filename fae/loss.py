@@ -27,10 +27,22 @@ def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Te
     return matmul_nt(codes, weight.to(dtype), bias.to(dtype), minus=images.to(dtype))
 
 
-def mean_square(values: Tensor) -> Tensor:
-    """The mean of the squares of all values, in single precision; a scalar."""
-    flat = values.flatten().float()
-    return torch.dot(flat, flat) / flat.numel()
+def mean_square(residuals: Tensor) -> Tensor:
+    """The mean of the squares of residuals (batch, pixels), a scalar in double precision.
+
+    The bits do not depend on the number of threads, each of which gets whole rows; to ``dot`` and
+    ``sum`` it would make a difference. ``vector_norm`` is as quick as ``dot``, and the rows'
+    squares are so few that double precision, one after the other by ``cumsum``, costs nothing.
+    """
+    rows = torch.linalg.vector_norm(residuals.float(), dim=1)
+    total: Tensor = rows.double().square_().cumsum(0)[-1]
+    return total / residuals.numel()
+
+
+def mean_squared_error(outputs: Tensor, images: Tensor) -> Tensor:
+    """``mse_loss(outputs, images)``, as ``mean_square`` takes it; the images have no gradient."""
+    error: Tensor = _MeanSquaredError.apply(outputs, images)
+    return error
 
 
 def reconstruction_error(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
@@ -40,6 +52,20 @@ def reconstruction_error(codes: Tensor, weight: Tensor, bias: Tensor, images: Te
     """
     error: Tensor = _ReconstructionError.apply(codes, weight, bias, images)
     return error
+
+
+class _MeanSquaredError(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, outputs: Tensor, images: Tensor) -> Tensor:
+        residual = outputs - images
+        ctx.save_for_backward(residual)
+        return mean_square(residual)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (residual,) = ctx.saved_tensors
+        return residual * (gradient * (2 / residual.numel())), None
 
 
 class _ReconstructionError(torch.autograd.Function):

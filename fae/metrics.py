@@ -1,13 +1,15 @@
 """How well images are reconstructed, and by how many of the hidden units."""
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor, stack
 
 from fae.loss import mean_square
 
 METRICS: dict[str, Callable[[Tensor], Tensor]] = {"mse": mean_square}
-"""Of residuals (batch, pixels), reconstructions minus images: a mean over images and pixels."""
+"""Of residuals (batch, pixels), reconstructions minus images: a mean over images and pixels, of
+the same bits whatever the number of threads."""
 
 
 class Evaluation:
@@ -29,11 +31,15 @@ class Evaluation:
 
     def compute(self) -> dict[str, float]:
         """Each metric's mean over all images."""
-        sizes = Tensor(self._sizes).double()
         return {
-            name: float((stack(values).double().cpu() @ sizes) / sizes.sum())
-            for name, values in self._values.items()
+            name: weighted_mean(stack(values), self._sizes) for name, values in self._values.items()
         }
+
+
+def weighted_mean(values: Tensor, weights: Sequence[int]) -> float:
+    """The mean of values (n,) with as many weights, rounded once."""
+    products = (value * weight for value, weight in zip(values.tolist(), weights, strict=True))
+    return math.fsum(products) / sum(weights)
 
 
 def dead_units(codes: Iterable[Tensor]) -> int:

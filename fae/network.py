@@ -5,18 +5,18 @@ from functools import partial
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn.functional import mse_loss
 
+from fae.activations import Sigmoid, SiLU
 from fae.dropout import Dropout
 from fae.linear import Linear
-from fae.loss import reconstruction_error, residuals
+from fae.loss import mean_squared_error, reconstruction_error, residuals
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
-    "silu": nn.SiLU,
+    "silu": SiLU,
     "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
+    "sigmoid": Sigmoid,
     "clamp": partial(nn.Hardtanh, 0.0, 1.0),
     "identity": nn.Identity,
 }
@@ -77,7 +77,7 @@ class AutoEncoder(nn.Module):
         if self._linear:
             last = self.after(codes)
             return reconstruction_error(last, self.decoder.weight, self.decoder.bias, images)
-        return mse_loss(self.decode(codes), images)
+        return mean_squared_error(self.decode(codes), images)
 
     def residuals(self, images: Tensor) -> Tensor:
         """Reconstructions minus images, (batch, inputs), for evaluation: without gradients."""

@@ -15,6 +15,7 @@ import torch
 
 PROJECT = Path(__file__).resolve().parents[1]
 TRAINING_CODE = (
+    "activations",
     "assembly",
     "components",
     "data",
@@ -29,6 +30,7 @@ TRAINING_CODE = (
     "randomness",
     "sources",
     "stopping",
+    "threads",
     "trainer",
 )
 """The modules that a result depends on."""
@@ -70,11 +72,20 @@ def tags(accelerator: str) -> dict[str, str]:
         "fae.dirty": str(bool(changes)).lower() if commit else "unknown",
         "fae.device": torch.cuda.get_device_name() if accelerator == "gpu" else _processor(),
         "fae.host": platform.node(),
+        "fae.kernels": _kernels(accelerator),
         "fae.threads": str(torch.get_num_threads()),
         "fae.python": platform.python_version(),
         "fae.torch": torch.__version__,
         "fae.lightning": version("pytorch-lightning"),
     }
+
+
+def _kernels(accelerator: str) -> str:
+    """By which kernels torch computes; others round otherwise."""
+    if accelerator == "gpu":
+        return f"CUDA {torch.version.cuda}"
+    products = "oneDNN" if torch.backends.mkldnn.is_available() else "MKL"
+    return f"{torch.backends.cpu.get_cpu_capability()}, {products}"
 
 
 def uncommitted_diff() -> str:

@@ -13,7 +13,7 @@ from fae import command
 from fae.compose import CONF, to_request
 from fae.config import ReportRequest
 from fae.errors import VerdictError
-from fae.terminal import in_one_line, say, wide
+from fae.terminal import in_one_line, say, warn, wide
 
 if TYPE_CHECKING:
     from fae.summary import Summary
@@ -45,8 +45,11 @@ def report(request: ReportRequest) -> None:
         say(in_one_line(line))
     if summary.missing:
         say(f"not in the store, never begun or deleted: {summary.missing} planned runs")
-    say(f"report   {made.folder / 'report.html'}")
+    if made.folder:
+        say(f"report   {made.folder / 'report.html'}")
     say(f"compare  {made.compare}")
+    for problem in made.problems:
+        warn(problem)
     _check_verdicts(request, summary)
 
 

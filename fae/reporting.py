@@ -15,13 +15,13 @@ import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
-from pydantic import TypeAdapter
 
-from fae import charts, figures, table
+from fae import charts, durable, figures, table
 from fae.baseline import pca_errors
 from fae.charts import Chart
-from fae.config import DataConfig, FashionMNISTConfig, ReportRequest, SyntheticConfig
-from fae.errors import ConfigError, DataError
+from fae.config import FashionMNISTConfig, ReportRequest, SyntheticConfig
+from fae.errors import ConfigError, DataError, StoreError
+from fae.interrupts import held, released
 from fae.metrics import mse_per_image
 from fae.page import page
 from fae.pictures import Gallery, extremes
@@ -30,6 +30,7 @@ from fae.selection import Record, Selection, select
 from fae.sources import Images, Source, build_source
 from fae.summary import Summary, summarise
 from fae.tracking import Archive, StoredRun
+from fae.trained import parameters, trained_network
 
 PICTURED = 6
 """Settings whose networks are pictured; of more, those with the lowest validation error."""
@@ -48,25 +49,28 @@ class Report:
     """A report that was written.
 
     Attributes:
-        folder: where it lies.
+        folder: where it lies; None where it cannot be written.
         summary: its numbers.
         compare: address in the MLflow UI that compares its runs.
+        problems: a sentence about each thing that could not be done.
     """
 
-    folder: Path
+    folder: Path | None
     summary: Summary
     compare: str
+    problems: Sequence[str] = ()
 
 
 def make_report(request: ReportRequest) -> Report:
     """Select runs, work out their numbers, draw them, and write all of it.
 
-    Where the runs are those of one sweep, its run in the store gets the same files.
+    Where the runs are those of one sweep, its run in the store gets the same files. A store or a
+    folder that can only be read is no failure.
 
     Raises:
-        ConfigError: no such runs, or ``out`` is somebody else's folder.
+        ConfigError: no such runs, or ``out`` is somebody else's folder, or cannot be written.
         DataError: the data set is not at hand.
-        StoreError: the store, or an artifact in it, cannot be read.
+        StoreError: the store cannot be read, or none of the finished runs in it.
     """
     archive = Archive(request.tracking)
     selection = select(archive, request.sweep, request.where)
@@ -74,7 +78,9 @@ def make_report(request: ReportRequest) -> Report:
     _check_replaceable(folder)
     if not selection.records:
         reasons = "; ".join(sorted({apart.reason for apart in selection.apart}))
-        raise ConfigError(f"{selection.name}: none of its runs is finished ({reasons})")
+        finished = any(apart.run.status == "FINISHED" for apart in selection.apart)
+        kind = StoreError if finished else ConfigError
+        raise kind(f"{selection.name}: none of its runs counts ({reasons})")
     data = DataSets(request.data.root)
     summary = summary_of(selection, archive, data, request.report.tolerance)
     drawn = [
@@ -93,13 +99,28 @@ def make_report(request: ReportRequest) -> Report:
         "table.tex": table.latex(summary),
         "summary.json": json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n",
     }
-    _write(folder, texts, _figures(drawn, galleries))
-    if selection.sweep:
-        note = table.markdown(summary)
-        if len(note) > LONGEST_NOTE:
-            note = f"The table of {len(summary.rows)} settings is among the artifacts, in report/."
-        archive.add_report(selection.sweep, folder, note)
-    return Report(folder, summary, archive.address([r.run for r in selection.records]))
+    compare = archive.address([record.run for record in selection.records])
+    try:
+        _write(folder, texts, _figures(drawn, galleries))
+    except OSError as error:
+        problem = f"{folder}: cannot be written ({error.strerror or error})"
+        if request.out:
+            raise ConfigError(f"out={problem}; name another folder") from error
+        return Report(None, summary, compare, [f"{problem}; out=FOLDER names another place"])
+    try:
+        if selection.sweep:
+            archive.add_report(selection.sweep, folder, _note(summary))
+    except StoreError as error:
+        return Report(folder, summary, compare, [str(error)])
+    return Report(folder, summary, compare)
+
+
+def _note(summary: Summary) -> str:
+    """What the page of the sweep's run shows."""
+    note = table.markdown(summary)
+    if len(note) > LONGEST_NOTE:
+        return f"The table of {len(summary.rows)} settings is among the artifacts, in report/."
+    return note
 
 
 class DataSets:
@@ -125,11 +146,9 @@ class DataSets:
         return self._images(self._config(record))
 
     def _config(self, record: Record) -> FashionMNISTConfig | SyntheticConfig:
-        values = dict(record.config["data"])
-        if "root" in values:
-            values["root"] = self._root
-        config: FashionMNISTConfig | SyntheticConfig
-        config = TypeAdapter(DataConfig).validate_python(values)
+        config = record.config.data
+        if isinstance(config, FashionMNISTConfig):
+            config = replace(config, root=self._root)
         digest = record.run.tags.get("fae.data_digest")
         if digest != self._source(config).digest:
             raise DataError(
@@ -167,7 +186,7 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
         tolerance=tolerance,
         beside=_beside(archive, selection),
         pca=data.pca,
-        parameters=lambda record: _parameters(archive, record),
+        parameters=lambda record: parameters(record.config),
     )
 
 
@@ -179,15 +198,11 @@ def _beside(archive: Archive, selection: Selection) -> list[StoredRun]:
     )
 
 
-def _parameters(archive: Archive, record: Record) -> int:
-    return sum(tensor.numel() for tensor in archive.network(record.run).state_dict.values())
-
-
 def _pictured(selection: Selection) -> dict[str, list[Record]]:
     """Settings on the first one's data; of too many, those with the lowest validation error."""
     settings = selection.settings()
-    data = next(iter(settings.values()))[0].config["data"]
-    alike = {title: runs for title, runs in settings.items() if runs[0].config["data"] == data}
+    data = next(iter(settings.values()))[0].config.data
+    alike = {title: runs for title, runs in settings.items() if runs[0].config.data == data}
     best = sorted(alike, key=lambda title: alike[title][0].tested["val/mse"])[:PICTURED]
     return {title: runs for title, runs in alike.items() if title in best}
 
@@ -195,13 +210,12 @@ def _pictured(selection: Selection) -> dict[str, list[Record]]:
 @torch.inference_mode()
 def _gallery(archive: Archive, data: DataSets, title: str, record: Record) -> Gallery:
     source, images = data.test(record)
-    program = archive.network(record.run)
-    outputs = program.module()(images.pixels)
+    network = trained_network(archive, record.run, record.config)
+    outputs = network(images.pixels)
     errors = mse_per_image(outputs, images.pixels)
     shows = [source.classes[label] for label in images.labels.tolist()]
     firsts = images.first_of_each_class()
-    first = next(name for name in program.state_dict if name.endswith("weight"))
-    weights = program.state_dict[first]
+    first, weights = next(iter(network.state_dict().items()))
     longest = weights.norm(dim=1).argsort(descending=True, stable=True)
     dead = record.run.metrics.get("hidden/dead") if first == "encoder.weight" else None
     return Gallery(
@@ -214,7 +228,7 @@ def _gallery(archive: Archive, data: DataSets, title: str, record: Record) -> Ga
             [shows[i] for i in firsts.tolist()],
         ),
         extremes(images.pixels.numpy(), outputs.numpy(), errors.numpy(), shows),
-        weights[longest].detach().numpy(),
+        weights[longest].numpy(),
         None if dead is None else int(dead),
     )
 
@@ -247,25 +261,28 @@ def _check_replaceable(folder: Path) -> None:
 
 
 def _write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
-    """Write all files beside the folder, and put them in its place together."""
+    """Write all files beside the folder, and put them in its place together.
+
+    Raises:
+        OSError: they cannot be written; the folder is as it was.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch:
+    with held(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch:
         fresh = Path(scratch, "new")
-        (fresh / "figures").mkdir(parents=True)
-        for name, text in texts.items():
-            (fresh / name).write_text(text, encoding="utf-8")
-        with matplotlib.rc_context({"svg.hashsalt": "fae"}):  # the same bytes each time
-            for name, figure in drawn.items():
-                figure.savefig(fresh / "figures" / f"{name}.png", dpi=130)
-                figure.set_layout_engine("none")  # it is laid out by now, which takes long
-                figure.savefig(fresh / "figures" / f"{name}.svg", metadata={"Date": None})
-        if not folder.exists():
+        with released():
+            _write_files(fresh, texts, drawn)
+        if folder.exists():
+            durable.exchange(fresh, folder)
+        else:
             os.replace(fresh, folder)
-            return
-        old = Path(scratch, "old")
-        os.replace(folder, old)
-        try:
-            os.replace(fresh, folder)
-        except BaseException:
-            os.replace(old, folder)
-            raise
+
+
+def _write_files(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
+    (folder / "figures").mkdir(parents=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    with matplotlib.rc_context({"svg.hashsalt": "fae"}):  # the same bytes each time
+        for name, figure in drawn.items():
+            figure.savefig(folder / "figures" / f"{name}.png", dpi=130)
+            figure.set_layout_engine("none")  # it is laid out by now, which takes long
+            figure.savefig(folder / "figures" / f"{name}.svg", metadata={"Date": None})

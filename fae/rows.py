@@ -83,11 +83,9 @@ def setting_row(
         parameters: of its network.
     """
     first = records[0]
-    hidden = int(first.config["hidden"])
+    hidden = first.config.hidden
     test = estimate([record.run.metrics["test/mse"] for record in records])
-    published = (
-        paper.RESULTS.get(hidden) if first.config["data"]["name"] == "fashion_mnist" else None
-    )
+    published = paper.RESULTS.get(hidden) if first.config.data.name == "fashion_mnist" else None
     linear = float(pca[min(hidden, len(pca) - 1)])
     runs = [_run_row(record) for record in records]
     return Row(

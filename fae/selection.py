@@ -1,14 +1,16 @@
 """Which runs a report is about: chosen, grouped into settings, and set apart with a reason."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fae.config import determines_result
+from fae.config import TrainingConfig, determines_result
 from fae.errors import ConfigError, StoreError
-from fae.tracking import Archive, StoredRun
+from fae.tracking import Archive, StoredRun, UnreadableError, is_measured
+from fae.trained import trained_network
 
-MEASURED = {"test/mse", "time/fit_s"}
+MEASURED = ("test/mse", "time/fit_s")
 
 
 @dataclass(frozen=True)
@@ -29,24 +31,24 @@ class Record:
     """A finished run with its configuration and its curves.
 
     Attributes:
-        config: the whole configuration.
+        config: what it trained.
         choices: what determines its result but the seed, by dotted key, and the data's digest.
         epochs: ``train/mse`` and ``val/mse`` after each epoch.
     """
 
     run: StoredRun
-    config: Mapping[str, Any]
+    config: TrainingConfig
     choices: Mapping[str, Any]
     epochs: list[dict[str, float]]
 
     @property
     def seed(self) -> int:
-        return int(self.config["seed"])
+        return self.config.seed
 
     @property
     def tested(self) -> dict[str, float]:
         """The epoch that was tested: the best with early stopping, else the last."""
-        if self.config["trainer"]["early_stopping"] is None:
+        if self.config.trainer.early_stopping is None:
             return self.epochs[-1]
         return min(self.epochs, key=lambda epoch: epoch["val/mse"])
 
@@ -95,7 +97,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
 
     Raises:
         ConfigError: there is no such sweep, parameter or run.
-        StoreError: there is no run at all, or a run's artifacts are gone.
+        StoreError: there is no run at all, or the store cannot be read.
     """
     known = archive.runs("sweep")
     if not known and not archive.runs("run"):
@@ -138,7 +140,8 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
 def _missing(sweep: StoredRun, runs: Sequence[StoredRun]) -> int:
     """Runs that a sweep planned and the store does not have; one that was retried is one."""
     different = {_fingerprint(run) for run in runs}
-    return max(0, int(sweep.tags.get("fae.planned", 0)) - len(different))
+    planned = sweep.tags.get("fae.planned", "")
+    return max(0, int(planned) - len(different)) if re.fullmatch(r"\d{1,9}", planned) else 0
 
 
 def _titles(settings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -208,36 +211,60 @@ def _same(stored: str, wanted: str) -> bool:
 
 
 def _set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record], list[Apart]]:
-    """The newest finished run of each configuration, and the others with the reason."""
-    done = {_fingerprint(run) for run in runs if run.status == "FINISHED"}
-    apart = [
-        Apart(run, _reason(run), replaced=_fingerprint(run) in done)
-        for run in runs
-        if run.status != "FINISHED"
-    ]
-    decisive: dict[str, dict[str, Any]] = {}
-    alike: dict[tuple[tuple[str, Any], ...], list[StoredRun]] = {}
+    """The newest finished run of each configuration that can be read, and the others with why."""
+    reasons: dict[str, str] = {}
+    alike: dict[tuple[tuple[str, Any], ...], list[tuple[StoredRun, TrainingConfig]]] = {}
     for run in runs:
-        if run.status == "FINISHED":
-            fingerprint = _fingerprint(run)
-            if fingerprint not in decisive:
-                decisive[fingerprint] = determines_result(archive.config(run))
-            digest = ("data.digest", run.tags.get("fae.data_digest"))
-            alike.setdefault((*sorted(decisive[fingerprint].items()), digest), []).append(run)
-    records = []
-    for decisive_items, same in alike.items():
-        choices = {key: value for key, value in decisive_items if key != "seed"}
+        if run.status != "FINISHED":
+            reasons[run.id] = _reason(run)
+            continue
+        try:
+            config = archive.config(run)
+        except UnreadableError as problem:
+            reasons[run.id] = problem.reason
+            continue
+        digest = ("data.digest", run.tags.get("fae.data_digest"))
+        key = (*sorted(determines_result(config.plain()).items()), digest)
+        alike.setdefault(key, []).append((run, config))
+    records, replaced = [], set()
+    for decisive, same in alike.items():
+        choices = {key: value for key, value in decisive if key != "seed"}
         newest: Record | None = None
-        for run in reversed(same):
+        for run, config in reversed(same):
             if newest:
-                reason = f"same configuration and seed as {newest.run.id[:8]}, newer"
-                apart.append(Apart(run, reason, replaced=True))
-            elif run.metrics.keys() >= MEASURED and (epochs := archive.epochs(run)):
-                newest = Record(run, archive.config(run), choices, epochs)
-                records.append(newest)
+                reasons[run.id] = f"same configuration and seed as {newest.run.id[:8]}, newer"
+                replaced.add(run.id)
+                continue
+            try:
+                newest = _record(archive, run, config, choices)
+            except UnreadableError as problem:
+                reasons[run.id] = problem.reason
             else:
-                apart.append(Apart(run, "finished, yet without curves, test error or time"))
-    return records, apart
+                records.append(newest)
+    counted = {_fingerprint(record.run) for record in records}
+    replaced |= {run.id for run in runs if _fingerprint(run) in counted}
+    return records, [Apart(r, reasons[r.id], r.id in replaced) for r in runs if r.id in reasons]
+
+
+def _record(
+    archive: Archive, run: StoredRun, config: TrainingConfig, choices: Mapping[str, Any]
+) -> Record:
+    """A run with all that it stored of its result.
+
+    Raises:
+        UnreadableError: names what is gone, damaged, or not what a run stores.
+    """
+    if not run.metrics.keys() >= {*MEASURED}:
+        raise UnreadableError(run, "finished, yet without test error or time")
+    for name in MEASURED:
+        if not is_measured(run.metrics[name]):
+            raise UnreadableError(run, f"{name}={run.metrics[name]:g} cannot be")
+    dead = run.metrics.get("hidden/dead", 0)
+    if dead not in range(config.hidden + 1):
+        raise UnreadableError(run, f"hidden/dead={dead:g} cannot be")
+    record = Record(run, config, choices, archive.epochs(run))
+    trained_network(archive, run, config)  # it can be read
+    return record
 
 
 def _fingerprint(run: StoredRun) -> str:

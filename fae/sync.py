@@ -44,7 +44,14 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
     closed: list[StoredRun] = []
     delivered = False
     experiments = dict.fromkeys([tracking.experiment])
-    archive_of = cache(lambda name: Archive.if_there(replace(tracking, experiment=name)))
+
+    @cache
+    def archive_of(experiment: str) -> Archive | None:
+        archive = Archive.if_there(replace(tracking, experiment=experiment))
+        if archive:
+            archive.mend()
+        return archive
+
     for folder in runs_in(folders):
         try:
             link = Link.read(folder)

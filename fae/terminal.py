@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
 log = logging.getLogger(__name__)
+log.addHandler(logging.NullHandler())  # without a job there is no log, nor standard error instead
 WIDTH = 140
 
 

@@ -59,8 +59,8 @@ class Timekeeper:
             return "ran beside other runs"
         if _hardware(record) != self._usual:
             return "other hardware"
-        trainer = record.config["trainer"]
-        slow = [name for name in ("detect_anomaly", "profiler") if trainer.get(name)]
+        trainer = record.config.trainer
+        slow = [name for name in ("detect_anomaly", "profiler") if getattr(trainer, name)]
         return f"slowed by trainer.{slow[0]}" if slow else None
 
 

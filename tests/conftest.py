@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -44,6 +45,14 @@ def tiny(store_uri: str) -> Callable[..., Config]:
         )
 
     return make
+
+
+@pytest.fixture
+def with_threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of threads that torch computes in, until the test ends."""
+    threads = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(threads)
 
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,10 +1,19 @@
 """Runs as the store would have them, made by hand."""
 
+import io
+import json
+import zipfile
+from dataclasses import fields, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
+from conftest import NO_LOCAL
 from numpy.typing import NDArray
+from torch import nn
 
+from fae.compose import compose
+from fae.config import Config, TrainingConfig
 from fae.selection import Record, Selection
 from fae.summary import Summary, summarise
 from fae.tracking import StoredRun
@@ -25,6 +34,18 @@ def stored(
     return StoredRun(run_id, f"run {run_id}", status, started, ended, {}, metrics or {}, named)
 
 
+composed = cache(compose)
+
+
+def training(data: str = "synthetic", **changes: Any) -> TrainingConfig:
+    """What a small run trains, with changes."""
+    config: Config = composed(NO_LOCAL, "experiment=smoke")
+    told = {field.name: getattr(config, field.name) for field in fields(TrainingConfig)}
+    if data == "fashion_mnist":
+        told["data"] = composed(NO_LOCAL).data
+    return TrainingConfig(**{**told, **changes})
+
+
 def record(
     hidden: int,
     seed: int,
@@ -35,21 +56,19 @@ def record(
     curve: list[tuple[float, float]] = CURVE,
     data: str = "fashion_mnist",
     early_stopping: int | None = None,
+    profiler: str | None = None,
     **choices: Any,
 ) -> Record:
     """A finished run; ``choices`` are dotted keys with dots written as two underscores."""
+    trainer = training().trainer
+    settings: dict[str, Any] = {"early_stopping": early_stopping, "profiler": profiler}
     metrics = {"test/mse": test, "time/fit_s": fit_s, "hidden/dead": 1.0}
     made = run or stored(f"{hidden:04d}{seed:04d}")
     return Record(
         StoredRun(
             made.id, made.name, made.status, made.started, made.ended, {}, metrics, made.tags
         ),
-        {
-            "hidden": hidden,
-            "seed": seed,
-            "data": {"name": data},
-            "trainer": {"early_stopping": early_stopping},
-        },
+        training(data, hidden=hidden, seed=seed, trainer=replace(trainer, **settings)),
         {"hidden": hidden, **{key.replace("__", "."): value for key, value in choices.items()}},
         [{"train/mse": train, "val/mse": val} for train, val in curve],
     )
@@ -68,5 +87,35 @@ def summary(
         tolerance=tolerance,
         beside=beside or [],
         pca=pca,
-        parameters=lambda record: 10 * int(record.config["hidden"]),
+        parameters=lambda record: 10 * record.config.hidden,
     )
+
+
+def exported(network: nn.Module, **others: bytes) -> bytes:
+    """The part of what ``torch.export.save`` makes of a network that has its weights.
+
+    Args:
+        others: more of its records, or other ones, with slashes as two underscores.
+    """
+    records, described = {"byteorder": b"little"}, {}
+    for number, (name, weight) in enumerate(network.state_dict().items()):
+        records[f"data/weights/weight_{number}"] = weight.numpy().tobytes()
+        meta = {
+            "dtype": 7,
+            "sizes": [{"as_int": size} for size in weight.shape],
+            "strides": [{"as_int": stride} for stride in weight.stride()],
+            "storage_offset": {"as_int": 0},
+        }
+        about = {"path_name": f"weight_{number}", "use_pickle": False, "tensor_meta": meta}
+        described[name] = about
+    text = json.dumps({"config": described}).encode()
+    records["data/weights/model_weights_config.json"] = text
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as written:
+        for name, content in {**records, **_slashed(others)}.items():
+            written.writestr(f"model/{name}", content)
+    return archive.getvalue()
+
+
+def _slashed(others: dict[str, bytes]) -> dict[str, bytes]:
+    return {name.replace("__", "/"): content for name, content in others.items()}

@@ -14,12 +14,13 @@ from fae.compose import compose
 from fae.config import Config, FashionMNISTConfig
 from fae.errors import StoreError
 from fae.evidence import SIZES, Evidence, MissingError, Setting
-from fae.job import Job
+from fae.job import Job, Schedule
 from fae.space import Range
 from fae.statistics import estimate
 from fae.studies import Found
 from fae.study import Tried
 from fae.summary import Summary
+from fae.tracking import Store
 from fae.training import train
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -51,6 +52,7 @@ class Made:
     pca: ClassVar = {64: 0.010, 128: 0.006, 256: 0.003, 512: 0.0006}
 
     def __init__(self, **sweeps: list[Setting]) -> None:
+        self.unreadable: dict[str, list[str]] = {}
         self.sweeps = sweeps
         self.found = {"": self.study("lr=5", 0.025), "optimizer=adam": self.study("lr=0.001", 0.02)}
 
@@ -237,6 +239,51 @@ def test_what_was_not_tried_yet_is_named_with_its_command(
     assert {one.sentences[0] for one in answered} == {"Not tried yet."}
     assert answered[0].commands == ["python -m fae.search -m hidden=64,128,256,512"]
     assert answered[2].commands == ["python -m fae.train -m experiment=dropout"]
+
+
+def test_a_run_that_cannot_be_read_is_named_and_the_others_count(
+    tiny: Callable[..., Config], tmp_path: Path
+) -> None:
+    config = tiny("tracking.experiment=evidence")
+    store = Store(config.tracking)
+    with store.run("experiment=dropout", kind="sweep", folder=tmp_path, command="") as parent:
+        for seed in range(3):
+            (tmp_path / str(seed)).mkdir()
+            schedule = Schedule(parent.id, 0, [1], [None])
+            job = Job(f"seed={seed}", tmp_path / str(seed), "", schedule)
+            bad = train(tiny("tracking.experiment=evidence", f"seed={seed}"), job).run_id
+    place = Path(config.tracking.uri.removeprefix("sqlite:///")).parent / "mlruns"
+    (place / bad / "artifacts" / "config.yaml").write_text("hidden: [")
+    data = compose(NO_LOCAL).data
+    assert isinstance(data, FashionMNISTConfig)
+    evidence = Evidence(config.tracking, data)
+    (found,) = evidence.sweep("experiment=dropout")
+    assert set(found.errors) == {0, 1}
+    ((sentence,),) = evidence.unreadable.values()
+    assert sentence.startswith(f"Not counted: run {bad[:8]} (seed=2): config.yaml cannot be ")
+    answered = {one.question: one.sentences for one in answer(config.tracking, data)}
+    assert answered["Does dropout help, and how much of it?"] == [
+        "Cannot be told from the settings in the store.",
+        sentence,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (StoreError("run 01234567: gone"), "Cannot be told: run 01234567: gone."),
+        (KeyError(64), "Cannot be told from the settings in the store."),
+    ],
+    ids=["unreadable", "no such setting"],
+)
+def test_one_question_that_cannot_be_answered_leaves_the_others_alone(
+    error: Exception, sentence: str
+) -> None:
+    def fails(_: Evidence) -> Answer:
+        raise error
+
+    found = answering._ask("Why?", fails, cast(Evidence, Made()))
+    assert (found.question, found.commands, found.sentences) == ("Why?", [], [sentence])
 
 
 def test_without_a_store_there_is_nothing_to_answer_from(tmp_path: Path) -> None:

@@ -68,3 +68,25 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(
 def test_a_folder_that_is_not_there_is_the_error_that_is_told(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         durable.write(tmp_path / "nowhere" / "file", b"content")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_folders_change_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    if not at_once:
+        monkeypatch.setattr(durable, "EXCHANGE", -1)  # nothing that the system knows
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "said").write_text(name)
+    durable.exchange(tmp_path / "first", tmp_path / "second")
+    assert (tmp_path / "first" / "said").read_text() == "second"
+    assert (tmp_path / "second" / "said").read_text() == "first"
+    assert {path.name for path in tmp_path.iterdir()} == {"first", "second"}
+
+
+def test_a_folder_stays_where_the_other_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    with pytest.raises(FileNotFoundError):
+        durable.exchange(tmp_path / "gone", tmp_path / "here")
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]

@@ -1,23 +1,30 @@
 """A report of real runs: its numbers, its files, and what cannot be reported."""
 
 import csv
+import ctypes
 import dataclasses
+import io
 import json
 import os
 import pickle
+import re
+import signal
 import subprocess
 import sys
+import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import NO_LOCAL, environment
+from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
 from fae.compose import compose
 from fae.config import Config, DataRoot, ReportRequest
-from fae.errors import ConfigError, DataError, Interrupted, StoreError
+from fae.errors import ConfigError, DataError, Interrupted
 from fae.job import Job, Schedule
 from fae.reporting import Report, make_report
 from fae.result import Result
@@ -98,6 +105,13 @@ def written(home: Path) -> Report:
     return make_report(latest(home, home / "report"))
 
 
+def folder_of(report: Report) -> Path:
+    """Where it was written, which nothing kept it from."""
+    assert report.folder
+    assert not report.problems
+    return report.folder
+
+
 def test_the_numbers_are_those_of_the_runs(written: Report, swept: list[Result]) -> None:
     for row, runs in zip(written.summary.rows, (swept[:3], swept[3:]), strict=True):
         assert row.test == estimate([run.metrics["test/mse"] for run in runs])
@@ -134,7 +148,7 @@ def test_every_file_is_there(written: Report) -> None:
         "extremes",
         "hidden_units",
     )
-    assert {str(p.relative_to(written.folder)) for p in written.folder.rglob("*.*")} == {
+    assert {str(p.relative_to(folder_of(written))) for p in folder_of(written).rglob("*.*")} == {
         "report.html",
         "table.md",
         "table.csv",
@@ -145,9 +159,9 @@ def test_every_file_is_there(written: Report) -> None:
 
 
 def test_the_summary_has_every_number_of_the_table(written: Report) -> None:
-    stored = json.loads((written.folder / "summary.json").read_text())
+    stored = json.loads((folder_of(written) / "summary.json").read_text())
     assert stored == json.loads(json.dumps(dataclasses.asdict(written.summary)))
-    with (written.folder / "table.csv").open(newline="") as file:
+    with (folder_of(written) / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     for row, number in zip(rows, stored["rows"], strict=True):
         assert float(row["test_mse"]) == number["test"]["mean"]
@@ -160,7 +174,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_twice_gives_the_same_bytes(written: Report, request_of: Request) -> None:
     again = make_report(request_of())
-    assert contents(again.folder) == contents(written.folder)
+    assert contents(folder_of(again)) == contents(folder_of(written))
 
 
 def test_the_sweeps_run_has_the_same_files(written: Report, home: Path) -> None:
@@ -169,8 +183,8 @@ def test_the_sweeps_run_has_the_same_files(written: Report, home: Path) -> None:
     assert experiment is not None
     (parent,) = client.search_runs([experiment.experiment_id], "tags.`fae.kind` = 'sweep'")
     kept = Path(client.download_artifacts(parent.info.run_id, "report"))
-    assert contents(kept) == contents(written.folder)
-    assert parent.data.tags["mlflow.note.content"] == (written.folder / "table.md").read_text()
+    assert contents(kept) == contents(folder_of(written))
+    assert parent.data.tags["mlflow.note.content"] == (folder_of(written) / "table.md").read_text()
     assert parent.info.status == "FINISHED"
 
 
@@ -203,7 +217,7 @@ def test_an_older_report_is_replaced_as_a_whole(request_of: Request, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
-@pytest.mark.parametrize("error", [OSError("disk"), Interrupted(15)], ids=["error", "signal"])
+@pytest.mark.parametrize("error", [MemoryError(), Interrupted(15)], ids=["error", "signal"])
 def test_or_not_at_all(
     request_of: Request,
     tmp_path: Path,
@@ -212,16 +226,37 @@ def test_or_not_at_all(
 ) -> None:
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "summary.json").write_text("old")
-    replace = os.replace
 
-    def fails(source: Path, target: Path) -> None:
-        if Path(source).name == "new":
-            raise error
-        replace(source, target)
+    def fails(*_: object, **__: object) -> None:
+        raise error
 
-    monkeypatch.setattr(os, "replace", fails)
+    monkeypatch.setattr(Figure, "savefig", fails)
     with pytest.raises(type(error)):
         make_report(request_of(where="hidden=4 seed=0"))
+    assert (tmp_path / "report" / "summary.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_an_interrupt_while_it_is_written_leaves_the_old_one_and_nothing_else(
+    home: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "summary.json").write_text("old")
+    arguments = [sys.executable, "-m", "fae.report", f"sweep={SWEEP}", NO_LOCAL]
+    running = subprocess.Popen(
+        [*arguments, f"out={tmp_path}/report"],
+        cwd=home,
+        env=environment(f"sqlite:///{home}/mlflow.db"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.glob(".report-*/new/table.md")):
+        assert running.poll() is None
+        time.sleep(0.001)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert (running.returncode, said) == (130, "fae: interrupted by SIGINT\n")
     assert (tmp_path / "report" / "summary.json").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
@@ -247,11 +282,10 @@ def logged_model(home: Path, run_id: str) -> str:
 
 
 @pytest.mark.parametrize("what", ["config.yaml", "its model"])
-def test_a_run_whose_artifacts_are_gone_or_damaged_is_named(
+def test_a_run_whose_artifacts_are_gone_or_damaged_is_not_counted(
     swept: list[Result],
     request_of: Request,
     home: Path,
-    tmp_path: Path,
     spoil: Callable[[Path], None],
     what: str,
 ) -> None:
@@ -261,9 +295,41 @@ def test_a_run_whose_artifacts_are_gone_or_damaged_is_named(
     else:
         model = home / "mlruns" / "models" / logged_model(home, run_id)
         spoil(model / "artifacts" / "data" / "model.pt2")
-    with pytest.raises(StoreError, match=rf"run {run_id[:8]} .*{what} is gone or damaged"):
-        make_report(request_of())
-    assert not (tmp_path / "report").exists()
+    made = make_report(request_of())
+    assert [[run.seed for run in row.runs] for row in made.summary.rows] == [[0, 1, 2], [1, 2]]
+    (apart,) = made.summary.apart
+    assert (apart["id"], apart["status"]) == (run_id, "FINISHED")
+    assert apart["reason"].startswith(f"{what} cannot be read (")
+    assert made.summary.incomplete
+
+
+def test_nothing_in_a_store_is_unpickled(
+    swept: list[Result], request_of: Request, home: Path, tmp_path: Path
+) -> None:
+    model = home / "mlruns" / "models" / logged_model(home, swept[0].run_id)
+    path = model / "artifacts" / "data" / "model.pt2"
+    whole = path.read_bytes()
+    attack = pickle.dumps(Attack(tmp_path / "attacked"))
+    with zipfile.ZipFile(io.BytesIO(whole)) as found, zipfile.ZipFile(path, "w") as changed:
+        for name in found.namelist():
+            content = attack if name.endswith("sample_inputs/model.pt") else found.read(name)
+            changed.writestr(name, content)
+    try:
+        made = make_report(request_of())
+    finally:
+        path.write_bytes(whole)
+    assert made.summary.apart == []
+    assert not (tmp_path / "attacked").exists()
+
+
+class Attack:
+    """A pickle that makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return os.mkdir, (self.folder,)
 
 
 def test_a_sweep_whose_run_takes_no_files_still_has_its_report(
@@ -273,9 +339,49 @@ def test_a_sweep_whose_run_takes_no_files_still_has_its_report(
         raise OSError("no space left")
 
     monkeypatch.setattr(MlflowClient, "log_artifacts", fails)
-    with pytest.raises(StoreError, match=r"the report is in .*, but cannot .* \(no space left\)"):
-        make_report(request_of())
+    made = make_report(request_of())
+    (problem,) = made.problems
+    assert re.search(r"the report is in .*, and cannot .* \(no space left\)", problem)
     assert (tmp_path / "report" / "report.html").exists()
+
+
+def without_rights() -> None:
+    """Let permissions bind the process that begins, also where it is the superuser's."""
+    drop, override_permissions = 24, 1  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE of Linux
+    ctypes.CDLL(None).prctl(drop, override_permissions)
+
+
+@pytest.fixture
+def read_only(home: Path) -> Iterator[Path]:
+    """The store without permission to write."""
+    paths = [home, *home.rglob("*")]
+    before = {path: path.stat().st_mode for path in paths}
+    for path, mode in before.items():
+        path.chmod(mode & ~0o222)
+    yield home
+    for path, mode in before.items():
+        path.chmod(mode)
+
+
+@pytest.mark.parametrize(
+    ("out", "code", "message"),
+    [
+        ("reports/elsewhere", 0, "cannot be added to the run of the sweep"),
+        (None, 0, r"cannot be written \(Permission denied\); out=FOLDER names another place"),
+        ("home", 2, r"cannot be written \(Permission denied\); name another folder"),
+    ],
+)
+def test_a_store_that_can_only_be_read_has_its_report_and_a_warning(
+    read_only: Path, tmp_path: Path, out: str | None, code: int, message: str
+) -> None:
+    asked = {"home": [f"out={read_only}/own"], None: []}.get(out, [f"out={tmp_path}/{out}"])
+    done = command(read_only, f"sweep={SWEEP}", *asked, preexec_fn=without_rights)
+    assert done.returncode == code, done.stderr
+    assert re.search(message, done.stdout + done.stderr)
+    assert len(done.stderr.splitlines()) <= 1
+    if code == 0:
+        assert "n = 8" in done.stdout
+    assert (tmp_path / "reports/elsewhere/report.html").exists() == (out == "reports/elsewhere")
 
 
 def test_runs_on_other_images_than_are_at_hand_are_refused(
@@ -315,11 +421,13 @@ def test_a_sweep_of_which_nothing_finished_has_no_report(
         store.run("stopped", kind="run", folder=tmp_path, command="", parent=parent.id),
     ):
         raise KeyboardInterrupt
-    with pytest.raises(ConfigError, match=r"begun: none of its runs is finished \(interrupted\)"):
+    with pytest.raises(ConfigError, match=r"begun: none of its runs counts \(interrupted\)"):
         make_report(request_of(sweep=("begun",)))
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(
+    folder: Path, *arguments: str, preexec_fn: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "fae.report", *arguments, NO_LOCAL],
         cwd=folder,
@@ -327,6 +435,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=120,
+        preexec_fn=preexec_fn,
     )
 
 

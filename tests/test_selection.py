@@ -1,15 +1,18 @@
 """Which runs a report is about."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
 import yaml
-from records import CURVE, record
+from records import CURVE, exported, record, training
 
+from fae.assembly import build_network
+from fae.config import TrainingConfig
 from fae.errors import ConfigError, StoreError
 from fae.selection import Selection, select
-from fae.tracking import Archive, StoredRun
+from fae.tracking import Archive, StoredRun, UnreadableError
 
 
 class Store:
@@ -26,14 +29,24 @@ class Store:
     def runs_of(self, sweep: StoredRun) -> list[StoredRun]:
         return [r for r in self.runs("run") if r.tags["mlflow.parentRunId"] == sweep.id]
 
-    def config(self, run: StoredRun) -> dict[str, Any]:
-        values: dict[str, Any] = {
-            name: yaml.safe_load(value) for name, value in run.parameters.items()
-        }
-        return {**values, "data": {"root": run.id}, "trainer": {"early_stopping": None}}
+    def run(self, run_id: str) -> StoredRun:
+        (found,) = (run for run in self._runs if run.id == run_id)
+        return found
+
+    def config(self, run: StoredRun) -> TrainingConfig:
+        if run.tags.get("fae.lacks") == "config":
+            raise UnreadableError(run, "config.yaml cannot be read (gone)")
+        values = {name: yaml.safe_load(value) for name, value in run.parameters.items()}
+        return training(**values)
 
     def epochs(self, run: StoredRun) -> list[dict[str, float]]:
         return [{"train/mse": train, "val/mse": val} for train, val in CURVE]
+
+    def model(self, run: StoredRun, largest: int) -> bytes:
+        model = exported(build_network(self.config(run)))
+        return model[:900] if run.tags.get("fae.lacks") == "model" else model
+
+    reading = Archive.reading
 
 
 def run(
@@ -152,9 +165,49 @@ def test_runs_that_do_not_count_are_set_apart_with_the_reason() -> None:
         "stopped": "interrupted",
         "lost": "failed: loss is nan",
         "dumb": "failed: no reason stored",
-        "bare": "finished, yet without curves, test error or time",
+        "bare": "finished, yet without test error or time",
         "old": "same configuration and seed as new, newer",
     }
+
+
+@pytest.mark.parametrize("lacks", ["config", "model"])
+def test_a_run_that_cannot_be_read_is_set_apart_and_the_others_count(lacks: str) -> None:
+    selection = chosen(FIRST, run("good"), run("bad", seed=1, lacks=lacks), run("fine", seed=2))
+    assert ids(selection) == ["good", "fine"]
+    (apart,) = selection.apart
+    assert (apart.run.id, apart.replaced) == ("bad", False)
+    assert lacks in apart.reason.partition(" cannot be read (")[0]
+
+
+def test_of_runs_that_are_the_same_the_newest_that_can_be_read_counts() -> None:
+    runs = [run("old"), run("new", started=5, lacks="model", fingerprint="x")]
+    selection = chosen(FIRST, *runs)
+    assert ids(selection) == ["old"]
+    assert [apart.run.id for apart in selection.apart] == ["new"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value"),
+    [
+        ("test/mse", math.nan),
+        ("test/mse", -1.0),
+        ("test/mse", 1e200),
+        ("time/fit_s", 0.0),
+        ("hidden/dead", 0.5),
+        ("hidden/dead", 65.0),
+        ("hidden/dead", math.inf),
+    ],
+)
+def test_a_run_with_a_number_that_cannot_be_is_set_apart(metric: str, value: float) -> None:
+    odd = run("odd", seed=1, metrics={"test/mse": 0.04, "time/fit_s": 1.0, metric: value})
+    selection = chosen(FIRST, run("good"), odd)
+    assert ids(selection) == ["good"]
+    assert [apart.reason for apart in selection.apart] == [f"{metric}={value:g} cannot be"]
+
+
+def test_a_number_of_planned_runs_that_is_none_is_passed_over() -> None:
+    for planned in ("many", "-3", "9" * 5000, "1e9", ""):
+        assert chosen(sweep("first-sweep", "first", planned=planned), run("a")).missing == 0
 
 
 def test_planned_runs_that_are_not_there_are_counted() -> None:

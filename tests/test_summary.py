@@ -96,8 +96,7 @@ def test_times_on_the_rarer_hardware_are_marked() -> None:
 
 
 def test_a_profiled_run_has_no_time_to_compare() -> None:
-    slow = record(64, 1, 0.04, fit_s=99.0)
-    slow.config["trainer"]["profiler"] = "simple"
+    slow = record(64, 1, 0.04, fit_s=99.0, profiler="simple")
     times = summary(record(64, 0, 0.04, fit_s=1.0), slow).rows[0].times
     assert (times.median, times.n) == (1.0, 1)
     assert summary(slow).rows[0].times.remark == "slowed by trainer.profiler"

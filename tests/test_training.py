@@ -128,6 +128,7 @@ def test_tags_tell_where_the_numbers_come_from(run: Run, folder: Path) -> None:
     assert tags["fae.command"] == "python -m fae.train hidden=16"
     assert tags["fae.torch"] == torch.__version__
     assert tags["fae.threads"] == str(torch.get_num_threads())
+    assert tags["fae.kernels"].startswith(torch.backends.cpu.get_cpu_capability())
     assert tags["fae.dirty"] in {"true", "false"}
     assert len(tags["fae.fingerprint"]) == 16
     for tag in ("fae.commit", "fae.data_digest", "fae.device", "fae.python"):
@@ -170,17 +171,47 @@ def test_the_data_set_is_an_input(run: Run) -> None:
     assert data.dataset.digest == run.data.tags["fae.data_digest"]
 
 
-def test_the_logged_model_reconstructs_any_batch(
-    run: Run, finished: Result, store_uri: str
-) -> None:
+@pytest.fixture(scope="module")
+def model(finished: Result, store_uri: str) -> Any:
+    """The logged model, as its users load it."""
     mlflow.set_tracking_uri(store_uri)
-    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    return mlflow.pyfunc.load_model(f"runs:/{finished.run_id}/model")
+
+
+def test_the_logged_model_reconstructs_any_batch(model: Any, finished: Result) -> None:
     panel = finished.panel
     np.testing.assert_allclose(
         model.predict(panel.originals), panel.reconstructions, rtol=1e-5, atol=1e-6
     )
-    assert model.predict(panel.originals[:3]).shape == (3, 64)
-    assert model.metadata.get_input_schema().inputs[0].shape == (-1, 64)
+    for batch in (1, 3, 200):
+        assert model.predict(np.zeros((batch, 64), np.float32)).shape == (batch, 64)
+
+
+def test_the_logged_model_takes_images_as_numpy_users_have_them(
+    model: Any, finished: Result
+) -> None:
+    images = np.round(finished.panel.originals * 255).astype(np.uint8)
+    expected = model.predict(finished.panel.originals)
+    assert expected.dtype == np.float32
+    for same in (images, images / 255, images / np.float32(255), (images / 255).tolist()):
+        np.testing.assert_allclose(model.predict(same), expected, rtol=1e-5, atol=1e-6)
+    squares = model.predict(images.reshape(-1, 8, 8))
+    np.testing.assert_array_equal(squares.reshape(-1, 64), model.predict(images))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros(64, np.float32), r"shape \(64,\): must be \(batch, 64\) or .* image\[None\]"),
+        (np.zeros((8, 8), np.float32), r"shape \(8, 8\): must be"),
+        (np.zeros((2, 65), np.float32), r"shape \(2, 65\): must be"),
+        (np.zeros((2, 64), np.int64), "type int64: must be floating point in .0, 1., or uint8"),
+    ],
+    ids=["one", "one square", "other pixels", "int64"],
+)
+def test_the_logged_model_says_what_it_takes(model: Any, images: object, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.predict(images)
 
 
 def test_the_logged_model_needs_nothing_of_this_project(

@@ -5,7 +5,7 @@ written. Every call names the store and the run, so runs that share a process sh
 nothing here.
 """
 
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 from fae.tracking.folder import Link, LinkError, home
 from fae.tracking.lock import claiming, is_alive, own
 from fae.tracking.recovery import close_dead, deliver, is_left, undelivered, unfinished_and_dead
@@ -19,12 +19,14 @@ __all__ = [
     "Run",
     "Store",
     "StoredRun",
+    "UnreadableError",
     "claiming",
     "close_dead",
     "deliver",
     "home",
     "is_alive",
     "is_left",
+    "is_measured",
     "own",
     "undelivered",
     "unfinished_and_dead",

@@ -1,6 +1,8 @@
-"""Reading what runs have stored."""
+"""Reading what runs have stored, which anyone may have written: it runs no code, and is checked."""
 
 import json
+import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,20 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from fae.address import file_of
-from fae.config import TrackingConfig
+from fae.config import WITHOUT_EFFECT, TrackingConfig, TrainingConfig
 from fae.errors import NoStoreError, StoreError
-from fae.tracking.connection import asking, connect, first_line
+from fae.terminal import warn
+from fae.tracking.connection import asking, connect, first_line, mend_move
 from fae.tracking.delivery import Delivery
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
-    from torch.export import ExportedProgram
 
 TAG = "fae.fingerprint"
 KINDS = ("sweep", "study", "run", "trial")
 """What runs can be, by their tag ``fae.kind``."""
+CURVES = ("train/mse", "val/mse")
+ADOPTED = re.compile(r"adopted/[0-9a-f]{8}\.json")
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+LARGEST_CONFIG = 100_000
+LARGEST_TEXT = 100_000_000
+"""Bytes of an artifact that is read."""
 ONE_BY_ONE = 100
 """Fingerprints that are looked up one by one; for more, all runs are read."""
 
@@ -46,6 +55,18 @@ class StoredRun:
     tags: Mapping[str, str]
 
 
+class UnreadableError(StoreError):
+    """What a run stored is gone, damaged, or not what a run stores.
+
+    Attributes:
+        reason: what, and what is wrong with it.
+    """
+
+    def __init__(self, run: StoredRun, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"run {run.id[:8]} ({run.name}): {reason}")
+
+
 class Archive:
     """An experiment in a store, as it is; only ``add_report`` changes anything.
 
@@ -59,6 +80,7 @@ class Archive:
         self.uri = connection.uri
         self.experiment = config.experiment
         self.experiment_id = connection.experiment_id
+        self.move = connection.move
         self._client = connection.client
 
     @staticmethod
@@ -91,14 +113,14 @@ class Archive:
                     order_by=["attributes.start_time ASC"],
                     page_token=token or None,
                 )
-            found += map(_stored, page)
+            found += map(self._stored, page)
             token = page.token
         return found
 
     def run(self, run_id: str) -> StoredRun:
         """A run or a sweep by its id."""
         with asking(self.uri):
-            return _stored(self._client.get_run(run_id))
+            return self._stored(self._client.get_run(run_id))
 
     def latest(self, count: int, *conditions: str) -> list[StoredRun]:
         """The newest ``count`` runs, up to 1000, that fulfil MLflow's search conditions."""
@@ -106,7 +128,7 @@ class Archive:
         newest = ["attributes.start_time DESC"]
         with asking(self.uri):
             page = self._client.search_runs([self.experiment_id], wanted, 1, count, newest)
-        return [*map(_stored, page)]
+        return [*map(self._stored, page)]
 
     def alike(self, kind: str, fingerprints: Sequence[str]) -> dict[str, list[StoredRun]]:
         """The runs or sweeps of each fingerprint, oldest first."""
@@ -121,13 +143,27 @@ class Archive:
 
     def runs_of(self, sweep: StoredRun) -> list[StoredRun]:
         """The runs of a sweep, oldest first; those that other commands made for it included."""
-        own = self.runs("run", f"tags.`mlflow.parentRunId` = '{sweep.id}'")
-        adopted = []
-        if path := sweep.tags.get("fae.adopted"):
-            with _reading(sweep, path):
-                ids = json.loads(self.text(sweep, path))
-            adopted = [self.run(run_id) for run_id in ids]
-        return sorted([*own, *adopted], key=lambda run: run.started)
+        found = self.runs("run", f"tags.`mlflow.parentRunId` = '{sweep.id}'")
+        try:
+            adopted = ", ".join(f"'{run_id}'" for run_id in self._adopted(sweep))
+        except UnreadableError as problem:
+            warn(f"{problem}; they are left out")
+        else:
+            found += self.runs("run", f"attributes.run_id IN ({adopted})") if adopted else []
+        return sorted(found, key=lambda run: run.started)
+
+    def _adopted(self, sweep: StoredRun) -> list[str]:
+        """Ids of the runs that other commands made for a sweep."""
+        path = sweep.tags.get("fae.adopted")
+        if path is None:
+            return []
+        with self.reading(sweep, "which runs it took over"):
+            if not ADOPTED.fullmatch(path):
+                raise ValueError(f"fae.adopted={path!r:.100}: not where a sweep keeps it")
+            ids = TypeAdapter(list[str]).validate_python(json.loads(self.text(sweep, path)))
+            if not all(map(RUN_ID.fullmatch, ids)):
+                raise ValueError("not ids of runs")
+            return ids
 
     def runs_during(self, start: int, end: int) -> list[StoredRun]:
         """The runs that were going on at some time between two, in ms since the epoch.
@@ -139,36 +175,75 @@ class Archive:
         return [*self.runs("run", *ended), *self.runs("run", *open_ended, ended[1])]
 
     def epochs(self, run: StoredRun) -> list[dict[str, float]]:
-        """``train/mse`` and ``val/mse`` after each epoch."""
-        with _reading(run, "its metrics"):
-            histories = {
-                metric: [point.value for point in self._client.get_metric_history(run.id, metric)]
-                for metric in ("train/mse", "val/mse")
-            }
+        """``train/mse`` and ``val/mse`` after each epoch, at least one.
+
+        Raises:
+            UnreadableError: there is not one of each for each epoch, or one is no error.
+        """
+        with self.reading(run, "its curves"):
+            histories = [
+                {point.step: point.value for point in self._client.get_metric_history(run.id, name)}
+                for name in CURVES
+            ]
+            steps = range(1, len(histories[0]) + 1)
+            if not steps or any(sorted(history) != [*steps] for history in histories):
+                raise ValueError("not one error of each for each epoch")
+            if not all(map(is_measured, [e for history in histories for e in history.values()])):
+                raise ValueError("an error that is none")
             return [
-                dict(zip(histories, values, strict=True))
-                for values in zip(*histories.values(), strict=True)
+                dict(zip(CURVES, (history[step] for history in histories), strict=True))
+                for step in steps
             ]
 
-    def config(self, run: StoredRun) -> dict[str, Any]:
-        """The whole configuration that a run was told."""
-        with _reading(run, "config.yaml"):
-            return dict(yaml.safe_load(self.text(run, "config.yaml")))
+    def config(self, run: StoredRun) -> TrainingConfig:
+        """What a run trained, checked as a command line is.
 
-    def text(self, run: StoredRun, path: str) -> str:
-        """An artifact of a run."""
-        with _reading(run, path):
-            return self._artifact(f"runs:/{run.id}/{path}").read_text(encoding="utf-8")
+        Raises:
+            UnreadableError: its configuration is gone, or is none of this version's or earlier.
+        """
+        with self.reading(run, "config.yaml"):
+            return _checked(yaml.load(self.text(run, "config.yaml", LARGEST_CONFIG), _Loader))
 
-    def network(self, run: StoredRun) -> "ExportedProgram":
-        """The trained network, (batch, pixels) to (batch, pixels), as torch exported it."""
-        import torch
+    def text(self, run: StoredRun, path: str, largest: int = LARGEST_TEXT) -> str:
+        """An artifact of a run.
 
-        with _reading(run, "its model"):
+        Raises:
+            UnreadableError: it is gone, larger, or no text.
+        """
+        with self.reading(run, path):
+            stored = self._client.get_run(run.id).info.artifact_uri
+            return self._content(f"{stored}/{path}", largest).decode()
+
+    def model(self, run: StoredRun, largest: int) -> bytes:
+        """The file with the trained network, which anyone may have written.
+
+        ``torch.export.load`` would run code that it holds, and so would MLflow.
+
+        Raises:
+            UnreadableError: it is gone or larger.
+        """
+        with self.reading(run, "its model"):
             outputs = self._client.get_run(run.id).outputs
-            (model,) = outputs.model_outputs if outputs else []
-            location = self._client.get_logged_model(model.model_id).artifact_location
-            return torch.export.load(self._artifact(f"{location}/data/model.pt2"))
+            if not outputs or len(outputs.model_outputs) != 1:
+                raise FileNotFoundError("none is stored")
+            model = self._client.get_logged_model(outputs.model_outputs[0].model_id)
+            return self._content(f"{model.artifact_location}/data/model.pt2", largest)
+
+    @contextmanager
+    def reading(self, run: StoredRun, what: str) -> Iterator[None]:
+        """Names the run and the thing where reading it fails, in whichever way it does.
+
+        Raises:
+            UnreadableError: it did.
+            StoreError: it is the store that cannot be read.
+        """
+        try:
+            yield
+        except StoreError:
+            raise
+        except Exception as error:
+            self.run(run.id)
+            raise UnreadableError(run, f"{what} cannot be read ({first_line(error)})") from error
 
     def add_report(self, run: StoredRun, folder: Path, note: str) -> None:
         """Put a report's files among a run's artifacts, and its table on the run's page.
@@ -177,13 +252,26 @@ class Archive:
             StoreError: the store does not take them; the folder is as it was.
         """
         try:
+            self.mend()
             self._client.log_artifacts(run.id, str(folder), "report")
             self._client.set_tag(run.id, "mlflow.note.content", note)
         except Exception as error:
             raise StoreError(
-                f"tracking.uri={self.uri}: the report is in {folder}, but cannot be added to the "
+                f"tracking.uri={self.uri}: the report is in {folder}, and cannot be added to the "
                 f"run of the sweep ({first_line(error)})"
             ) from error
+
+    def mend(self) -> None:
+        """Let the database of a project that has moved say so.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        path = file_of(self.uri)
+        if self.move and path:
+            with asking(self.uri):
+                mend_move(path, self.move)
+            self.move = None
 
     def delivery(self, run_id: str, folder: Path) -> Delivery:
         """What stores the entries of a run, whose folder this is."""
@@ -215,34 +303,64 @@ class Archive:
         ids = quote(json.dumps([run.id for run in runs], separators=(",", ":")))
         return f"{server}/#/compare-runs?runs={ids}&experiments=%5B%22{self.experiment_id}%22%5D"
 
-    def _artifact(self, uri: str) -> Path:
+    def _stored(self, run: "MlflowRun") -> StoredRun:
+        tags = run.data.tags
+        if self.move and "fae.folder" in tags:
+            tags = {**tags, "fae.folder": self.move.now(tags["fae.folder"])}
+        return StoredRun(
+            id=run.info.run_id,
+            name=run.info.run_name or "",
+            status=run.info.status,
+            started=run.info.start_time or 0,
+            ended=run.info.end_time,
+            parameters=run.data.params,
+            metrics=run.data.metrics,
+            tags=tags,
+        )
+
+    def _content(self, uri: str, largest: int) -> bytes:
         from mlflow.artifacts import download_artifacts
 
-        return Path(download_artifacts(uri, tracking_uri=self.uri))
+        if self.move:
+            uri = self.move.now(uri)
+        with tempfile.TemporaryDirectory() as folder:
+            copied = None if file_of(self.uri) else folder  # a file is read where it is
+            path = Path(download_artifacts(uri, dst_path=copied, tracking_uri=self.uri))
+            if not path.is_file():
+                raise FileNotFoundError("no such file")
+            with path.open("rb") as file:
+                content = file.read(largest + 1)
+        if len(content) > largest:
+            raise ValueError(f"larger than {largest} bytes")
+        return content
 
 
-@contextmanager
-def _reading(run: StoredRun, what: str) -> Iterator[None]:
-    """Names the run and the thing where reading it fails, in whichever way it does."""
+def is_measured(value: float) -> bool:
+    """Whether a value can be an error or a time: a number that can be squared and divided by."""
+    return 1e-100 < value < 1e100
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML of plain values, as large as its text: no part of it can be named again elsewhere."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a part of it stands for another")
+        return super().compose_node(parent, index)
+
+
+def _checked(values: Any) -> TrainingConfig:
+    """A configuration as a run of this version or an earlier one stored it.
+
+    Raises:
+        ValueError: names each key that is wrong.
+    """
+    told = {key: value for key, value in values.items() if key not in WITHOUT_EFFECT}
+    told["model"] = {"initialisation": "uniform", **told["model"]}  # before there was a choice
     try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:
-        raise StoreError(
-            f"run {run.id[:8]} ({run.name}): {what} is gone or damaged ({first_line(error)}); put "
-            "it back, or delete the run in the MLflow UI to leave it out"
+        return TypeAdapter(TrainingConfig).validate_python(told)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise ValueError(
+            "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:3])
         ) from error
-
-
-def _stored(run: "MlflowRun") -> StoredRun:
-    return StoredRun(
-        id=run.info.run_id,
-        name=run.info.run_name,
-        status=run.info.status,
-        started=run.info.start_time,
-        ended=run.info.end_time,
-        parameters=run.data.params,
-        metrics=run.data.metrics,
-        tags=run.data.tags,
-    )

@@ -6,7 +6,7 @@ import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from ssl import SSLCertVerificationError
 from typing import TYPE_CHECKING
@@ -16,7 +16,9 @@ from filelock import FileLock
 from fae.address import file_of, of_file, without_password
 from fae.config import TrackingConfig
 from fae.errors import NoStoreError, StoreError
+from fae.terminal import say
 from fae.tracking.limits import limit_answers, within
+from fae.tracking.moved import Move, find_move
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,11 +31,16 @@ HTTP = {"MAX_RETRIES": "1", "TIMEOUT": "10"}
 
 @dataclass(frozen=True)
 class Connection:
-    """A client of a store, and the experiment there."""
+    """A client of a store, and the experiment there.
+
+    Attributes:
+        move: how the project has moved, where its database does not yet say so.
+    """
 
     uri: str
     client: "MlflowClient"
     experiment_id: str
+    move: Move | None = None
 
 
 def connect(config: TrackingConfig, *, create: bool) -> Connection:
@@ -41,7 +48,8 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
 
     Args:
         create: make what is missing (the database, its tables, the experiment), one process
-            at a time; otherwise leave a store as it is.
+            at a time, and let the database of a project that has moved say so; otherwise leave
+            a store as it is.
 
     Raises:
         StoreError: it cannot be opened, or is not there and not to be made.
@@ -62,12 +70,25 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
                 _make(path, config.experiment, artifacts)
             if not os.access(path, os.W_OK):
                 raise PermissionError("read-only file")
-            return _open(config.uri, config.experiment, artifacts, create=True)
+            connection = _open(config.uri, config.experiment, artifacts, create=True)
+            if connection.move:
+                mend_move(path, connection.move)
+            return replace(connection, move=None)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
             f"tracking.uri={config.uri}: not a database that can be written ({error}); "
             "name another file, or a server"
         ) from error
+
+
+def mend_move(database: Path, move: Move) -> None:
+    """Let a database say where its project is now.
+
+    Raises:
+        sqlite3.Error: it cannot be written.
+    """
+    move.mend(database)
+    say(f"{move}; {database.name} names its files there from now on")
 
 
 def _check_tables(uri: str, path: Path) -> None:
@@ -222,7 +243,8 @@ def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connec
             made = client.create_experiment(name, artifacts)
             return Connection(uri, client, str(made))
     except Exception as error:  # an answer of a server may be anything
-        remedy = f"mlflow db upgrade {shlex.quote(uri)} may mend it" if file_of(uri) else "ask there"
+        upgrade = f"mlflow db upgrade {shlex.quote(uri)} may mend it"
+        remedy = upgrade if file_of(uri) else "ask there"
         raise StoreError(
             f"tracking.uri={uri}: MLflow cannot use it ({first_line(error)}); was it made "
             f"by another version? {remedy}"
@@ -237,4 +259,6 @@ def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connec
             f"tracking.experiment={name}: was deleted in the MLflow UI; "
             f"restore it with mlflow experiments restore -x {experiment.experiment_id}"
         )
-    return Connection(uri, client, str(experiment.experiment_id))
+    path = file_of(uri)
+    move = find_move(path, experiment.artifact_location) if path else None
+    return Connection(uri, client, str(experiment.experiment_id), move)

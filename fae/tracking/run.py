@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 BESIDE_WEIGHTS = 10_000_000
 """Bytes that a model takes beside its weights, at most."""
+LOADER = Path(__file__).with_name("fae_reconstruction.py")
+"""Goes with a model; what its users load it by."""
 
 
 class Run:
@@ -95,7 +97,7 @@ class Run:
         self._say({"tags": dict(tags)})
 
     def log_model(self, network: "Module", example: NDArray[np.float32], step: int) -> None:
-        """Log a network that ``mlflow.pyfunc.load_model`` gives back; it needs torch alone.
+        """Log a network that ``mlflow.pyfunc.load_model`` gives back, without this package.
 
         Args:
             network: in evaluation mode, on the CPU.
@@ -103,7 +105,9 @@ class Run:
             step: epochs completed.
         """
         import torch
+        from mlflow import pyfunc
         from mlflow.models import Model, infer_signature
+        from mlflow.models.model import MLMODEL_FILE_NAME
         from mlflow.pytorch import save_model
 
         if "model" in self._said:
@@ -115,14 +119,26 @@ class Run:
             _check_room(place.parent, network)
             with tempfile.TemporaryDirectory(dir=place.parent) as made:
                 # mlflow.pytorch.log_model would write to the one store that the process names.
+                model = Model(run_id=self.id)
                 save_model(
                     network,
                     Path(made, "model"),
-                    mlflow_model=Model(run_id=self.id),
+                    mlflow_model=model,
                     signature=infer_signature(example, output),
                     input_example=example,
                     pip_requirements=[f"torch=={version('torch')}"],
+                    code_paths=[str(LOADER)],
                 )
+                model.signature = None  # which would refuse all but one type, before the loader
+                pyfunc.add_to_model(
+                    model,
+                    loader_module=LOADER.stem,
+                    data="data",
+                    code="code",
+                    conda_env="conda.yaml",
+                    python_env="python_env.yaml",
+                )
+                model.save(str(Path(made, "model", MLMODEL_FILE_NAME)))
                 shutil.rmtree(place, ignore_errors=True)  # a kill may have left one
                 Path(made, "model").rename(place)
 

@@ -1,0 +1,62 @@
+"""How ``mlflow.pyfunc`` loads a network that ``fae`` trained; a copy lies beside each.
+
+Needs torch, NumPy and MLflow, nothing of ``fae``. ``mlflow.pytorch`` alone would take float32 only.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import mlflow.pytorch
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+
+class Reconstruction:
+    """A trained network for images as NumPy users have them.
+
+    Args:
+        network: (batch, pixels) in [0, 1], float32, to the same.
+        pixels: of an image.
+    """
+
+    def __init__(self, network: torch.nn.Module, pixels: int) -> None:
+        self.network = network
+        self.pixels = pixels
+
+    def predict(self, images: Any, params: Any = None) -> NDArray[np.float32]:
+        """Reconstructions of images, as many and as they are arranged, float32.
+
+        Args:
+            images: (batch, pixels) or (batch, height, width), an array or what becomes one;
+                floating point in [0, 1], or uint8 from 0 to 255.
+
+        Raises:
+            ValueError: they are arranged otherwise.
+            TypeError: they are of another type.
+        """
+        array = np.asarray(images)
+        if array.ndim not in (2, 3) or math.prod(array.shape[1:]) != self.pixels:
+            raise ValueError(
+                f"images of shape {array.shape}: must be (batch, {self.pixels}) or (batch, height, "
+                f"width) with {self.pixels} pixels; one image is a batch of 1, image[None]"
+            )
+        if array.dtype == np.uint8:
+            array = array / np.float32(255)
+        elif not np.issubdtype(array.dtype, np.floating):
+            raise TypeError(
+                f"images of type {array.dtype}: must be floating point in [0, 1], or uint8 from 0 "
+                "to 255"
+            )
+        flat = np.ascontiguousarray(array.reshape(-1, self.pixels), dtype=np.float32)
+        with torch.inference_mode():
+            outputs: torch.Tensor = self.network(torch.from_numpy(flat))
+        return outputs.numpy().reshape(array.shape)
+
+
+def _load_pyfunc(path: str) -> Reconstruction:
+    """What MLflow calls, with the folder of the network's file within that of the model."""
+    network = mlflow.pytorch.load_model(str(Path(path).parent))
+    first = next(network.parameters())
+    return Reconstruction(network, first.shape[1])
