@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from platformdirs import user_cache_dir
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -22,14 +21,15 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
+from fae import fashion_mnist
 from fae.errors import ConfigError
 
 Text = TypeVar("Text", str, Path)
 SQLITE = "sqlite:///"
 
 
-def _cache_if_unset(path: object) -> object:
-    return user_cache_dir("fae") if path in (None, "") else path
+def _found_if_unset(path: object) -> object:
+    return fashion_mnist.root() if path in (None, "") else path
 
 
 def _as_list(names: object) -> object:
@@ -67,7 +67,7 @@ Name = Annotated[
     AfterValidator(_printable),
 ]
 OwnFolder = Annotated[Path, AfterValidator(_printable), AfterValidator(_absolute_path)]
-CacheFolder = Annotated[OwnFolder, BeforeValidator(_cache_if_unset)]
+DataFolder = Annotated[OwnFolder, BeforeValidator(_found_if_unset)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
 Activation = Literal["relu", "gelu", "silu", "tanh", "sigmoid", "clamp", "identity"]
 """clamp: to [0, 1], where pixels lie."""
@@ -75,6 +75,9 @@ Schedule = Literal["constant", "cosine", "one_cycle"]
 
 MOST_PIXELS = 1_000_000_000
 """Of all images of a data set: 18 times as many as Fashion-MNIST has."""
+
+DIGITS = 1500
+"""Images of scikit-learn's digits that are not tested on; they come first."""
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -94,7 +97,7 @@ WITHOUT_EFFECT = {
 class DataRoot:
     """Where data sets lie on this machine, whatever a run was told on its own."""
 
-    root: CacheFolder
+    root: DataFolder
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -102,9 +105,10 @@ class FashionMNISTConfig:
     """The 70,000 images of Fashion-MNIST: 60,000 to train and validate on, 10,000 to test on."""
 
     name: Literal["fashion_mnist"]
-    root: CacheFolder
-    """Folder that holds ``FashionMNIST/raw/*.gz``; filled by a download where it does not.
-    null: a folder in the user's cache."""
+    root: DataFolder
+    """Folder that holds the four files in ``FashionMNIST/raw``, packed (``.gz``) or not; what it
+    lacks is downloaded into it. null: the first of ``data``, ``../data`` and ``../shared/data``
+    that holds them all, or else a folder in the user's cache."""
     train: Count
     """Images to train on, drawn at random from the 60,000 of the training file."""
     val: Count
@@ -119,12 +123,40 @@ class FashionMNISTConfig:
 
     @model_validator(mode="after")
     def _splits_the_training_file(self) -> "FashionMNISTConfig":
-        if self.train + self.val != 60_000:
-            raise ConfigError(
-                f"data.train={self.train} and data.val={self.val}: must add up to the 60000 images "
-                f"of the training file, not to {self.train + self.val}"
-            )
+        _check_split(self.train, self.val, 60_000, "images of the training file")
         return self
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DigitsConfig:
+    """The 1,797 handwritten digits of scikit-learn: 1,500 to train and validate on, 297 to test
+    on."""
+
+    name: Literal["digits"]
+    train: Count
+    """Images to train on, drawn at random from the first 1,500."""
+    val: Count
+    """Images to validate on: the others of the first 1,500."""
+    split_seed: Seed
+    """As for Fashion-MNIST."""
+
+    @property
+    def pixels(self) -> int:
+        """Of an image."""
+        return 64
+
+    @model_validator(mode="after")
+    def _splits_the_first(self) -> "DigitsConfig":
+        _check_split(self.train, self.val, DIGITS, "digits that are not tested on")
+        return self
+
+
+def _check_split(train: int, val: int, images: int, which: str) -> None:
+    if train + val != images:
+        raise ConfigError(
+            f"data.train={train} and data.val={val}: must add up to the {images} {which}, "
+            f"not to {train + val}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -159,7 +191,9 @@ class SyntheticConfig:
         return self
 
 
-DataConfig = Annotated[FashionMNISTConfig | SyntheticConfig, Field(discriminator="name")]
+DataConfig = Annotated[
+    FashionMNISTConfig | DigitsConfig | SyntheticConfig, Field(discriminator="name")
+]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

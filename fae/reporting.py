@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from fae import charts, figures, table
 from fae.baseline import pca_errors
 from fae.charts import Chart
-from fae.config import DataConfig, FashionMNISTConfig, ReportRequest, SyntheticConfig
+from fae.config import DataConfig, ReportRequest
 from fae.errors import ConfigError, DataError
 from fae.metrics import mse_per_image
 from fae.page import page
@@ -124,11 +124,11 @@ class DataSets:
         """Where the images are from, and the test images, pixels in [0, 1]."""
         return self._images(self._config(record))
 
-    def _config(self, record: Record) -> FashionMNISTConfig | SyntheticConfig:
+    def _config(self, record: Record) -> DataConfig:
         values = dict(record.config["data"])
         if "root" in values:
             values["root"] = self._root
-        config: FashionMNISTConfig | SyntheticConfig
+        config: DataConfig
         config = TypeAdapter(DataConfig).validate_python(values)
         digest = record.run.tags.get("fae.data_digest")
         if digest != self._source(config).digest:
@@ -138,15 +138,15 @@ class DataSets:
             )
         return config
 
-    def _verified(self, config: FashionMNISTConfig | SyntheticConfig) -> Source:
+    def _verified(self, config: DataConfig) -> Source:
         source = build_source(config)
         source.verify()
         return source
 
-    def _pca(self, config: FashionMNISTConfig | SyntheticConfig) -> NDArray[np.float64]:
+    def _pca(self, config: DataConfig) -> NDArray[np.float64]:
         return pca_errors(self._source(config), config, self._cache)
 
-    def _test(self, config: FashionMNISTConfig | SyntheticConfig) -> tuple[Source, Images]:
+    def _test(self, config: DataConfig) -> tuple[Source, Images]:
         source = self._source(config)
         return source, source.test().as_floats()
 

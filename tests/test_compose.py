@@ -80,6 +80,7 @@ def test_every_preset_opens_with_its_command(file: Path) -> None:
         ("lr", {"hidden": "64,128,256,512", "lr": "0.5,1,2,4,8"}),
         ("dropout", {"hidden": "64,128,256,512", "dropout": "0,0.1,0.2,0.3"}),
         ("pca", {"hidden": "64,128,256,512"}),
+        ("digits", {"hidden": "4,8,16,32"}),
         ("smoke", None),
         ("debug", None),
     ],
@@ -191,6 +192,10 @@ def test_every_key_is_known() -> None:
         (["batch_size=0"], "batch_size=0: must be greater than or equal to 1"),
         (["batch_size=50001"], "batch_size=50001: must be at most data.train=50000"),
         (["data.train=50001"], "data.train=50001 and data.val=10000: must add up to the 60000"),
+        (
+            ["data=digits", "data.val=100"],
+            "data.train=1200 and data.val=100: must add up to the 1500 digits",
+        ),
         (["data.split_seed=x"], "data.split_seed=x: must be a valid integer"),
         (["optimizer=adm"], "did you mean adam? choose from adam, adamw, sgd"),
         (["optimizer=null"], "optimizer=null: needs the name of a choice"),
