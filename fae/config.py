@@ -7,6 +7,7 @@ The values live in ``conf/``, one folder a group; nothing here has a default.
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from math import ceil, floor
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -42,6 +43,23 @@ def _printable(text: Text) -> Text:
     return text
 
 
+def _can_be_had(dropout: float) -> float:
+    """A probability of dropout that is a multiple of 1/65536, give or take 1 % of it.
+
+    Or 1 % of the probability that a unit is kept, where that is the smaller one.
+    """
+    steps = dropout * DROPOUT_STEPS
+    if abs(steps - round(steps)) > 0.01 * min(steps, DROPOUT_STEPS - steps):
+        nearest = [step for step in (floor(steps), ceil(steps)) if step < DROPOUT_STEPS]
+        possible = " or ".join(f"{step / DROPOUT_STEPS:.8g}" for step in nearest)
+        raise PydanticCustomError(
+            "steps",
+            "Input should be within 1 % of a multiple of 1/65536, such as {possible}",
+            {"possible": possible},
+        )
+    return dropout
+
+
 def _absolute_path(path: Path) -> Path:
     return path.expanduser().absolute()
 
@@ -59,6 +77,7 @@ Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Width = Annotated[int, Field(strict=True, ge=1, le=65_536)]
 Rate = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Dropout = Annotated[Share, AfterValidator(_can_be_had)]
 Penalty = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Switch = Annotated[bool, Field(strict=True)]
 Name = Annotated[
@@ -76,6 +95,8 @@ Schedule = Literal["constant", "cosine", "one_cycle"]
 MOST_PIXELS = 1_000_000_000
 """Of all images of a data set: 18 times as many as Fashion-MNIST has."""
 
+DROPOUT_STEPS = 2**16
+"""Probabilities that dropout can have; see ``fae.dropout``."""
 DIGITS = 1500
 """Images of scikit-learn's digits that are not tested on; they come first."""
 
@@ -339,8 +360,9 @@ class Config:
     epochs: Count
     lr: Rate
     """Learning rate; each optimizer brings its own."""
-    dropout: Share
-    """Probability with which a hidden unit is dropped."""
+    dropout: Dropout
+    """Probability with which a hidden unit is dropped; rounded to a multiple of 1/65536, and
+    refused where that changes it by more than 1 %."""
     batch_size: Count
     """Images in a minibatch."""
     data: DataConfig

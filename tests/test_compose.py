@@ -112,6 +112,14 @@ def test_a_preset_leaves_the_optimizer_its_lr() -> None:
     assert composed("experiment=paper", "optimizer=adam").lr == 1e-3
 
 
+@pytest.mark.parametrize(
+    "dropout",
+    [0, 0.001, 0.1, 0.15, 1 / 3, 0.5, 0.9, 0.99, 0.999, 9.1552734e-05, 1.5258789e-05, 0.99998474],
+)
+def test_a_dropout_stays_as_it_was_given(dropout: float) -> None:
+    assert composed(f"dropout={dropout}").dropout == dropout
+
+
 def test_an_optimizer_brings_its_lr_unless_one_is_given() -> None:
     assert composed("optimizer=adam").lr == 1e-3
     assert composed("optimizer=adam", "lr=0.02").lr == 0.02
@@ -187,6 +195,12 @@ def test_every_key_is_known() -> None:
         (["dropout=1.0"], "dropout=1.0: must be less than 1"),
         (["dropout=-0.1"], "dropout=-0.1: must be greater than or equal to 0"),
         (["dropout=nan"], "dropout=nan"),
+        (
+            ["dropout=0.999999"],
+            "dropout=0.999999: must be within 1 % of a multiple of 1/65536, such as 0.99998474",
+        ),
+        (["dropout=1e-6"], "a multiple of 1/65536, such as 0 or 1.5258789e-05"),
+        (["dropout=0.0001"], "a multiple of 1/65536, such as 9.1552734e-05 or 0.00010681152"),
         (["epochs=0"], "epochs=0: must be greater than or equal to 1"),
         (["seed=-1"], "seed=-1: must be greater than or equal to 0"),
         (["batch_size=0"], "batch_size=0: must be greater than or equal to 1"),
