@@ -10,16 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from fae.components import principal_components, slices
-from fae.config import FashionMNISTConfig, SyntheticConfig
+from fae.config import DataConfig
 from fae.sources import Images, Source, split_at_random
 
 ROUNDING = 1e-12
 """An error that is a smaller share of the mean image's is none."""
 
 
-def pca_errors(
-    source: Source, config: FashionMNISTConfig | SyntheticConfig, cache: Path
-) -> NDArray[np.float64]:
+def pca_errors(source: Source, config: DataConfig, cache: Path) -> NDArray[np.float64]:
     """Mean squared test error of PCA with 0, 1, ..., all components, (1 + pixels,).
 
     Fitted to the images that networks are trained on. With 0 components it is the mean image.

@@ -8,10 +8,10 @@ The values live in ``conf/``, one folder a group; nothing here has a default.
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from math import ceil, floor
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from platformdirs import user_cache_dir
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -23,12 +23,12 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from fae import address
+from fae import address, fashion_mnist
 from fae.errors import ConfigError
 
 
-def _cache_if_unset(path: object) -> object:
-    return user_cache_dir("fae") if path in (None, "") else path
+def _found_if_unset(path: object) -> object:
+    return fashion_mnist.root() if path in (None, "") else path
 
 
 def _as_list(names: object) -> object:
@@ -47,11 +47,29 @@ def _without_flaw(path: Path) -> Path:
     return path
 
 
+def _can_be_had(dropout: float) -> float:
+    """A probability of dropout that is a multiple of 1/65536, give or take 1 % of it.
+
+    Or 1 % of the probability that a unit is kept, where that is the smaller one.
+    """
+    steps = dropout * DROPOUT_STEPS
+    if abs(steps - round(steps)) > 0.01 * min(steps, DROPOUT_STEPS - steps):
+        nearest = [step for step in (floor(steps), ceil(steps)) if step < DROPOUT_STEPS]
+        possible = " or ".join(f"{step / DROPOUT_STEPS:.8g}" for step in nearest)
+        raise PydanticCustomError(
+            "steps",
+            "Input should be within 1 % of a multiple of 1/65536, such as {possible}",
+            {"possible": possible},
+        )
+    return dropout
+
+
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Width = Annotated[int, Field(strict=True, ge=1, le=65_536)]
 Rate = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Dropout = Annotated[Share, AfterValidator(_can_be_had)]
 Penalty = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 Switch = Annotated[bool, Field(strict=True)]
 Name = Annotated[
@@ -60,7 +78,7 @@ Name = Annotated[
     AfterValidator(_printable),
 ]
 OwnFolder = Annotated[Path, AfterValidator(address.absolute), AfterValidator(_without_flaw)]
-CacheFolder = Annotated[OwnFolder, BeforeValidator(_cache_if_unset)]
+DataFolder = Annotated[OwnFolder, BeforeValidator(_found_if_unset)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
 Activation = Literal["relu", "gelu", "silu", "tanh", "sigmoid", "clamp", "identity"]
 """clamp: to [0, 1], where pixels lie."""
@@ -68,6 +86,11 @@ Schedule = Literal["constant", "cosine", "one_cycle"]
 
 MOST_PIXELS = 1_000_000_000
 """Of all images of a data set: 18 times as many as Fashion-MNIST has."""
+
+DROPOUT_STEPS = 2**16
+"""Probabilities that dropout can have; see ``fae.dropout``."""
+DIGITS = 1500
+"""Images of scikit-learn's digits that are not tested on; they come first."""
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -87,7 +110,7 @@ WITHOUT_EFFECT = {
 class DataRoot:
     """Where data sets lie on this machine, whatever a run was told on its own."""
 
-    root: CacheFolder
+    root: DataFolder
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -95,9 +118,10 @@ class FashionMNISTConfig:
     """The 70,000 images of Fashion-MNIST: 60,000 to train and validate on, 10,000 to test on."""
 
     name: Literal["fashion_mnist"]
-    root: CacheFolder
-    """Folder that holds ``FashionMNIST/raw/*.gz``; filled by a download where it does not.
-    null: a folder in the user's cache."""
+    root: DataFolder
+    """Folder that holds the four files in ``FashionMNIST/raw``, packed (``.gz``) or not; what it
+    lacks is downloaded into it. null: the first of ``data``, ``../data`` and ``../shared/data``
+    that holds them all, or else a folder in the user's cache."""
     train: Count
     """Images to train on, drawn at random from the 60,000 of the training file."""
     val: Count
@@ -112,12 +136,40 @@ class FashionMNISTConfig:
 
     @model_validator(mode="after")
     def _splits_the_training_file(self) -> "FashionMNISTConfig":
-        if self.train + self.val != 60_000:
-            raise ConfigError(
-                f"data.train={self.train} and data.val={self.val}: must add up to the 60000 images "
-                f"of the training file, not to {self.train + self.val}"
-            )
+        _check_split(self.train, self.val, 60_000, "images of the training file")
         return self
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DigitsConfig:
+    """The 1,797 handwritten digits of scikit-learn: 1,500 to train and validate on, 297 to test
+    on."""
+
+    name: Literal["digits"]
+    train: Count
+    """Images to train on, drawn at random from the first 1,500."""
+    val: Count
+    """Images to validate on: the others of the first 1,500."""
+    split_seed: Seed
+    """As for Fashion-MNIST."""
+
+    @property
+    def pixels(self) -> int:
+        """Of an image."""
+        return 64
+
+    @model_validator(mode="after")
+    def _splits_the_first(self) -> "DigitsConfig":
+        _check_split(self.train, self.val, DIGITS, "digits that are not tested on")
+        return self
+
+
+def _check_split(train: int, val: int, images: int, which: str) -> None:
+    if train + val != images:
+        raise ConfigError(
+            f"data.train={train} and data.val={val}: must add up to the {images} {which}, "
+            f"not to {train + val}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -152,7 +204,9 @@ class SyntheticConfig:
         return self
 
 
-DataConfig = Annotated[FashionMNISTConfig | SyntheticConfig, Field(discriminator="name")]
+DataConfig = Annotated[
+    FashionMNISTConfig | DigitsConfig | SyntheticConfig, Field(discriminator="name")
+]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -313,8 +367,9 @@ class TrainingConfig:
     epochs: Count
     lr: Rate
     """Learning rate; each optimizer brings its own."""
-    dropout: Share
-    """Probability with which a hidden unit is dropped."""
+    dropout: Dropout
+    """Probability with which a hidden unit is dropped; rounded to a multiple of 1/65536, and
+    refused where that changes it by more than 1 %."""
     batch_size: Count
     """Images in a minibatch."""
     data: DataConfig

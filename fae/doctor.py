@@ -1,6 +1,5 @@
 """The command: look at everything that a user can stumble over, and name what mends it."""
 
-import hashlib
 import shlex
 import shutil
 import socket
@@ -20,7 +19,7 @@ from fae import command
 from fae.address import file_of
 from fae.compose import compose
 from fae.config import Config, FashionMNISTConfig
-from fae.errors import FaeError
+from fae.errors import DataError, FaeError
 from fae.sync import FOLDERS, runs_in
 from fae.terminal import say
 
@@ -82,27 +81,36 @@ def versions() -> Iterator[Finding]:
 
 
 def data(config: Config) -> Iterator[Finding]:
-    """The images that are there, by their checksums; none are downloaded."""
-    from fae.sources import SHA256, FashionMNIST
+    """The images that are there, checked; none are downloaded."""
+    from fae import fashion_mnist
+    from fae.sources import build_source
 
     if not isinstance(config.data, FashionMNISTConfig):
-        yield Finding("data", f"{config.data.name}, made by each run")
+        try:
+            build_source(config.data).verify()
+        except DataError as problem:
+            yield Finding("data", str(problem), "what this says")
+        else:
+            yield Finding("data", f"{config.data.name}, nothing to download")
         return
-    folder = FashionMNIST(config.data.root).folder
-    files = {folder / f"{name}-ubyte.gz": sha256 for name, sha256 in SHA256.items()}
-    other = "a data.root that holds them, or no FAE_DATA at all"
+    folder = fashion_mnist.folder(config.data.root)
+    other = "a data.root that holds them, no FAE_DATA at all, or experiment=digits"
     try:
-        there = [file for file in files if file.exists()]
-        wrong = [f.name for f in there if hashlib.sha256(f.read_bytes()).hexdigest() != files[f]]
+        absent = fashion_mnist.missing(folder)
     except OSError as problem:
-        yield Finding("data", f"{problem.filename} cannot be read ({problem.strerror})", other)
+        yield Finding("data", f"{folder} cannot be read ({problem.strerror})", other)
         return
-    missing = f"{folder} lacks {len(files) - len(there)} of {len(files)} files"
-    if wrong:
-        state = f"{folder} holds other files than the official ones: {', '.join(wrong)}"
-        yield Finding("data", state, f"deleting these, to have them downloaded again; or {other}")
-    elif len(there) == len(files):
-        yield Finding("data", f"{config.data.name}, checksums as published")
+    damaged = []
+    for name in [name for name in fashion_mnist.FILES if name not in absent]:
+        try:
+            fashion_mnist.check(folder, name)
+        except DataError as problem:
+            damaged.append(Finding("data", str(problem), "what this says"))
+    missing = f"{folder} lacks {len(absent)} of {len(fashion_mnist.FILES)} files"
+    if damaged:
+        yield from damaged
+    elif not absent:
+        yield Finding("data", f"{config.data.name} in {folder}, content as published")
     elif refusal := _refusal(folder):
         yield Finding("data", f"{missing}, and takes none ({refusal})", other)
     else:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-LEVELS = 2**16
+from fae.config import DROPOUT_STEPS as STEPS
 
 
 class Dropout(nn.Module):
@@ -14,11 +14,16 @@ class Dropout(nn.Module):
 
     Args:
         probability: with which an element is dropped, [0, 1).
+
+    Raises:
+        ValueError: the multiple would be 0 or 1, though the probability is not 0.
     """
 
     def __init__(self, probability: float) -> None:
         super().__init__()
-        self.dropped = round(probability * LEVELS)
+        self.dropped = round(probability * STEPS)
+        if probability and not 0 < self.dropped < STEPS:
+            raise ValueError(f"probability={probability}: must be 0, or 1/65536 to 65535/65536")
 
     def forward(self, values: Tensor) -> Tensor:
         """Values of any shape, to the same shape."""
@@ -30,8 +35,8 @@ class Dropout(nn.Module):
         """0 where an element is dropped, 1 / (1 - probability) elsewhere; shaped as ``like``."""
         words = torch.empty(-(-like.numel() // 4), dtype=torch.int64, device=like.device)
         bits = words.random_(-(2**63), None).view(torch.int16)[: like.numel()].view(like.shape)
-        kept = torch.ge(bits, self.dropped - LEVELS // 2, out=torch.empty_like(like))
-        return kept.mul_(LEVELS / (LEVELS - self.dropped))
+        kept = torch.ge(bits, self.dropped - STEPS // 2, out=torch.empty_like(like))
+        return kept.mul_(STEPS / (STEPS - self.dropped))
 
     def extra_repr(self) -> str:
-        return f"probability={self.dropped / LEVELS}"
+        return f"probability={self.dropped / STEPS}"

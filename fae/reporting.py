@@ -19,7 +19,7 @@ from platformdirs import user_cache_path
 from fae import charts, durable, figures, table
 from fae.baseline import pca_errors
 from fae.charts import Chart
-from fae.config import FashionMNISTConfig, ReportRequest, SyntheticConfig
+from fae.config import DataConfig, FashionMNISTConfig, ReportRequest
 from fae.errors import ConfigError, DataError, StoreError
 from fae.interrupts import held, released
 from fae.metrics import mse_per_image
@@ -145,7 +145,7 @@ class DataSets:
         """Where the images are from, and the test images, pixels in [0, 1]."""
         return self._images(self._config(record))
 
-    def _config(self, record: Record) -> FashionMNISTConfig | SyntheticConfig:
+    def _config(self, record: Record) -> DataConfig:
         config = record.config.data
         if isinstance(config, FashionMNISTConfig):
             config = replace(config, root=self._root)
@@ -157,15 +157,15 @@ class DataSets:
             )
         return config
 
-    def _verified(self, config: FashionMNISTConfig | SyntheticConfig) -> Source:
+    def _verified(self, config: DataConfig) -> Source:
         source = build_source(config)
         source.verify()
         return source
 
-    def _pca(self, config: FashionMNISTConfig | SyntheticConfig) -> NDArray[np.float64]:
+    def _pca(self, config: DataConfig) -> NDArray[np.float64]:
         return pca_errors(self._source(config), config, self._cache)
 
-    def _test(self, config: FashionMNISTConfig | SyntheticConfig) -> tuple[Source, Images]:
+    def _test(self, config: DataConfig) -> tuple[Source, Images]:
         source = self._source(config)
         return source, source.test().as_floats()
 

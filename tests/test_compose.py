@@ -80,6 +80,7 @@ def test_every_preset_opens_with_its_command(file: Path) -> None:
         ("lr", {"hidden": "64,128,256,512", "lr": "0.5,1,2,4,8"}),
         ("dropout", {"hidden": "64,128,256,512", "dropout": "0,0.1,0.2,0.3"}),
         ("pca", {"hidden": "64,128,256,512"}),
+        ("digits", {"hidden": "4,8,16,32"}),
         ("smoke", None),
         ("debug", None),
     ],
@@ -109,6 +110,14 @@ def test_the_best_network_of_each_n_has_one_hidden_layer_and_the_papers_epochs(n
 
 def test_a_preset_leaves_the_optimizer_its_lr() -> None:
     assert composed("experiment=paper", "optimizer=adam").lr == 1e-3
+
+
+@pytest.mark.parametrize(
+    "dropout",
+    [0, 0.001, 0.1, 0.15, 1 / 3, 0.5, 0.9, 0.99, 0.999, 9.1552734e-05, 1.5258789e-05, 0.99998474],
+)
+def test_a_dropout_stays_as_it_was_given(dropout: float) -> None:
+    assert composed(f"dropout={dropout}").dropout == dropout
 
 
 def test_an_optimizer_brings_its_lr_unless_one_is_given() -> None:
@@ -186,11 +195,21 @@ def test_every_key_is_known() -> None:
         (["dropout=1.0"], "dropout=1.0: must be less than 1"),
         (["dropout=-0.1"], "dropout=-0.1: must be greater than or equal to 0"),
         (["dropout=nan"], "dropout=nan"),
+        (
+            ["dropout=0.999999"],
+            "dropout=0.999999: must be within 1 % of a multiple of 1/65536, such as 0.99998474",
+        ),
+        (["dropout=1e-6"], "a multiple of 1/65536, such as 0 or 1.5258789e-05"),
+        (["dropout=0.0001"], "a multiple of 1/65536, such as 9.1552734e-05 or 0.00010681152"),
         (["epochs=0"], "epochs=0: must be greater than or equal to 1"),
         (["seed=-1"], "seed=-1: must be greater than or equal to 0"),
         (["batch_size=0"], "batch_size=0: must be greater than or equal to 1"),
         (["batch_size=50001"], "batch_size=50001: must be at most data.train=50000"),
         (["data.train=50001"], "data.train=50001 and data.val=10000: must add up to the 60000"),
+        (
+            ["data=digits", "data.val=100"],
+            "data.train=1200 and data.val=100: must add up to the 1500 digits",
+        ),
         (["data.split_seed=x"], "data.split_seed=x: must be a valid integer"),
         (["optimizer=adm"], "did you mean adam? choose from adam, adamw, sgd"),
         (["optimizer=null"], "optimizer=null: needs the name of a choice"),

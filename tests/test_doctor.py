@@ -20,7 +20,7 @@ from fae import doctor
 from fae.compose import compose
 from fae.config import Config
 from fae.doctor import Finding
-from fae.sources import FashionMNIST
+from fae.sources import Digits, FashionMNIST
 from fae.tracking import Store
 
 SYNC = "python -m fae.sync"
@@ -118,19 +118,33 @@ def test_damaged_images_are_named(tmp_path: Path) -> None:
     raw.mkdir(parents=True)
     (raw / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
     (found,) = problems(doctor.data(configured(tmp_path, f"data.root={tmp_path}")))
-    assert found.state.endswith("the official ones: t10k-labels-idx1-ubyte.gz")
+    assert found.state.startswith(f"{raw}/t10k-labels-idx1-ubyte.gz: not the official file")
 
 
-def test_good_images_are_no_problem(fashion_mnist: FashionMNIST, tmp_path: Path) -> None:
+def test_good_images_are_no_problem_and_their_place_is_told(
+    fashion_mnist: FashionMNIST, tmp_path: Path
+) -> None:
     root = fashion_mnist.folder.parents[1]
     (found,) = doctor.data(configured(tmp_path, f"data.root='{root}'"))
-    assert str(found) == "ok       data: fashion_mnist, checksums as published"
+    where = f"{root}/FashionMNIST/raw"
+    assert str(found) == f"ok       data: fashion_mnist in {where}, content as published"
+
+
+def test_images_of_a_package_are_checked_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(tmp_path, "data=digits")
+    (found,) = doctor.data(config)
+    assert str(found) == "ok       data: digits, nothing to download"
+    monkeypatch.setattr(Digits, "digest", "another")
+    (found,) = problems(doctor.data(config))
+    assert "ships other digits" in found.state
 
 
 def test_images_are_left_to_the_first_run_to_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(FashionMNIST, "_download", lambda _: pytest.fail("downloads"))
+    monkeypatch.setattr("fae.fashion_mnist.fetch", lambda _: pytest.fail("downloads"))
     config = configured(tmp_path, f"data.root={tmp_path}/data")
     raw = tmp_path / "data" / "FashionMNIST" / "raw"
     (found,) = doctor.data(config)

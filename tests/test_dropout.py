@@ -65,6 +65,19 @@ def test_in_evaluation_and_at_zero_it_does_nothing() -> None:
     assert Dropout(0.0)(VALUES) is VALUES
 
 
+@pytest.mark.parametrize("probability", [1 - 1e-6, 1.0, 1.5, 2**-17, 1e-6, -0.1])
+def test_a_probability_that_would_be_another_one_is_refused(probability: float) -> None:
+    with pytest.raises(ValueError, match=rf"^probability={probability}: must be 0, or 1/65536 to"):
+        Dropout(probability)
+
+
+def test_the_least_and_the_greatest_probability() -> None:
+    assert Dropout(1 / 65536).dropped == 1
+    torch.manual_seed(0)
+    values = Dropout(65535 / 65536)(VALUES)
+    assert values.unique().tolist() == [0, 65536]
+
+
 def test_any_shape_and_precision() -> None:
     values = torch.ones(3, 5, dtype=torch.bfloat16)
     out = Dropout(0.5)(values)

@@ -1,24 +1,17 @@
-"""Data sets: read as torchvision reads them, verified, fetched once."""
+"""Data sets: read as the libraries that know them do, verified, all classes there."""
 
 import gzip
-import shutil
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from urllib.error import URLError
 
 import pytest
+import sklearn.datasets
 import torch
-import torchvision
-import torchvision.datasets.utils
+from sklearn.utils import Bunch
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from fae.config import SyntheticConfig
 from fae.errors import DataError
-from fae.sources import SHA256, FashionMNIST, Images, Synthetic
+from fae.sources import Digits, FashionMNIST, Images, Synthetic
 
 
 def synthetic(split_seed: int = 0) -> Synthetic:
@@ -58,91 +51,35 @@ def test_the_real_images_are_read_as_torchvision_reads_them(
         assert torch.equal(images.labels, labels)
 
 
-def test_good_files_are_verified_without_writing(
-    fashion_mnist: FashionMNIST, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = FashionMNIST(tmp_path)
-    shutil.copytree(fashion_mnist.folder, copy.folder)
-    monkeypatch.setattr(Path, "mkdir", lambda *_, **__: pytest.fail("wrote into the folder"))
-    before = sorted(copy.folder.iterdir())
-    copy.verify()
-    assert sorted(copy.folder.iterdir()) == before
+def test_the_digest_of_fashion_mnist_is_that_of_earlier_versions() -> None:
+    """By which stored runs are known to have been trained on the same images."""
+    assert FashionMNIST.digest == "ba2e37a64f59ed31"
 
 
-@pytest.mark.parametrize("damage", ["truncated", "altered"])
-def test_a_damaged_file_is_refused(
-    fashion_mnist: FashionMNIST, tmp_path: Path, damage: str
-) -> None:
-    copy = FashionMNIST(tmp_path)
-    shutil.copytree(fashion_mnist.folder, copy.folder)
-    victim = copy.folder / "t10k-labels-idx1-ubyte.gz"
-    content = bytearray(victim.read_bytes())
-    if damage == "truncated":
-        del content[-1]
-    else:
-        content[100] ^= 1
-    victim.chmod(0o644)
-    victim.write_bytes(content)
-    with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\.gz: not the official file"):
-        copy.verify()
+def test_digits_are_scikit_learns_with_16_as_white() -> None:
+    found = sklearn.datasets.load_digits()
+    source = Digits()
+    source.verify()
+    training, test = source.training(), source.test()
+    assert (len(training), len(test)) == (1500, 297)
+    pixels = torch.cat([training.pixels, test.pixels])
+    assert torch.equal(torch.cat([training.labels, test.labels]), torch.from_numpy(found.target))
+    assert (pixels.dtype, pixels.shape) == (torch.uint8, (1797, 64))
+    levels = pixels.unique().tolist()
+    assert (len(levels), levels[0], levels[8], levels[16]) == (17, 0, 128, 255)
+    shares = torch.from_numpy(found.data / 16)
+    assert (pixels.double() / 255 - shares).abs().max() <= 0.5 / 255
+    assert [source.classes[label] for label in test.labels[:5].tolist()] == [
+        str(label) for label in found.target[1500:1505]
+    ]
+    assert len(test.first_of_each_class()) == 10
 
 
-def test_no_data_and_no_network_says_what_to_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unreachable(*_: object) -> None:
-        raise URLError("no network")
-
-    monkeypatch.setattr(torchvision.datasets.utils, "download_url", unreachable)
-    with pytest.raises(DataError, match=r"set FAE_DATA or data\.root"):
-        FashionMNIST(tmp_path).verify()
-
-
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="no Fashion-MNIST in"):
-        FashionMNIST(tmp_path / "file").verify()
-
-
-@pytest.fixture
-def mirror(fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The published files on a server of this machine; the requests it got."""
-    asked: list[str] = []
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_request(self, *_: object) -> None:
-            asked.append(self.path)
-
-    folder = str(fashion_mnist.folder)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}/"
-    monkeypatch.setattr(torchvision.datasets.FashionMNIST, "mirrors", [address])
-    yield asked
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_processes_that_start_at_once_download_each_file_once(
-    mirror: list[str], tmp_path: Path
-) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: FashionMNIST(tmp_path).verify(), range(4)))
-    names = [f"{name}-ubyte.gz" for name in SHA256]
-    asked = [f"/{name}" for name in names for _ in ("whether it moved", "for itself")]
-    assert sorted(mirror) == sorted(asked)
-    left = {path.name for path in FashionMNIST(tmp_path).folder.iterdir()}
-    assert left - {".lock"} == set(names)
-
-
-def test_only_what_is_absent_is_downloaded(
-    mirror: list[str], fashion_mnist: FashionMNIST, tmp_path: Path
-) -> None:
-    copy = FashionMNIST(tmp_path)
-    shutil.copytree(fashion_mnist.folder, copy.folder)
-    copy.folder.chmod(0o755)
-    (copy.folder / "t10k-labels-idx1-ubyte.gz").unlink()
-    copy.verify()
-    assert set(mirror) == {"/t10k-labels-idx1-ubyte.gz"}
+def test_other_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = sklearn.datasets.load_digits()
+    found.data[0, 10] += 1
+    monkeypatch.setattr(
+        "sklearn.datasets.load_digits", lambda: Bunch(data=found.data, target=found.target)
+    )
+    with pytest.raises(DataError, match=r"^data=digits: scikit-learn .* ships other digits"):
+        Digits().verify()
