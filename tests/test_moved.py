@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import NO_LOCAL
 from mlflow import MlflowClient
+from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
 from fae import doctor, sync
 from fae.address import of_file
@@ -19,8 +20,7 @@ from fae.tracking.moved import Move
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    """A project in a folder of an odd name, with an interrupted run; MLflow remembers the place
-    of a run as long as the process lives, so each test makes its own."""
+    """A project in a folder of an odd name, with an interrupted run that another process made."""
     project = tmp_path / "my project"
     folder = project / "outputs" / "run"
     folder.mkdir(parents=True)
@@ -28,6 +28,7 @@ def made(tmp_path: Path) -> Path:
     with suppress(KeyboardInterrupt), opened as run:
         run.log_text("hello", "greeting.txt")
         raise KeyboardInterrupt
+    _artifact_repos_cache.clear()  # MLflow remembers the places of runs in this one
     return project
 
 
@@ -104,7 +105,7 @@ def test_the_doctor_sees_it_and_sync_mends_it(
 ) -> None:
     monkeypatch.chdir(project)
     config = compose(NO_LOCAL, "data=synthetic")
-    moved = f"{project.parent / 'original'} is now {project}"
+    moved = f"{project.parent / 'my project'} is now {project}"
     assert moved in [f.state.partition(",")[0] for f in doctor.store(config, "sync") if f.remedy]
     sync.sync([], config.tracking)
     assert moved in capsys.readouterr().out
