@@ -125,7 +125,11 @@ def sweep(
     try:
         _report(configs, parent, archive)
     except FaeError as error:
-        raise TrainingError(f"{failure}\n{error}") if failure else error from None
+        if failure:
+            raise TrainingError(f"{failure}\n{error}") from None
+        if lacking:
+            raise UndeliveredError("\n".join([str(error), *lacking])) from None
+        raise
     if failure:
         raise failure
     if lacking:
