@@ -45,7 +45,7 @@ KEYS = {
 class Checkpoints(Checkpoint):
     """Saves each epoch; of the epochs saved, the newest two stay.
 
-    A save that fails, as on a full disk, is a warning; the next epoch tries again.
+    A save that fails, as on a full disk, is a warning; each epoch tries again.
 
     Args:
         folder: the run's.
@@ -53,6 +53,7 @@ class Checkpoints(Checkpoint):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._failing = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
@@ -61,11 +62,14 @@ class Checkpoints(Checkpoint):
             trainer.save_checkpoint(path, weights_only=False)
         except OSError as problem:
             _remove(path)
-            warn(
-                f"epoch {epoch} could not be saved ({problem.strerror or problem}); training goes "
-                "on, and the next epoch tries again"
-            )
+            if not self._failing:
+                warn(
+                    f"epoch {epoch} could not be saved ({problem.strerror or problem}); training "
+                    "goes on, and each epoch tries again"
+                )
+            self._failing = True
         else:
+            self._failing = False
             self._remove_others(epoch)
 
     def on_load_checkpoint(

@@ -1,5 +1,6 @@
 """Runs that ended without a word: found, delivered, closed truthfully."""
 
+import os
 import platform
 import threading
 import time
@@ -15,7 +16,19 @@ from mlflow import MlflowClient
 from fae.compose import compose
 from fae.config import TrackingConfig
 from fae.errors import StoreError
-from fae.tracking import Archive, Store, close_dead, deliver, is_alive, recovery, undelivered
+from fae.plan import look_up, task
+from fae.tracking import (
+    Archive,
+    Link,
+    LinkError,
+    Store,
+    close_dead,
+    deliver,
+    is_alive,
+    recovery,
+    undelivered,
+    unfinished_and_dead,
+)
 from fae.tracking.journal import Journal
 from fae.tracking.lock import own
 
@@ -288,3 +301,68 @@ def test_who_only_looks_keeps_nobody_from_a_folder(tmp_path: Path) -> None:
     finally:
         over.set()
         looking.join()
+
+
+def tree(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """All files, with their content and the time of their last change."""
+    return {
+        str(path): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("says", ["nothing", "of another run", "of another program"])
+def test_a_store_s_word_about_a_folder_lets_nobody_touch_it(
+    tmp_path: Path, tracking: TrackingConfig, says: str
+) -> None:
+    """A run that somebody else made, RUNNING on this machine in a folder of this user's."""
+    theirs = tmp_path / "project"
+    theirs.mkdir()
+    (theirs / "journal.jsonl").write_text('{"tags": {"mine": "yes"}}\n')
+    if says == "of another run":
+        Link("0" * 32, "mine", tracking.uri, tracking.experiment, "mine").write(theirs)
+    elif says == "of another program":
+        (theirs / "run.json").write_text('{"run_id": 1}')
+    store, client = Store(tracking), MlflowClient(tracking.uri)
+    tags = {**TAGS, "fae.folder": str(theirs), "fae.command": "rm -r /"}
+    run_id = client.create_run(store.experiment_id, tags=tags).info.run_id
+    before = tree(theirs)
+    archive = Archive(tracking)
+    assert [run.id for run in unfinished_and_dead(archive)] == [run_id]
+    assert [run.id for run in close_dead(archive)] == [run_id]
+    assert tree(theirs) == before
+    assert list(theirs.iterdir()) == [Path(path) for path in before]
+    stored = client.get_run(run_id)
+    assert (stored.info.status, "mine" in stored.data.tags) == ("KILLED", False)
+
+
+def test_a_folder_that_another_user_wrote_is_not_delivered(
+    tracking: TrackingConfig, dead: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id, folder = dead
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    archive = Archive(tracking)
+    assert close_dead(archive) == []
+    with pytest.raises(LinkError, match=r"run\.json: written by another user"):
+        deliver(folder, archive)
+    monkeypatch.setattr(os, "geteuid", lambda: me)
+    assert [run.id for run in close_dead(archive)] == [run_id]
+
+
+def test_who_asks_for_a_plan_changes_nothing(
+    tmp_path: Path, tracking: TrackingConfig, dead: tuple[str, Path]
+) -> None:
+    run_id, _ = dead
+    config = compose(NO_LOCAL, "experiment=smoke", f"tracking.uri='{tracking.uri}'")
+    one = task(config, [])
+    MlflowClient(tracking.uri).set_tag(run_id, "fae.fingerprint", one.fingerprint)
+    before = tree(tmp_path)
+    only_plan = replace(config.sweep, plan_only=True)
+    (planned,) = look_up([one], Archive(tracking), only_plan)
+    assert (planned.state, planned.run and planned.run.id) == ("goes on", run_id)
+    assert tree(tmp_path) == before
+    (found,) = look_up([one], Archive(tracking), config.sweep)
+    assert (found.state, found.run and found.run.status) == ("goes on", "KILLED")
+    assert tree(tmp_path) != before

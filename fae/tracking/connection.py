@@ -218,7 +218,9 @@ def asking(uri: str) -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """The first line of what an error says, cut short if long, or else its kind."""
-    return str(error).strip().partition("\n")[0][:LONGEST_LINE] or type(error).__name__
+    lines = str(error).strip().splitlines()
+    told = [line for line in lines if not line.startswith("(raised as a result of")]  # SQLAlchemy's
+    return told[0][:LONGEST_LINE] if told else type(error).__name__
 
 
 def _client(uri: str) -> "MlflowClient":
