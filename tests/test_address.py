@@ -1,9 +1,12 @@
 """Addresses: any file has one that leads back to it, and what is none is told how to be one."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import NO_LOCAL, PROJECT
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from fae.address import LONGEST_DATABASE, absolute, file_of, flaw, of_file, of_store, of_study
@@ -16,6 +19,7 @@ from fae.tracking import Archive, Store
 ODD = [
     "what?",
     "what?now=1&then=2",
+    'it\'s "quoted" :x',
     "100%",
     "a%20b",
     "%3F",
@@ -78,7 +82,7 @@ def test_runs_are_kept_in_a_folder_of_any_name(
     here.mkdir(parents=True)
     monkeypatch.chdir(here)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    tracking = compose("local=none").tracking
+    tracking = compose(NO_LOCAL).tracking
     assert file_of(tracking.uri) == here / "mlflow.db"
     (here / "mlflow.db").write_bytes(empty)
     folder = here / "outputs"
@@ -101,9 +105,10 @@ def test_runs_are_kept_in_a_folder_of_any_name(
 
 def test_a_database_is_made_in_its_folder_and_nowhere_else(tmp_path: Path) -> None:
     """MLflow itself would make a folder what%3F."""
-    uri = of_file(tmp_path / "what?" / "100%" / "mlflow.db")
+    here = tmp_path / "what?" / 'it\'s "100%" :x'
+    uri = of_file(here / "mlflow.db")
     Store(TrackingConfig(uri=uri, experiment="fae", system_metrics=False))
-    assert (tmp_path / "what?" / "100%" / "mlflow.db").is_file()
+    assert {file.name for file in here.iterdir()} == {"mlflow.db", ".mlflow.db.lock"}
     assert [place.name for place in tmp_path.iterdir()] == ["what?"]
 
 
@@ -141,7 +146,7 @@ def test_a_working_folder_is_refused_whatever_the_store(
     (tmp_path / "a\nb").mkdir()
     monkeypatch.chdir(tmp_path / "a\nb")
     with pytest.raises(ConfigError, match=r"working folder .*has a line break") as refused:
-        compose("local=none", "tracking.uri=http://127.0.0.1:5000")
+        compose(NO_LOCAL, "tracking.uri=http://127.0.0.1:5000")
     assert len(str(refused.value).splitlines()) == 1
 
 
@@ -245,11 +250,82 @@ def test_a_password_is_not_repeated(text: str, shown: str) -> None:
 def test_what_the_environment_says_as_mlflow_users_expect(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", " ")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "theirs")
-    tracking = compose("local=none").tracking
+    tracking = compose(NO_LOCAL).tracking
     assert (tracking.uri, tracking.experiment) == (of_store("sqlite:///mlflow.db"), "theirs")
-    assert compose("local=none", "tracking.experiment=ours").tracking.experiment == "ours"
+    assert compose(NO_LOCAL, "tracking.experiment=ours").tracking.experiment == "ours"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "3")
-    assert compose("local=none").tracking.experiment == "theirs"
+    assert compose(NO_LOCAL).tracking.experiment == "theirs"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "")
     with pytest.raises(ConfigError, match=r"^MLFLOW_EXPERIMENT_ID=3: .*MLFLOW_EXPERIMENT_NAME"):
-        compose("local=none")
+        compose(NO_LOCAL)
+
+
+def command(folder: Path, module: str, *arguments: str, **variables: str) -> tuple[int, str]:
+    """Its exit code, and what it said on standard error."""
+    others = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments, NO_LOCAL],
+        cwd=folder,
+        env={**others, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", **variables},
+        capture_output=True,
+        timeout=300,
+    )
+    return done.returncode, done.stderr.decode()
+
+
+def test_the_commands_work_in_a_folder_of_an_odd_name(tmp_path: Path) -> None:
+    """A sweep by two processes, a search, and what reads them."""
+    here = tmp_path / '-what? 100% #1 it\'s "ü🙂" $HOME;&=,[a]{b}~+%20'
+    here.mkdir()
+    small = "experiment=smoke", "epochs=1"
+    joblib = "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"
+    assert command(here, "fae.train", "-m", "hidden=4,5", *small, *joblib) == (0, "")
+    search = "search.trials=1", "search.repeats=1"
+    assert command(here, "fae.search", "hidden=4", *small, *search) == (0, "")
+    assert command(here, "fae.report", "out=again") == (0, "")
+    assert command(here, "fae.doctor", "data=synthetic")[1] == ""
+    assert (here / "again" / "report.html").is_file()
+    assert {"mlflow.db", "mlruns", "optuna.db"} <= {file.name for file in here.iterdir()}
+    assert [*tmp_path.iterdir()] == [here]
+
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "said"),
+    [
+        ("a\nb", {}, "has a line break or another control character in it; choose another name"),
+        ("${x}", {}, "has ${ in it, which Hydra takes for an interpolation; choose another name"),
+        ("Möwe", ASCII, "is not text in this locale; set PYTHONUTF8=1, or choose another name"),
+    ],
+    ids=ascii,
+)
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_made(
+    tmp_path: Path, name: str, variables: dict[str, str], said: str
+) -> None:
+    here = tmp_path / name
+    here.mkdir()
+    code, errors = command(here, "fae.train", "experiment=smoke", **variables)
+    assert code == 2
+    assert errors.endswith(f"{said}\n")
+    assert len(errors.splitlines()) == 1
+    assert [*here.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "override"),
+    [
+        ("fae.train", "tracking.uri=http://me:secret@127.0.0.1:9"),
+        ("fae.search", "search.storage=postgresql://me:secret@127.0.0.1:9/d"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("-m", "hidden=4,5")], ids=["", "-m"])
+def test_a_password_is_refused_before_hydra_writes_it_down(
+    tmp_path: Path, module: str, override: str, options: tuple[str, ...]
+) -> None:
+    code, errors = command(tmp_path, module, *options, "experiment=smoke", override)
+    assert code == 2
+    assert errors.startswith(f"fae: {masked(override)}: a ")
+    assert "secret" not in errors
+    assert [*tmp_path.iterdir()] == []

@@ -58,7 +58,7 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             if not _tables(path):
-                _make(path, config.experiment, artifacts)
+                _make(path, artifacts)
             if not os.access(path, os.W_OK):
                 raise PermissionError("read-only file")
             return _open(config.uri, config.experiment, artifacts, create=True)
@@ -98,16 +98,22 @@ def _tables(path: Path) -> set[str]:
         return {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
 
 
-def _make(path: Path, experiment: str, artifacts: str) -> None:
+def _make(path: Path, artifacts: str) -> None:
     """Make a database beside its place, and put it there whole.
 
-    MLflow takes seconds and many steps; what a process leaves that dies then is of no use.
+    MLflow takes seconds and many steps; what a process leaves that dies then is of no use. Left
+    to itself it would keep the artifacts of its experiment 0 in the working folder, whose path
+    it writes into SQL as it is.
     """
+    _prepare_mlflow()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
     place = path.resolve()
     beside = place.with_name(f".{place.name}.part")
     for left in (f"{place}-journal", f"{beside}-journal", beside):
         Path(left).unlink(missing_ok=True)
-    _open(of_file(beside), experiment, artifacts, create=True)
+    with asking(of_file(path)):
+        SqlAlchemyStore(of_file(beside), artifacts)
     beside.replace(place)
 
 
@@ -115,7 +121,7 @@ def _check_server(uri: str) -> None:
     """Make sure that an MLflow server answers: at once, and to the user's credentials."""
     named = f"tracking.uri={without_password(uri)}"
     try:
-        answer = within(2 * SERVER_TIMEOUT_S, _ask, uri)
+        answer = within(2 * SERVER_TIMEOUT_S, lambda: _ask(uri))
     except Exception as error:
         origin = _origin(error)
         reason = first_line(origin)
@@ -172,7 +178,7 @@ def _ask(uri: str) -> _Answer:
 
 def _origin(error: BaseException) -> BaseException:
     """What an error came from, through all that was raised in its place."""
-    while before := error.__cause__ or error.__context__:
+    while before := error.__cause__ or (not error.__suppress_context__ and error.__context__):
         error = before
     return error
 
@@ -214,31 +220,37 @@ def first_line(error: BaseException) -> str:
 
 
 def _client(uri: str) -> "MlflowClient":
-    """MLflow's client, MLflow itself told to be brief and quiet."""
+    _prepare_mlflow()
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def _prepare_mlflow() -> None:
+    """Tell MLflow to be brief and quiet."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     for name, value in HTTP.items():
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
-    from mlflow import MlflowClient
-
     limit_answers()
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-    return MlflowClient(uri)
 
 
 def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connection:
     try:
         client = _client(uri)
         experiment = client.get_experiment_by_name(name)
+        if experiment is not None and experiment.name != name:
+            raise ValueError("it answers with another experiment")
         if experiment is None and create:
             made = client.create_experiment(name, artifacts)
             return Connection(uri, client, str(made))
     except Exception as error:  # an answer of a server may be anything
-        remedy = f"mlflow db upgrade {shlex.quote(uri)} may mend it" if file_of(uri) else "ask there"
+        mend = f" mlflow db upgrade {shlex.quote(uri)} may mend it" if file_of(uri) else ""
         raise StoreError(
             f"tracking.uri={uri}: MLflow cannot use it ({first_line(error)}); was it made "
-            f"by another version? {remedy}"
+            f"by another version?{mend}"
         ) from error
     if experiment is None:
         raise NoStoreError(
