@@ -263,7 +263,6 @@ def trickle(handler: Handler) -> None:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ANSWER_S", 1.0)
     monkeypatch.setattr(limits, "ANSWER_BYTES", 10_000_000)
-    monkeypatch.setattr("fae.tracking.connection.SERVER_TIMEOUT_S", 1.0)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
@@ -321,7 +320,7 @@ def test_artifacts_of_a_server_are_written_nowhere_else(
     with serving(hostile) as server:
         archive = Archive(tracking(server.uri))
         (run,) = archive.runs("run")
-        with pytest.raises(StoreError, match=r"config\.yaml is gone or damaged"):
+        with pytest.raises(StoreError, match=r"config\.yaml (is gone|cannot be read)"):
             archive.config(run)
     assert not [file for file in tmp_path.rglob("*evil*") if inside not in file.parents]
     assert not Path("/evil").exists()

@@ -16,12 +16,12 @@ from filelock import FileLock
 from fae.address import file_of, of_file, without_password
 from fae.config import TrackingConfig
 from fae.errors import NoStoreError, StoreError
-from fae.tracking.limits import limit_answers, within
+from fae.tracking.limits import limit_answers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SERVER_TIMEOUT_S = 3
+DATABASE_TIMEOUT_S = 3
 LONGEST_LINE = 500
 HTTP = {"MAX_RETRIES": "1", "TIMEOUT": "10"}
 """MLflow's own patience with a server, 7 retries and 4 minutes by default."""
@@ -93,7 +93,7 @@ def _tables(path: Path) -> set[str]:
     """
     if not path.exists():
         return set()
-    there = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=SERVER_TIMEOUT_S)
+    there = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=DATABASE_TIMEOUT_S)
     with closing(there) as database:
         return {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
 
@@ -121,7 +121,7 @@ def _check_server(uri: str) -> None:
     """Make sure that an MLflow server answers: at once, and to the user's credentials."""
     named = f"tracking.uri={without_password(uri)}"
     try:
-        answer = within(2 * SERVER_TIMEOUT_S, lambda: _ask(uri))
+        answer = _ask(uri)
     except Exception as error:
         origin = _origin(error)
         reason = first_line(origin)
@@ -167,7 +167,6 @@ def _ask(uri: str) -> _Answer:
         "/api/2.0/mlflow/experiments/get-by-name",
         "GET",
         params={"experiment_name": "Default"},
-        timeout=SERVER_TIMEOUT_S,
         max_retries=0,
         raise_on_status=False,
         stream=True,
@@ -247,10 +246,11 @@ def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connec
             made = client.create_experiment(name, artifacts)
             return Connection(uri, client, str(made))
     except Exception as error:  # an answer of a server may be anything
-        mend = f" mlflow db upgrade {shlex.quote(uri)} may mend it" if file_of(uri) else ""
+        upgrade = f"mlflow db upgrade {shlex.quote(uri)} may mend it"
+        remedy = upgrade if file_of(uri) else "ask there"
         raise StoreError(
             f"tracking.uri={uri}: MLflow cannot use it ({first_line(error)}); was it made "
-            f"by another version?{mend}"
+            f"by another version? {remedy}"
         ) from error
     if experiment is None:
         raise NoStoreError(
