@@ -177,7 +177,7 @@ def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, study: Make) 
 
 
 def test_a_study_lies_in_a_file_of_any_name(study: Make, tmp_path: Path) -> None:
-    odd = tmp_path / "{what?} 100% ü"
+    odd = tmp_path / "{what} 100% #1 ü"
     odd.mkdir()
     assert len(work(study(address=of_file(odd / "optuna.db"), trials=1), tmp_path)) == 1
     assert [file.name for file in odd.iterdir()] == ["optuna.db"]

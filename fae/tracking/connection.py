@@ -17,13 +17,15 @@ from fae.address import file_of, of_file, without_password
 from fae.config import TrackingConfig
 from fae.errors import NoStoreError, StoreError
 from fae.terminal import say
-from fae.tracking.limits import limit_answers, within
+from fae.tracking.limits import limit_answers
 from fae.tracking.moved import Move, find_move
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+DATABASE_TIMEOUT_S = 3
 SERVER_TIMEOUT_S = 3
+"""How long a server may take to answer at the start, to be there at all."""
 LONGEST_LINE = 500
 HTTP = {"MAX_RETRIES": "1", "TIMEOUT": "10"}
 """MLflow's own patience with a server, 7 retries and 4 minutes by default."""
@@ -56,7 +58,7 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
     """
     path = file_of(config.uri)
     if path is None:
-        _client(config.uri)
+        _prepare_mlflow()
         _check_server(config.uri)
         return _open(config.uri, config.experiment, None, create=create)
     artifacts = (path.parent / "mlruns").as_uri()
@@ -67,7 +69,7 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
             if not _tables(path):
-                _make(path, config.experiment, artifacts)
+                _make(path, artifacts)
             if not os.access(path, os.W_OK):
                 raise PermissionError("read-only file")
             connection = _open(config.uri, config.experiment, artifacts, create=True)
@@ -115,21 +117,27 @@ def _tables(path: Path) -> set[str]:
     """
     if not path.exists():
         return set()
-    there = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=SERVER_TIMEOUT_S)
+    there = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=DATABASE_TIMEOUT_S)
     with closing(there) as database:
         return {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
 
 
-def _make(path: Path, experiment: str, artifacts: str) -> None:
+def _make(path: Path, artifacts: str) -> None:
     """Make a database beside its place, and put it there whole.
 
-    MLflow takes seconds and many steps; what a process leaves that dies then is of no use.
+    MLflow takes seconds and many steps; what a process leaves that dies then is of no use. Left
+    to itself it would keep the artifacts of its experiment 0 in the working folder, whose path
+    it writes into SQL as it is.
     """
+    _prepare_mlflow()
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
     place = path.resolve()
     beside = place.with_name(f".{place.name}.part")
     for left in (f"{place}-journal", f"{beside}-journal", beside):
         Path(left).unlink(missing_ok=True)
-    _open(of_file(beside), experiment, artifacts, create=True)
+    with asking(of_file(path)):
+        SqlAlchemyStore(of_file(beside), artifacts)
     beside.replace(place)
 
 
@@ -137,7 +145,7 @@ def _check_server(uri: str) -> None:
     """Make sure that an MLflow server answers: at once, and to the user's credentials."""
     named = f"tracking.uri={without_password(uri)}"
     try:
-        answer = within(2 * SERVER_TIMEOUT_S, _ask, uri)
+        answer = _ask(uri)
     except Exception as error:
         origin = _origin(error)
         reason = first_line(origin)
@@ -194,7 +202,7 @@ def _ask(uri: str) -> _Answer:
 
 def _origin(error: BaseException) -> BaseException:
     """What an error came from, through all that was raised in its place."""
-    while before := error.__cause__ or error.__context__:
+    while before := error.__cause__ or (not error.__suppress_context__ and error.__context__):
         error = before
     return error
 
@@ -224,23 +232,29 @@ def first_line(error: BaseException) -> str:
 
 
 def _client(uri: str) -> "MlflowClient":
-    """MLflow's client, MLflow itself told to be brief and quiet."""
+    _prepare_mlflow()
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def _prepare_mlflow() -> None:
+    """Tell MLflow to be brief and quiet."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     for name, value in HTTP.items():
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
-    from mlflow import MlflowClient
-
     limit_answers()
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # its errors are raised as well
-    return MlflowClient(uri)
 
 
 def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connection:
     try:
         client = _client(uri)
         experiment = client.get_experiment_by_name(name)
+        if experiment is not None and experiment.name != name:
+            raise ValueError("it answers with another experiment")
         if experiment is None and create:
             made = client.create_experiment(name, artifacts)
             return Connection(uri, client, str(made))
