@@ -4,6 +4,7 @@
 130 SIGINT, 143 SIGTERM.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted, cause
 from fae.terminal import printable
 
+WRITABLE = "python -m fae.doctor tells which folders can be written"
 FULL_ERROR = "HYDRA_FULL_ERROR"
 NO_MEMORY = (
     "allocate memory",
@@ -146,5 +148,7 @@ def _known(error: BaseException, schema: type) -> FaeError | Interrupted | None:
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
         return FaeError(f"too little memory (see ulimit -v): {cause(error).splitlines()[-1]}")
     if isinstance(error, OSError) and error.filename is not None:
-        return ConfigError(f"{error.filename}: {error.strerror}")
+        found = f"{os.path.abspath(error.filename)}: {error.strerror}"
+        refused = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+        return ConfigError(f"{found}; {WRITABLE}" if refused else found)
     return error if isinstance(error, FaeError | Interrupted) else None
