@@ -4,6 +4,7 @@
 130 SIGINT, 143 SIGTERM.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted, cause
 from fae.terminal import printable
 
+WRITABLE = "python -m fae.doctor tells which folders can be written"
 FULL_ERROR = "HYDRA_FULL_ERROR"
 NO_MEMORY = (
     "allocate memory",
@@ -46,7 +48,7 @@ def run(entry: Callable[[], object], schema: type = Config) -> None:
     interrupts.handle(as_guest=not is_a_command())
     code: int | None = None
     try:
-        with _hydra_raises():
+        with streams.guarded(), _hydra_raises():
             trust.refuse_pickle(sys.argv[1:])
             with trust.known_code_only():
                 _call(entry)
@@ -75,8 +77,7 @@ def _hydra_raises() -> Iterator[None]:
 
 def enter() -> None:
     """Begin a job: where a launcher runs it in a process of its own, that is prepared first."""
-    if not interrupts.is_guest():
-        streams.guard()
+    streams.guard()
     interrupts.handle()
 
 
@@ -143,8 +144,12 @@ def _known(error: BaseException, schema: type) -> FaeError | Interrupted | None:
     """The error as one that the user can mend, if it is."""
     if isinstance(error, Exception) and raised_by_hydra(error):
         return explain(error, schema)
+    if isinstance(error, FaeError | Interrupted):
+        return error
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
         return FaeError(f"too little memory (see ulimit -v): {cause(error).splitlines()[-1]}")
     if isinstance(error, OSError) and error.filename is not None:
-        return ConfigError(f"{error.filename}: {error.strerror}")
-    return error if isinstance(error, FaeError | Interrupted) else None
+        found = f"{os.path.abspath(error.filename)}: {error.strerror}"
+        refused = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+        return ConfigError(f"{found}; {WRITABLE}" if refused else found)
+    return None

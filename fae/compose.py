@@ -192,11 +192,12 @@ def _refuse_what_a_job_cannot_set(
     chosen = [
         override
         for override in overrides
-        if override not in asked and override.partition("=")[0] in node.hydra.runtime.choices
+        if override not in asked
+        and override.lstrip("+").partition("=")[0] in node.hydra.runtime.choices
     ]
     dropped = sorted(_different(_hydra_of_all(base), _hydra_of_all(node)))
     if dropped:
-        keys = [override.partition("=")[0] for override in chosen]
+        keys = [override.lstrip("+").partition("=")[0] for override in chosen]
         others = [o for o in asked if o.lstrip("+").partition("=")[0] not in keys]
         of_hydra = [o for o in base.hydra.overrides.hydra if o != "hydra.mode=MULTIRUN"]
         name = f"fae.{base.hydra.job.name}"

@@ -104,11 +104,6 @@ def end() -> None:
         os._exit(_code)
 
 
-def is_guest() -> bool:
-    """Whether a command runs in a process that is not its own."""
-    return _host is not None
-
-
 def arrived() -> bool:
     """Whether there was a signal."""
     return _arrived is not None

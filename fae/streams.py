@@ -10,7 +10,8 @@ import logging
 import os
 import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,9 +27,26 @@ def guard() -> None:
     for descriptor, name in NAMES.items():
         stream = getattr(sys, name)
         if stream is None or stream is getattr(sys, f"__{name}__"):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.flush()
             setattr(sys, name, _guarded(descriptor, getattr(stream, "encoding", "utf-8")))
     logging.raiseExceptions = False  # logging would print a traceback for each line that is lost
     _tell_warnings()
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Guard the streams of a process, which is as it was after the block."""
+    before = sys.stdout, sys.stderr, logging.raiseExceptions
+    with warnings.catch_warnings():
+        guard()
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            sys.stdout, sys.stderr, logging.raiseExceptions = before
 
 
 class _Guarded(io.FileIO):

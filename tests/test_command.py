@@ -3,11 +3,12 @@
 import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import NO_LOCAL, environment
 
-from fae.command import _explain
+from fae.command import WRITABLE, _explain
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted
 
@@ -21,7 +22,11 @@ SHOWN = r"\x1b]0;title\x07\x1b[2J"
         (ConfigError(EVIL), 2, f"fae: {SHOWN}\n"),
         (FaeError("one\ntwo"), 1, "fae: one\ntwo\n"),
         (Interrupted(15), 143, "fae: interrupted by SIGTERM\n"),
-        (PermissionError(errno.EACCES, "Permission denied", "f"), 2, "fae: f: Permission denied\n"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "f"),
+            2,
+            f"fae: {Path('f').absolute()}: Permission denied; {WRITABLE}\n",
+        ),
         (MemoryError(), 1, "fae: too little memory (see ulimit -v): MemoryError\n"),
         (
             ImportError("Wrong build.\nlibtorch.so: failed to map segment from shared object"),

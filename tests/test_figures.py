@@ -1,8 +1,10 @@
 """Figures: what is drawn, read back from matplotlib's objects."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
+from matplotlib.text import Text
 from records import record, summary
 
 from fae import charts, figures
@@ -83,3 +85,17 @@ def test_hidden_units_are_counted() -> None:
     uncounted = replace(gallery("n = 5", 1), dead=None)
     title = "n = 5: 5 units in the first layer, dead ones not counted"
     assert figures.units_title(uncounted) == title
+
+
+def test_a_title_is_no_mathematics_and_printable() -> None:
+    title = "$\\foo$ \x1b[2J"
+    drawn = [
+        figures.draw(charts.curves({title: [EPOCHS], "n = 2": [EPOCHS]})),
+        figures.reconstructions({title: panel(1)}),
+        figures.extremes([gallery(title, 0.5)]),
+        figures.hidden_units([gallery(title, 0.5)]),
+    ]
+    for figure in drawn:
+        figure.savefig(io.BytesIO())
+        texts = [text.get_text() for text in figure.findobj(Text)]
+        assert any(r"$\foo$ \x1b[2J" in text for text in texts)

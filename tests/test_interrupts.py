@@ -257,18 +257,20 @@ def test_importing_the_package_leaves_signals_alone(tmp_path: Path, words: str) 
 
 
 GUEST = """
-import os, sys
+import logging, os, sys, warnings
 from signal import SIGALRM, SIGHUP, SIGINT, SIGTERM, getsignal, signal
 
 def state():
     handlers = [getsignal(signum) for signum in (SIGALRM, SIGHUP, SIGINT, SIGTERM)]
-    return [*handlers, sys.unraisablehook, sys.stdout, os.environ.get("HYDRA_FULL_ERROR")]
+    streams = sys.stdout, sys.stderr, logging.raiseExceptions, list(warnings.filters)
+    return [*handlers, sys.unraisablehook, *streams, os.environ.get("HYDRA_FULL_ERROR")]
 
-signal(SIGTERM, lambda *_: print("own handler"))
-before = state()
 from fae import command
 from fae.interrupts import held, released
 from fae.train import main
+
+signal(SIGTERM, lambda *_: print("own handler"))
+before = state()
 
 def left_by(entry):
     try:

@@ -98,6 +98,16 @@ def test_a_warning_is_told_where_python_is_to_raise_it(tmp_path: Path) -> None:
     assert done.stdout == "1 ± 2 \\udc80\n"
 
 
+def test_a_script_has_its_streams_back(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import sys, warnings\nfrom fae import streams\nbefore = sys.stdout, warnings.filters[:]\n"
+        "print('script')\n"
+        "with streams.guarded():\n    print('command')\n"
+        "print('script', before == (sys.stdout, warnings.filters))\n"
+    )
+    assert shell(tmp_path, "script.py").stdout == "script\ncommand\nscript True\n"
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_what_is_printed_comes_in_order(tmp_path: Path, unbuffered: str) -> None:
     (tmp_path / "prints.py").write_text(

@@ -1,12 +1,13 @@
 """Trust: a configuration names no code but Hydra's and fae's own, and those go on working."""
 
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
 from conftest import NO_LOCAL
 
-from fae.compose import compose
+from fae.compose import CONF, compose
 from fae.config import Config
 from fae.errors import ConfigError
 from fae.trust import refuse_pickle
@@ -32,6 +33,35 @@ def test_code_that_a_user_names_is_refused_by_its_key(override: str, key: str) -
     with pytest.raises(ConfigError) as error:
         compose(NO_LOCAL, override)
     assert key in str(error.value)
+
+
+OF_HYDRA = "names code, which a configuration must not"
+UNKNOWN = "no such key"
+
+
+@pytest.mark.parametrize("file", ["experiment/own", "local/default"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("_target_: os.getcwd", f"_target_: {UNKNOWN}"),
+        ("model: {_target_: os.getcwd}", f"model._target_: {UNKNOWN}"),
+        ("hydra: {callbacks: {x: {_target_: os.getcwd}}}", OF_HYDRA),
+        ("hydra: {launcher: {_target_: os.getcwd}}", OF_HYDRA),
+        ("hydra: {sweeper: {_target_: os.getcwd}}", OF_HYDRA),
+        ("hydra: {job_logging: {formatters: {simple: {(): os.getcwd}}}}", OF_HYDRA),
+        ("hydra: {job_logging: {formatters: {simple: {class: os.getcwd}}}}", OF_HYDRA),
+    ],
+)
+def test_code_that_a_preset_or_a_local_file_names_is_refused(
+    file: str, content: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(CONF, tmp_path / "conf")
+    (tmp_path / "conf" / f"{file}.yaml").write_text(f"# @package _global_\n{content}\n")
+    monkeypatch.setattr("fae.compose.CONF", str(tmp_path / "conf"))
+    group, _, choice = file.partition("/")
+    with pytest.raises(ConfigError) as error:
+        compose(f"{group}={choice}")
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,9 @@ KINDS = {
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 LIMIT_S = 5.0
 AT_ONCE_S = 2.0
-"""With room for a busy machine."""
+"""Where a process has a core; see ``with_load``."""
+IS_LEFT = "python -m fae.sync delivers it"
+"""Said where the store had no time to take all."""
 NEVER = "never, as the command had ended"
 LAST_EPOCH = f"epoch {EPOCHS}/{EPOCHS}"
 LAST_LINE = {"run": "test 0.", "sweep": "report   ", "workers": "report   "}
@@ -85,6 +87,11 @@ def moment(seed: int, durations: dict[str, float]) -> Moment:
         after_s = random.Random(seed).uniform(0, 0.1)
         return Moment(kind, signum, f"epoch {1 + int(share * EPOCHS)}/", after_s)
     return Moment(kind, signum, "", 1.05 * share * durations[kind], again=seed % 3 == 1)
+
+
+def with_load(limit_s: float) -> float:
+    """A limit where processes share cores: so many times as long as there are of them for each."""
+    return limit_s * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def begin(folder: Path, kind: str) -> "subprocess.Popen[bytes]":
@@ -171,6 +178,7 @@ def disturb(moment: Moment, folder: Path) -> tuple[list[str], float, str]:
     code = exit_code(process)
     took = time.monotonic() - start
     errors = (folder / "err").read_text()
+    printed_at_end = (folder / "out").read_text()
     phases = {r"epoch \d+/": "before training", LAST_EPOCH: "in training"}
     phases[LAST_LINE[moment.kind]] = "closing"
     to_come = [name for seen, name in phases.items() if not re.search(seen, printed)]
@@ -186,8 +194,8 @@ def disturb(moment: Moment, folder: Path) -> tuple[list[str], float, str]:
             or is_too_early
             or (code == 0 and is_too_late)
         ),
-        f"ended after {took:.1f} s": took > LIMIT_S,
-        f"left {statuses(folder)}": "RUNNING" in statuses(folder),
+        f"ended after {took:.1f} s": took > with_load(LIMIT_S),
+        f"left {statuses(folder)}": "RUNNING" in statuses(folder) and IS_LEFT not in printed_at_end,
         f"said {errors}": not is_told,
         f"printed {printed}": "Traceback" in printed or "ignored" in printed,
     }
@@ -267,7 +275,7 @@ def test_a_second_signal_ends_a_command_at_once(soak: Soak, tmp_path: Path) -> N
     with ThreadPoolExecutor(2) as side_by_side:
         ended = list(side_by_side.map(disturb_twice, range(total)))
     taken = [took for took, is_alive in ended if is_alive]
-    assert max(taken) < AT_ONCE_S
+    assert max(taken) < with_load(AT_ONCE_S)
     soak.tell(
         f"{total} commands, {len(taken)} of them not yet dead by the first: the slowest dead in "
         f"{max(taken):.2f} s; all {total} carried on to the end"
