@@ -11,10 +11,8 @@ from fae.config import TrainingConfig
 from fae.linear import Linear
 from fae.network import AutoEncoder
 from fae.tracking import Archive, StoredRun
+from fae.tracking.run import BESIDE_WEIGHTS
 from fae.vetting import load_weights
-
-BESIDE_WEIGHTS = 10_000_000
-"""Bytes that a model takes beside its weights, at most."""
 
 LARGEST = 1e15
 """Of a pixel: the squares of some hundred pixels can be summed in single precision."""

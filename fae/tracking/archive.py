@@ -211,8 +211,8 @@ class Archive:
             UnreadableError: it is gone, larger, or no text.
         """
         with self.reading(run, path):
-            stored = self._client.get_run(run.id).info.artifact_uri
-            return self._content(f"{stored}/{path}", largest).decode()
+            folder = self._client.get_run(run.id).info.artifact_uri
+            return self._content(f"{folder}/{path}", largest).decode()
 
     def model(self, run: StoredRun, largest: int) -> bytes:
         """The file with the trained network, which anyone may have written.
@@ -319,6 +319,7 @@ class Archive:
         )
 
     def _content(self, uri: str, largest: int) -> bytes:
+        """A file by its own address: ``runs:/`` would copy it for good."""
         from mlflow.artifacts import download_artifacts
 
         if self.move:
@@ -355,8 +356,11 @@ def _checked(values: Any) -> TrainingConfig:
     Raises:
         ValueError: names each key that is wrong.
     """
+    if not isinstance(values, dict):
+        raise ValueError("not keys and values")
     told = {key: value for key, value in values.items() if key not in WITHOUT_EFFECT}
-    told["model"] = {"initialisation": "uniform", **told["model"]}  # before there was a choice
+    if isinstance(told.get("model"), dict):
+        told["model"] = {"initialisation": "uniform", **told["model"]}  # before there was a choice
     try:
         return TypeAdapter(TrainingConfig).validate_python(told)
     except ValidationError as error:
