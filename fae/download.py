@@ -63,7 +63,7 @@ def download(
         for _ in range(TRIES):
             before = _size(part)
             try:
-                with open(part, "ab", opener=_without_links) as file:
+                with open(part, "ab", opener=_of_the_folder) as file:
                     _complete(file, address, size, show)
                 if hashlib.sha256(part.read_bytes()).hexdigest() != sha256:
                     part.unlink()
@@ -85,9 +85,9 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _without_links(path: str, flags: int) -> int:
-    """Opens a file of the folder itself: a link there may lead anywhere."""
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+def _of_the_folder(path: str, flags: int) -> int:
+    """Opens a file of the folder itself: a link may lead anywhere, a pipe wait for ever."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def _complete(file: IO[bytes], address: str, size: int, show: Callable[[int], object]) -> None:

@@ -76,12 +76,19 @@ WITHOUT = (
 
 
 def root() -> Path:
-    """The first folder of ``NEARBY`` that holds the files, or else one in the user's cache."""
+    """The first folder of ``NEARBY`` that holds the files, or else one in the user's cache.
+
+    Who has no home has no cache; then it is the first of ``NEARBY``, which a download fills.
+    """
     for place in map(Path, NEARBY):
         with suppress(OSError):  # a folder that is not ours to look into
             if not missing(folder(place)):
                 return place.resolve()
-    return user_cache_path("fae")
+    with suppress(RuntimeError):  # what some versions of platformdirs raise; others give ~
+        cache = user_cache_path("fae")
+        if cache.is_absolute():
+            return cache
+    return Path(NEARBY[0])
 
 
 def folder(root: Path) -> Path:

@@ -1,5 +1,6 @@
 """What a command is about to do: which of its runs are done, go on, or begin."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -127,6 +128,27 @@ def _state(
     return ("goes on", latest) if home(latest) else ("begins", None)
 
 
+def _anew(task: Task, archive: Archive | None) -> str:
+    """What to add where a run begins though one is there that differs in ``epochs`` alone.
+
+    Its epochs are part of what a run is (schedules end with the last), so it is not resumed.
+    """
+    config = task.config
+    if task.state != "begins" or archive is None or config.sweep.rerun:
+        return ""
+    plain, digest = config.plain(), build_source(config.data).digest
+    alike = [f"params.{key} = '{plain[key]}'" for key in ("hidden", "seed", "lr", "batch_size")]
+    for run in reversed(archive.runs("run", *alike)):
+        epochs = run.parameters.get("epochs", "")
+        if not re.fullmatch(r"\d{1,10}", epochs):
+            continue
+        of_run = determines_result({**plain, "epochs": int(epochs)})
+        if run.tags.get("fae.fingerprint") == fingerprint(of_run, digest):
+            cannot = "extended" if int(epochs) < config.epochs else "shortened"
+            return f" anew: run {run.id[:8]} with epochs={epochs} cannot be {cannot}"
+    return ""
+
+
 def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int) -> None:
     """Print what becomes of each task, and what all of it will take.
 
@@ -140,7 +162,7 @@ def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int)
     shown = tasks[:SHOWN]
     width = max(len(one.name) for one in shown)
     for one in shown:
-        say(f" {one.name:{width}}    {one.outlook()}")
+        say(f" {one.name:{width}}    {one.outlook()}{_anew(one, archive)}")
     if len(tasks) > SHOWN:
         say(f" and {len(tasks) - SHOWN} more")
     if to_do:

@@ -235,3 +235,9 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         download(tmp_path / "data" / "it", ["http://127.0.0.1:1/file"], SIZE, SHA256, print)
     assert victim.read_bytes() == b"precious"
+
+
+def test_nothing_waits_for_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".it.part")
+    with pytest.raises(OSError, match="No such device"):
+        download(tmp_path / "it", ["http://127.0.0.1:1/file"], SIZE, SHA256, print)

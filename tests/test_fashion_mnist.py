@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,18 @@ def test_the_files_are_looked_for_in_this_order(
     assert composed_root() == "/theirs"
     assert composed_root("data.root=mine") == str(nowhere / "mine")
     assert composed_root("data.root=null") == str(nowhere / "data")
+
+
+def test_who_has_no_home_has_the_files_in_the_project(
+    nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nameless(_: int) -> pwd.struct_passwd:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", nameless)
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert composed_root() == str(nowhere / "data")
 
 
 def test_a_place_that_cannot_be_looked_into_is_passed_over(

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from fae.checkpoint import checkpoint_path
 from fae.compose import compose
 from fae.config import Config
-from fae.plan import Task, look_up, task
+from fae.plan import Task, look_up, show, task
 from fae.tracking import Archive, Link, Store, StoredRun
 
 Tiny = Callable[..., Config]
@@ -106,6 +106,43 @@ def test_what_failed_begins_anew_when_asked_to(tiny: Tiny, tmp_path: Path) -> No
 def test_everything_begins_anew_when_asked_to(tiny: Tiny, tmp_path: Path) -> None:
     for status in ("FINISHED", "FAILED", "KILLED"):
         assert planned(tiny("sweep.rerun=true"), run(status, tmp_path)).state == "begins"
+
+
+@pytest.mark.parametrize(
+    ("asked", "outlook"),
+    [
+        (["epochs=6"], "begins anew: run {} with epochs=3 cannot be extended"),
+        (["epochs=2"], "begins anew: run {} with epochs=3 cannot be shortened"),
+        (["epochs=3"], "done: test nan, run {}"),
+        (["epochs=6", "sweep.rerun=true"], "begins"),
+        (["epochs=6", "lr=0.4"], "begins"),
+        (["epochs=6", "optimizer.momentum=0.4"], "begins"),
+        (["epochs=6", "seed=8"], "begins"),
+    ],
+)
+def test_a_run_that_differs_in_its_epochs_alone_is_named(
+    tiny: Tiny,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    asked: list[str],
+    outlook: str,
+) -> None:
+    given = "seed=7", f"tracking.experiment={tmp_path.name}"
+    stored = tiny("epochs=3", *given)
+    with Store(stored.tracking).run(
+        "it",
+        kind="run",
+        folder=tmp_path,
+        command="",
+        parameters=stored.parameters(),
+        tags={"fae.fingerprint": task(stored, []).fingerprint},
+    ) as made:
+        pass
+    config = tiny(*given, *asked)
+    archive = Archive(config.tracking)
+    show("plan", look_up([task(config, [])], archive, config.sweep), archive, asked=1)
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.split("    ")[-1] == outlook.format(made.id[:8])
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
