@@ -1,11 +1,4 @@
-"""The command: answer the questions that the paper leaves open, from what the store holds.
-
-    python -m fae.answers [FOLDER] [OVERRIDE ...]
-
-writes ``answers.md`` and its figures into the folder, by default reports/. Overrides are those of
-the train command that say where the store and the data are. What has not been tried yet is named
-with the command that does. Light at import; ``fae.answering`` does the work.
-"""
+"""The command: answer the questions that the paper leaves open, from what the store holds."""
 
 import argparse
 from pathlib import Path
@@ -15,6 +8,16 @@ from fae.compose import compose
 from fae.config import Config, FashionMNISTConfig
 from fae.errors import ConfigError
 from fae.terminal import say
+
+HELP = """Answer the questions that the paper leaves open, from what the store holds.
+
+    python -m fae.answers [FOLDER] [OVERRIDE ...]
+
+writes ``answers.md`` and its figures into the folder, by default reports/. Overrides are those of
+the train command that say where the store and the data are. What has not been tried yet is named
+with the command that does. Light at import; ``fae.answering`` does the work.
+"""
+"""Not the docstring, which there is none of under ``python -OO``."""
 
 FOLDER = Path("reports")
 
@@ -46,7 +49,7 @@ def answers(folder: Path, config: Config) -> None:
 def main() -> None:
     """Entry point of ``python -m fae.answers`` and ``fae-answers``."""
     plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("fae.answers", description=__doc__, formatter_class=plain)
+    parser = argparse.ArgumentParser("fae.answers", description=HELP, formatter_class=plain)
     parser.add_argument("words", nargs="*", metavar="FOLDER | OVERRIDE")
     words = parser.parse_args().words
     overrides = [word for word in words if "=" in word]

@@ -1,13 +1,4 @@
-"""The command: deliver to the store what runs could not, and close those that are dead.
-
-    python -m fae.sync [FOLDER ...] [OVERRIDE ...]
-
-Folders are those of runs, or hold them; by default outputs/ and multirun/. The store is the one
-that the overrides of the train command name (``tracking.uri=...``) or leave as it is: a run is
-delivered where the user points, and if that store has it, never where its folder says. Dead runs
-are closed in the experiment of each folder, and in the one that the overrides name. Runs that
-still go on are left alone.
-"""
+"""The command: deliver to the store what runs could not, and close those that are dead."""
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -20,6 +11,18 @@ from fae.compose import compose
 from fae.config import TrackingConfig
 from fae.errors import ConfigError, FaeError, StoreError
 from fae.terminal import say
+
+HELP = """Deliver to the store what runs could not, and close those that are dead.
+
+    python -m fae.sync [FOLDER ...] [OVERRIDE ...]
+
+Folders are those of runs, or hold them; by default outputs/ and multirun/. The store is the one
+that the overrides of the train command name (``tracking.uri=...``) or leave as it is: a run is
+delivered where the user points, and if that store has it, never where its folder says. Dead runs
+are closed in the experiment of each folder, and in the one that the overrides name. Runs that
+still go on are left alone.
+"""
+"""Not the docstring, which there is none of under ``python -OO``."""
 
 FOLDERS = ("outputs", "multirun")
 
@@ -97,7 +100,7 @@ def _is_override(word: str) -> bool:
 def main() -> None:
     """Entry point of ``python -m fae.sync`` and ``fae-sync``."""
     plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("fae.sync", description=__doc__, formatter_class=plain)
+    parser = argparse.ArgumentParser("fae.sync", description=HELP, formatter_class=plain)
     parser.add_argument("words", nargs="*", metavar="FOLDER | OVERRIDE")
     words = parser.parse_args().words
     overrides = [word for word in words if _is_override(word)]

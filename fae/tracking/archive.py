@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from fae.address import file_of
 from fae.config import WITHOUT_EFFECT, TrackingConfig, TrainingConfig
 from fae.errors import NoStoreError, StoreError
-from fae.terminal import warn
+from fae.terminal import in_one_line, warn
 from fae.tracking.connection import asking, connect, first_line, mend_move
 from fae.tracking.delivery import Delivery
 
@@ -309,7 +309,7 @@ class Archive:
             tags = {**tags, "fae.folder": self.move.now(tags["fae.folder"])}
         return StoredRun(
             id=run.info.run_id,
-            name=run.info.run_name or "",
+            name=in_one_line(run.info.run_name or ""),
             status=run.info.status,
             started=run.info.start_time or 0,
             ended=run.info.end_time,

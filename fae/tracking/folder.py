@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from fae import durable
 from fae.errors import FaeError, TrainingError
+from fae.terminal import in_one_line
 from fae.tracking import outbox
 from fae.tracking.delivery import is_unknown
 from fae.tracking.journal import Journal
@@ -53,7 +54,7 @@ class Link:
     key: str = ""
 
     def __str__(self) -> str:
-        return f"run {self.run_id[:8]} ({self.name})"
+        return f"run {self.run_id[:8]} ({in_one_line(self.name)})"
 
     def write(self, folder: Path) -> None:
         durable.write(folder / LINK, json.dumps(asdict(self), indent=2).encode() + b"\n")
@@ -107,7 +108,10 @@ def home(run: "StoredRun") -> Path | None:
 
 def sync_command(folder: Path, store: str) -> str:
     """The command that delivers what a folder holds to the store of its run."""
-    value = store if re.fullmatch(r"[\w:/.%-]+", store, re.ASCII) else f"'{store}'"
+    value = store
+    if not re.fullmatch(r"[\w:/.%-]+", store, re.ASCII):
+        quoted = store.replace("'", r"\'")  # as Hydra reads it
+        value = f"'{quoted}'"
     return shlex.join(["python", "-m", "fae.sync", f"tracking.uri={value}", str(folder)])
 
 
