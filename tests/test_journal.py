@@ -1,6 +1,7 @@
 """A run's journal: whole lines in order, whatever the disk and a crash make of it."""
 
 import errno
+import json
 from pathlib import Path
 
 import pytest
@@ -177,6 +178,8 @@ def test_lines_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
         '{"end": "KILLED", "time": 1, "more": 1}',
         '{"tags": {"a": {}}}',
         '{"tags": null}',
+        json.dumps({"metrics": {f"{n}": 0.0 for n in range(1001)}, "step": 1, "time": 1}),
+        json.dumps({"tags": {f"{n}": "" for n in range(101)}}),
         "[" * 10_000,
         "{}",
         "",

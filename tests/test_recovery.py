@@ -170,6 +170,24 @@ def test_what_cannot_be_closed_is_passed_over_with_a_warning(
     assert str(journal) in unwritable
 
 
+def test_a_dead_run_is_closed_though_the_store_refuses_some_of_it(
+    tmp_path: Path,
+    tracking: TrackingConfig,
+    dead: tuple[str, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_id, folder = dead
+    (tmp_path / "mlruns").write_text("in the way of the artifacts")
+    (folder / "outbox").mkdir()
+    (folder / "outbox" / "a.txt").write_text("a")
+    Journal(folder).append({"file": "a.txt", "bytes": 1})
+    assert [run.id for run in close_dead(Archive(tracking))] == [run_id]
+    assert "refuses 1 entries of run" in capsys.readouterr().out
+    found = MlflowClient(tracking.uri).get_run(run_id)
+    assert (found.info.status, found.data.metrics) == ("KILLED", {"val/mse": 0.5})
+    assert undelivered(folder) == 1
+
+
 def test_what_a_deleted_run_lacks_is_kept_until_it_is_restored(
     tracking: TrackingConfig, dead: tuple[str, Path]
 ) -> None:

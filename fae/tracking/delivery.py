@@ -23,7 +23,7 @@ from tenacity import (
 from fae import durable, interrupts
 from fae.terminal import say, warn
 from fae.tracking.connection import first_line
-from fae.tracking.journal import Entry, Journal
+from fae.tracking.journal import BATCH, Entry, Journal
 from fae.tracking.outbox import DamagedError, Outbox
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ LEAST_S = 0.5
 """How long it waits at least, after others that the same signal ended."""
 SMALL = (256, 256)
 """Pixels, at most, of the picture that the UI loads first."""
-BATCH = 1000
-"""Metrics of one request, at most; MLflow's limit."""
 
 
 TRIES = 5

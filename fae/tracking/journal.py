@@ -19,21 +19,25 @@ Entry = Mapping[str, Any]
 
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Key = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=200)]
+BATCH = 1000
+"""Metrics of an entry, at most; MLflow's limit of a request."""
+FEW = 100
+"""Parameters or tags of an entry, at most; as well."""
 CHECKED = ConfigDict(strict=True, extra="forbid")
 
 
 class _Parameters(TypedDict):
-    parameters: dict[str, str]
+    parameters: Annotated[dict[str, str], Field(max_length=FEW)]
 
 
 class _Metrics(TypedDict):
-    metrics: dict[str, float]
+    metrics: Annotated[dict[str, float], Field(max_length=BATCH)]
     step: Whole
     time: Whole
 
 
 class _Tags(TypedDict):
-    tags: dict[str, str]
+    tags: Annotated[dict[str, str], Field(max_length=FEW)]
 
 
 class _About(TypedDict):
@@ -124,7 +128,7 @@ class Journal:
         except ValidationError:  # absent or damaged: delivering again does no harm
             delivered, aside = 0, []
         self.delivered = sum(end <= delivered for end in self._ends)
-        self.aside = [place for place, end in enumerate(self._ends) if end in aside]
+        self.aside = [place for place, end in enumerate(self._ends) if end in {*aside}]
 
     @property
     def damaged(self) -> list[int]:

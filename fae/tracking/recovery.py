@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from fae.errors import FaeError, StoreError
+from fae.errors import FaeError, StoreError, UndeliveredError
 from fae.terminal import warn
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.connection import first_line
@@ -78,7 +78,8 @@ def deliver(folder: Path, archive: Archive) -> int:
                     )
                 ) from error
             raise
-        if home(run) != folder.absolute():
+        proven = home(run)
+        if proven is None or not proven.samefile(folder):
             raise StoreError(
                 f"{link} has gone on in {named(run)}; nothing of {folder} is delivered"
             )
@@ -120,7 +121,10 @@ def _close(archive: Archive, run: StoredRun) -> bool:
         if not link.run_id:  # its process died between the store's making of the run and this
             link = replace(link, run_id=run.id)
             link.write(folder)
-        _deliver(folder, link, archive)
+        try:
+            _deliver(folder, link, archive)
+        except UndeliveredError as problem:
+            warn(str(problem))
         entries = Journal(folder).entries
         times = [run.started, *(entry["time"] for entry in entries if "time" in entry)]
         if entries and "end" in entries[-1]:
@@ -155,7 +159,7 @@ def _deliver(folder: Path, link: Link, archive: Archive) -> int:
             f"tracking.uri={archive.uri}: does not take {link} ({first_line(error)})"
         ) from error
     if journal.lacking:
-        raise StoreError(
+        raise UndeliveredError(
             f"tracking.uri={archive.uri}: refuses {journal.lacking} entries of {link} ({refusal}); "
             f"they are kept in {folder}"
         )
