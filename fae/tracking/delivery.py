@@ -253,7 +253,7 @@ class Courier:
         self._closing = threading.Event()
         self._deadline = 0.0
         self._away = False
-        self._refusals: set[str] = set()
+        self._refused = False
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self._thread.start()
 
@@ -275,15 +275,18 @@ class Courier:
         while self._thread.is_alive():
             self._thread.join(0.1)
             in_a_hurry = hurry or self._away or interrupts.arrived()
-            if in_a_hurry and time.monotonic() > self._deadline:
+            if in_a_hurry and self._is_late():
                 break
         return not self.journal.lacking
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._deadline
 
     def _run(self) -> None:
         retrying = Retrying(
             retry=retry_if_not_exception_type(RefusedError),
             wait=wait_random_exponential(multiplier=0.5, max=30),
-            stop=lambda _: self._closing.is_set() and time.monotonic() > self._deadline,
+            stop=lambda _: self._away and self._closing.is_set() and self._is_late(),
             sleep=lambda seconds: time.sleep(0.2) if self._closing.wait(seconds) else None,
             before_sleep=self._say_away,
         )
@@ -303,10 +306,13 @@ class Courier:
             retry_aside(self.journal, self._deliver)
 
     def _say_refused(self, entry: Entry, reason: str) -> None:
-        """Warn once of each reason; the end of the run says how much is lacking."""
-        if reason not in self._refusals:
-            self._refusals.add(reason)
-            warn(f"the store refuses {described(entry)} ({reason}); it is kept, all else is stored")
+        """Warn of the first; the end of the run says that something is lacking."""
+        if not self._refused:
+            self._refused = True
+            warn(
+                f"the store refuses {described(entry)} ({reason}); what it refuses is kept, all "
+                "else is stored"
+            )
 
     def _say_away(self, state: RetryCallState) -> None:
         problem = state.outcome.exception() if state.outcome else None
@@ -354,12 +360,17 @@ def is_unknown(error: BaseException | None) -> bool:
     return getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 
 
-def retry_aside(journal: Journal, deliver: Callable[[Sequence[Entry]], int]) -> None:
-    """Offer the store once more what it refused."""
+def retry_aside(journal: Journal, deliver: Callable[[Sequence[Entry]], int]) -> str:
+    """Offer the store once more what it refused; why it refuses the last that it still does."""
+    reason = ""
     for place in [*journal.aside]:
-        with suppress(Exception):  # it is still kept, and counted as lacking
+        try:
             deliver([journal.entries[place]])
+        except Exception as error:  # it is still kept, and counted as lacking
+            reason = first_line(error)
+        else:
             journal.mark_accepted(place)
+    return reason
 
 
 def described(entry: Entry) -> str:

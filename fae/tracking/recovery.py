@@ -142,10 +142,9 @@ def _deliver(folder: Path, link: Link, archive: Archive) -> int:
         warn(f"{folder}: its journal is damaged in line {lines}; what these said is left out")
     if not count:
         return 0
-    refusal = ""
     try:
         delivery = archive.delivery(link.run_id, folder)
-        retry_aside(journal, delivery.deliver)
+        refusal = retry_aside(journal, delivery.deliver)
         while pending := journal.pending():
             try:
                 journal.mark_delivered(delivery.deliver(pending))
