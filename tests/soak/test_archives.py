@@ -129,7 +129,7 @@ def test_a_report_of_a_store_that_anyone_may_write_runs_no_code(
         return open_file(file, mode, *rest, **more)
 
     monkeypatch.setattr(builtins, "open", watched)
-    times, unchanged = soak.times(60, 1500), 0
+    times, unchanged = soak.times(60, 3500), 0
     for _ in range(times):
         run = chance.choice(runs)
         with chance.choice((in_config, in_model, in_tags, in_metrics))(

@@ -158,7 +158,7 @@ def test_folders_of_runs_that_anyone_may_write_touch_nothing_outside(
     folder.rename(whole)
     victim = Victim(tmp_path / "home")
     chance, found, delivered = random.Random(0), 0, 0
-    times = soak.times(40, 3500)
+    times = soak.times(40, 1500)
     for number in range(times):
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(whole, folder)
