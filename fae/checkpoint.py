@@ -130,7 +130,7 @@ class DurableCheckpointIO(CheckpointIO):
         }
         path = Path(path)
         if not path.parent.exists():
-            path.parent.mkdir(parents=True)
+            path.parent.mkdir()
             durable.sync(path.parent.parent)
         # First: a checkpoint is never there without it.
         durable.write(_beside(path), json.dumps(about, indent=2).encode() + b"\n")

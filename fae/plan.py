@@ -120,9 +120,10 @@ def _state(
             return "done", run
     if not runs:
         return "begins", None
+    for run in runs:
+        if run.status == "RUNNING" and run.id not in dead:
+            return "running", run
     latest = runs[-1]
-    if latest.status == "RUNNING" and latest.id not in dead:
-        return "running", latest
     if latest.status == "FAILED":
         return ("begins", None) if settings.retry_failed else ("failed", latest)
     return ("goes on", latest) if home(latest) else ("begins", None)
@@ -144,6 +145,11 @@ def _anew(task: Task, archive: Archive | None) -> str:
             continue
         of_run = determines_result({**plain, "epochs": int(epochs)})
         if run.tags.get("fae.fingerprint") == fingerprint(of_run, digest):
+            if int(epochs) == config.epochs:
+                return (
+                    f" anew: run {run.id[:8]} was interrupted, and its folder is not where it was; "
+                    "if it was moved, python -m fae.sync finds it"
+                )
             cannot = "extended" if int(epochs) < config.epochs else "shortened"
             return f" anew: run {run.id[:8]} with epochs={epochs} cannot be {cannot}"
     return ""

@@ -122,18 +122,17 @@ def sweep(
         except FailedRunsError as error:
             failure = error
         lacking = [*launch.lacking, *filter(None, [run.lacking])]
+    problems: list[FaeError] = [failure] if failure else []
     try:
         _report(configs, parent, archive)
     except FaeError as error:
-        if failure:
-            raise TrainingError(f"{failure}\n{error}") from None
-        if lacking:
-            raise UndeliveredError("\n".join([str(error), *lacking])) from None
-        raise
-    if failure:
-        raise failure
-    if lacking:
-        raise UndeliveredError("\n".join(lacking))
+        problems.append(error)
+    problems += map(UndeliveredError, lacking)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        kind = TrainingError if failure else UndeliveredError
+        raise kind("\n".join(map(str, problems)))
 
 
 def check_size(choices: Sequence[int], limit: int) -> None:
@@ -216,11 +215,12 @@ def _known(archive: "Archive", tasks: "Sequence[Task]") -> "StoredRun | None":
     """
     identity = _identity(tasks)
     sweeps = archive.alike("sweep", [identity]).get(identity, [])
-    if sweeps and sweeps[-1].status == "RUNNING":
-        raise TrainingError(
-            f"{sweeps[-1].name}: another process is at this sweep, run {sweeps[-1].id[:8]}; wait "
-            "for it, or run everything anew by sweep.rerun=true"
-        )
+    for one in sweeps:
+        if one.status == "RUNNING":
+            raise TrainingError(
+                f"{one.name}: another process is at this sweep, run {one.id[:8]}; wait for it, or "
+                "run everything anew by sweep.rerun=true"
+            )
     return sweeps[-1] if sweeps else None
 
 

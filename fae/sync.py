@@ -38,7 +38,7 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
         StoreError: the store does not take something, or something is damaged; it stays where
             it is, and all else is done.
     """
-    from fae.tracking import Archive, Link, StoredRun, close_dead, deliver, is_left
+    from fae.tracking import Archive, Link, StoredRun, close_dead, deliver, is_left, not_there
 
     for folder in folders:
         if not folder.is_dir():
@@ -64,10 +64,7 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
                 continue
             archive = archive_of(link.experiment)
             if archive is None:
-                raise StoreError(
-                    f"tracking.uri={tracking.uri}: does not have {link}; its folder names "
-                    f"tracking.uri={link.store}"
-                )
+                raise StoreError(not_there(link, tracking.uri))
             say(f"{folder}: entries delivered: {deliver(folder, archive)}")
             delivered = True
         except (FaeError, OSError) as problem:

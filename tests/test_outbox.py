@@ -8,6 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from fae.config import Config
+from fae.errors import UndeliveredError
 from fae.tracking import Archive, Store, deliver
 from fae.tracking.journal import Journal
 from fae.tracking.outbox import DamagedError, Outbox
@@ -98,8 +99,34 @@ def test_a_hostile_journal_stores_and_removes_no_file_of_the_user_s(
     }
     Journal(run).append({kind: paths[way], "bytes": 1, **more[kind]})
     before = files(home)
-    assert deliver(run, Archive(tracking)) == 1
+    with pytest.raises(UndeliveredError, match=r"damaged, and lost: .*; all else is stored"):
+        deliver(run, Archive(tracking))
     assert files(home) == before
     stored = client.get_run(made.id)
     assert client.list_artifacts(made.id) == []
     assert not (stored.outputs and stored.outputs.model_outputs)
+
+
+def test_nothing_is_written_through_a_link(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path
+) -> None:
+    run, home = tmp_path / "run", tmp_path / "home"
+    for folder in (run, home):
+        folder.mkdir()
+    with Store(tiny().tracking).run("linked", kind="run", folder=run, command="") as made:
+        (run / "outbox").symlink_to(home)
+        made.log_text("hello", "notes/hello.txt")
+    assert list(home.iterdir()) == []
+    assert made.lacking.startswith(f"linked: {run} did not take notes/hello.txt")
+    assert client.get_run(made.id).info.status == "KILLED"
+
+
+def test_a_folder_that_is_gone_is_not_made_anew(tiny: Tiny, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    with Store(tiny().tracking).run("gone", kind="run", folder=run, command="") as made:
+        run.rename(tmp_path / "moved")
+        made.log_text("hello", "notes/hello.txt")
+        made.log_metrics({"a": 1.0}, step=1)
+    assert not run.exists()
+    assert made.lacking

@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -113,7 +114,7 @@ def test_everything_begins_anew_when_asked_to(tiny: Tiny, tmp_path: Path) -> Non
     [
         (["epochs=6"], "begins anew: run {} with epochs=3 cannot be extended"),
         (["epochs=2"], "begins anew: run {} with epochs=3 cannot be shortened"),
-        (["epochs=3"], "done: test nan, run {}"),
+        (["epochs=3"], "done: test 0.0400, run {}"),
         (["epochs=6", "sweep.rerun=true"], "begins"),
         (["epochs=6", "lr=0.4"], "begins"),
         (["epochs=6", "optimizer.momentum=0.4"], "begins"),
@@ -137,12 +138,38 @@ def test_a_run_that_differs_in_its_epochs_alone_is_named(
         parameters=stored.parameters(),
         tags={"fae.fingerprint": task(stored, []).fingerprint},
     ) as made:
-        pass
+        made.log_metrics({"test/mse": 0.04}, step=3)
     config = tiny(*given, *asked)
     archive = Archive(config.tracking)
     show("plan", look_up([task(config, [])], archive, config.sweep), archive, asked=1)
     line = capsys.readouterr().out.splitlines()[1]
     assert line.split("    ")[-1] == outlook.format(made.id[:8])
+
+
+def test_a_run_whose_folder_is_gone_is_named(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny("seed=7", f"tracking.experiment={tmp_path.name}")
+    one, folder = task(config, []), tmp_path / "run"
+    folder.mkdir()
+    opened = Store(config.tracking).run(
+        "it",
+        kind="run",
+        folder=folder,
+        command="",
+        parameters=config.parameters(),
+        tags={"fae.fingerprint": one.fingerprint},
+    )
+    with suppress(KeyboardInterrupt), opened as made:
+        raise KeyboardInterrupt
+    folder.rename(tmp_path / "moved")
+    archive = Archive(config.tracking)
+    show("plan", look_up([one], archive, config.sweep), archive, asked=1)
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.endswith(
+        f"begins anew: run {made.id[:8]} was interrupted, and its folder is not where it was; "
+        "if it was moved, python -m fae.sync finds it"
+    )
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -24,6 +24,7 @@ from fae.tracking import (
     Store,
     close_dead,
     deliver,
+    home,
     is_alive,
     recovery,
     undelivered,
@@ -217,7 +218,7 @@ def test_what_a_deleted_experiment_lacks_is_kept_until_it_is_restored(
     assert client.get_run(run_id).data.metrics == {"val/mse": 0.5}
 
 
-def test_a_folder_in_which_a_run_has_not_gone_on_says_nothing_more(
+def test_a_folder_that_a_run_has_left_adds_nothing_but_metrics(
     tracking: TrackingConfig, tmp_path: Path
 ) -> None:
     store = Store(tracking)
@@ -232,9 +233,41 @@ def test_a_folder_in_which_a_run_has_not_gone_on_says_nothing_more(
     with store.run("moves", kind="sweep", folder=new, command="", carry_on=run.id):
         pass
     (old / "delivered").unlink()
-    with pytest.raises(StoreError, match=f"has gone on in {new}; nothing of {old} is delivered"):
-        deliver(old, Archive(tracking))
-    assert MlflowClient(tracking.uri).get_run(run.id).info.status == "FINISHED"
+    Journal(old).append({"metrics": {"left": 1.0}, "step": 1, "time": 1})
+    Journal(old).append({"tags": {"left": "behind"}})
+    Journal(old).append({"end": "KILLED", "time": 1})
+    assert deliver(old, Archive(tracking)) == undelivered(old) + 4
+    stored = MlflowClient(tracking.uri).get_run(run.id)
+    assert (stored.info.status, stored.data.metrics) == ("FINISHED", {"left": 1.0})
+    assert "left" not in stored.data.tags
+
+
+def test_a_run_whose_folder_was_moved_is_found_by_its_key(
+    tracking: TrackingConfig, dead: tuple[str, Path], tmp_path: Path
+) -> None:
+    run_id, folder = dead
+    moved = tmp_path / "moved"
+    folder.rename(moved)
+    archive = Archive(tracking)
+    assert deliver(moved, archive) == 1
+    run = archive.run(run_id)
+    assert (run.metrics, home(run)) == ({"val/mse": 0.5}, moved)
+
+
+def test_a_folder_that_only_names_a_run_is_not_its(
+    tracking: TrackingConfig, dead: tuple[str, Path], tmp_path: Path
+) -> None:
+    """Somebody who knows a run's id, but not its key."""
+    run_id, folder = dead
+    folder.rename(tmp_path / "gone")
+    forged = tmp_path / "forged"
+    forged.mkdir()
+    Link(run_id, "dies", tracking.uri, tracking.experiment, "").write(forged)
+    Journal(forged).append({"tags": {"forged": "yes"}})
+    archive = Archive(tracking)
+    with pytest.raises(StoreError, match=f"does not know {forged}, but {folder}"):
+        deliver(forged, archive)
+    assert "forged" not in archive.run(run_id).tags
 
 
 def test_a_run_that_goes_on_is_not_told_how_it_ended_before(
@@ -288,10 +321,11 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
         "model": lambda: archive.model(run, 1),
         "add_report": lambda: archive.add_report(run, tmp_path, "note"),
         "delivery": lambda: archive.delivery(run.id, tmp_path),
+        "set_folder": lambda: archive.set_folder(run, tmp_path),
         "unfinished": archive.unfinished,
         "close": lambda: archive.close(run, "FAILED", 1, "cause"),
     }
-    others = {"if_there", "address", "reading"}
+    others = {"if_there", "address", "mend", "reading"}
     assert {name for name in vars(Archive) if name[0] != "_"} == questions.keys() | others
     (tmp_path / "mlflow.db").write_text("not a database" * 100)
     for question in questions.values():

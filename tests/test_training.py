@@ -1,6 +1,7 @@
 """One tracked run from configuration to result: the run contract."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -155,6 +156,7 @@ def test_the_folder_leads_to_the_run(finished: Result, folder: Path, store_uri: 
     import json
 
     link = json.loads((folder / "run.json").read_text())
+    assert re.fullmatch("[0-9a-f]{32}", link.pop("key"))
     assert link == {
         "run_id": finished.run_id,
         "name": "hidden=16 seed=0",

@@ -8,7 +8,14 @@ nothing here.
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 from fae.tracking.folder import Link, LinkError, home
 from fae.tracking.lock import claiming, is_alive, own
-from fae.tracking.recovery import close_dead, deliver, is_left, undelivered, unfinished_and_dead
+from fae.tracking.recovery import (
+    close_dead,
+    deliver,
+    is_left,
+    not_there,
+    undelivered,
+    unfinished_and_dead,
+)
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 
@@ -27,6 +34,7 @@ __all__ = [
     "is_alive",
     "is_left",
     "is_measured",
+    "not_there",
     "own",
     "undelivered",
     "unfinished_and_dead",

@@ -283,6 +283,11 @@ class Archive:
         """Runs of all kinds that are RUNNING as far as the store knows."""
         return [run for kind in KINDS for run in self.runs(kind, "attributes.status = 'RUNNING'")]
 
+    def set_folder(self, run: StoredRun, folder: Path) -> None:
+        """Note where the folder of a run is by now."""
+        with asking(self.uri):
+            self._client.set_tag(run.id, "fae.folder", str(folder))
+
     def close(self, run: StoredRun, status: str, ended: int, cause: str = "") -> None:
         """End a run in the place of the process that could not.
 

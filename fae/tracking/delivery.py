@@ -80,10 +80,14 @@ class Delivery:
         Raises:
             NotTakenError, RefusedError: the store answers, and does not take the first entry.
             DeletedError: it can take nothing until the run is restored.
+            DamagedError: the first entry names what is not to be read.
             Exception: of any other kind, where the store is away.
         """
         try:
             count = self._deliver(entries[:1] if self._failures else entries)
+        except DamagedError:
+            self._failures = 0
+            raise
         except Exception as error:
             check_not_deleted(self.client, self.run_id)
             self._failures += 1
@@ -101,10 +105,7 @@ class Delivery:
             return self._metrics(entries)
         if "end" in entries[0] and len(entries) > 1:  # it went on
             return 1
-        try:
-            self._other(entries[0])
-        except DamagedError as problem:
-            warn(f"{problem}; it is left out")
+        self._other(entries[0])
         return 1
 
     def _other(self, entry: Entry) -> None:
@@ -241,6 +242,9 @@ class Courier:
     A store that does not take an entry is asked again, ever less often. An entry that it refuses
     is set aside, so that the others need not wait, and tried once more at the end.
 
+    Attributes:
+        lost: what was damaged before the store had it.
+
     Args:
         journal: what is delivered, and where that is noted.
         deliver: stores the first of some entries, and says how many it stored.
@@ -254,6 +258,7 @@ class Courier:
         self._deadline = 0.0
         self._away = False
         self._refused = False
+        self.lost: list[str] = []
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
         self._thread.start()
 
@@ -284,7 +289,7 @@ class Courier:
 
     def _run(self) -> None:
         retrying = Retrying(
-            retry=retry_if_not_exception_type(RefusedError),
+            retry=retry_if_not_exception_type((DamagedError, RefusedError)),
             wait=wait_random_exponential(multiplier=0.5, max=30),
             stop=lambda _: self._away and self._closing.is_set() and self._is_late(),
             sleep=lambda seconds: time.sleep(0.2) if self._closing.wait(seconds) else None,
@@ -298,6 +303,10 @@ class Courier:
                 while pending := self.journal.pending():
                     try:
                         self.journal.mark_delivered(retrying(self._deliver, pending))
+                    except DamagedError as problem:
+                        self.journal.mark_delivered(1)
+                        self.lost.append(str(problem))
+                        warn(f"{problem}; it is left out")
                     except RefusedError as problem:
                         self.journal.set_aside()
                         self._say_refused(pending[0], str(problem))

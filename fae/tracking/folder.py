@@ -106,6 +106,11 @@ def home(run: "StoredRun") -> Path | None:
     return folder if link.key and link.key == run.tags.get(KEY) else None
 
 
+def is_genuine(link: Link, run: "StoredRun") -> bool:
+    """Whether a folder was a run's, wherever it is now: who made it drew the key of the run."""
+    return bool(link.key) and link.run_id == run.id and link.key == run.tags.get(KEY)
+
+
 def sync_command(folder: Path, store: str) -> str:
     """The command that delivers what a folder holds to the store of its run."""
     value = store
@@ -149,11 +154,11 @@ def clear(folder: Path, client: "MlflowClient", store: str) -> None:
                 "folder, or empty this one"
             )
         return
-    status = _status(link, folder, client, store)
+    status, where = _status(link, folder, client, store)
     if status != "gone" and Journal(folder).lacking:
         raise TrainingError(
             f"{folder}: holds {link}, of which its store lacks something; "
-            f"{sync_command(folder, link.store)} delivers it, or empty the folder to give it up"
+            f"{sync_command(folder, where)} delivers it, or empty the folder to give it up"
         )
     if status in {"KILLED", "RUNNING"}:
         raise TrainingError(
@@ -168,19 +173,19 @@ def clear(folder: Path, client: "MlflowClient", store: str) -> None:
     (folder / LINK).unlink()
 
 
-def _status(link: Link, folder: Path, client: "MlflowClient", store: str) -> str:
-    """How the run of a folder has ended, or that it is RUNNING, or gone from its store.
+def _status(link: Link, folder: Path, client: "MlflowClient", store: str) -> tuple[str, str]:
+    """How the run of a folder has ended, or that it is RUNNING, or gone; and the store it is in.
 
     Of a run in another store, the journal's last word tells: what is cleared does not come back,
     and another folder is quickly named.
     """
     if not link.run_id:
-        return "gone"
+        return "gone", store
     try:
         info = client.get_run(link.run_id).info
     except Exception as error:
         if is_unknown(error) and link.store == store:
-            return "gone"
+            return "gone", store
         entries = Journal(folder).entries
-        return str(entries[-1].get("end", "RUNNING")) if entries else "gone"
-    return "deleted" if info.lifecycle_stage == "deleted" else str(info.status)
+        return str(entries[-1].get("end", "RUNNING")) if entries else "gone", link.store
+    return "deleted" if info.lifecycle_stage == "deleted" else str(info.status), store

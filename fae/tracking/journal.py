@@ -198,7 +198,8 @@ class Journal:
             durable.write(self._noted, _line([delivered, aside]))
 
     def _write(self) -> None:
-        file = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        begin = 0 if self._written else os.O_CREAT  # one that is gone is not begun anew
+        file = os.open(self._file, os.O_WRONLY | begin | os.O_NOFOLLOW, 0o644)
         try:
             os.ftruncate(file, self._written)
             os.lseek(file, self._written, os.SEEK_SET)

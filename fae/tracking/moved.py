@@ -77,15 +77,18 @@ def find_move(database: Path, location: str) -> Move | None:
         location: of the files of an experiment, as the database has it.
     """
     artifacts = Path(unquote(urlsplit(location).path))
-    here = database.parent / ARTIFACTS
-    if artifacts.name != ARTIFACTS or not here.is_dir():
+    move = Move(artifacts.parent, database.parent)
+    if artifacts.name != ARTIFACTS or move.old == move.new:
         return None
-    if artifacts.exists() and artifacts.samefile(here):
+    if move.old.exists() and move.old.samefile(move.new):
         return None
     with closing(sqlite3.connect(database)) as connection:
-        runs = connection.execute(
-            "SELECT run_uuid FROM runs WHERE artifact_uri LIKE ? || '/%'", [location]
+        places = connection.execute(
+            "SELECT artifact_uri FROM runs UNION ALL "
+            "SELECT value FROM tags WHERE key = 'fae.folder' ORDER BY 1"
         )
-        if any((here / run_id).is_dir() for (run_id,) in runs):
-            return Move(artifacts.parent, database.parent)
+        for (place,) in places:
+            now = move.now(place or "")
+            if now != place and Path(unquote(urlsplit(now).path)).is_dir():
+                return move
     return None

@@ -31,6 +31,21 @@ class Outbox:
             raise DamagedError(f"{self.folder}: {path!r:.200} is not in it")
         return self.folder / named
 
+    def make_way(self, place: Path) -> None:
+        """Make the folders above a place that is to be written, within the run's own folder.
+
+        Raises:
+            DamagedError: one of them is not a folder of the run's.
+            OSError: the run's folder is gone, or takes none.
+        """
+        for folder in self._above(place):
+            folder.mkdir(exist_ok=True)
+            _check(folder)
+
+    def _above(self, place: Path) -> list[Path]:
+        """The folders on the way to a place, this one first."""
+        return [one for one in reversed(place.parents) if one.is_relative_to(self.folder)]
+
     def find(self, path: str) -> Path | None:
         """What waits there; None if it was stored and removed.
 
@@ -38,9 +53,8 @@ class Outbox:
             DamagedError: it would be elsewhere, or is not made of regular files.
         """
         place = self.place(path)
-        above = [folder for folder in place.parents if folder.is_relative_to(self.folder)]
         try:
-            for step in (*reversed(above), place):
+            for step in (*self._above(place), place):
                 _check(step)
             for held in place.rglob("*"):
                 _check(held)

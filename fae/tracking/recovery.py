@@ -12,9 +12,10 @@ from fae.terminal import warn
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.connection import first_line
 from fae.tracking.delivery import NotTakenError, RefusedError, is_unknown, retry_aside
-from fae.tracking.folder import Link, home, named
+from fae.tracking.folder import Link, home, is_genuine, named
 from fae.tracking.journal import Journal
 from fae.tracking.lock import claiming, is_alive, own
+from fae.tracking.outbox import DamagedError
 
 AGAIN_S = 0.2
 """After this time a store that did not take an entry is asked again."""
@@ -64,26 +65,41 @@ def deliver(folder: Path, archive: Archive) -> int:
     if link is None or not undelivered(folder):
         return 0
     with own(folder):
-        try:
-            run = archive.run(link.run_id)
-        except StoreError as error:
-            if is_unknown(error.__cause__):
-                other = link.store != archive.uri
+        run = _run_of(link, archive)
+        if home(run) is None and is_genuine(link, run):
+            archive.set_folder(run, folder.absolute())  # it was moved
+        elif not _is_home(folder, run):
+            if not is_genuine(link, run):
                 raise StoreError(
-                    f"tracking.uri={archive.uri}: does not have {link}; "
-                    + (
-                        f"its folder names tracking.uri={link.store}"
-                        if other
-                        else f"what {folder} holds of it cannot be delivered any more"
-                    )
-                ) from error
-            raise
-        proven = home(run)
-        if proven is None or not proven.samefile(folder):
-            raise StoreError(
-                f"{link} has gone on in {named(run)}; nothing of {folder} is delivered"
-            )
+                    f"{link} does not know {folder}, but {named(run)}; nothing of it is delivered"
+                )
+            return _deliver(folder, link, archive, went_on=True)
         return _deliver(folder, link, archive)
+
+
+def _run_of(link: Link, archive: Archive) -> StoredRun:
+    """The run of a folder, as the store has it."""
+    try:
+        return archive.run(link.run_id)
+    except StoreError as error:
+        if is_unknown(error.__cause__):
+            raise StoreError(not_there(link, archive.uri)) from error
+        raise
+
+
+def not_there(link: Link, uri: str) -> str:
+    """What to say where a store does not have the run of a folder."""
+    elsewhere = (
+        f"its folder names tracking.uri={link.store}"
+        if link.store != uri
+        else "it was removed for good; move its folder away to give up what that holds"
+    )
+    return f"tracking.uri={uri}: does not have {link}; {elsewhere}"
+
+
+def _is_home(folder: Path, run: StoredRun) -> bool:
+    proven = home(run)
+    return proven is not None and proven.samefile(folder)
 
 
 def undelivered(folder: Path) -> int:
@@ -134,20 +150,31 @@ def _close(archive: Archive, run: StoredRun) -> bool:
     return True
 
 
-def _deliver(folder: Path, link: Link, archive: Archive) -> int:
+def _deliver(folder: Path, link: Link, archive: Archive, *, went_on: bool = False) -> int:
+    """Deliver what is lacking.
+
+    Args:
+        went_on: in another folder, where all but metrics was said again, and how it ended.
+
+    Raises:
+        UndeliveredError: some is refused, and kept, or was damaged, and is lost; all else is
+            stored.
+    """
     journal = Journal(folder)
     count = journal.lacking
-    if journal.damaged:
-        lines = ", ".join(map(str, journal.damaged))
-        warn(f"{folder}: its journal is damaged in line {lines}; what these said is left out")
     if not count:
         return 0
+    lost = [f"line {number} of its journal" for number in journal.damaged]
     try:
         delivery = archive.delivery(link.run_id, folder)
         refusal = retry_aside(journal, delivery.deliver)
         while pending := journal.pending():
             try:
-                journal.mark_delivered(delivery.deliver(pending))
+                passed = went_on and "metrics" not in pending[0]
+                journal.mark_delivered(1 if passed else delivery.deliver(pending))
+            except DamagedError as problem:
+                journal.mark_delivered(1)
+                lost.append(str(problem))
             except RefusedError as problem:
                 journal.set_aside()
                 refusal = str(problem)
@@ -162,6 +189,8 @@ def _deliver(folder: Path, link: Link, archive: Archive) -> int:
             f"tracking.uri={archive.uri}: refuses {journal.lacking} entries of {link} ({refusal}); "
             f"they are kept in {folder}"
         )
+    if lost:
+        raise UndeliveredError(f"{link}: damaged, and lost: {'; '.join(lost)}; all else is stored")
     return count
 
 
@@ -184,5 +213,7 @@ def _is_own(folder: Path) -> bool:
 def _is_taken(folder: Path) -> bool:
     try:
         return is_alive(folder)
-    except OSError:  # it may not be entered or locked: another user's, who will know
+    except PermissionError:  # it may not be entered or locked: another user's, who will know
         return True
+    except OSError:  # who then locks it is told what is wrong with it
+        return False

@@ -19,7 +19,7 @@ from fae.interrupts import held
 from fae.terminal import warn
 from fae.tracking.delivery import Courier
 from fae.tracking.journal import Entry, Journal
-from fae.tracking.outbox import Outbox
+from fae.tracking.outbox import DamagedError, Outbox
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -163,6 +163,11 @@ class Run:
         return self._courier.close(hurry=status == "KILLED")
 
     @property
+    def damaged(self) -> list[str]:
+        """What was damaged in its folder before the store had it."""
+        return self._courier.lost
+
+    @property
     def lost(self) -> str:
         """What neither the disk nor the store has, so that it must be made again."""
         if self.left_out:
@@ -174,16 +179,17 @@ class Run:
 
         One that cannot be written, as on a full disk, is left out with a warning.
         """
-        place = Outbox(self.folder).place(path)
+        outbox = Outbox(self.folder)
+        place = outbox.place(path)
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            outbox.make_way(place)
             write(place)
             durable.sync_tree(place, within=self.folder)
-        except OSError as problem:
+        except (OSError, DamagedError) as problem:
             with suppress(OSError):
                 place.unlink()
             self.left_out.append(path)
-            reason = problem.strerror or problem
+            reason = getattr(problem, "strerror", None) or problem
             warn(f"{place}: cannot be written ({reason}); it is left out")
         else:
             self._say({kind: path, "bytes": _size(place), **more})

@@ -116,12 +116,16 @@ class Store:
                 raise
             finally:
                 stored = run.end(status, reason)
-                run.lacking = "" if stored and not run.lost else self._lacking(run)
+                run.lacking = self._lacking(run, stored)
                 if run.lacking and raised:
                     warn(run.lacking)
 
-    def _lacking(self, run: Run) -> str:
-        """What becomes of what the store lacks, for a person."""
+    def _lacking(self, run: Run, stored: bool) -> str:
+        """What the store lacks of a run that has ended, and how it gets that; nothing if all."""
+        if run.damaged and stored:
+            return f"{run.name}: damaged, and left out of the store: {'; '.join(run.damaged)}"
+        if stored and not run.lost:
+            return ""
         if run.lost:
             return (
                 f"{run.name}: {run.folder} did not take {run.lost}; make room there, and give the "
@@ -183,7 +187,8 @@ class Store:
         Folder and run name each other before the folder says anything, and RUNNING is last: who
         then finds it dead is led to this folder, whose last word is not how it ended before.
         """
-        Link(run_id, name, self.uri, self.config.experiment, command).write(folder)
+        key = self._client.get_run(run_id).data.tags.get(KEY, "")
+        Link(run_id, name, self.uri, self.config.experiment, command, key).write(folder)
         self._client.set_tag(run_id, "fae.folder", str(folder))
         Journal(folder).append({"carried_on": run_id, "time": int(time.time() * 1000)})
         self._client.update_run(run_id, status="RUNNING")
