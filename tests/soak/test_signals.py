@@ -19,6 +19,7 @@ from pathlib import Path
 from conftest import NO_LOCAL, environment
 
 from fae.checkpoint import checkpoint_path, read, saved_epochs
+from fae.tracking import Link
 from fae.tracking.journal import Journal
 from soak.conftest import Soak
 
@@ -238,10 +239,9 @@ def test_a_signal_at_any_moment_ends_a_command_truthfully(soak: Soak, tmp_path: 
 
 def check_files(folder: Path) -> None:
     """Make sure that a run's files are whole."""
-    assert json.loads((folder / "run.json").read_text())["run_id"]
-    journal = (folder / "journal.jsonl").read_text()
-    assert journal.endswith("\n")
-    assert Journal(folder).entries == [json.loads(line) for line in journal.splitlines()]
+    assert Link.read(folder)
+    assert (folder / "journal.jsonl").read_text().endswith("\n")
+    assert all(Journal(folder).entries)
     for epoch in saved_epochs(folder):
         path = checkpoint_path(folder, epoch)
         read(path, json.loads(path.with_suffix(".json").read_text())["fingerprint"])
