@@ -13,6 +13,8 @@ from fae.errors import ConfigError
 
 STORES = "sqlite:///FILE or http://SERVER"
 DATABASES = {"mariadb", "mssql", "mysql", "oracle", "postgres", "postgresql"}
+SECRET = "pass|pwd|secret|token|odbc_connect"
+"""Parts of the names of an address's options that are secret, or may hold a secret."""
 LONGEST = 3800
 """Bytes of a folder's path; the system takes 4096, and runs have folders and files in it."""
 LONGEST_DATABASE = 490
@@ -71,7 +73,7 @@ def of_study(given: str) -> str:
         if _scheme(given) == "sqlite":
             return of_file(_file(given.strip()))
         url = make_url(given.strip())
-        if url.password or any("pass" in key.lower() for key in url.query):
+        if url.password or any(re.search(SECRET, key, re.IGNORECASE) for key in url.query):
             raise ValueError(
                 "a password here would be written into files; leave it out, and set PGPASSWORD "
                 "or write ~/.pgpass (PostgreSQL), or add ?read_default_file=FILE (MySQL)"
@@ -109,9 +111,12 @@ def shown(path: Path) -> str:
 
 
 def without_password(text: str) -> str:
-    """A text with an address in it, without the password there."""
-    text = re.sub(r"(\w:/*[^:/@\s]*):.*@", r"\1:***@", text)
-    return re.sub(r"([?&]\w*pass\w*=)[^&\s]*", r"\1***", text, flags=re.IGNORECASE)
+    """A text with addresses in it, without the passwords there, and without the names of web
+    servers' users, which may be tokens."""
+    text = re.sub(r"(\w:/*[^:/\s]*):(?!\d+[/?#]).*@", r"\1:***@", text)
+    text = re.sub(r"(https?:/*)[^:/?#\s]*@", r"\1***@", text, flags=re.IGNORECASE)
+    options = rf"([?&;][^?&;=]*(?:{SECRET})\w*=)[^&\s]*"
+    return re.sub(options, r"\1***", text, flags=re.IGNORECASE)
 
 
 def _of_store(address: str) -> str:
@@ -134,7 +139,7 @@ def _of_store(address: str) -> str:
 
 def _scheme(address: str) -> str:
     """Its kind in small letters, without a driver; empty for a path."""
-    if address.strip() == "databricks":
+    if address.strip() in {"databricks", "databricks-uc"}:
         return "databricks"
     found = re.match(r"\s*(\w+)[\w+.-]*:", address)
     return found[1].lower() if found else ""
@@ -159,6 +164,8 @@ def _file(address: str) -> Path:
     if not url.database or url.database == ":memory:":
         raise ValueError("names no file, and what is in memory ends with the process; name one")
     path = absolute(Path(url.database))
+    if path.name in {"", ".."} or os.path.isdir(path):
+        raise ValueError(f"{shown(path)} is a folder; name a file in it")
     if found := flaw(path) or _too_long(path, LONGEST_DATABASE):
         raise ValueError(f"{shown(path)} {found}")
     return path

@@ -5,6 +5,7 @@
 """
 
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -36,7 +37,8 @@ def run(entry: Callable[[], object], schema: type = Config) -> None:
     """Run a Hydra entry point and leave the process with the right exit code.
 
     With HYDRA_FULL_ERROR=1 in the environment, errors are told with their traceback. A process
-    that is not the command's own, such as a notebook's, is left as it was.
+    that is not the command's own, such as a notebook's, has its signals, streams, warnings and
+    root logger back; what MLflow is told by the environment stays.
 
     Args:
         schema: of the command's configuration.
@@ -48,7 +50,7 @@ def run(entry: Callable[[], object], schema: type = Config) -> None:
     interrupts.handle(as_guest=not is_a_command())
     code: int | None = None
     try:
-        with streams.guarded(), _hydra_raises():
+        with streams.guarded(), _hydra_raises(), _hydra_logs():
             trust.refuse_pickle(sys.argv[1:])
             with trust.known_code_only():
                 _call(entry)
@@ -73,6 +75,20 @@ def _hydra_raises() -> Iterator[None]:
             del os.environ[FULL_ERROR]
         else:
             os.environ[FULL_ERROR] = before
+
+
+@contextmanager
+def _hydra_logs() -> Iterator[None]:
+    """Within the block Hydra sets up the root logger, which is as it was after it."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    try:
+        yield
+    finally:
+        for handler in set(root.handlers) - set(handlers):
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def enter() -> None:

@@ -135,7 +135,7 @@ class Learner(pl.LightningModule):
             )
         self.log(
             "train/loss",
-            weighted_mean(losses, minibatches.sizes),
+            _double(weighted_mean(losses, minibatches.sizes)),
             on_step=False,
             on_epoch=True,
             batch_size=sum(minibatches.sizes),
@@ -148,5 +148,10 @@ class Learner(pl.LightningModule):
                     f"{split}/{name} is {value} after step {self.global_step}: "
                     f"training diverged; lower lr={self.lr:g}"
                 )
-            self.log(f"{split}/{name}", value)
+            self.log(f"{split}/{name}", _double(value))
         evaluation.reset()
+
+
+def _double(value: float) -> Tensor:
+    """A value that Lightning does not round to single precision."""
+    return torch.tensor(value, dtype=torch.float64)

@@ -5,12 +5,18 @@ its compiled models, is 2.1 times as fast on an AMD EPYC, the only processor tha
 (docs/speed.md). In all other precisions and on other devices, PyTorch chooses.
 """
 
+from collections.abc import Callable
+from functools import reduce
+from itertools import starmap
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+BLOCK = 8192
+"""Rows that are summed at once. Of more, each thread might get some: other sums, other bits."""
 
 
 class Linear(nn.Linear):
@@ -45,7 +51,27 @@ def matmul_nt(
 
 
 def matmul_tn(left: Tensor, right: Tensor) -> Tensor:
-    """``left.T @ right``, no gradients: (inner, rows) and (inner, columns) to (rows, columns)."""
+    """``left.T @ right``, no gradients: (inner, rows) and (inner, columns) to (rows, columns).
+
+    The bits do not depend on the number of threads.
+    """
+    return _by_blocks(_matmul_tn, left, right)
+
+
+def sum_rows(values: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """``values.sum(0)``, whose bits do not depend on the number of threads; no gradients."""
+    return _by_blocks(lambda block: block.sum(0, dtype=dtype), values)
+
+
+def _by_blocks(product: Callable[..., Tensor], *factors: Tensor) -> Tensor:
+    """A product that sums over the rows of its factors, block by block."""
+    if len(factors[0]) <= BLOCK:
+        return product(*factors)
+    blocks = zip(*(factor.split(BLOCK) for factor in factors), strict=True)
+    return reduce(Tensor.add_, starmap(product, blocks))
+
+
+def _matmul_tn(left: Tensor, right: Tensor) -> Tensor:
     if not _by_onednn(left):
         return left.T @ right
     # oneDNN copies what it gets as the left factor into rows: let that be the smaller one.
@@ -73,5 +99,5 @@ class _Linear(torch.autograd.Function):
         return (
             matmul_nt(gradient, weight.T) if of_values else None,
             matmul_tn(gradient, values) if of_weight else None,
-            gradient.sum(0) if of_bias else None,
+            sum_rows(gradient) if of_bias else None,
         )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fae.linear import matmul_nt, matmul_tn
+from fae.linear import matmul_nt, matmul_tn, sum_rows
 
 
 def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
@@ -83,6 +83,6 @@ class _ReconstructionError(torch.autograd.Function):
         return (
             matmul_nt(residual, weight.T.to(codes.dtype)).mul_(scale),
             matmul_tn(residual, codes).to(weight.dtype).mul_(scale),
-            residual.sum(0, dtype=weight.dtype).mul_(scale),
+            sum_rows(residual, weight.dtype).mul_(scale),
             None,
         )

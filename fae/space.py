@@ -20,7 +20,7 @@ from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
 from fae import address
-from fae.config import STRICT, Count, Name, Switch
+from fae.config import DROPOUT_STEPS, STRICT, Count, Name, Switch
 from fae.errors import ConfigError
 
 
@@ -30,6 +30,8 @@ def _number(value: object) -> object:
     return value
 
 
+LEAST_DROPOUT = 0.0008
+"""From here on each probability is within 1 % of one that dropout can have."""
 Number = Annotated[int | float, BeforeValidator(_number)]
 Choice = bool | int | float | str | None
 
@@ -53,6 +55,11 @@ class Range:
         if self.log and self.low <= 0:
             raise ConfigError(
                 f"search.space.{self.key}: log=true needs low above 0, not {self.low}"
+            )
+        if self.log and self.key == "dropout" and self.low < LEAST_DROPOUT:
+            raise ConfigError(
+                f"search.space.dropout: log=true needs low of {LEAST_DROPOUT} or more, not "
+                f"{self.low}; dropout comes in multiples of 1/{DROPOUT_STEPS}"
             )
         return self
 

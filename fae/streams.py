@@ -8,6 +8,7 @@ import errno
 import io
 import logging
 import os
+import select
 import sys
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 NAMES = {1: "stdout", 2: "stderr"}
+PATIENCE_S = 5.0
+"""For which a stream that is full and does not block may stay so; to others Python waits itself."""
 
 
 def guard() -> None:
@@ -54,7 +57,10 @@ class _Guarded(io.FileIO):
 
     def write(self, content: "ReadableBuffer", /) -> int:
         try:
-            return super().write(content)
+            while (written := super().write(content)) is None:
+                if not select.select([], [self], [], PATIENCE_S)[1]:
+                    raise BlockingIOError(errno.EAGAIN, "nobody reads it")
+            return written
         except OSError as problem:
             _tell_loss(self.fileno(), problem)
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())

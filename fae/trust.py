@@ -36,9 +36,15 @@ LOGGING_CLASSES = [
 LOGGING_REFERENCES = [
     "ext://sys.stdout",
     "ext://sys.stderr",
-    "hydra-${hydra.job.name}.log",
-    "${hydra.runtime.output_dir}/${hydra.job.name}.log",
 ]
+LOGGING_FILES = {
+    "hydra_logging": {"filename": ["hydra-${hydra.job.name}.log"], "mode": ["a", "w"]},
+    "job_logging": {
+        "filename": ["${hydra.runtime.output_dir}/${hydra.job.name}.log"],
+        "mode": ["a"],
+    },
+}
+"""Those of Hydra's own configurations."""
 
 SOURCES_OF_A_USER = {
     "main": "--config-path",
@@ -102,6 +108,8 @@ def _problems(node: DictConfig) -> Iterator[str]:
     """A sentence about each place where a composed configuration names other code."""
     for key, value in [*_objects(node), *_logging(node)]:
         yield f"{key}={value}: names code, which a configuration must not; leave it out"
+    for key, value in _files(node):
+        yield f"{key}={value}: might overwrite a file of yours; leave it out"
     for name, value in node.hydra.job.env_set.items():
         if value != os.environ.get(name):  # PATH and its like say which code is run
             yield f"hydra.job.env_set.{name}={value}: set it in the shell, before the command"
@@ -124,17 +132,30 @@ def _objects(node: DictConfig) -> Iterator[tuple[str, object]]:
 
 def _logging(node: DictConfig) -> Iterator[tuple[str, object]]:
     """What logging is not to look up, as written: each job resolves it anew."""
+    for _, key, last, value in _logging_items(node):
+        refers = isinstance(value, str) and ("${" in value or "://" in value)
+        if (
+            last in ("()", ".")
+            or (last == "class" and value not in LOGGING_CLASSES)
+            or (refers and last != "filename" and value not in LOGGING_REFERENCES)
+        ):
+            yield key, value
+
+
+def _files(node: DictConfig) -> Iterator[tuple[str, object]]:
+    """What logging is not to write to, or not in this way."""
+    for section, key, last, value in _logging_items(node):
+        if isinstance(value, str) and value not in LOGGING_FILES[section].get(last, [value]):
+            yield key, value
+
+
+def _logging_items(node: DictConfig) -> Iterator[tuple[str, str, str, object]]:
+    """The section, and what ``_items`` says of each value in it."""
     written = OmegaConf.to_container(node.hydra, resolve=False)
     assert isinstance(written, dict)
-    for section in ("hydra_logging", "job_logging"):
+    for section in LOGGING_FILES:
         for key, last, value in _items(written[section], f"hydra.{section}"):
-            refers = isinstance(value, str) and ("${" in value or "://" in value)
-            if (
-                last in ("()", ".")
-                or (last == "class" and value not in LOGGING_CLASSES)
-                or (refers and value not in LOGGING_REFERENCES)
-            ):
-                yield key, value
+            yield section, key, last, value
 
 
 def _items(value: object, key: str, last: str = "") -> Iterator[tuple[str, str, object]]:

@@ -168,6 +168,10 @@ ANY = "must be sqlite:///FILE or http://SERVER"
         ("sqlite:///x.db?timeout=30", "takes no options; a ? of the file's own path is written"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite:///", "names no file"),
+        ("sqlite:////", "/ is a folder; name a file in it"),
+        ("sqlite:///.", "is a folder; name a file in it"),
+        ("sqlite:///not-there/..", "is a folder; name a file in it"),
+        ("sqlite:///~", "is a folder; name a file in it"),
         ("sqlite://", "must be sqlite:///FILE"),
         ("sqlite://x.db", "must be sqlite:///FILE"),
         ("sqlite:x.db", "must be sqlite:///FILE"),
@@ -184,6 +188,7 @@ ANY = "must be sqlite:///FILE or http://SERVER"
         ("postgresql://me:secret@h/d", "mlflow server --backend-store-uri postgresql:"),
         ("mysql+pymysql://me:secret@h/d", "mlflow server --backend-store-uri mysql:"),
         ("databricks", f"fae does not know Databricks; {ANY}"),
+        ("databricks-uc", f"fae does not know Databricks; {ANY}"),
         ("databricks://profile", f"fae does not know Databricks; {ANY}"),
         ("file:", f"MLflow keeps no runs in folders any more; {ANY}"),
         ("file:///tmp/mlruns", f"MLflow keeps no runs in folders any more; {ANY}"),
@@ -229,7 +234,14 @@ def test_files_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_database_of_a_study_has_no_password() -> None:
     kept = "postgresql+psycopg2://me@host:5432/name?sslmode=require"
     assert of_study(f" {kept} ") == kept
-    for given in ("postgresql://me:secret@h/d", "postgresql://h/d?user=me&password=secret"):
+    for given in (
+        "postgresql://me:secret@h/d",
+        "postgresql://h/d?user=me&password=secret",
+        "mssql+pyodbc:///?odbc_connect=UID%3Dsa%3BPWD%3Dsecret",
+        "mssql+pyodbc:///?odbc_connect=DRIVER={ODBC Driver};PWD=secret",
+        "mssql+pyodbc://me@h/d?PWD=secret",
+        "oracle://h/d?access_token=secret",
+    ):
         with pytest.raises(ConfigError, match=r"^search\.storage=.*set PGPASSWORD") as refused:
             of_study(given)
         assert "secret" not in str(refused.value)
@@ -247,6 +259,13 @@ def test_the_database_of_a_study_has_no_password() -> None:
         ("http://me:se@cr/et@host", "http://me:***@host"),
         ("http://:se cret@host", "http://:***@host"),
         ("http:me:secret@host", "http:me:***@host"),
+        ("http://me@mail.org:secret@host", "http://***@mail.org:***@host"),
+        ("mysql+pymysql://me@mail.org:secret@h/db", "mysql+pymysql://me@mail.org:***@h/db"),
+        ("a=https://ghp_token@host b=1", "a=https://***@host b=1"),
+        ("postgresql://me@host/name", "postgresql://me@host/name"),
+        ("http://host:5000/x@y", "http://host:5000/x@y"),
+        ("http://host/x@y", "http://host/x@y"),
+        ("mssql://h/d?a=1;PWD=secret&b=2", "mssql://h/d?a=1;PWD=***&b=2"),
         ("mysql://h/d?a=1&PASSWORD=secret&b=2", "mysql://h/d?a=1&PASSWORD=***&b=2"),
         ("sqlite:////tmp/a@b.db", "sqlite:////tmp/a@b.db"),
         ("http://host:5000/a", "http://host:5000/a"),

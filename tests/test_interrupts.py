@@ -263,13 +263,15 @@ from signal import SIGALRM, SIGHUP, SIGINT, SIGTERM, getsignal, signal
 def state():
     handlers = [getsignal(signum) for signum in (SIGALRM, SIGHUP, SIGINT, SIGTERM)]
     streams = sys.stdout, sys.stderr, logging.raiseExceptions, list(warnings.filters)
-    return [*handlers, sys.unraisablehook, *streams, os.environ.get("HYDRA_FULL_ERROR")]
+    root = logging.getLogger().level, list(logging.getLogger().handlers)
+    return [*handlers, sys.unraisablehook, *streams, *root, os.environ.get("HYDRA_FULL_ERROR")]
 
 from fae import command
 from fae.interrupts import held, released
 from fae.train import main
 
 signal(SIGTERM, lambda *_: print("own handler"))
+logging.basicConfig(level="ERROR")
 before = state()
 
 def left_by(entry):

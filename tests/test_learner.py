@@ -4,15 +4,18 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from fae.assembly import build
 from fae.config import Config
+from fae.data import Slices
 from fae.dropout import Dropout
 from fae.errors import TrainingError
 from fae.learner import Learner
+from fae.metrics import Evaluation
 from fae.randomness import Stream, generator, seed_torch
 from fae.sources import build_source
 from fae.trainer import build_trainer
@@ -87,6 +90,21 @@ def test_training_is_the_plain_loop(tiny: Tiny, tmp_path: Path) -> None:
     assert len(epochs) == 3
     for mine_epoch, theirs_epoch in zip(epochs, expected, strict=True):
         assert mine_epoch == pytest.approx(theirs_epoch, rel=1e-5)
+
+
+def test_errors_are_in_double_precision(tiny: Tiny, tmp_path: Path) -> None:
+    """Those of the last epoch are the very sums; early stopping compares them, too."""
+    config = tiny("epochs=2", "trainer.early_stopping=2")
+    learner, epochs = fit(config, tmp_path)
+    data, _ = build(config, build_source(config.data))
+    data.setup("fit")
+    evaluation = Evaluation()
+    learner.eval()
+    with torch.no_grad():
+        for images in Slices(data.val):
+            evaluation.update(learner.network.residuals(images))
+    assert epochs[-1]["val/mse"] == evaluation.compute()["mse"]
+    assert all(value != float(np.float32(value)) for value in epochs[-1].values())
 
 
 def test_seeds_matter_and_nothing_else_does(tiny: Tiny, tmp_path: Path) -> None:

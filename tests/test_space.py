@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from fae.config import Dropout
 from fae.space import Choices, Range, SearchConfig, override, short
 
 OTHERS = {
@@ -45,6 +46,11 @@ def test_keys_may_lie_within_keys_and_null_leaves_one_out() -> None:
         ({"lr": {"low": 2, "high": 1}}, "search.space.lr: low=2 must be below high=1"),
         ({"lr": {"low": 1, "high": 1}}, "search.space.lr: low=1 must be below high=1"),
         ({"lr": {"low": 0, "high": 1, "log": True}}, "search.space.lr: log=true needs low above 0"),
+        (
+            {"dropout": {"low": 1e-4, "high": 0.5, "log": True}},
+            "search.space.dropout: log=true needs low of 0.0008 or more, not 0.0001; dropout "
+            "comes in multiples of 1/65536",
+        ),
         ({"a": {"b": {"low": "x", "high": 1}}}, "search.space.a.b.low"),
         ({"lr": {"low": 1}}, "search.space.lr.high"),
         ({"lr": {"low": 1, "high": 2, "steps": 3}}, "search.space.lr.steps"),
@@ -60,6 +66,13 @@ def test_what_is_no_space_is_named(space: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError) as refused:
         config(space)
     assert message in str(refused.value)
+
+
+def test_any_dropout_in_a_logarithmic_range_can_be_had() -> None:
+    (dropout,) = config({"dropout": {"low": 0.0008, "high": 0.9, "log": True}}).space
+    assert isinstance(dropout, Range)
+    for part in range(1001):
+        TypeAdapter(Dropout).validate_python(dropout.at(part / 1000))
 
 
 def test_a_grid_has_choices_only() -> None:

@@ -1,5 +1,6 @@
 """Standard streams that are closed, full, or cannot say it: the work goes on."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -116,3 +117,39 @@ def test_what_is_printed_comes_in_order(tmp_path: Path, unbuffered: str) -> None
     )
     done = shell(tmp_path, "prints.py", PYTHONUNBUFFERED=unbuffered)
     assert done.stdout == "first\nsecond\nthird"
+
+
+PRINTS_MUCH = """
+import sys
+from fae import streams
+streams.guard()
+streams.PATIENCE_S = 0.2
+for _ in range(20_000):
+    print("lines")
+sys.stdout.flush()
+"""
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_pipe_that_does_not_block_is_waited_for_until_nobody_reads_it(
+    tmp_path: Path, read: bool
+) -> None:
+    """As node and ssh leave them to their children."""
+    (tmp_path / "prints.py").write_text(PRINTS_MUCH)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    process = subprocess.Popen(
+        [sys.executable, "prints.py"],
+        cwd=tmp_path,
+        env=environment("unused"),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    with open(reading) as pipe:
+        found = pipe.read() if read else ""
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert found == ("lines\n" * 20_000 if read else "")
+    assert errors == ("" if read else LOST.format("nobody reads it"))

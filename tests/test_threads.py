@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from fae.config import Config
 from fae.job import Job
+from fae.linear import Linear, sum_rows
+from fae.loss import reconstruction_error
 from fae.network import ACTIVATIONS
-from fae.result import Result
 from fae.threads import one_thread
-from fae.training import train
+from fae.training import fitted
 
 LARGE = (
     "data.side=28",  # so that torch gives a part of each array to each thread
@@ -39,20 +41,56 @@ WithThreads = Callable[[int], None]
 def test_a_run_is_the_same_in_one_two_and_three(
     tiny: Tiny, tmp_path: Path, with_threads: WithThreads, overrides: list[str]
 ) -> None:
-    """Every metric but the times, the epoch that is tested, and what the weights make of images."""
+    """All errors, the epoch that is tested, and the weights' bits."""
 
     def outcome(threads: int) -> tuple[object, ...]:
         with_threads(threads)
         folder = tmp_path / str(threads)
         folder.mkdir()
-        found: Result = train(tiny(*LARGE, *overrides), Job(f"{threads}", folder, ""))
-        metrics = {key: value for key, value in found.metrics.items() if key[:5] != "time/"}
-        panel = found.panel.reconstructions.tobytes()
-        return found.epochs, found.tested_epoch, metrics, panel
+        job = Job(f"{threads}", folder, "")
+        with fitted(tiny(*LARGE, *overrides), job, kind="run") as done:
+            test = done.trainer.test(done.learner, done.data, verbose=False)
+            weights = nn.utils.parameters_to_vector(done.learner.network.parameters())
+            return done.history.epochs, done.epoch, test, weights.detach().numpy().tobytes()
 
     first = outcome(1)
     assert first == outcome(2)
     assert first == outcome(3)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [(20_000, 16, 64), (50_000, 1, 64), (50_000, 3, 64)],
+    ids=str,
+)
+def test_gradients_of_large_batches_are_the_same_in_any_number(
+    with_threads: WithThreads, sizes: tuple[int, int, int]
+) -> None:
+    """PyTorch and oneDNN would divide the rows of one sum among the threads."""
+    batch, hidden, pixels = sizes
+    torch.manual_seed(0)
+    images = torch.rand(batch, pixels)
+    encoder, decoder = Linear(pixels, hidden), Linear(hidden, pixels)
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+
+    def outcome(threads: int) -> torch.Tensor:
+        with_threads(threads)
+        error = reconstruction_error(encoder(images), decoder.weight, decoder.bias, images)
+        return torch.cat([one.flatten() for one in torch.autograd.grad(error, parameters)])
+
+    first = outcome(1)
+    for threads in (2, 3, 5):
+        assert torch.equal(first, outcome(threads))
+
+
+def test_the_sum_of_many_rows_is_the_same_in_any_number(with_threads: WithThreads) -> None:
+    """Of a single column, each thread would sum a part."""
+    values = torch.randn(50_000, 1, generator=torch.Generator().manual_seed(0))
+    found = set()
+    for threads in (1, 2, 3, 5):
+        with_threads(threads)
+        found.add(sum_rows(values).item())
+    assert len(found) == 1
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

@@ -25,6 +25,8 @@ from fae.trust import refuse_pickle
         ("hydra.job_logging.handlers.file.class=logging.NullHandler", "handlers.file.class"),
         ("hydra.job_logging.handlers.console.stream=ext://os.environ", "console.stream"),
         ("hydra.hydra_logging.handlers.console.stream=${model.name}", "console.stream"),
+        ("hydra.job_logging.handlers.file.filename=/own.txt", "file.filename=/own.txt: might over"),
+        ("+hydra.job_logging.handlers.file.mode=w", "handlers.file.mode=w: might overwrite"),
         ("hydra.searchpath=[pkg://json]", "hydra.searchpath=pkg://json"),
         ("+hydra.job.env_set.PATH=here", "hydra.job.env_set.PATH=here: set it in the shell"),
     ],
@@ -50,6 +52,7 @@ UNKNOWN = "no such key"
         ("hydra: {sweeper: {_target_: os.getcwd}}", OF_HYDRA),
         ("hydra: {job_logging: {formatters: {simple: {(): os.getcwd}}}}", OF_HYDRA),
         ("hydra: {job_logging: {formatters: {simple: {class: os.getcwd}}}}", OF_HYDRA),
+        ("hydra: {job_logging: {handlers: {file: {filename: own.txt}}}}", "might overwrite a file"),
     ],
 )
 def test_code_that_a_preset_or_a_local_file_names_is_refused(
@@ -71,7 +74,7 @@ def test_code_that_a_preset_or_a_local_file_names_is_refused(
         ["hydra.run.dir=here", "hydra.sweep.dir=there", "hydra.sweep.subdir=${hydra.job.num}"],
         ["hydra.verbose=true", "hydra.mode=MULTIRUN", "hydra.sweeper.max_batch_size=4"],
         ["hydra.job_logging.handlers.console.level=INFO", "hydra.job_logging.root.level=DEBUG"],
-        ["hydra.job_logging.handlers.file.filename=own.log"],
+        ["+hydra.job_logging.handlers.file.mode=a"],
         ["hydra/job_logging=stdout", "hydra/hydra_logging=hydra_debug"],
         ["hydra/job_logging=none", "hydra/hydra_logging=disabled"],
         ["hydra.searchpath=[file://here]"],
