@@ -20,7 +20,7 @@ from fae import charts, durable, figures, table
 from fae.baseline import pca_errors
 from fae.charts import Chart
 from fae.config import DataConfig, FashionMNISTConfig, ReportRequest
-from fae.errors import ConfigError, DataError, StoreError
+from fae.errors import ConfigError, StoreError
 from fae.interrupts import held, released
 from fae.metrics import mse_per_image
 from fae.page import page
@@ -127,7 +127,7 @@ class DataSets:
     """The images that records were trained on, read once each.
 
     Raises:
-        DataError: they are not at hand, or are others than a record was trained on.
+        DataError: they are not at hand.
     """
 
     def __init__(self, root: Path) -> None:
@@ -149,12 +149,6 @@ class DataSets:
         config = record.config.data
         if isinstance(config, FashionMNISTConfig):
             config = replace(config, root=self._root)
-        digest = record.run.tags.get("fae.data_digest")
-        if digest != self._source(config).digest:
-            raise DataError(
-                f"run {record.run.id[:8]} ({record.run.name}): was trained on other images (digest "
-                f"{digest}) than {config.name} has here; use the version that made it"
-            )
         return config
 
     def _verified(self, config: DataConfig) -> Source:
@@ -178,7 +172,7 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
         tolerance: of the verdict, a share.
 
     Raises:
-        DataError: the data set is not at hand, or another one.
+        DataError: the data set is not at hand.
         StoreError: an artifact cannot be read.
     """
     return summarise(

@@ -7,6 +7,7 @@ from typing import Any
 
 from fae.config import TrainingConfig, determines_result
 from fae.errors import ConfigError, StoreError
+from fae.sources import build_source
 from fae.tracking import Archive, StoredRun, UnreadableError, is_measured
 from fae.trained import trained_network
 
@@ -32,7 +33,7 @@ class Record:
 
     Attributes:
         config: what it trained.
-        choices: what determines its result but the seed, by dotted key, and the data's digest.
+        choices: what determines its result but the seed, by dotted key.
         epochs: ``train/mse`` and ``val/mse`` after each epoch.
     """
 
@@ -223,8 +224,11 @@ def _set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record
         except UnreadableError as problem:
             reasons[run.id] = problem.reason
             continue
-        digest = ("data.digest", run.tags.get("fae.data_digest"))
-        key = (*sorted(determines_result(config.plain()).items()), digest)
+        stored, here = run.tags.get("fae.data_digest"), build_source(config.data).digest
+        if stored != here:
+            reasons[run.id] = f"its images (digest {stored!r:.50}) are others than here ({here})"
+            continue
+        key = tuple(sorted(determines_result(config.plain()).items()))
         alike.setdefault(key, []).append((run, config))
     records, replaced = [], set()
     for decisive, same in alike.items():

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import re
 import ssl
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,11 +25,12 @@ from cryptography.x509.oid import NameOID
 
 from fae.config import TrackingConfig
 from fae.errors import StoreError
-from fae.tracking import Archive, limits
+from fae.tracking import Archive, UnreadableError, limits
+from fae.tracking.archive import LARGEST_CONFIG
 from fae.tracking.connection import Connection, connect
 
 EXPERIMENT = {"experiment": {"experiment_id": "7", "name": "fae", "lifecycle_stage": "active"}}
-RUN = {
+RUN: dict[str, Any] = {
     "info": {
         "run_id": "a" * 32,
         "run_uuid": "a" * 32,
@@ -281,6 +283,76 @@ def test_an_answer_without_an_end_is_not_waited_for(behave: Behaviour) -> None:
         archive = Archive(tracking(server.uri))
         with pytest.raises(StoreError, match=f"^tracking.uri={server.uri}: cannot be read"):
             archive.runs("run")
+
+
+def nested(handler: Handler) -> None:
+    """A folder in a folder in a folder."""
+    if "/mlflow-artifacts/artifacts?" not in handler.path:
+        handler.send(b"evil", kind="text/plain")
+        return
+    asked = handler.path.partition("path=")[2].replace("%2F", "/").removeprefix("7/a/artifacts/")
+    name = "config.yaml" if asked == "7/a/artifacts" else "x"
+    listed = [{"path": name, "is_dir": True}]
+    handler.send(json.dumps({"files": listed}).encode())
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("behave", [drip, endless, trickle, nested])
+def test_an_artifact_without_an_end_is_not_waited_for(
+    behave: Behaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is more of it written than may be read."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    sizes: list[int] = []
+
+    def hostile(handler: Handler) -> None:
+        (behave if "/mlflow-artifacts/" in handler.path else mlflow)(handler)
+
+    class Watched(tempfile.TemporaryDirectory[str]):
+        def cleanup(self) -> None:
+            sizes.extend(p.stat().st_size for p in Path(self.name).rglob("*") if p.is_file())
+            super().cleanup()
+
+    monkeypatch.setattr("tempfile.TemporaryDirectory", Watched)
+    with serving(hostile) as server:
+        archive = Archive(tracking(server.uri))
+        (run,) = archive.runs("run")
+        with pytest.raises(UnreadableError, match=r"config\.yaml cannot be read"):
+            archive.config(run)
+    assert sum(sizes) <= LARGEST_CONFIG
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("found", [[RUN], []])
+def test_a_list_of_runs_without_an_end_is_not_read_on(found: list[Any]) -> None:
+    def repeating(handler: Handler) -> None:
+        if "runs/search" in handler.path:
+            page = {"runs": found, "next_page_token": str(len(server.seen))}
+            handler.send(json.dumps(page).encode())
+        else:
+            mlflow(handler)
+
+    with serving(repeating) as server:
+        archive = Archive(tracking(server.uri))
+        with pytest.raises(StoreError, match="its list of runs has no end"):
+            archive.runs("run")
+
+
+def test_a_run_on_two_pages_is_one() -> None:
+    """As where another was stored between them, that began earlier."""
+
+    def shifted(handler: Handler) -> None:
+        if "runs/search" not in handler.path:
+            mlflow(handler)
+        elif sum("runs/search" in path for path, _ in server.seen) == 1:
+            handler.send(json.dumps({"runs": [RUN], "next_page_token": "2"}).encode())
+        else:
+            other = {**RUN, "info": {**RUN["info"], "run_id": "b" * 32}}
+            handler.send(json.dumps({"runs": [RUN, other]}).encode())
+
+    with serving(shifted) as server:
+        found = Archive(tracking(server.uri)).runs("run")
+    assert [run.id for run in found] == ["a" * 32, "b" * 32]
 
 
 @pytest.mark.usefixtures("hurried")

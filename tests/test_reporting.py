@@ -24,7 +24,7 @@ from mlflow import MlflowClient
 
 from fae.compose import compose
 from fae.config import Config, DataRoot, ReportRequest
-from fae.errors import ConfigError, DataError, Interrupted
+from fae.errors import ConfigError, Interrupted, StoreError
 from fae.job import Job, Schedule
 from fae.reporting import Report, make_report
 from fae.result import Result
@@ -384,17 +384,20 @@ def test_a_store_that_can_only_be_read_has_its_report_and_a_warning(
     assert (tmp_path / "reports/elsewhere/report.html").exists() == (out == "reports/elsewhere")
 
 
-def test_runs_on_other_images_than_are_at_hand_are_refused(
+def test_a_run_on_other_images_than_are_at_hand_does_not_count(
     swept: list[Result], request_of: Request, home: Path
 ) -> None:
     client = MlflowClient(f"sqlite:///{home}/mlflow.db")
     (run,) = (client.get_run(swept[0].run_id),)
     client.set_tag(run.info.run_id, "fae.data_digest", "another")
     try:
-        with pytest.raises(DataError, match=r"was trained on other images \(digest another\)"):
+        made = make_report(request_of(where="hidden=4"))
+        with pytest.raises(StoreError, match=r"none of its runs counts \(its images \(digest 'an"):
             make_report(request_of(where="hidden=4 seed=0"))
     finally:
         client.set_tag(run.info.run_id, "fae.data_digest", run.data.tags["fae.data_digest"])
+    assert [run.id for run in made.summary.rows[0].runs] == [run.run_id for run in swept[1:3]]
+    assert [apart["id"] for apart in made.summary.apart] == [swept[0].run_id]
 
 
 def test_runs_of_other_projects_in_the_store_are_none_of_ours(

@@ -12,7 +12,10 @@ from fae.assembly import build_network
 from fae.config import TrainingConfig
 from fae.errors import ConfigError, StoreError
 from fae.selection import Selection, select
+from fae.sources import build_source
 from fae.tracking import Archive, StoredRun, UnreadableError
+
+DIGEST = build_source(training().data).digest
 
 
 class Store:
@@ -61,7 +64,7 @@ def run(
     **tags: str,
 ) -> StoredRun:
     parameters = {"hidden": str(hidden), "seed": str(seed), "lr": "0.001"}
-    named = {f"fae.{name}": tag for name, tag in tags.items()}
+    named = {f"fae.{name}": tag for name, tag in {"data_digest": DIGEST, **tags}.items()}
     all_tags = {"fae.kind": "run", "mlflow.parentRunId": parent, **named}
     found = {"test/mse": 0.04, "time/fit_s": 1.0} if metrics is None else metrics
     return StoredRun(
@@ -256,9 +259,15 @@ def test_what_only_some_settings_know_tells_them_apart_where_nothing_else_does()
     ]
 
 
-def test_runs_on_other_data_are_another_setting() -> None:
-    selection = chosen(FIRST, run("a", data_digest="x"), run("b", seed=1, data_digest="y"))
-    assert list(selection.settings()) == ["n = 64 data.digest=x", "n = 64 data.digest=y"]
+def test_a_run_on_images_that_are_not_at_hand_or_not_known_is_set_apart() -> None:
+    without = run("b", seed=1)
+    del without.tags["fae.data_digest"]  # type: ignore[attr-defined]
+    selection = chosen(FIRST, run("good"), run("a", seed=1, data_digest="None"), without)
+    assert ids(selection) == ["good"]
+    assert [apart.reason for apart in selection.apart] == [
+        f"its images (digest {digest}) are others than here ({DIGEST})"
+        for digest in ("'None'", "None")
+    ]
 
 
 def test_seeds_of_a_setting_stand_together_in_order() -> None:

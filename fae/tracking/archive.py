@@ -18,6 +18,7 @@ from fae.errors import NoStoreError, StoreError
 from fae.terminal import in_one_line, warn
 from fae.tracking.connection import asking, connect, first_line, mend_move
 from fae.tracking.delivery import Delivery
+from fae.tracking.limits import downloading
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -100,9 +101,12 @@ class Archive:
 
         Args:
             conditions: more of MLflow's search conditions, all of which must hold.
+
+        Raises:
+            StoreError: the store repeats itself instead of coming to an end.
         """
         wanted = " AND ".join([f"tags.`fae.kind` = '{kind}'", *conditions])
-        found: list[StoredRun] = []
+        found: dict[str, StoredRun] = {}
         token: str | None = ""
         while token is not None:
             with asking(self.uri):
@@ -113,9 +117,12 @@ class Archive:
                     order_by=["attributes.start_time ASC"],
                     page_token=token or None,
                 )
-            found += map(self._stored, page)
+            before = len(found)  # a run that was stored meanwhile may shift another to this page
+            found.update((run.info.run_id, self._stored(run)) for run in page)
             token = page.token
-        return found
+            if token is not None and len(found) == before:
+                raise StoreError(f"tracking.uri={self.uri}: its list of runs has no end")
+        return [*found.values()]
 
     def run(self, run_id: str) -> StoredRun:
         """A run or a sweep by its id."""
@@ -331,7 +338,8 @@ class Archive:
             uri = self.move.now(uri)
         with tempfile.TemporaryDirectory() as folder:
             copied = None if file_of(self.uri) else folder  # a file is read where it is
-            path = Path(download_artifacts(uri, dst_path=copied, tracking_uri=self.uri))
+            with downloading(largest):
+                path = Path(download_artifacts(uri, dst_path=copied, tracking_uri=self.uri))
             if not path.is_file():
                 raise FileNotFoundError("no such file")
             with path.open("rb") as file:

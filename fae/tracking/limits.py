@@ -1,10 +1,13 @@
 """What an answer of a server may cost: MLflow itself waits and reads on while anything comes."""
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as StillWaiting
-from functools import cache
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -15,6 +18,8 @@ ANSWER_S = 60.0
 ANSWER_BYTES = 100_000_000
 """A page of 1000 runs, the most that is ever asked for, takes a few million."""
 CHUNK = 1 << 16
+SLOWEST = 100_000
+"""Bytes per second of a download, beyond the time for one answer."""
 
 T = TypeVar("T")
 
@@ -42,13 +47,61 @@ def within(seconds: float, call: Callable[[], T]) -> T:
         raise TimeoutError(f"no whole answer within {seconds:g} s") from None
 
 
+@dataclass
+class _Download:
+    """What is left of a download: of all that is requested for it, in whichever threads.
+
+    Attributes:
+        size: bytes.
+        until: when it must have ended, by ``time.monotonic``.
+    """
+
+    size: int
+    until: float
+
+    def chunks(self, response: "Response", *_: object, **__: object) -> Iterator[bytes]:
+        """In the place of ``response.iter_content``."""
+        chunks = type(response).iter_content(response, CHUNK)
+        while chunk := within(self.seconds(), lambda: next(chunks, b"")):
+            self.size -= len(chunk)
+            if self.size < 0:
+                response.close()
+                raise OSError("it is larger than it may be")
+            yield chunk
+
+    def seconds(self) -> float:
+        return max(0.0, self.until - time.monotonic())
+
+
+_downloads: list[_Download] = []
+"""The download in progress, if any. MLflow makes its requests in threads of its own."""
+
+
+@contextmanager
+def downloading(largest: int) -> Iterator[None]:
+    """Limit what MLflow downloads within the block, in bytes and in time.
+
+    One block at a time.
+    """
+    _downloads.append(_Download(largest, time.monotonic() + _answer_s() + largest / SLOWEST))
+    try:
+        yield
+    finally:
+        _downloads.clear()
+
+
+def _answer_s() -> float:
+    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
+
+    return max(ANSWER_S, float(MLFLOW_HTTP_REQUEST_TIMEOUT.get()))
+
+
 @cache
 def limit_answers() -> None:
-    """Hold MLflow's requests to these limits, files that it uploads or downloads excepted.
+    """Hold MLflow's requests to these limits, files that it uploads excepted.
 
     MLflow sends by an adapter of its own, which is private to it.
     """
-    from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
     from mlflow.utils.request_utils import TCPKeepAliveHTTPAdapter as Adapter
 
     unlimited = Adapter.send
@@ -59,13 +112,18 @@ def limit_answers() -> None:
         if request.method == "PUT":
             return unlimited(self, request, stream=stream, **more)
 
+        download = _downloads[0] if _downloads else None
+
         def answer() -> "Response":
             response = unlimited(self, request, stream=True, **more)
             if not stream or response.is_redirect:
                 response._content = _whole(response)
+            elif download:
+                response.iter_content = partial(download.chunks, response)  # type: ignore[method-assign]
             return response
 
-        return within(max(ANSWER_S, MLFLOW_HTTP_REQUEST_TIMEOUT.get()), answer)
+        seconds = _answer_s()
+        return within(min(seconds, download.seconds()) if download else seconds, answer)
 
     Adapter.send = send  # type: ignore[method-assign, assignment]
 
