@@ -23,7 +23,7 @@ from fae.errors import (
     UndeliveredError,
     cause,
 )
-from fae.job import Job, Schedule, command_line, run_name
+from fae.job import Job, Origin, Schedule, command_line, run_name
 from fae.paper import RESULTS
 from fae.plan import Task
 from fae.preset import preset
@@ -35,7 +35,7 @@ from fae.studies import FOUND, Found, columns, errors_by_value
 from fae.study import Study, Tried
 from fae.table import as_markdown
 from fae.terminal import say, warn
-from fae.tracking import Archive, Link, Run, Store, close_dead
+from fae.tracking import Archive, Run, Store, close_dead, home
 from fae.training import check_surroundings, fitted, train
 
 POLL_S = 2.0
@@ -137,7 +137,7 @@ class Search:
         with ExitStack() as held:
             run = self._take_over(store, archive, held)
             until = time.monotonic() + (self.settings.timeout or float("inf"))
-            self._try_all(until)
+            self._try_all(archive, until)
             if run is None:
                 if found := self._finished(archive):
                     return found
@@ -147,7 +147,7 @@ class Search:
                 return None
             while self.study.under_way_elsewhere:
                 self._wait_for_others()
-                self._try_all(until)  # what a process that died meanwhile has left
+                self._try_all(archive, until)  # what a process that died meanwhile has left
             found = self._conclude(run, archive)
         self._lacking.append(run.lacking)
         return found
@@ -201,7 +201,7 @@ class Search:
             carry_on=parent,
         )
 
-    def _try_all(self, until: float) -> None:
+    def _try_all(self, archive: Archive, until: float) -> None:
         """Run trials until there are enough, or the time is up.
 
         Args:
@@ -215,16 +215,18 @@ class Search:
             with self.study.claim(self.folder) as claimed:
                 if claimed is None:
                     return
-                self._try(*claimed, schedule)
+                self._try(*claimed, schedule, archive)
         say(f"{self.name}: the time is up (search.timeout={self.settings.timeout:g})")
 
-    def _try(self, trial: Trial, home: Path, schedule: Schedule) -> None:
+    def _try(self, trial: Trial, folder: Path, schedule: Schedule, archive: Archive) -> None:
         """Run one trial, or what is left of it."""
         overrides = self._overrides(trial.params)
         name = " ".join(short(key, value) for key, value in trial.params.items())
-        begun = Link.read(home)
-        carries_on = begun.run_id if begun and begun.name == name else None
-        job = Job(name, home, command_line(overrides), schedule, trial.number, carries_on)
+        job = Job(name, folder, command_line(overrides), schedule, trial.number)
+        if origin := self._origin(job, archive):
+            job = job.going_on_with(origin)
+        elif self.study.trials[trial.number].intermediate_values:
+            warn(f"{job.label}: begins anew, as the folder of its run is gone")
         pruning = Pruning(self.study, trial)
         try:
             config = compose(*overrides)
@@ -245,10 +247,25 @@ class Search:
                 self.study.give_up(trial)
             else:
                 self.study.tell(trial, error)
-        shutil.rmtree(home / "checkpoints", ignore_errors=True)
+        shutil.rmtree(job.folder / "checkpoints", ignore_errors=True)
         best = self.study.best
         so_far = f"  best so far {best.error:.6f}, {best.name}" if best else ""
         say(f"{job.label}  {outcome}{so_far}")
+
+    def _origin(self, job: Job, archive: Archive) -> Origin | None:
+        """The run of a trial that was cut short, as far as the store has it; None for a new one."""
+        assert job.sweep
+        runs = archive.runs(
+            "trial",
+            f"tags.`mlflow.parentRunId` = '{job.sweep.parent}'",
+            f"tags.`fae.folder` LIKE '%/trial-{job.number}'",
+        )
+        if runs:
+            close_dead(archive)
+        for run in reversed(runs):
+            if run.name == job.name and (folder := home(run)):
+                return Origin(run.id, str(folder))
+        return None
 
     def _conclude(self, run: Run, archive: Archive) -> Found:
         """Train the best configuration with fresh seeds, and keep what was found."""

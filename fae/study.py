@@ -6,7 +6,6 @@ number and on the results so far, so that a study that was cut short goes on as 
 
 import hashlib
 import math
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,7 +22,7 @@ from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, 
 from optuna.trial import FrozenTrial, Trial, TrialState
 from platformdirs import user_state_path
 
-from fae.address import without_password
+from fae.address import file_of, without_password
 from fae.errors import ConfigError
 from fae.space import Choices, Dimension, SearchConfig, short
 from fae.tracking import is_alive, own
@@ -108,6 +107,8 @@ class Study:
         identity = hashlib.sha256(storage.encode()).hexdigest()[:16]
         folder = user_state_path("fae", ensure_exists=True)
         self.claiming = FileLock(folder / f"studies-{identity}.lock")
+        file = file_of(storage)
+        self._base = file.parent if file else Path("/")
         with self.claiming:
             self._study = _open(name, storage, _pruner(config.pruner, epochs))
             self._check("space", "; ".join(f"{one.key}: {one}" for one in config.space))
@@ -173,28 +174,30 @@ class Study:
 
     @contextmanager
     def claim(self, folder: Path) -> Iterator[tuple[Trial, Path] | None]:
-        """The next trial that is to be run and its folder, this process's within the block.
+        """The next trial that is to be run and a folder for it, this process's within the block.
 
         It is one whose process died, or a new one; None where there is none.
 
         Args:
-            folder: of the trials that begin here.
+            folder: of this process's trials.
         """
         with ExitStack() as held:
             with self.claiming:
                 trials = self.trials
-                dead = next((one for one in trials if _is_dead(one)), None)
+                dead = next((one for one in trials if self._is_dead(one)), None)
                 if dead is None and len(trials) >= self.planned:
                     trial = None
                 else:
                     number = dead.number if dead else len(trials)
                     self._study.sampler = _sampler(self.config, number)
                     trial = Trial(self._study, dead._trial_id) if dead else self._study.ask()
-                    home = (dead and _home(dead)) or folder / f"trial-{number}"
+                    home = folder / f"trial-{number}"
                     home.mkdir(parents=True, exist_ok=True)
                     held.enter_context(own(home, LOCK))
                     trial.set_user_attr("host", platform.node())
-                    trial.set_user_attr("folder", str(home))
+                    within = home.is_relative_to(self._base)  # and so in a copy of the project
+                    place = home.relative_to(self._base) if within else home
+                    trial.set_user_attr("folder", str(place))
             if trial is None:
                 yield None
                 return
@@ -214,7 +217,7 @@ class Study:
         return [
             UnderWay(one.number, one.user_attrs.get("host", platform.node()))
             for one in self.trials
-            if one.state == TrialState.RUNNING and not _is_dead(one)
+            if one.state == TrialState.RUNNING and not self._is_dead(one)
         ]
 
     @property
@@ -254,6 +257,27 @@ class Study:
             return {}
         found: dict[str, float] = get_param_importances(self._study)
         return found
+
+    def _is_dead(self, trial: FrozenTrial) -> bool:
+        """Whether no process is at a trial that has not ended.
+
+        One that does not say where it is for long was begun by a process that died before it
+        could. Whoever can write to the study can name any folder: it is only looked at.
+        """
+        if trial.state != TrialState.RUNNING:
+            return False
+        host, folder = trial.user_attrs.get("host"), trial.user_attrs.get("folder")
+        if isinstance(host, str) and isinstance(folder, str):
+            with suppress(ValueError):  # it is no path
+                return host == platform.node() and not self._is_taken(folder)
+        began = trial.datetime_start
+        return began is None or abs((datetime.now() - began).total_seconds()) > BEGINNING_S
+
+    def _is_taken(self, folder: str) -> bool:
+        try:
+            return is_alive(self._base / folder, LOCK)
+        except OSError:  # it may not be entered: another user's, who will know
+            return True
 
     def _check(self, attribute: str, value: str) -> None:
         """Make sure that the study is the one that is asked for."""
@@ -321,29 +345,3 @@ def _suggest(trial: Trial, dimension: Dimension, *, whole: bool) -> None:
         trial.suggest_int(dimension.key, low, high, log=dimension.log)
     else:
         trial.suggest_float(dimension.key, dimension.low, dimension.high, log=dimension.log)
-
-
-def _home(trial: FrozenTrial) -> Path | None:
-    """The folder of a trial, unless it does not prove to be one of this user's trials.
-
-    Whoever can write to the study can name any folder.
-    """
-    folder = Path(trial.user_attrs.get("folder", ""))
-    with suppress(OSError, ValueError):
-        if folder.is_absolute() and (folder / LOCK).lstat().st_uid == os.geteuid():
-            return folder
-    return None
-
-
-def _is_dead(trial: FrozenTrial) -> bool:
-    """Whether no process is at a trial that has not ended.
-
-    One that has no folder for long was begun by a process that died before it could say so.
-    """
-    if trial.state != TrialState.RUNNING:
-        return False
-    if "folder" not in trial.user_attrs:
-        assert trial.datetime_start
-        return bool((datetime.now() - trial.datetime_start).total_seconds() > BEGINNING_S)
-    here = trial.user_attrs["host"] == platform.node()
-    return here and not is_alive(Path(trial.user_attrs["folder"]), LOCK)

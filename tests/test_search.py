@@ -1,6 +1,7 @@
 """The search command: studies, what they end with, and what is refused."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,6 +52,10 @@ def wait_for(process: "subprocess.Popen[str]", *texts: str) -> None:
     for line in process.stdout:
         if all(text in line for text in texts):
             return
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def stored(folder: Path, kind: str) -> list[Run]:
@@ -180,6 +185,29 @@ def test_a_search_that_is_killed_goes_on_in_its_trial(tmp_path: Path) -> None:
     for run in trials:
         steps = [p.step for p in client.get_metric_history(run.info.run_id, "val/mse")]
         assert steps == list(range(1, len(steps) + 1))
+
+
+def test_a_killed_search_goes_on_in_a_copy_of_its_project(tmp_path: Path) -> None:
+    """In its trial, and in the copy's own folders."""
+    original, now = tmp_path / "original", tmp_path / "now"
+    original.mkdir()
+    one = "hidden=4", "epochs=150", "search.trials=1", "search.repeats=1"
+    process = begin(original, *one)
+    while not [*original.glob("mlruns/*/artifacts/config.yaml")]:
+        wait_for(process, "epoch ")
+    process.kill()
+    process.communicate(timeout=60)
+    shutil.copytree(original, now)
+    before = contents(original)
+    code, said, errors = search(now, *one)
+    assert (code, errors) == (0, "")
+    assert contents(original) == before
+    assert "[1/1] lr=0.25  epoch 150/150" in said
+    assert "epoch 1/150" not in said.partition("[1/1] lr=0.25  val")[0]
+    (trial,) = stored(now, "trial")
+    assert trial.info.status == "FINISHED"
+    home = Path(trial.data.tags["fae.folder"])
+    assert [*(now / "outputs").rglob("run.json")].count(home / "run.json") == 1
 
 
 def test_two_processes_share_a_study(tmp_path: Path) -> None:

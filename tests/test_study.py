@@ -1,13 +1,19 @@
 """Studies: trials by several processes, cut short and gone on with."""
 
+import platform
+import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState, create_trial
 from pydantic import TypeAdapter
 
-from fae.address import of_file
+from fae.address import file_of, of_file
 from fae.errors import ConfigError
 from fae.space import SearchConfig
 from fae.study import Study
@@ -92,13 +98,79 @@ def test_a_grid_is_tried_once(study: Make, tmp_path: Path) -> None:
 
 
 def test_a_trial_whose_process_died_is_gone_on_with(study: Make, tmp_path: Path) -> None:
-    """With its values and in its folder; a process that dies lets its lock go."""
+    """With its values; a process that dies lets its lock go.
+
+    In a folder of the one that goes on: the study may name a folder of anything.
+    """
     with study().claim(tmp_path / "first") as claimed:
         assert claimed is not None
-        values, home = claimed[0].params, claimed[1]
+        values = claimed[0].params
     with study().claim(tmp_path / "second") as again:
         assert again is not None
-        assert (again[0].number, again[0].params, again[1]) == (0, values, home)
+        assert (again[0].number, again[0].params) == (0, values)
+        assert again[1] == tmp_path / "second" / "trial-0"
+
+
+def test_a_copied_study_does_not_wait_for_the_original(study: Make, tmp_path: Path) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    with study(address=of_file(original / "optuna.db")).claim(original / "outputs") as claimed:
+        assert claimed is not None
+        shutil.copytree(original, copy)
+        copied = study(address=of_file(copy / "optuna.db"))
+        assert copied.under_way_elsewhere == []
+        with copied.claim(copy / "outputs") as again:
+            assert again is not None
+            assert again[0].number == 0
+            assert [one.number for one in copied.under_way_elsewhere] == [0]
+
+
+@pytest.mark.parametrize(
+    ("told", "alive"),
+    [
+        ({"host": platform.node(), "folder": "a\0b"}, False),
+        ({"host": platform.node(), "folder": "\ud800"}, False),
+        ({"host": platform.node(), "folder": 7}, False),
+        ({"folder": "outputs"}, False),
+        ({"host": ["here"], "folder": "outputs"}, False),
+        ({"host": platform.node(), "folder": "loop"}, True),
+        ({"host": platform.node(), "folder": "x" * 300}, True),
+        ({"host": "elsewhere", "folder": "outputs"}, True),
+    ],
+    ids=[
+        "null",
+        "surrogate",
+        "number",
+        "no host",
+        "list",
+        "loop",
+        "long",
+        "elsewhere",
+    ],
+)
+def test_a_trial_that_says_nonsense_of_itself_is_dead_or_unknown(
+    study: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: dict[str, Any],
+    alive: bool,
+) -> None:
+    """Where it cannot be told whether it is another user's, it is."""
+    monkeypatch.setattr("fae.study.BEGINNING_S", 0.0)
+    (tmp_path / "loop").symlink_to("loop")
+    begun = study()._study.ask()
+    for key, value in told.items():
+        begun.set_user_attr(key, value)
+    assert [one.number for one in study().under_way_elsewhere] == ([0] if alive else [])
+
+
+def test_a_trial_that_begins_in_the_future_is_dead(study: Make) -> None:
+    """As where the clock was set back."""
+    ahead = datetime.now() + timedelta(hours=1)
+    study()._study.add_trial(create_trial(state=TrialState.RUNNING))
+    with closing(sqlite3.connect(file_of(study().storage) or "")) as database, database:
+        database.execute("UPDATE trials SET datetime_start = ?", [str(ahead)])
+    assert study().under_way_elsewhere == []
 
 
 def test_a_trial_that_another_process_is_at_is_left_alone(study: Make, tmp_path: Path) -> None:
