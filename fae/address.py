@@ -115,7 +115,7 @@ def without_password(text: str) -> str:
     servers' users, which may be tokens."""
     text = re.sub(r"(\w:/*[^:/\s]*):(?!\d+[/?#]).*@", r"\1:***@", text)
     text = re.sub(r"(https?:/*)[^:/?#\s]*@", r"\1***@", text, flags=re.IGNORECASE)
-    options = rf"([?&;][^?&;=]*(?:{SECRET})\w*=)[^&\s]*"
+    options = rf"([?&;][^?&;=]*(?:{SECRET})\w*=)[^&\s]*[^&\s:]"  # a colon may be the message's
     return re.sub(options, r"\1***", text, flags=re.IGNORECASE)
 
 

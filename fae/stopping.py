@@ -23,6 +23,7 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def __init__(self, patience: int) -> None:
         super().__init__("val/mse", patience=patience)
+        self.best_score = self.best_score.double()  # as the errors, from the beginning
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
 

@@ -273,6 +273,7 @@ def test_the_database_of_a_study_has_no_password() -> None:
 )
 def test_a_password_is_not_repeated(text: str, shown: str) -> None:
     assert masked(text) == shown
+    assert masked(f"{shown}: why") == f"{shown}: why"
 
 
 def test_what_the_environment_says_as_mlflow_users_expect(monkeypatch: pytest.MonkeyPatch) -> None:
