@@ -8,13 +8,15 @@ if TYPE_CHECKING:
 
 SMALL = 1e-6, 0.01
 """An error between these has three digits; others have the four decimals that the paper gives."""
+LARGE = 1e6
+"""An error from here on has an exponent."""
 MOST = 8
 """Decimals at most."""
 
 
 def error(value: float) -> str:
     """``0.0410``, or ``0.00817`` of a smaller one."""
-    return f"{value:.{_decimals(value)}f}"
+    return f"{value:.3g}" if value >= LARGE else f"{value:.{_decimals(value)}f}"
 
 
 def interval(found: "Estimate") -> str:
@@ -30,6 +32,8 @@ def with_half(value: float, half: float, like: float) -> str:
     Args:
         like: an error that tells how many decimals there are at least.
     """
+    if max(abs(value), half) >= LARGE:
+        return f"{value:.3g} ± {half:.3g}"
     decimals = max(_decimals(like), min(MOST, math.ceil(-math.log10(half))) if half > 0 else 0)
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
 

@@ -2,9 +2,11 @@
 
 import ctypes
 import errno
+import fcntl
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = -100
@@ -74,6 +76,21 @@ def sync(path: Path) -> None:
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """While no other process locks a folder; the lock of a process that dies is free.
+
+    Raises:
+        OSError: another one does.
+    """
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
         os.close(opened)
 

@@ -69,7 +69,7 @@ SERVERS = [
 NEARBY = ["data", "../data", "../shared/data"]
 """Folders, from the working directory, that may hold the files."""
 WITHOUT = (
-    "to go on without it: python -m fae.train -m experiment=digits, or data=digits batch_size=100\n"
+    "to train without it: python -m fae.train -m experiment=digits, or data=digits batch_size=100\n"
     "to have it: set FAE_DATA or data.root to a folder that holds the four files in "
     "FashionMNIST/raw"
 )

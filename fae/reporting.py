@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -239,19 +241,25 @@ def _figures(drawn: Sequence[Chart], galleries: Sequence[Gallery]) -> dict[str, 
 
 
 def _folder_name(name: str) -> str:
-    """A name as one that every file system takes."""
-    return re.sub(r"[^\w.,=+-]+", "_", name).strip("._")[:150] or "report"
+    """A name as one that every file system takes, in at most 150 bytes."""
+    kept = re.sub(r"[^\w.,=+-]+", "_", name).strip("._")
+    return kept.encode()[:150].decode(errors="ignore") or "report"
 
 
 def _check_replaceable(folder: Path) -> None:
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
-    others = [name for name in names if not CONTENTS.fullmatch(name)]
-    if others or (folder.exists() and not folder.is_dir()):
-        shown = f", as {others[0]}" if others else ""
+    other = _first_other(folder)
+    if other or (folder.exists() and not folder.is_dir()):
+        shown = f", as {other}" if other else ""
         raise ConfigError(
             f"out={folder}: would be replaced, and is not a report or holds more{shown}; "
             "name another folder"
         )
+
+
+def _first_other(folder: Path) -> str | None:
+    """Something in a folder that is no part of a report; the rest is not listed."""
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return next((name for name in names if not CONTENTS.fullmatch(name)), None)
 
 
 def _write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
@@ -261,14 +269,31 @@ def _write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) 
         OSError: they cannot be written; the folder is as it was.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with held(), tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch:
+    _remove_abandoned(folder.parent)
+    with (
+        held(),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch,
+        durable.locked(Path(scratch)),
+    ):
         fresh = Path(scratch, "new")
         with released():
             _write_files(fresh, texts, drawn)
+            durable.sync_tree(fresh, Path(scratch))
         if folder.exists():
             durable.exchange(fresh, folder)
         else:
             os.replace(fresh, folder)
+        durable.sync(folder.parent)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove what processes have left that were killed while they wrote a report."""
+    for scratch in parent.glob(".report-*"):
+        fresh = scratch / "new"  # made under the lock
+        with suppress(OSError):
+            if [*scratch.iterdir()] == [fresh] and not _first_other(fresh):
+                with durable.locked(scratch):
+                    shutil.rmtree(scratch)
 
 
 def _write_files(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:

@@ -34,3 +34,9 @@ def test_an_interval_has_the_decimals_of_its_middle() -> None:
     assert digits.interval(Estimate(0.5, 5, 0.5, 0.5)) == "0.5000 ± 0.0000 (5)"
     assert digits.interval(Estimate(0.0081, 5, 0.008, 0.0082)) == "0.00810 ± 0.00010 (5)"
     assert digits.interval(Estimate(0.0410, 1, None, None)) == "0.0410 (one seed)"
+
+
+def test_errors_that_are_far_too_large_have_an_exponent() -> None:
+    assert digits.error(9.87e29) == "9.87e+29"
+    assert digits.interval(Estimate(9.87e29, 5, 9.86e29, 9.88e29)) == "9.87e+29 ± 1e+27 (5)"
+    assert digits.interval(Estimate(4.0, 2, -1e7, 1e7)) == "4 ± 1e+07 (2)"

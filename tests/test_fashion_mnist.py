@@ -179,7 +179,7 @@ def test_no_data_and_no_network_says_what_to_do(nowhere: Path) -> None:
         f"data.root: no Fashion-MNIST in {source.folder}; "
         "downloading it failed (127.0.0.1:1: Connection refused)"
     )
-    assert "experiment=digits, or data=digits" in second
+    assert second.startswith("to train without it: python -m fae.train -m experiment=digits, or ")
     assert third.startswith("to have it: set FAE_DATA or data.root to a folder")
 
 

@@ -15,6 +15,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from conftest import NO_LOCAL, environment
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
+from fae import durable, reporting
 from fae.compose import compose
 from fae.config import Config, DataRoot, ReportRequest
 from fae.errors import ConfigError, Interrupted, StoreError
@@ -237,9 +239,8 @@ def test_or_not_at_all(
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
-def test_an_interrupt_while_it_is_written_leaves_the_old_one_and_nothing_else(
-    home: Path, tmp_path: Path
-) -> None:
+def being_written(home: Path, tmp_path: Path) -> subprocess.Popen[str]:
+    """A command that replaces a report, and has written a part of the new one."""
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "summary.json").write_text("old")
     arguments = [sys.executable, "-m", "fae.report", f"sweep={SWEEP}", NO_LOCAL]
@@ -254,11 +255,86 @@ def test_an_interrupt_while_it_is_written_leaves_the_old_one_and_nothing_else(
     while not list(tmp_path.glob(".report-*/new/table.md")):
         assert running.poll() is None
         time.sleep(0.001)
+    return running
+
+
+def test_an_interrupt_while_it_is_written_leaves_the_old_one_and_nothing_else(
+    home: Path, tmp_path: Path
+) -> None:
+    running = being_written(home, tmp_path)
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert (running.returncode, said) == (130, "fae: interrupted by SIGINT\n")
     assert (tmp_path / "report" / "summary.json").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
+def test_what_a_kill_leaves_is_removed_by_the_next_report_and_nothing_else(
+    home: Path, tmp_path: Path, request_of: Request
+) -> None:
+    running = being_written(home, tmp_path)
+    running.kill()
+    running.communicate(timeout=60)
+    assert (tmp_path / "report" / "summary.json").read_text() == "old"
+    (abandoned,) = tmp_path.glob(".report-*")
+    others = [tmp_path / f".report-{name}" for name in ("in-use", "mine", "empty")]
+    for other in others:
+        (other / "new").mkdir(parents=True)
+    (others[1] / "new" / "thesis.txt").touch()
+    (others[2] / "new").rmdir()
+    with durable.locked(others[0]):
+        make_report(request_of(where="hidden=4 seed=0"))
+    assert not abandoned.exists()
+    assert {*tmp_path.iterdir()} == {tmp_path / "report", *others}
+
+
+def test_its_files_are_on_the_disk_before_they_take_the_place_of_others(
+    request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report").mkdir()
+    synced: set[int] = set()
+    before: set[int] = set()
+    sync, exchange = os.fsync, durable.exchange
+
+    def recorded(file: int) -> None:
+        synced.add(os.fstat(file).st_ino)
+        sync(file)
+
+    def exchanged(first: Path, second: Path) -> None:
+        before.update(synced)
+        exchange(first, second)
+
+    monkeypatch.setattr(os, "fsync", recorded)
+    monkeypatch.setattr(durable, "exchange", exchanged)
+    make_report(request_of(where="hidden=4 seed=0"))
+    report = tmp_path / "report"
+    assert {path.stat().st_ino for path in (report, *report.rglob("*"))} <= before
+    assert tmp_path.stat().st_ino in synced
+
+
+def test_of_a_folder_that_is_no_report_no_more_is_listed_than_tells_that(
+    request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report" / Path(*"abcdefgh")).mkdir(parents=True)
+    listed: list[str] = []
+    scandir = os.scandir
+
+    def recorded(path: Any = ".") -> Any:
+        listed.append(str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", recorded)
+    with pytest.raises(ConfigError, match="is not a report or holds more, as a;"):
+        make_report(request_of())
+    assert len([path for path in listed if path.startswith(str(tmp_path))]) <= 2
+
+
+@pytest.mark.parametrize("name", ["\u5b66" * 120, "x\U0001f600y\u5b66" * 99, "h=4 /../" * 99])
+def test_a_folders_name_is_one_that_a_file_system_takes(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / reporting._folder_name(name)
+    folder.mkdir()
+    assert folder.parent == tmp_path
+    assert len(os.fsencode(folder.name)) <= 150
 
 
 @pytest.fixture(params=["gone", "damaged"])

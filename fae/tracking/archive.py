@@ -350,8 +350,11 @@ class Archive:
 
 
 def is_measured(value: float) -> bool:
-    """Whether a value can be an error or a time: a number that can be squared and divided by."""
-    return 1e-100 < value < 1e100
+    """Whether a value can be an error or a time: a number that can be squared and divided by.
+
+    No error is larger, as no pixel is larger than ``fae.trained.LARGEST``.
+    """
+    return 1e-100 < value < 1e30
 
 
 class _Loader(yaml.SafeLoader):

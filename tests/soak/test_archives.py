@@ -7,7 +7,7 @@ import pickle
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from mlflow import MlflowClient
 
 from fae import table
 from fae.compose import compose
-from fae.config import Config
+from fae.config import Config, DataRoot, ReportRequest
 from fae.errors import FaeError
 from fae.job import Job, Schedule
-from fae.reporting import DataSets, summary_of
+from fae.reporting import DataSets, make_report, summary_of
 from fae.selection import select
 from fae.tracking import Archive, Store
 from fae.training import train
@@ -111,13 +111,39 @@ def report(archive: Archive) -> str:
         return str(error)
 
 
+def whole_report(config: Config, out: Path) -> None:
+    """All of it, pictures included, or the sentence that a user would get."""
+    data, report = DataRoot(root=out.parent), config.report
+    with suppress(FaeError):
+        make_report(
+            ReportRequest(
+                sweep=(),
+                where="hidden=4,5",
+                out=out,
+                data=data,
+                tracking=config.tracking,
+                report=report,
+            )
+        )
+
+
+def listing(*folders: Path) -> dict[Path, tuple[int, bytes]]:
+    """When what is in folders was changed, and what it holds."""
+    paths = [path for folder in folders for path in (folder, *folder.rglob("*"))]
+    return {p: (p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else b"") for p in paths}
+
+
 def test_a_report_of_a_store_that_anyone_may_write_runs_no_code(
     soak: Soak, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A report of damaged or malicious runs runs none of their code, and is no traceback."""
     archive = Archive(config.tracking)
     home = Path(config.tracking.uri.removeprefix("sqlite:///")).parent
-    canary, chance = tmp_path / "canary", random.Random(0)
+    out, folder = tmp_path / "out", tmp_path / "watched"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("years of work")
+    monkeypatch.chdir(folder)
+    canary, chance = folder / "canary", random.Random(0)
     runs = archive.runs("run")
     whole = report(archive)
     opened: list[str] = []
@@ -130,15 +156,20 @@ def test_a_report_of_a_store_that_anyone_may_write_runs_no_code(
 
     monkeypatch.setattr(builtins, "open", watched)
     times, unchanged = soak.times(60, 3500), 0
-    for _ in range(times):
-        run = chance.choice(runs)
-        with chance.choice((in_config, in_model, in_tags, in_metrics))(
-            home, run.id, canary, chance
-        ):
+    for number in range(times):
+        with ExitStack() as changes:
+            ways = (in_config, in_model, in_tags, in_metrics)
+            for way in chance.sample(ways, chance.choice((1, 1, 1, 2))):
+                changes.enter_context(way(home, chance.choice(runs).id, canary, chance))
+            before = listing(home, folder)
             unchanged += report(archive) == whole
+            if number % 100 == 0:
+                whole_report(config, out)
+            assert listing(home, folder) == before
     assert report(archive) == whole
-    assert not canary.exists()
-    assert [path for path in opened if not path.startswith(str(home))] == []
+    whole_report(config, out)
+    assert (out / "report.html").exists()
+    assert [path for path in opened if not path.startswith((str(home), str(tmp_path)))] == []
     soak.tell(
         f"{times} changes of configurations, models, tags and metrics: {unchanged} that a report "
         "need not see, no code run, nothing written, no traceback"
@@ -218,11 +249,11 @@ def in_metrics(home: Path, run_id: str, _canary: Path, chance: random.Random) ->
 def sql(home: Path, changed: str, command: str, *values: object) -> Iterator[None]:
     """Within the block a table of the store is as a command makes it."""
     with closing(sqlite3.connect(home / "mlflow.db")) as database:
-        database.execute(f"CREATE TABLE before AS SELECT * FROM {changed}")
+        database.execute(f"CREATE TABLE before_{changed} AS SELECT * FROM {changed}")
         database.execute(command, values)
         database.commit()
         yield
         database.execute(f"DELETE FROM {changed}")
-        database.execute(f"INSERT INTO {changed} SELECT * FROM before")
-        database.execute("DROP TABLE before")
+        database.execute(f"INSERT INTO {changed} SELECT * FROM before_{changed}")
+        database.execute(f"DROP TABLE before_{changed}")
         database.commit()
