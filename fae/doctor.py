@@ -21,7 +21,7 @@ from fae.compose import compose
 from fae.config import Config, FashionMNISTConfig
 from fae.errors import DataError, FaeError
 from fae.sync import FOLDERS, runs_in
-from fae.terminal import say
+from fae.terminal import in_one_line, say
 
 HELP = """Look at everything that you can stumble over, and name what mends it.
 
@@ -168,6 +168,29 @@ def _whole(uri: str) -> Finding:
     return Finding("store", f"{uri} can be written and is whole")
 
 
+def studies(config: Config) -> Iterator[Finding]:
+    """Optuna's database where searches keep it by default: that it is whole."""
+    file = file_of(config.tracking.uri)
+    path = file.with_name("optuna.db") if file else Path.cwd() / "optuna.db"
+    if not path.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(path, timeout=3)) as database:
+            (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as problem:
+        remedy = f"making {path} readable, or ending what holds it"
+        yield Finding("studies", f"{path}: cannot be read ({problem})", remedy)
+        return
+    except sqlite3.DatabaseError as problem:
+        found = str(problem)
+    remedy = (
+        f"moving {path} away; a search then begins anew, or saving what is left: "
+        f"sqlite3 {shlex.quote(str(path))} .recover > new.sql"
+    )
+    state = "whole" if found == "ok" else f"damaged ({in_one_line(found)})"
+    yield Finding("studies", f"{path}: {state}", "" if found == "ok" else remedy)
+
+
 def journals(sync: str) -> Iterator[Finding]:
     """Runs of which the store lacks something, and that nobody is at."""
     from fae.tracking import is_left
@@ -271,6 +294,7 @@ def examine(*overrides: str) -> None:
         versions(),
         data(config),
         store(config, sync),
+        studies(config),
         journals(sync),
         folders(config),
         disk(config),

@@ -16,13 +16,13 @@ from omegaconf import DictConfig, OmegaConf
 from fae.command import enter, run
 from fae.compose import CONF, check, compose, read_all, to_config, to_search
 from fae.config import WITHOUT_EFFECT, Config
-from fae.errors import ConfigError
+from fae.errors import ConfigError, UndeliveredError
 from fae.job import command_line, run_name
 from fae.space import Range, SearchConfig, override
 from fae.terminal import wide
 
 if TYPE_CHECKING:
-    from fae.studies import Found
+    from fae.studies import Outcome
 
 NOT_SEARCHED = {*WITHOUT_EFFECT, "seed", "data", "epochs"}
 """Keys, or groups of them, that make an error neither better nor worse, or one that does not
@@ -30,7 +30,7 @@ compare."""
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="search")
-def run_study(node: DictConfig) -> "Found | None":
+def run_study(node: DictConfig) -> "Outcome":
     """One study, as Hydra runs it."""
     enter()
     job = HydraConfig.get()
@@ -42,10 +42,10 @@ def run_study(node: DictConfig) -> "Found | None":
     from fae.searching import Search
 
     search = Search(config, settings, overrides, Path(job.runtime.output_dir), command)
-    found = search.run()
-    if found and OmegaConf.is_missing(job.job, "num"):  # as it is outside of a multirun
-        show([found])
-    return found
+    outcome = search.run()
+    if OmegaConf.is_missing(job.job, "num"):  # as it is outside of a multirun
+        conclude([outcome])
+    return outcome
 
 
 def of_trials(overrides: Sequence[str]) -> list[str]:
@@ -140,12 +140,19 @@ def _value(plain: Mapping[str, Any], key: str) -> object:
     return value
 
 
-def show(found: "Sequence[Found]") -> None:
-    """Print the table of what studies found."""
+def conclude(outcomes: "Sequence[Outcome]") -> None:
+    """Print the table of what studies found.
+
+    Raises:
+        UndeliveredError: the store lacks something of it.
+    """
     from fae.studies import columns
     from fae.table import as_rich
 
-    wide().print(as_rich(columns(found)))
+    if found := [one.found for one in outcomes if one.found]:
+        wide().print(as_rich(columns(found)))
+    if lacking := [line for one in outcomes for line in one.lacking]:
+        raise UndeliveredError("\n".join(lacking))
 
 
 def main() -> None:

@@ -20,7 +20,6 @@ from fae.errors import (
     DataError,
     StoreError,
     TrainingError,
-    UndeliveredError,
     cause,
 )
 from fae.job import Job, Origin, Schedule, command_line, run_name
@@ -31,7 +30,7 @@ from fae.result import Result
 from fae.sources import build_source
 from fae.space import Dimension, Range, SearchConfig, override, short
 from fae.statistics import estimate
-from fae.studies import FOUND, Found, columns, errors_by_value
+from fae.studies import FOUND, Found, Outcome, columns, errors_by_value
 from fae.study import Study, Tried
 from fae.table import as_markdown
 from fae.terminal import say, warn
@@ -116,20 +115,24 @@ class Search:
             epochs=config.epochs,
         )
 
-    def run(self) -> Found | None:
-        """Do what is left to do; None where another process sees to the end of it.
+    def run(self) -> Outcome:
+        """Do what is left to do.
 
         Raises:
-            StoreError: nothing was computed, or the store was lost.
+            StoreError: nothing was computed, or the store or the study was lost.
             TrainingError: no trial came to its end.
-            UndeliveredError: all was found, and the store lacks something of it.
         """
-        found = self._run()
-        if lacking := [*filter(None, self._lacking)]:
-            raise UndeliveredError("\n".join(lacking))
-        return found
+        try:
+            with self.study.reading():
+                found = self._run()
+        except BaseException:
+            for lacking in filter(None, self._lacking):
+                warn(lacking)
+            raise
+        return Outcome(found, [*filter(None, self._lacking)])
 
     def _run(self) -> Found | None:
+        """What was found; None where another process sees to the end of it."""
         store = Store(self.config.tracking)
         archive = Archive(self.config.tracking)
         if found := self._finished(archive):

@@ -59,6 +59,19 @@ class Found:
         return TypeAdapter(Found).validate_json(text)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a search ended that did not fail.
+
+    Attributes:
+        found: None where another process sees to the end of it.
+        lacking: what the store lacks of it, and how it gets that.
+    """
+
+    found: Found | None
+    lacking: list[str]
+
+
 def columns(found: Sequence[Found]) -> Columns:
     """Heading to cells, a row a study: its best trial, and how that tests beside the paper."""
     shown = {

@@ -7,6 +7,7 @@ number and on the results so far, so that a study that was cut short goes on as 
 import hashlib
 import math
 import platform
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 from filelock import FileLock
+from optuna.exceptions import StorageInternalError
 from optuna.importance import get_param_importances
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
@@ -23,7 +25,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from platformdirs import user_state_path
 
 from fae.address import file_of, without_password
-from fae.errors import ConfigError
+from fae.errors import ConfigError, StoreError
 from fae.space import Choices, Dimension, SearchConfig, short
 from fae.tracking import is_alive, own
 
@@ -87,6 +89,8 @@ class Study:
 
     Raises:
         ConfigError: the database cannot be opened, or has another study of that name.
+        StoreError: it is damaged or was lost; also by whatever else reads or writes it, within
+            ``reading``.
     """
 
     def __init__(
@@ -109,10 +113,18 @@ class Study:
         self.claiming = FileLock(folder / f"studies-{identity}.lock")
         file = file_of(storage)
         self._base = file.parent if file else Path("/")
-        with self.claiming:
+        with self.claiming, self.reading():
             self._study = _open(name, storage, _pruner(config.pruner, epochs))
             self._check("space", "; ".join(f"{one.key}: {one}" for one in config.space))
             self._check("fingerprint", fingerprint)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Within the block, what Optuna's database does not give or take is a ``StoreError``."""
+        try:
+            yield
+        except StorageInternalError as error:
+            raise StoreError(_unusable(self.storage, error)) from error
 
     @property
     def planned(self) -> int:
@@ -228,9 +240,10 @@ class Study:
 
     def is_hopeless(self, trial: Trial, epoch: int, error: float) -> bool:
         """Whether a trial is to be pruned, once its error after an epoch is known."""
-        if epoch not in self.trials[trial.number].intermediate_values:
-            trial.report(error, epoch)
-        return trial.should_prune()
+        with self.reading():
+            if epoch not in self.trials[trial.number].intermediate_values:
+                trial.report(error, epoch)
+            return trial.should_prune()
 
     def tell(self, trial: Trial, error: float) -> None:
         """End a trial, whose result this is."""
@@ -303,12 +316,23 @@ def _open(name: str, storage: str, pruner: BasePruner) -> optuna.Study:
             load_if_exists=True,
         )
     except Exception as error:  # whatever a database's driver raises
-        reason = without_password(str(error)).strip().partition("\n")[0]
-        raise ConfigError(
-            f"search.storage={storage}: cannot be opened ({reason}); name a file "
-            "in a folder that can be written, or a database that is there and whose driver is "
-            "installed"
-        ) from error
+        raise ConfigError(_unusable(storage, error)) from error
+
+
+def _unusable(storage: str, error: Exception) -> str:
+    """What is wrong with a database, and how to mend it."""
+    reason = without_password(str(error.__cause__ or error)).strip().partition("\n")[0]
+    problem = f"search.storage={storage}: cannot be used ({reason})"
+    file = file_of(storage)
+    if file and file.is_file():
+        return (
+            f"{problem}; if it is damaged, move it away, and the search begins anew, or save what "
+            f"is left by sqlite3 {shlex.quote(str(file))} .recover"
+        )
+    return (
+        f"{problem}; name a file in a folder that can be written, or a database that is there and "
+        "whose driver is installed"
+    )
 
 
 def _pruner(name: str, epochs: int) -> BasePruner:

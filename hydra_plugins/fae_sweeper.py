@@ -7,6 +7,7 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobStatus
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
@@ -39,7 +40,9 @@ class SearchSweeper(BasicSweeper):
     """Hydra's own grid, a study for each job, and a table of what they found."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from fae.search import check_all, show
+        from fae.errors import UndeliveredError
+        from fae.search import check_all, conclude
+        from fae.terminal import warn
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -50,8 +53,17 @@ class SearchSweeper(BasicSweeper):
         jobs = [job for batch in self.split_arguments(parsed, None) for job in batch]
         check_all(self.config, jobs, loader)
         batches = super().sweep(arguments)
-        found = [job.return_value for batch in batches for job in batch]
-        show([one for one in found if one])
+        ended = [job for batch in batches for job in batch]
+        failed = [job for job in ended if job.status != JobStatus.COMPLETED]
+        done = [job.return_value for job in ended if job.status == JobStatus.COMPLETED]
+        try:
+            conclude(done)
+        except UndeliveredError as lacking:
+            if not failed:
+                raise
+            warn(str(lacking))
+        for job in failed:
+            _ = job.return_value  # raises what the study failed by
         return batches
 
 

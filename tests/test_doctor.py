@@ -84,6 +84,27 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "fae: nowhere: there is no such folder\n")
 
 
+def test_a_damaged_study_is_named(tmp_path: Path) -> None:
+    config, file = configured(tmp_path), tmp_path / "optuna.db"
+    assert [*doctor.studies(config)] == []
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript(
+            "CREATE TABLE trials (id); CREATE TABLE params (id); INSERT INTO params VALUES (1);"
+        )
+    assert [*doctor.studies(config)] == [Finding("studies", f"{file}: whole")]
+    content = file.read_bytes()
+    size = len(content) // 3
+    pages = b"damaged." * (size // 8)
+    for damaged in (content[:size] + pages + content[2 * size :], content[:size], pages):
+        file.write_bytes(damaged)
+        (found,) = problems(doctor.studies(config))
+        assert found.state.startswith(f"{file}: damaged (")
+        assert found.remedy == (
+            f"moving {file} away; a search then begins anew, or saving what is left: "
+            f"sqlite3 {file} .recover > new.sql"
+        )
+
+
 def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(doctor.versions()) == []
     wanted = ["torch>=99", "no-such-thing>=1", "numpy>=1"]

@@ -14,9 +14,12 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from fae import digits
+from fae.address import of_file
+from fae.compose import compose
 from fae.space import Range
 from fae.statistics import estimate
 from fae.studies import Found
+from fae.tracking import Store
 
 SMALL = ["experiment=smoke", "epochs=9", "search.trials=5", "search.repeats=2", NO_LOCAL]
 
@@ -232,6 +235,24 @@ def test_a_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
     assert (second.returncode, errors) == (0, "")
     for kind, count in (("study", 1), ("trial", 10), ("run", 2)):
         assert [run.info.status for run in stored(tmp_path, kind)] == ["FINISHED"] * count
+
+
+def test_what_was_found_is_shown_though_the_store_lacks_some_of_it(tmp_path: Path) -> None:
+    Store(compose(NO_LOCAL, f"tracking.uri='{of_file(tmp_path / 'mlflow.db')}'").tracking)
+    (tmp_path / "mlruns").write_text("in the way of the runs' files")
+    two = "epochs=60", "search.trials=2", "search.repeats=1"
+    process = begin(tmp_path, "-m", "hidden=4", *two)
+    wait_for(process, "[2/2]", "epoch 2/")
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert "warning: lr=0.25: the store lacks something of it" in said
+    code, said, errors = search(tmp_path, "-m", "hidden=4", *two)
+    assert code == 3
+    assert re.search(r"^ *hidden=4 .*lr=", said, re.MULTILINE)
+    runs = [*stored(tmp_path, "study"), *stored(tmp_path, "run"), stored(tmp_path, "trial")[1]]
+    assert len(runs) == 3
+    for run in runs:
+        assert f"{run.data.tags['fae.folder']}; python -m fae.sync" in errors
 
 
 def test_values_that_clash_are_a_failed_trial(tmp_path: Path) -> None:

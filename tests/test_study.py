@@ -14,7 +14,7 @@ from optuna.trial import TrialState, create_trial
 from pydantic import TypeAdapter
 
 from fae.address import file_of, of_file
-from fae.errors import ConfigError
+from fae.errors import ConfigError, StoreError
 from fae.space import SearchConfig
 from fae.study import Study
 
@@ -244,8 +244,43 @@ def test_another_study_of_the_same_name_is_refused(study: Make) -> None:
 
 def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, study: Make) -> None:
     (tmp_path / "optuna.db").write_text("not a database" * 50)
-    with pytest.raises(ConfigError, match=r"^search\.storage=sqlite:.*cannot be opened \("):
+    with pytest.raises(
+        ConfigError, match=r"^search\.storage=sqlite:.*cannot be used \(.*away, and"
+    ):
         study()
+    with pytest.raises(ConfigError, match="name a file in a folder that can be written"):
+        study(address=of_file(tmp_path / "nowhere" / "optuna.db"))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "studies",
+        "study_user_attributes",
+        "trials",
+        "trial_params",
+        "trial_values",
+        "trial_user_attributes",
+        "trial_intermediate_values",
+    ],
+)
+def test_a_damaged_database_is_named(study: Make, tmp_path: Path, table: str) -> None:
+    ours = study()
+    with ours.claim(tmp_path) as claimed:
+        assert claimed is not None
+        ours.is_hopeless(claimed[0], 1, 1.0)
+        ours.tell(claimed[0], 1.0)
+    file = tmp_path / "optuna.db"
+    with closing(sqlite3.connect(file)) as database:
+        root = f"SELECT rootpage FROM sqlite_schema WHERE name = '{table}'"
+        ((page,),) = database.execute(root)
+        ((size,),) = database.execute("PRAGMA page_size")
+    content = bytearray(file.read_bytes())
+    content[(page - 1) * size : page * size] = b"damaged." * (size // 8)
+    file.write_bytes(content)
+    told = f"optuna.db: cannot be used .*malformed.*{file} .recover"
+    with pytest.raises((ConfigError, StoreError), match=told), (again := study()).reading():
+        work(again, tmp_path)
 
 
 def test_a_study_lies_in_a_file_of_any_name(study: Make, tmp_path: Path) -> None:
