@@ -81,6 +81,7 @@ def fit(
     checkpoint_io: DurableCheckpointIO | None = None,
 ) -> Fitted:
     """Train as ``fae.training`` does, without the store, from where the folder's run is."""
+    folder.mkdir(exist_ok=True)
     data, learner = build(config, build_source(config.data))
     history = History(Mock(spec=Run), data, time.perf_counter())
     trainer = build_trainer(
