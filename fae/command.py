@@ -37,8 +37,8 @@ def run(entry: Callable[[], object], schema: type = Config) -> None:
     """Run a Hydra entry point and leave the process with the right exit code.
 
     With HYDRA_FULL_ERROR=1 in the environment, errors are told with their traceback. A process
-    that is not the command's own, such as a notebook's, has its signals, streams, warnings and
-    root logger back; what MLflow is told by the environment stays.
+    that is not the command's own, such as a notebook's, gets its signal handlers, streams, warning
+    filters and root logger back; the variables that were set for MLflow stay in its environment.
 
     Args:
         schema: of the command's configuration.

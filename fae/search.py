@@ -149,9 +149,9 @@ def conclude(outcomes: "Sequence[Outcome]") -> None:
     from fae.studies import columns
     from fae.table import as_rich
 
-    if found := [one.found for one in outcomes if one.found]:
+    if found := [outcome.found for outcome in outcomes if outcome.found]:
         wide().print(as_rich(columns(found)))
-    if lacking := [line for one in outcomes for line in one.lacking]:
+    if lacking := [line for outcome in outcomes for line in outcome.lacking]:
         raise UndeliveredError("\n".join(lacking))
 
 

@@ -196,7 +196,7 @@ class Study:
         with ExitStack() as held:
             with self.claiming:
                 trials = self.trials
-                dead = next((one for one in trials if self._is_dead(one)), None)
+                dead = next((trial for trial in trials if self._is_dead(trial)), None)
                 if dead is None and len(trials) >= self.planned:
                     trial = None
                 else:

@@ -215,11 +215,11 @@ def _known(archive: "Archive", tasks: "Sequence[Task]") -> "StoredRun | None":
     """
     identity = _identity(tasks)
     sweeps = archive.alike("sweep", [identity]).get(identity, [])
-    for one in sweeps:
-        if one.status == "RUNNING":
+    for sweep in sweeps:
+        if sweep.status == "RUNNING":
             raise TrainingError(
-                f"{one.name}: another process is at this sweep, run {one.id[:8]}; wait for it, or "
-                "run everything anew by sweep.rerun=true"
+                f"{sweep.name}: another process is at this sweep, run {sweep.id[:8]}; wait for "
+                "it, or run everything anew by sweep.rerun=true"
             )
     return sweeps[-1] if sweeps else None
 

@@ -265,7 +265,7 @@ def test_a_folder_that_only_names_a_run_is_not_its(
     Link(run_id, "dies", tracking.uri, tracking.experiment, "").write(forged)
     Journal(forged).append({"tags": {"forged": "yes"}})
     archive = Archive(tracking)
-    with pytest.raises(StoreError, match=f"does not know {forged}, but {folder}"):
+    with pytest.raises(StoreError, match=f"has its folder in {folder}, not in {forged}"):
         deliver(forged, archive)
     assert "forged" not in archive.run(run_id).tags
 

@@ -382,5 +382,5 @@ def _checked(values: Any) -> TrainingConfig:
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise ValueError(
-            "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:3])
+            "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in found[:3])
         ) from error

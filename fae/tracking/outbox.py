@@ -44,7 +44,8 @@ class Outbox:
 
     def _above(self, place: Path) -> list[Path]:
         """The folders on the way to a place, this one first."""
-        return [one for one in reversed(place.parents) if one.is_relative_to(self.folder)]
+        folders = reversed(place.parents)
+        return [folder for folder in folders if folder.is_relative_to(self.folder)]
 
     def find(self, path: str) -> Path | None:
         """What waits there; None if it was stored and removed.

@@ -58,7 +58,7 @@ def deliver(folder: Path, archive: Archive) -> int:
     Raises:
         StoreError: the store does not take them, or does not have the run; those that it took
             are noted, no other is.
-        TrainingError: the run is still going on.
+        TrainingError: the run is going on in another process.
         LinkError: it cannot be told which run the folder holds.
     """
     link = Link.read(folder)
@@ -66,15 +66,17 @@ def deliver(folder: Path, archive: Archive) -> int:
         return 0
     with own(folder):
         run = _run_of(link, archive)
-        if home(run) is None and is_genuine(link, run):
-            archive.set_folder(run, folder.absolute())  # it was moved
-        elif not _is_home(folder, run):
-            if not is_genuine(link, run):
-                raise StoreError(
-                    f"{link} does not know {folder}, but {named(run)}; nothing of it is delivered"
-                )
-            return _deliver(folder, link, archive, went_on=True)
-        return _deliver(folder, link, archive)
+        proven = home(run)
+        if proven and proven.samefile(folder):
+            return _deliver(folder, link, archive)
+        if not is_genuine(link, run):
+            raise StoreError(
+                f"{link} has its folder in {named(run)}, not in {folder}; nothing of this one is "
+                "delivered"
+            )
+        if proven is None:  # the folder was moved
+            archive.set_folder(run, folder.absolute())
+        return _deliver(folder, link, archive, went_on=proven is not None)
 
 
 def _run_of(link: Link, archive: Archive) -> StoredRun:
@@ -95,11 +97,6 @@ def not_there(link: Link, uri: str) -> str:
         else "it was removed for good; move its folder away to give up what that holds"
     )
     return f"tracking.uri={uri}: does not have {link}; {elsewhere}"
-
-
-def _is_home(folder: Path, run: StoredRun) -> bool:
-    proven = home(run)
-    return proven is not None and proven.samefile(folder)
 
 
 def undelivered(folder: Path) -> int:

@@ -341,7 +341,7 @@ command_lines = st.one_of(
 def _keys_given(overrides: Overrides) -> set[str]:
     """What a refusal may name: an override as given, its key, or the package of that."""
     keys = {part for one in overrides for part in re.split("[+~@:]", one.partition("=")[0])}
-    return {in_one_line(one) or "''" for one in (*overrides, *keys)}
+    return {in_one_line(text) or "''" for text in (*overrides, *keys)}
 
 
 def test_overrides_are_valid_or_every_refusal_names_its_key(soak: Soak) -> None:
