@@ -14,8 +14,8 @@ import torch
 from benchmarks.bench import DOCS, machine, table
 from benchmarks.in_memory import WithLoss
 from benchmarks.peer import BATCH, LR, InMemory
-from fae.randomness import Stream, generator, seed_torch
-from fae.statistics import estimate, paired
+from fae.runtime.intervals import estimate, paired
+from fae.runtime.seeding import Stream, generator, seed_torch
 
 
 def main() -> None:

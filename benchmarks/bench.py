@@ -28,10 +28,10 @@ from torchvision.datasets import FashionMNIST
 
 from benchmarks.peer import Measured
 from benchmarks.peers import PEERS, SLOW, Floor, peer
-from fae.compose import compose
+from fae.cli.compose import compose
 from fae.config import FashionMNISTConfig
-from fae.provenance import tags
-from fae.sources import build_source
+from fae.data.dataset import build_source
+from fae.runs.provenance import tags
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SIZES = (64, 128, 256, 512)
@@ -62,7 +62,7 @@ PLACES = ("shares", "beside")
 IMPORTS = "import torch, pytorch_lightning, mlflow.tracking, hydra"
 FIRST_BATCH = """
 import os, sys
-from fae.history import History
+from fae.runs.history import History
 def stop(*_): sys.stdout.flush(); os._exit(0)
 History.on_train_epoch_start = stop
 from fae.train import main

@@ -17,8 +17,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from torch import Tensor, nn
 
-from fae.compose import compose
-from fae.sources import build_source, split_at_random
+from fae.cli.compose import compose
+from fae.data.dataset import build_source, split_at_random
 
 T = TypeVar("T")
 BATCH, LR, DROPOUT = 1000, 0.5, 0.1

@@ -14,10 +14,10 @@ from torch.nn import functional
 from benchmarks.image_by_image import Idiomatic, Template
 from benchmarks.in_memory import Expert, Jax, ScikitLearn
 from benchmarks.peer import BATCH, InMemory, Measured, Peer, quiet_lightning, timed
-from fae.compose import compose
-from fae.job import Job
-from fae.linear import matmul_nt, matmul_tn
-from fae.training import train
+from fae.cli.compose import compose
+from fae.models.layers.linear import matmul_nt, matmul_tn
+from fae.runs.job import Job
+from fae.runs.run import train
 
 
 class Floor:

@@ -57,14 +57,18 @@ def main() -> None:
     from mlflow import MlflowClient
     from pytorch_lightning import Trainer
 
-    from fae import reporting, sweep, train, training
-    from fae.checkpoint import Checkpoints
-    from fae.data import ImageDataModule
-    from fae.history import History
-    from fae.learner import Learner
-    from fae.progress import ProgressDisplay
-    from fae.sources import FashionMNIST
-    from fae.tracking import Run, Store
+    from fae import train
+    from fae.data.datamodule import ImageDataModule
+    from fae.data.dataset import FashionMNIST
+    from fae.reports import write
+    from fae.runs import run
+    from fae.runs.checkpoint import Checkpoints
+    from fae.runs.history import History
+    from fae.runs.progress import ProgressDisplay
+    from fae.sweeps import sweep
+    from fae.tracking.run import Run
+    from fae.tracking.store import Store
+    from fae.training.learner import Learner
 
     stored = [
         name
@@ -75,7 +79,7 @@ def main() -> None:
     for part, owner, names in (
         ("Hydra and the sweep", train, ["main"]),
         ("report", sweep, ["_report"]),
-        ("run around the training", training, ["train"]),
+        ("run around the training", run, ["train"]),
         ("Lightning", Trainer, ["fit", "test"]),
         ("Lightning", Learner, ["log", "optimizers", "lr_schedulers"]),
         ("steps and evaluations", Learner, ["training_step", "validation_step", "test_step"]),
@@ -87,13 +91,13 @@ def main() -> None:
         ("making the store", Store, ["__init__"]),
         ("MLflow", MlflowClient, stored),
         ("exporting the model", Run, ["log_model"]),
-        ("drawing", training, ["_draw"]),
+        ("drawing", run, ["_draw"]),
         ("counting dead units", Learner, ["dead_units"]),
         ("collecting garbage", gc, ["collect"]),
     ):
         for name in names:
             _time(owner, name, part)
-    vars(reporting)["user_cache_path"] = Path  # PCA is fitted, as for a first report
+    vars(write)["user_cache_path"] = Path  # PCA is fitted, as for a first report
     spent["starting Python, imports"] = time.time() - began
     try:
         train.main()

@@ -16,9 +16,9 @@ def is_a_command() -> bool:
 
 
 if is_a_command():  # before it imports anything: from here on, it ends in an orderly way
-    from fae import home, interrupts, streams
+    from fae.runtime import home, signals, streams
 
     streams.guard()
-    interrupts.handle()
-    atexit.register(interrupts.end)
+    signals.handle()
+    atexit.register(signals.end)
     home.ensure()

@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from fae import command
-from fae.compose import compose
+from fae.cli import command
+from fae.cli.compose import compose
 from fae.config import Config, FashionMNISTConfig
 from fae.errors import ConfigError
-from fae.terminal import say
+from fae.runtime.console import say
 
 HELP = """Answer the questions that the paper leaves open, from what the store holds.
 
@@ -15,7 +15,7 @@ HELP = """Answer the questions that the paper leaves open, from what the store h
 
 writes ``answers.md`` and its figures into the folder, by default reports/. Overrides are those of
 the train command that say where the store and the data are. What has not been tried yet is named
-with the command that does. Light at import; ``fae.answering`` does the work.
+with the command that does. Light at import; ``fae.paper.answering`` does the work.
 """
 """Not the docstring, which there is none of under ``python -OO``."""
 
@@ -38,7 +38,7 @@ def answers(folder: Path, config: Config) -> None:
         raise ConfigError(f"data={config.data.name}: the paper's questions are about fashion_mnist")
     folder.mkdir(parents=True, exist_ok=True)
 
-    from fae.answering import answer, write
+    from fae.paper.answering import answer, write
 
     answered = answer(config.tracking, config.data)
     for one in answered:

@@ -1,7 +1,7 @@
 """What a run can be told: the schema of ``conf/``, its bounds and its meanings.
 
 The values live in ``conf/``, one folder a group; nothing here has a default.
-``fae.compose`` turns a command line into a ``Config``. The module stays light
+``fae.cli.compose`` turns a command line into a ``Config``. The module stays light
 (no torch), so that ``--help`` and a wrong value are answered at once.
 """
 
@@ -23,12 +23,13 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from fae import address, fashion_mnist
+from fae.data.fashion_mnist import files
 from fae.errors import ConfigError
+from fae.tracking import address
 
 
 def _found_if_unset(path: object) -> object:
-    return fashion_mnist.root() if path in (None, "") else path
+    return files.root() if path in (None, "") else path
 
 
 def _as_list(names: object) -> object:
@@ -88,7 +89,7 @@ MOST_PIXELS = 1_000_000_000
 """Of all images of a data set: 18 times as many as Fashion-MNIST has."""
 
 DROPOUT_STEPS = 2**16
-"""Probabilities that dropout can have; see ``fae.dropout``."""
+"""Probabilities that dropout can have; see ``fae.models.layers.dropout``."""
 DIGITS = 1500
 """Images of scikit-learn's digits that are not tested on; they come first."""
 

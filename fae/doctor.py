@@ -15,13 +15,13 @@ from tempfile import NamedTemporaryFile
 
 from packaging.requirements import Requirement
 
-from fae import command
-from fae.address import file_of
-from fae.compose import compose
+from fae.cli import command
+from fae.cli.compose import compose
 from fae.config import Config, FashionMNISTConfig
 from fae.errors import DataError, FaeError
+from fae.runtime.console import in_one_line, say
 from fae.sync import FOLDERS, runs_in
-from fae.terminal import in_one_line, say
+from fae.tracking.address import file_of
 
 HELP = """Look at everything that you can stumble over, and name what mends it.
 
@@ -82,8 +82,8 @@ def versions() -> Iterator[Finding]:
 
 def data(config: Config) -> Iterator[Finding]:
     """The images that are there, checked; none are downloaded."""
-    from fae import fashion_mnist
-    from fae.sources import build_source
+    from fae.data.dataset import build_source
+    from fae.data.fashion_mnist import files
 
     if not isinstance(config.data, FashionMNISTConfig):
         try:
@@ -93,20 +93,20 @@ def data(config: Config) -> Iterator[Finding]:
         else:
             yield Finding("data", f"{config.data.name}, nothing to download")
         return
-    folder = fashion_mnist.folder(config.data.root)
+    folder = files.folder(config.data.root)
     other = "a data.root that holds them, no FAE_DATA at all, or experiment=digits"
     try:
-        absent = fashion_mnist.missing(folder)
+        absent = files.missing(folder)
     except OSError as problem:
         yield Finding("data", f"{folder} cannot be read ({problem.strerror})", other)
         return
     damaged = []
-    for name in [name for name in fashion_mnist.FILES if name not in absent]:
+    for name in [name for name in files.FILES if name not in absent]:
         try:
-            fashion_mnist.check(folder, name)
+            files.check(folder, name)
         except DataError as problem:
             damaged.append(Finding("data", str(problem), "what this says"))
-    missing = f"{folder} lacks {len(absent)} of {len(fashion_mnist.FILES)} files"
+    missing = f"{folder} lacks {len(absent)} of {len(files.FILES)} files"
     if damaged:
         yield from damaged
     elif not absent:
@@ -119,7 +119,8 @@ def data(config: Config) -> Iterator[Finding]:
 
 def store(config: Config, sync: str) -> Iterator[Finding]:
     """The store: that it can be reached, read and written, and that it is whole."""
-    from fae.tracking import Archive, unfinished_and_dead
+    from fae.tracking.archive import Archive
+    from fae.tracking.recovery import unfinished_and_dead
 
     uri = config.tracking.uri
     try:
@@ -193,7 +194,7 @@ def studies(config: Config) -> Iterator[Finding]:
 
 def journals(sync: str) -> Iterator[Finding]:
     """Runs of which the store lacks something, and that nobody is at."""
-    from fae.tracking import is_left
+    from fae.tracking.recovery import is_left
 
     here = [Path(name) for name in FOLDERS if Path(name).is_dir()]
     left = []

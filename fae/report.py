@@ -1,6 +1,6 @@
 """The command: make the report of a sweep, or of runs that are alike, from the store.
 
-Light at import, so that --help answers at once; ``fae.reporting`` does the work.
+Light at import, so that --help answers at once; ``fae.reports.write`` does the work.
 """
 
 import sys
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
-from fae import command
-from fae.compose import CONF, to_request
+from fae.cli import command
+from fae.cli.compose import CONF, to_request
 from fae.config import ReportRequest
 from fae.errors import VerdictError
-from fae.terminal import in_one_line, say, warn, wide
+from fae.runtime.console import in_one_line, say, warn, wide
 
 if TYPE_CHECKING:
-    from fae.summary import Summary
+    from fae.reports.summary import Summary
 
 SHOWN = 10
 """Comparisons that the terminal shows."""
@@ -28,8 +28,8 @@ def report(request: ReportRequest) -> None:
     Raises:
         VerdictError: not every verdict is the one that was asked for, or runs are missing.
     """
-    from fae import table
-    from fae.reporting import make_report
+    from fae.reports import table
+    from fae.reports.write import make_report
 
     made = make_report(request)
     summary = made.summary

@@ -1,6 +1,6 @@
 """The command: find the best settings of a network, or with -m of several, one study each.
 
-Light at import, so that --help answers at once; ``fae.searching`` does the work.
+Light at import, so that --help answers at once; ``fae.tuning.tune`` does the work.
 """
 
 from collections import Counter
@@ -13,16 +13,16 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from fae.command import enter, run
-from fae.compose import CONF, check, compose, read_all, to_config, to_search
+from fae.cli.command import enter, run
+from fae.cli.compose import CONF, check, compose, read_all, to_config, to_search
 from fae.config import WITHOUT_EFFECT, Config
 from fae.errors import ConfigError, UndeliveredError
-from fae.job import command_line, run_name
-from fae.space import Range, SearchConfig, override
-from fae.terminal import wide
+from fae.runs.job import command_line, run_name
+from fae.runtime.console import wide
+from fae.tuning.space import Range, SearchConfig, override
 
 if TYPE_CHECKING:
-    from fae.studies import Outcome
+    from fae.tuning.results import Outcome
 
 NOT_SEARCHED = {*WITHOUT_EFFECT, "seed", "data", "epochs"}
 """Keys, or groups of them, that make an error neither better nor worse, or one that does not
@@ -39,7 +39,7 @@ def run_study(node: DictConfig) -> "Outcome":
     config, settings = to_config(node), to_search(node)
     check_space(config, settings, overrides)
 
-    from fae.searching import Search
+    from fae.tuning.tune import Search
 
     search = Search(config, settings, overrides, Path(job.runtime.output_dir), command)
     outcome = search.run()
@@ -71,7 +71,7 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
             "is named by what varies"
         )
 
-    from fae.searching import Search
+    from fae.tuning.tune import Search
 
     problems: list[str] = []
     for _, config, settings, overrides in studies:
@@ -146,8 +146,8 @@ def conclude(outcomes: "Sequence[Outcome]") -> None:
     Raises:
         UndeliveredError: the store lacks something of it.
     """
-    from fae.studies import columns
-    from fae.table import as_rich
+    from fae.reports.table import as_rich
+    from fae.tuning.results import columns
 
     if found := [outcome.found for outcome in outcomes if outcome.found]:
         wide().print(as_rich(columns(found)))

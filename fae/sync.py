@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from fae import command
-from fae.compose import compose
+from fae.cli import command
+from fae.cli.compose import compose
 from fae.config import TrackingConfig
 from fae.errors import ConfigError, FaeError, StoreError
-from fae.terminal import say
+from fae.runtime.console import say
 
 HELP = """Deliver to the store what runs could not, and close those that are dead.
 
@@ -38,7 +38,9 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
         StoreError: the store does not take something, or something is damaged; it stays where
             it is, and all else is done.
     """
-    from fae.tracking import Archive, Link, StoredRun, close_dead, deliver, is_left, not_there
+    from fae.tracking.archive import Archive, StoredRun
+    from fae.tracking.folder import Link
+    from fae.tracking.recovery import close_dead, deliver, is_left, not_there
 
     for folder in folders:
         if not folder.is_dir():

@@ -1,6 +1,6 @@
 """The command: train one configuration, or with -m a sweep of them.
 
-Light at import, so that --help answers at once; ``fae.training`` does the work.
+Light at import, so that --help answers at once; ``fae.runs.run`` does the work.
 """
 
 import gc
@@ -11,15 +11,16 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from fae import command, digits
-from fae.compose import CONF, to_config
+from fae.cli import command
+from fae.cli.compose import CONF, to_config
 from fae.config import Config
 from fae.errors import FaeError, TrainingError, UndeliveredError, cause
-from fae.job import Job, current_job
-from fae.terminal import say
+from fae.runs.job import Job, current_job
+from fae.runtime import formatting
+from fae.runtime.console import say
 
 if TYPE_CHECKING:
-    from fae.result import Result
+    from fae.runs.result import Result
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def run_job(node: DictConfig) -> "Result | None":
     """One job, as Hydra runs it: train, and say in a line how it ended."""
     command.enter()
 
-    from fae.training import train
+    from fae.runs.run import train
 
     config = to_config(node)
     job = current_job(config)
@@ -56,7 +57,7 @@ def run_job(node: DictConfig) -> "Result | None":
         gc.unfreeze()
     final = result.final
     errors = "  ".join(
-        f"{split} {digits.error(final[f'{split}/mse'])}" for split in ("train", "val", "test")
+        f"{split} {formatting.error(final[f'{split}/mse'])}" for split in ("train", "val", "test")
     )
     say(f"{job.label}  {errors}  {final['time/fit_s']:.1f} s  run {result.run_id[:8]}")
     if result.lacking:
@@ -75,8 +76,8 @@ def _what_is_left(config: Config, job: Job) -> Job:
         DoneError: nothing.
         TrainingError: it failed before, or another process is at it.
     """
-    from fae import plan
-    from fae.tracking import Archive
+    from fae.sweeps import plan
+    from fae.tracking.archive import Archive
 
     task = plan.task(config, HydraConfig.get().overrides.task)
     (task,) = plan.look_up([task], Archive(config.tracking), config.sweep)
@@ -89,9 +90,9 @@ def _what_is_left(config: Config, job: Job) -> Job:
 
 def _plan(config: Config) -> None:
     """Show what would become of a single run."""
-    from fae import plan
-    from fae.tracking import Archive
-    from fae.training import check_surroundings
+    from fae.runs.run import check_surroundings
+    from fae.sweeps import plan
+    from fae.tracking.archive import Archive
 
     check_surroundings(config)
     task = plan.task(config, HydraConfig.get().overrides.task)

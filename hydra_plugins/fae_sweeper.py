@@ -1,4 +1,4 @@
-"""Hydra's door to ``fae.sweep`` and ``fae.search``: it takes sweepers from this package only."""
+"""Hydra's door to ``fae.sweeps`` and ``fae.search``: it takes sweepers from this package only."""
 
 import os
 from itertools import islice
@@ -16,10 +16,10 @@ COUNTED = 1_000_000
 
 
 class FaeSweeper(BasicSweeper):
-    """Hydra's own grid of jobs and its launcher; ``fae.sweep`` checks, tracks and reports."""
+    """Hydra's own grid of jobs and its launcher; ``fae.sweeps`` checks, tracks and reports."""
 
     def sweep(self, arguments: list[str]) -> Any:
-        from fae.sweep import check_size, sweep
+        from fae.sweeps.sweep import check_size, sweep
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -41,8 +41,8 @@ class SearchSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         from fae.errors import UndeliveredError
+        from fae.runtime.console import warn
         from fae.search import check_all, conclude
-        from fae.terminal import warn
 
         assert self.hydra_context is not None
         assert self.config is not None

@@ -11,9 +11,9 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from fae.compose import compose
+from fae.cli.compose import compose
 from fae.config import Config, FashionMNISTConfig
-from fae.sources import FashionMNIST
+from fae.data.dataset import FashionMNIST
 
 PROJECT = Path(__file__).resolve().parents[1]
 NO_LOCAL = "local=none"

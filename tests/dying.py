@@ -7,14 +7,15 @@ from pathlib import Path
 from conftest import NO_LOCAL, environment
 
 from fae.config import TrackingConfig
-from fae.tracking import Store
+from fae.tracking.store import Store
 
 DIES = """
 import os, sys
 from pathlib import Path
-from fae.compose import compose
-from fae.provenance import tags
-from fae.tracking import Store, delivery
+from fae.cli.compose import compose
+from fae.runs.provenance import tags
+from fae.tracking.store import Store
+from fae.tracking import delivery
 
 delivery.TOGETHER_S = 60.0
 config = compose(*sys.argv[2:])

@@ -12,11 +12,11 @@ from conftest import NO_LOCAL
 from numpy.typing import NDArray
 from torch import nn
 
-from fae.compose import compose
+from fae.cli.compose import compose
 from fae.config import Config, TrainingConfig
-from fae.selection import Record, Selection
-from fae.summary import Summary, summarise
-from fae.tracking import StoredRun
+from fae.reports.selection import Record, Selection
+from fae.reports.summary import Summary, summarise
+from fae.tracking.archive import StoredRun
 
 CURVE = [(0.09, 0.0902), (0.05, 0.0501), (0.04, 0.0404)]
 

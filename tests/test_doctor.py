@@ -17,11 +17,11 @@ from conftest import NO_LOCAL, environment
 from dying import begun, died
 
 from fae import doctor
-from fae.compose import compose
+from fae.cli.compose import compose
 from fae.config import Config
+from fae.data.dataset import Digits, FashionMNIST
 from fae.doctor import Finding
-from fae.sources import Digits, FashionMNIST
-from fae.tracking import Store
+from fae.tracking.store import Store
 
 SYNC = "python -m fae.sync"
 
@@ -165,7 +165,7 @@ def test_images_of_a_package_are_checked_too(
 def test_images_are_left_to_the_first_run_to_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fae.fashion_mnist.fetch", lambda _: pytest.fail("downloads"))
+    monkeypatch.setattr("fae.data.fashion_mnist.files.fetch", lambda _: pytest.fail("downloads"))
     config = configured(tmp_path, f"data.root={tmp_path}/data")
     raw = tmp_path / "data" / "FashionMNIST" / "raw"
     (found,) = doctor.data(config)

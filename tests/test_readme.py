@@ -9,7 +9,7 @@ from conftest import NO_LOCAL, PROJECT
 
 import fae.report
 from benchmarks.bench import summary
-from fae.compose import compose
+from fae.cli.compose import compose
 from fae.config import ReportRequest
 
 README = (PROJECT / "README.md").read_text()
@@ -69,10 +69,12 @@ def test_the_make_targets_exist() -> None:
     assert set(used) <= set(targets)
 
 
-def test_the_tree_names_every_module() -> None:
-    named = set(re.findall(r"^  (?:\w+\.py  )?(\w+\.py) ", README, re.MULTILINE))
-    named |= set(re.findall(r"^  (\w+\.py)  \w+\.", README, re.MULTILINE))
-    assert named == {path.name for path in (PROJECT / "fae").glob("*.py")} - {"__init__.py"}
+def test_the_tree_names_every_command_and_room() -> None:
+    tree = README.partition("\nfae/\n")[2].partition("\nhydra_plugins/")[0]
+    named = set(re.findall(r"[\w]+(?:\.py|/)(?= )", tree))
+    package = PROJECT / "fae"
+    rooms = {f"{init.parent.name}/" for init in package.glob("*/__init__.py")}
+    assert named == rooms | {path.name for path in package.glob("*.py")} - {"__init__.py"}
 
 
 def test_the_tree_names_every_group() -> None:

@@ -10,8 +10,8 @@ from records import record, summary
 import fae.report
 from fae.config import ReportRequest
 from fae.errors import ConfigError, VerdictError
-from fae.reporting import Report
-from fae.summary import Summary
+from fae.reports.summary import Summary
+from fae.reports.write import Report
 
 GOOD = [record(64, seed, error) for seed, error in enumerate([0.0413, 0.0414, 0.0415])]
 
@@ -82,7 +82,7 @@ def test_it_fails_unless_everything_is_reproduced(
 ) -> None:
     command("report.fail_unless=reproduced")
     monkeypatch.undo()
-    monkeypatch.setattr("fae.reporting.make_report", lambda _: Report(Path(), found, ""))
+    monkeypatch.setattr("fae.reports.write.make_report", lambda _: Report(Path(), found, ""))
     if others is None:
         fae.report.report(asked[0])
     else:

@@ -13,13 +13,13 @@ from conftest import NO_LOCAL, environment
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from fae import digits
-from fae.address import of_file
-from fae.compose import compose
-from fae.space import Range
-from fae.statistics import estimate
-from fae.studies import Found
-from fae.tracking import Store
+from fae.cli.compose import compose
+from fae.runtime import formatting
+from fae.runtime.intervals import estimate
+from fae.tracking.address import of_file
+from fae.tracking.store import Store
+from fae.tuning.results import Found
+from fae.tuning.space import Range
 
 SMALL = ["experiment=smoke", "epochs=9", "search.trials=5", "search.repeats=2", NO_LOCAL]
 
@@ -130,7 +130,7 @@ def test_the_best_is_trained_with_fresh_seeds(searched: tuple[Path, str]) -> Non
         assert {run.data.params["lr"] for run in runs} == {best.data.params["lr"]}
         mean = sum(run.data.metrics["test/mse"] for run in runs) / 2
         assert study.data.metrics["test/mse"] == pytest.approx(mean)
-        assert digits.error(mean) in said
+        assert formatting.error(mean) in said
 
 
 def test_a_study_keeps_what_it_found(searched: tuple[Path, str]) -> None:

@@ -10,11 +10,13 @@ from conftest import NO_LOCAL
 from dying import begun, died
 
 from fae import sync
-from fae.compose import compose
+from fae.cli.compose import compose
 from fae.config import TrackingConfig
 from fae.errors import StoreError
-from fae.tracking import Archive, Link, undelivered
+from fae.tracking.archive import Archive
+from fae.tracking.folder import Link
 from fae.tracking.journal import Journal
+from fae.tracking.recovery import undelivered
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_overrides_and_folders_are_told_apart(
     words = ["hidden=64 seed=0", NO_LOCAL, "tracking.experiment=another"]
     monkeypatch.setattr(sys, "argv", ["fae.sync", *words])
     asked: list[tuple[list[Path], str]] = []
-    monkeypatch.setattr("fae.command.run", lambda entry: entry())
+    monkeypatch.setattr("fae.cli.command.run", lambda entry: entry())
     monkeypatch.setattr(sync, "sync", lambda *a: asked.append((a[0], a[1].experiment)))
     sync.main()
     assert asked == [([Path("hidden=64 seed=0")], "another")]

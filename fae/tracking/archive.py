@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from fae.address import file_of
 from fae.config import WITHOUT_EFFECT, TrackingConfig, TrainingConfig
 from fae.errors import NoStoreError, StoreError
-from fae.terminal import in_one_line, warn
+from fae.runtime.console import in_one_line, warn
+from fae.tracking.address import file_of
 from fae.tracking.connection import asking, connect, first_line, mend_move
 from fae.tracking.delivery import Delivery
 from fae.tracking.limits import downloading
@@ -352,7 +352,7 @@ class Archive:
 def is_measured(value: float) -> bool:
     """Whether a value can be an error or a time: a number that can be squared and divided by.
 
-    No error is larger, as no pixel is larger than ``fae.trained.LARGEST``.
+    No error is larger, as no pixel is larger than ``fae.runs.trained.LARGEST``.
     """
     return 1e-100 < value < 1e30
 

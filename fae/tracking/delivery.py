@@ -20,8 +20,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from fae import durable, interrupts
-from fae.terminal import say, warn
+from fae.runtime import files, signals
+from fae.runtime.console import say, warn
 from fae.tracking.connection import first_line
 from fae.tracking.journal import BATCH, Entry, Journal
 from fae.tracking.outbox import DamagedError, Outbox
@@ -217,7 +217,7 @@ class Delivery:
             )
             about["model_id"] = model.model_id
             text = yaml.safe_dump(about, sort_keys=False)
-            durable.write(folder / MLMODEL_FILE_NAME, text.encode())
+            files.write(folder / MLMODEL_FILE_NAME, text.encode())
             self.client.log_model_artifacts(model.model_id, str(folder))
             self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
             output = LoggedModelOutput(model.model_id, entry["step"])
@@ -273,13 +273,13 @@ class Courier:
             hurry: wait for ``PATIENCE_S`` at most, as where the store is away or a signal came;
                 of all that ends by one signal, for as long together.
         """
-        patience = max(LEAST_S, PATIENCE_S - interrupts.seconds_since())
+        patience = max(LEAST_S, PATIENCE_S - signals.seconds_since())
         self._deadline = time.monotonic() + patience
         self._closing.set()
         self._news.set()
         while self._thread.is_alive():
             self._thread.join(0.1)
-            in_a_hurry = hurry or self._away or interrupts.arrived()
+            in_a_hurry = hurry or self._away or signals.arrived()
             if in_a_hurry and self._is_late():
                 break
         return not self.journal.lacking

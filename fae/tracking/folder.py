@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from fae import durable
 from fae.errors import FaeError, TrainingError
-from fae.terminal import in_one_line
+from fae.runtime import files
+from fae.runtime.console import in_one_line
 from fae.tracking import outbox
 from fae.tracking.delivery import is_unknown
 from fae.tracking.journal import Journal
@@ -57,7 +57,7 @@ class Link:
         return f"run {self.run_id[:8]} ({in_one_line(self.name)})"
 
     def write(self, folder: Path) -> None:
-        durable.write(folder / LINK, json.dumps(asdict(self), indent=2).encode() + b"\n")
+        files.write(folder / LINK, json.dumps(asdict(self), indent=2).encode() + b"\n")
 
     @staticmethod
     def read(folder: Path) -> "Link | None":
@@ -68,7 +68,7 @@ class Link:
         """
         path = folder / LINK
         try:
-            return _LINK.validate_json(durable.read_own(path))
+            return _LINK.validate_json(files.read_own(path))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:

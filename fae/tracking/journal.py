@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from fae import durable
-from fae.terminal import warn
+from fae.runtime import files
+from fae.runtime.console import warn
 
 Entry = Mapping[str, Any]
 """One of the ``FORMS``."""
@@ -195,7 +195,7 @@ class Journal:
         delivered = ends.get(min(self.delivered, len(ends)) - 1, 0)
         aside = [ends[place] for place in self.aside if place in ends]
         with suppress(OSError):  # it would be delivered again, which does no harm
-            durable.write(self._noted, _line([delivered, aside]))
+            files.write(self._noted, _line([delivered, aside]))
 
     def _write(self) -> None:
         begin = 0 if self._written else os.O_CREAT  # one that is gone is not begun anew
@@ -203,7 +203,7 @@ class Journal:
         try:
             os.ftruncate(file, self._written)
             os.lseek(file, self._written, os.SEEK_SET)
-            durable.write_all(file, self._unwritten)
+            files.write_all(file, self._unwritten)
             os.fsync(file)
         finally:
             os.close(file)
@@ -215,7 +215,7 @@ class Journal:
 
 def _content(file: Path) -> bytes:
     try:
-        return durable.read_own(file)
+        return files.read_own(file)
     except FileNotFoundError:
         return b""
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
-from fae.address import file_of
 from fae.errors import StoreError, TrainingError
-from fae.terminal import say
+from fae.runtime.console import say
+from fae.tracking.address import file_of
 
 NAME = "run.lock"
 LOOK_S = 0.5

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fae.errors import FaeError, StoreError, UndeliveredError
-from fae.terminal import warn
+from fae.runtime.console import warn
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.connection import first_line
 from fae.tracking.delivery import NotTakenError, RefusedError, is_unknown, retry_aside

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fae import durable
-from fae.interrupts import held
-from fae.terminal import warn
+from fae.runtime import files
+from fae.runtime.console import warn
+from fae.runtime.signals import held
 from fae.tracking.delivery import Courier
 from fae.tracking.journal import Entry, Journal
 from fae.tracking.outbox import DamagedError, Outbox
@@ -184,7 +184,7 @@ class Run:
         try:
             outbox.make_way(place)
             write(place)
-            durable.sync_tree(place, within=self.folder)
+            files.sync_tree(place, within=self.folder)
         except (OSError, DamagedError) as problem:
             with suppress(OSError):
                 place.unlink()

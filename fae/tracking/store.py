@@ -17,11 +17,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from fae import interrupts
 from fae.config import TrackingConfig
 from fae.errors import FaeError, Interrupted, StoreError, cause
-from fae.interrupts import held, released
-from fae.terminal import warn
+from fae.runtime import signals
+from fae.runtime.console import warn
+from fae.runtime.signals import held, released
 from fae.tracking.connection import connect
 from fae.tracking.delivery import Courier, Delivery
 from fae.tracking.folder import KEY, Link, check_still_holds, clear, sync_command
@@ -107,7 +107,7 @@ class Store:
                 status = "KILLED" if run.left_out else "FINISHED"
             except BaseException as error:
                 raised = True
-                if interrupts.arrived() or isinstance(error, ENDED_FROM_OUTSIDE):
+                if signals.arrived() or isinstance(error, ENDED_FROM_OUTSIDE):
                     status = "KILLED"
                     raise
                 reason = cause(error)[:5000]

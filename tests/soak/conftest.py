@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fae.provenance import tags
+from fae.runs.provenance import tags
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 

@@ -17,15 +17,16 @@ import yaml
 from conftest import NO_LOCAL
 from mlflow import MlflowClient
 
-from fae import table
-from fae.compose import compose
+from fae.cli.compose import compose
 from fae.config import Config, DataRoot, ReportRequest
 from fae.errors import FaeError
-from fae.job import Job, Schedule
-from fae.reporting import DataSets, make_report, summary_of
-from fae.selection import select
-from fae.tracking import Archive, Store
-from fae.training import train
+from fae.reports import table
+from fae.reports.selection import select
+from fae.reports.write import DataSets, make_report, summary_of
+from fae.runs.job import Job, Schedule
+from fae.runs.run import train
+from fae.tracking.archive import Archive
+from fae.tracking.store import Store
 from soak.conftest import Soak
 
 ODD: tuple[Any, ...] = (

@@ -38,8 +38,11 @@ import pytorch_lightning as pl
 import torch
 from conftest import NO_LOCAL
 
-from fae.assembly import build
-from fae.checkpoint import (
+from fae.cli.compose import compose
+from fae.data.dataset import build_source
+from fae.errors import CheckpointError
+from fae.runs.build import build
+from fae.runs.checkpoint import (
     Checkpoints,
     DurableCheckpointIO,
     check_fits,
@@ -47,11 +50,8 @@ from fae.checkpoint import (
     read,
     resume_point,
 )
-from fae.compose import compose
-from fae.errors import CheckpointError
-from fae.learner import Learner
-from fae.sources import build_source
-from fae.trainer import build_trainer
+from fae.training.learner import Learner
+from fae.training.trainer import build_trainer
 from soak.conftest import Soak
 
 FINGERPRINT = "1f" * 32

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from fae.compose import (
+from fae.cli.compose import (
     CONF,
     _as_typed,
     compose,
@@ -34,7 +34,7 @@ from fae.compose import (
 )
 from fae.config import Config, determines_result
 from fae.errors import ConfigError
-from fae.terminal import in_one_line
+from fae.runtime.console import in_one_line
 from soak.conftest import Soak
 
 Changes = dict[str, Any]
@@ -529,7 +529,7 @@ def attacks() -> list[list[str]]:
         ["+hydra.callbacks.x='${oc.select:nothing,{_target_:trap.run}}'"],
         ["+hydra.callbacks.x._target_=${oc.env:TRAP}"],
         ["+hydra.callbacks.x._target_=${model.name}", "model.name=trap.run"],
-        ["+hydra.callbacks.x={_target_:fae.command.AroundRun,a:{_target_:trap.run}}"],
+        ["+hydra.callbacks.x={_target_:fae.cli.command.AroundRun,a:{_target_:trap.run}}"],
         [*sweep, "+hydra.launcher.x='${oc.create:{_target_:trap.run}}'"],
         [*sweep, "hydra.launcher='${oc.create:{_target_:trap.run}}'"],
     ]
@@ -585,8 +585,9 @@ def test_no_command_line_runs_code_of_a_users_choice(soak: Soak, tmp_path: Path)
         good = process.returncode == 2 and said[0].startswith("fae: ") and len(said) <= 3
         return [] if good else [str(line), str(process.returncode), process.stderr]
 
-    unguarded = "from contextlib import nullcontext; from fae import train, trust; "
-    unguarded += "trust.known_code_only = nullcontext; train.main()"
+    unguarded = "from contextlib import nullcontext; from fae import train; "
+    unguarded += "from fae.cli import code_guard; "
+    unguarded += "code_guard.known_code_only = nullcontext; train.main()"
     arguments = ["--help", "hydra.hydra_logging.handlers.console.class=trap.Handler"]
     python(tmp_path, "-c", unguarded, *arguments, **variables)
     sprung = Path(variables["SPRUNG"])

@@ -19,11 +19,11 @@ from conftest import NO_LOCAL
 from mlflow import MlflowClient
 from mlflow.entities import FileInfo
 
-from fae.compose import compose
-from fae.tracking import Store
+from fae.cli.compose import compose
 from fae.tracking.delivery import Courier, Delivery
 from fae.tracking.journal import Journal
 from fae.tracking.run import Run
+from fae.tracking.store import Store
 from soak.conftest import Soak
 
 CHANGES = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"}

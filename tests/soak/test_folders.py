@@ -15,12 +15,12 @@ from dying import died
 from mlflow import MlflowClient
 
 from fae import doctor, sync
-from fae.address import of_file
-from fae.compose import compose
+from fae.cli.compose import compose
 from fae.config import Config
 from fae.errors import FaeError
-from fae.plan import look_up, task
-from fae.tracking import Archive
+from fae.sweeps.plan import look_up, task
+from fae.tracking.address import of_file
+from fae.tracking.archive import Archive
 from soak.conftest import Soak
 
 ODD: tuple[Any, ...] = (None, True, -1, 2**63, 10**400, 0.5, float("nan"), "", "\0", [], [[1]], {})

@@ -19,9 +19,9 @@ from conftest import NO_LOCAL, environment
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from fae.checkpoint import checkpoint_path, saved_epochs
-from fae.compose import compose
+from fae.cli.compose import compose
 from fae.config import Config
+from fae.runs.checkpoint import checkpoint_path, saved_epochs
 from fae.tracking.folder import LINK
 from soak.conftest import Soak
 
@@ -37,7 +37,7 @@ KILLS = 2
 """Kills of a run before it is left in peace."""
 
 forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload(["fae.training", "fae.plan", "mlflow.pytorch"])
+forkserver.set_forkserver_preload(["fae.runs.run", "fae.sweeps.plan", "mlflow.pytorch"])
 
 
 def configured(store: str, experiment: str, *overrides: str) -> Config:
@@ -54,10 +54,10 @@ def configured(store: str, experiment: str, *overrides: str) -> Config:
 
 def run(config: Config, folder: Path) -> None:
     """What the train command does with one configuration."""
-    from fae.job import Job
-    from fae.plan import look_up, task
-    from fae.tracking import Archive
-    from fae.training import train
+    from fae.runs.job import Job
+    from fae.runs.run import train
+    from fae.sweeps.plan import look_up, task
+    from fae.tracking.archive import Archive
 
     torch.set_num_threads(1)
     (found,) = look_up([task(config, [])], Archive.if_there(config.tracking), config.sweep)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from conftest import NO_LOCAL, environment
 
-from fae.checkpoint import checkpoint_path, read, saved_epochs
-from fae.tracking import Link
+from fae.runs.checkpoint import checkpoint_path, read, saved_epochs
+from fae.tracking.folder import Link
 from fae.tracking.journal import Journal
 from soak.conftest import Soak
 

@@ -26,22 +26,25 @@ import torch
 from conftest import NO_LOCAL
 from mlflow import MlflowClient
 
-from fae.assembly import build
-from fae.checkpoint import Checkpoints, DurableCheckpointIO
-from fae.compose import compose
+from fae.cli.compose import compose
 from fae.config import Config, TrackingConfig
+from fae.data.dataset import build_source
 from fae.errors import StoreError
-from fae.history import History
-from fae.sources import build_source
-from fae.tracking import Archive, Run, Store, close_dead, deliver, undelivered
+from fae.runs.build import build
+from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO
+from fae.runs.history import History
+from fae.tracking.archive import Archive
 from fae.tracking.delivery import Delivery
 from fae.tracking.journal import Journal
-from fae.trainer import build_trainer
+from fae.tracking.recovery import close_dead, deliver, undelivered
+from fae.tracking.run import Run
+from fae.tracking.store import Store
+from fae.training.trainer import build_trainer
 from soak.conftest import Soak
 
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload(
-    ["fae.training", "fae.plan", "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store"]
+    ["fae.runs.run", "fae.sweeps.plan", "mlflow.pytorch", "mlflow.store.tracking.sqlalchemy_store"]
 )
 
 

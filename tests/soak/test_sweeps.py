@@ -17,7 +17,7 @@ real = builtins.__import__
 
 def with_faults(name, *arguments, **named):
     module = real(name, *arguments, **named)
-    learner = sys.modules.get("fae.learner")
+    learner = sys.modules.get("fae.training.learner")
     if hasattr(learner, "Learner") and not hasattr(learner, "faulty"):
         learner.faulty = True
         step = learner.Learner.training_step

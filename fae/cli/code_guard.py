@@ -1,0 +1,168 @@
+"""Which code Hydra may call by name: its own and fae's, never what a user names.
+
+Hydra makes objects of some sections of its configuration, imports the packages on its search
+path, and unpickles a file to run a job again. What those say comes from command lines and from
+files that these name; the code must not.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import hydra._internal.hydra as hydra_app
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from omegaconf import DictConfig, OmegaConf
+
+from fae.errors import ConfigError
+
+CALLBACKS = ["fae.cli.command.AroundRun"]
+SWEEPERS = [
+    "hydra_plugins.fae_sweeper.FaeSweeper",
+    "hydra_plugins.fae_sweeper.SearchSweeper",
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+]
+LOGGING_CLASSES = [
+    "fae.runtime.console.PrintableFormatter",
+    "logging.Formatter",
+    "logging.FileHandler",
+    "logging.StreamHandler",
+]
+LOGGING_REFERENCES = [
+    "ext://sys.stdout",
+    "ext://sys.stderr",
+]
+LOGGING_FILES = {
+    "hydra_logging": {"filename": ["hydra-${hydra.job.name}.log"], "mode": ["a", "w"]},
+    "job_logging": {
+        "filename": ["${hydra.runtime.output_dir}/${hydra.job.name}.log"],
+        "mode": ["a"],
+    },
+}
+"""Those of Hydra's own configurations."""
+
+SOURCES_OF_A_USER = {
+    "main": "--config-path",
+    "hydra.searchpath in main": "hydra.searchpath",
+    "hydra.searchpath in command-line": "hydra.searchpath",
+}
+"""Providers of places of configurations, as Hydra names them, and how a user does."""
+
+
+@contextmanager
+def known_code_only() -> Iterator[None]:
+    """Within the block Hydra refuses, by a ConfigError, a configuration that names other code."""
+    before = hydra_app.ConfigLoaderImpl  # type: ignore[attr-defined]
+    hydra_app.ConfigLoaderImpl = Loader  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        hydra_app.ConfigLoaderImpl = before  # type: ignore[attr-defined]
+
+
+def refuse_pickle(arguments: Sequence[str]) -> None:
+    """Make sure that a command line does not tell Hydra to unpickle a file.
+
+    Raises:
+        ConfigError: it does.
+    """
+    given, _ = get_args_parser().parse_known_args(arguments)
+    if given.experimental_rerun is not None:
+        raise ConfigError(
+            f"--experimental-rerun={given.experimental_rerun}: a pickle may hold any code; "
+            "repeat the command, which is the run's tag fae.command"
+        )
+
+
+class Sources(ConfigRepository):
+    """Where Hydra finds configurations; in packages only where a plugin brings them."""
+
+    def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
+        for place in config_search_path.get_path():
+            if place.path.startswith("pkg:") and place.provider in SOURCES_OF_A_USER:
+                named = SOURCES_OF_A_USER[place.provider]
+                raise ConfigError(f"{named}={place.path}: would import it; name a folder")
+        super().initialize_sources(config_search_path)
+
+
+class Loader(ConfigLoaderImpl):
+    """Hydra's loader of configurations, which hands out none that names other code."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self.repository = Sources(config_search_path)
+
+    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
+        node = super().load_configuration(*args, **kwargs)
+        if problems := list(_problems(node)):
+            raise ConfigError(*problems)
+        return node
+
+
+def _problems(node: DictConfig) -> Iterator[str]:
+    """A sentence about each place where a composed configuration names other code."""
+    for key, value in [*_objects(node), *_logging(node)]:
+        yield f"{key}={value}: names code, which a configuration must not; leave it out"
+    for key, value in _files(node):
+        yield f"{key}={value}: might overwrite a file of yours; leave it out"
+    for name, value in node.hydra.job.env_set.items():
+        if value != os.environ.get(name):  # PATH and its like say which code is run
+            yield f"hydra.job.env_set.{name}={value}: set it in the shell, before the command"
+
+
+def _objects(node: DictConfig) -> Iterator[tuple[str, object]]:
+    """What is not to be made: the ``_target_`` by its key."""
+    launchers = [
+        f"{one.__module__}.{one.__name__}" for one in Plugins.instance().discover(Launcher)
+    ]
+    known = {"callbacks": CALLBACKS, "launcher": launchers, "sweeper": SWEEPERS}
+    for section, targets in known.items():
+        made = node.hydra[section]
+        if OmegaConf.is_config(made):
+            values = OmegaConf.to_container(made, resolve=True)
+            for key, last, value in _items(values, f"hydra.{section}"):
+                if last == "_target_" and value not in targets:
+                    yield key, value
+
+
+def _logging(node: DictConfig) -> Iterator[tuple[str, object]]:
+    """What logging is not to look up, as written: each job resolves it anew."""
+    for _, key, last, value in _logging_items(node):
+        refers = isinstance(value, str) and ("${" in value or "://" in value)
+        if (
+            last in ("()", ".")
+            or (last == "class" and value not in LOGGING_CLASSES)
+            or (refers and last != "filename" and value not in LOGGING_REFERENCES)
+        ):
+            yield key, value
+
+
+def _files(node: DictConfig) -> Iterator[tuple[str, object]]:
+    """What logging is not to write to, or not in this way."""
+    for section, key, last, value in _logging_items(node):
+        if isinstance(value, str) and value not in LOGGING_FILES[section].get(last, [value]):
+            yield key, value
+
+
+def _logging_items(node: DictConfig) -> Iterator[tuple[str, str, str, object]]:
+    """The section, and what ``_items`` says of each value in it."""
+    written = OmegaConf.to_container(node.hydra, resolve=False)
+    assert isinstance(written, dict)
+    for section in LOGGING_FILES:
+        for key, last, value in _items(written[section], f"hydra.{section}"):
+            yield section, key, last, value
+
+
+def _items(value: object, key: str, last: str = "") -> Iterator[tuple[str, str, object]]:
+    """A value and all values within it: the dotted key, the last part of it, the value."""
+    yield key, last, value
+    inner = value if isinstance(value, dict) else {}
+    if isinstance(value, list):
+        inner = dict(enumerate(value))
+    for name, child in inner.items():
+        yield from _items(child, f"{key}.{name}", str(name))

@@ -1,0 +1,173 @@
+"""A command as a process: signals, messages and exit codes.
+
+0 done, 1 a run failed, 2 bad configuration or data, 3 the store cannot be used,
+130 SIGINT, 143 SIGTERM.
+"""
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from traceback import format_exception
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from fae import is_a_command
+from fae.cli import code_guard
+from fae.cli.compose import check, explain, raised_by_hydra
+from fae.config import Config
+from fae.errors import ConfigError, FaeError, Interrupted, cause
+from fae.runtime import signals, streams
+from fae.runtime.console import printable
+
+WRITABLE = "python -m fae.doctor tells which folders can be written"
+FULL_ERROR = "HYDRA_FULL_ERROR"
+NO_MEMORY = (
+    "allocate memory",
+    "failed to map segment",  # of a library, at import
+    "can't start new thread",
+)
+"""Parts of the messages of errors other than MemoryError that tell of too little memory."""
+
+
+def run(entry: Callable[[], object], schema: type = Config) -> None:
+    """Run a Hydra entry point and leave the process with the right exit code.
+
+    With HYDRA_FULL_ERROR=1 in the environment, errors are told with their traceback. A process
+    that is not the command's own, such as a notebook's, gets its signal handlers, streams, warning
+    filters and root logger back; the variables that were set for MLflow stay in its environment.
+
+    Args:
+        schema: of the command's configuration.
+
+    Raises:
+        SystemExit: the exit code is not 0.
+    """
+    full_error = os.environ.get(FULL_ERROR) == "1"
+    signals.handle(as_guest=not is_a_command())
+    code: int | None = None
+    try:
+        with streams.guarded(), _hydra_raises(), _hydra_logs():
+            code_guard.refuse_pickle(sys.argv[1:])
+            with code_guard.known_code_only():
+                _call(entry)
+        code = 0
+    except (Exception, Interrupted) as error:
+        code = _explain(error, schema, full=full_error)
+    finally:
+        signals.leave(code)
+    if code:
+        sys.exit(code)
+
+
+@contextmanager
+def _hydra_raises() -> Iterator[None]:
+    """Within the block Hydra raises what it would print."""
+    before = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FULL_ERROR]
+        else:
+            os.environ[FULL_ERROR] = before
+
+
+@contextmanager
+def _hydra_logs() -> Iterator[None]:
+    """Within the block Hydra sets up the root logger, which is as it was after it."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    try:
+        yield
+    finally:
+        for handler in set(root.handlers) - set(handlers):
+            handler.close()
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def enter() -> None:
+    """Begin a job: where a launcher runs it in a process of its own, that is prepared first."""
+    streams.guard()
+    signals.handle()
+
+
+class PastHydraError(BaseException):
+    """Carries an error past Hydra, which would warn of it or print overrides before it."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _call(entry: Callable[[], object]) -> None:
+    try:
+        entry()
+        return
+    except PastHydraError as carrier:
+        error = carrier.error
+    raise error
+
+
+class AroundRun(Callback):
+    """Refuses a wrong configuration of a single run before Hydra makes its folder, and lets the
+    error of one speak for itself.
+
+    A multirun is checked as a whole by ``fae.sweeps.sweep``.
+    """
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        try:
+            checked = check(config)
+            if checked.repeats > 1:
+                raise ConfigError(f"repeats={checked.repeats}: cannot be with hydra.mode=RUN")
+            if config.hydra.sweeper.params:
+                raise ConfigError("hydra.mode=RUN: drops the preset's grid; leave it out")
+            if checked.report.fail_unless:
+                raise ConfigError(
+                    "report.fail_unless: judges a sweep, and this is a single run; "
+                    "repeats=5 makes it one"
+                )
+        except ConfigError as error:
+            raise PastHydraError(error) from None
+
+    def on_run_end(self, config: DictConfig, **more: Any) -> None:
+        job_return: JobReturn = more["job_return"]
+        if job_return.status == JobStatus.FAILED:
+            raise PastHydraError(job_return._return_value)
+
+
+def _explain(error: BaseException, schema: type, *, full: bool) -> int:
+    """Say what went wrong on standard error; the exit code that it stands for.
+
+    Args:
+        full: whether the traceback is wanted of what the user can mend, too.
+    """
+    known = _known(error, schema)
+    if full or known is None:
+        print(printable("".join(format_exception(error))), end="", file=sys.stderr)
+    if known is None:
+        return 1
+    print(f"fae: {printable(str(known))}", file=sys.stderr)
+    return known.exit_code
+
+
+def _known(error: BaseException, schema: type) -> FaeError | Interrupted | None:
+    """The error as one that the user can mend, if it is."""
+    if isinstance(error, Exception) and raised_by_hydra(error):
+        return explain(error, schema)
+    if isinstance(error, FaeError | Interrupted):
+        return error
+    if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+        return FaeError(f"too little memory (see ulimit -v): {cause(error).splitlines()[-1]}")
+    if isinstance(error, OSError) and error.filename is not None:
+        found = f"{os.path.abspath(error.filename)}: {error.strerror}"
+        refused = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+        return ConfigError(f"{found}; {WRITABLE}" if refused else found)
+    return None

@@ -1,0 +1,202 @@
+"""Batches of images: split at random, held in memory as one tensor.
+
+A batch is an index into that tensor; nothing is done image by image. Pixels stay bytes until
+they are part of a batch: a fourth of the memory to hold and to read.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fae.data.dataset import Images, Source, split_at_random
+from fae.runtime.seeding import Stream, generator
+
+EVALUATION_BATCH = 1000
+"""Images of a batch in an evaluation: few enough that a layer's output stays in the cache."""
+
+TOGETHER = 50
+"""Minibatches that Lightning hands on at a time: what it does around each hand-over (some 2 ms)
+would otherwise take longer than a small network's step. Evaluations are one hand-over each."""
+
+
+class ImageDataModule(pl.LightningDataModule):
+    """Batches of a source, split at random into training and validation.
+
+    The test images are read when testing starts, not before. All images lie on the
+    trainer's device.
+
+    Args:
+        source: the data set.
+        train, val: images of the training file in either part.
+        split_seed: seed of the split.
+        batch_size: images of a batch; the last of an epoch may be smaller.
+        seed: seed of the order, which differs from epoch to epoch.
+        limit: batches of any pass at most; None for all.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        train: int,
+        val: int,
+        split_seed: int,
+        batch_size: int,
+        seed: int,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.sizes = (train, val)
+        self.split_seed = split_seed
+        self.batch_size = batch_size
+        self.seed = seed
+        self.limit = limit
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Minibatches of an epoch."""
+        steps = -(-self.sizes[0] // self.batch_size)
+        return steps if self.limit is None else min(steps, self.limit)
+
+    def setup(self, stage: str) -> None:
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        if stage == "test":
+            self.test = self.source.test().to(device)
+        else:
+            train, val = split_at_random(self.source.training(), *self.sizes, self.split_seed)
+            self.train = train.to(device)
+            self.val = val.to(device)
+
+    def train_dataloader(self) -> "DataLoader[Minibatches]":
+        order = ShuffledBatches(
+            len(self.train),
+            self.batch_size,
+            self.seed,
+            self.steps_per_epoch,
+            self.train.pixels.device,
+        )
+        return DataLoader(_Gathered(self.train.pixels), sampler=order, batch_size=None)
+
+    def val_dataloader(self) -> "list[DataLoader[Slices]]":
+        """Two passes that end each epoch: the training images, then the validation images."""
+        return [self._in_order(self.train), self._in_order(self.val)]
+
+    def test_dataloader(self) -> "DataLoader[Slices]":
+        return self._in_order(self.test)
+
+    def _in_order(self, images: Images) -> "DataLoader[Slices]":
+        return DataLoader(_Whole(Slices(images, self.limit)), batch_size=None)
+
+
+class Minibatches:
+    """Minibatches of training images that follow each other, each made when it is asked for.
+
+    Iterating gives images (batch, pixels), float32 in [0, 1], in a buffer that the next
+    minibatch overwrites.
+
+    Attributes:
+        start: place of the first in its epoch, from 0.
+    """
+
+    def __init__(self, pixels: Tensor, indexes: Sequence[Tensor], start: int) -> None:
+        self.start = start
+        self._pixels = pixels
+        self._indexes = indexes
+
+    def __len__(self) -> int:
+        return len(self._indexes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Images of each."""
+        return [len(index) for index in self._indexes]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return _as_floats(self._pixels.index_select(0, index) for index in self._indexes)
+
+
+class Slices:
+    """All images of a split in their order, in slices, each made when it is asked for.
+
+    Iterating gives images as ``Minibatches`` does.
+
+    Args:
+        limit: slices at most; None for all.
+    """
+
+    def __init__(self, images: Images, limit: int | None = None) -> None:
+        self._slices = images.pixels.split(EVALUATION_BATCH)[:limit]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return _as_floats(self._slices)
+
+
+def _as_floats(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    """Batches of pixels 0 to 255 as float32 in [0, 1], in one buffer; the first is the longest."""
+    buffer: Tensor | None = None
+    for pixels in batches:
+        if buffer is None:
+            buffer = torch.empty_like(pixels, dtype=torch.float32)
+        yield buffer[: len(pixels)].copy_(pixels).div_(255)
+
+
+class ShuffledBatches(Sampler[tuple[int, Sequence[Tensor]]]):
+    """Which images make the minibatches of an epoch, by (seed, epoch) alone.
+
+    Gives up to 50 minibatches at a time: the place of the first, and an index tensor
+    (batch,) of each. Lightning calls ``set_epoch`` before each epoch, as for torch's
+    DistributedSampler.
+
+    Args:
+        steps: minibatches of an epoch.
+        device: where the index tensors go, once an epoch.
+    """
+
+    def __init__(
+        self, images: int, batch_size: int, seed: int, steps: int, device: torch.device
+    ) -> None:
+        self.images = images
+        self.batch_size = batch_size
+        self.seed = seed
+        self.steps = steps
+        self.device = device
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[int, Sequence[Tensor]]]:
+        random = generator(self.seed, Stream.ORDER, self.epoch)
+        order = torch.randperm(self.images, generator=random).to(self.device)
+        indexes = order.split(self.batch_size)
+        for start in range(0, self.steps, TOGETHER):
+            yield start, indexes[start : min(start + TOGETHER, self.steps)]
+
+    def __len__(self) -> int:
+        return -(-self.steps // TOGETHER)
+
+
+class _Gathered(Dataset[Minibatches]):
+    def __init__(self, pixels: Tensor) -> None:
+        self.pixels = pixels
+
+    def __getitem__(self, index: tuple[int, Sequence[Tensor]]) -> Minibatches:
+        start, indexes = index
+        return Minibatches(self.pixels, indexes, start)
+
+
+class _Whole(Dataset[Slices]):
+    """One item: the whole split."""
+
+    def __init__(self, slices: Slices) -> None:
+        self.slices = slices
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Slices:
+        return self.slices

@@ -1,0 +1,1 @@
+"""Fashion-MNIST (Xiao, Rasul and Vollgraf 2017)."""

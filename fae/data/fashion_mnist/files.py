@@ -1,0 +1,225 @@
+"""The four files of Fashion-MNIST: where they are looked for, what they hold, how they are had.
+
+Light (no torch), as ``fae.config`` looks for them; ``fae.data.dataset`` makes images of them.
+"""
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platformdirs import user_cache_path
+
+from fae.errors import DataError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file as Zalando Research published it.
+
+    Attributes:
+        size, sha256: of the IDX file (LeCun's format).
+        packed_size, packed_sha256: of the same file in gzip's, which is what servers have.
+    """
+
+    size: int
+    sha256: str
+    packed_size: int
+    packed_sha256: str
+
+
+FILES = {
+    "train-images-idx3-ubyte": Published(
+        47_040_016,
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        26_421_880,
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    ),
+    "train-labels-idx1-ubyte": Published(
+        60_008,
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        29_515,
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    ),
+    "t10k-images-idx3-ubyte": Published(
+        7_840_016,
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        4_422_102,
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    ),
+    "t10k-labels-idx1-ubyte": Published(
+        10_008,
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        5_148,
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    ),
+}
+SERVERS = [
+    "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
+    "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+]
+"""The publisher's; each file is there as ``<name>.gz``."""
+NEARBY = ["data", "../data", "../shared/data"]
+"""Folders, from the working directory, that may hold the files."""
+WITHOUT = (
+    "to train without it: python -m fae.train -m experiment=digits, or data=digits batch_size=100\n"
+    "to have it: set FAE_DATA or data.root to a folder that holds the four files in "
+    "FashionMNIST/raw"
+)
+
+
+def root() -> Path:
+    """The first folder of ``NEARBY`` that holds the files, or else one in the user's cache.
+
+    Who has no home has no cache; then it is the first of ``NEARBY``, which a download fills.
+    """
+    for place in map(Path, NEARBY):
+        with suppress(OSError):  # a folder that is not ours to look into
+            if not missing(folder(place)):
+                return place.resolve()
+    with suppress(RuntimeError):  # what some versions of platformdirs raise; others give ~
+        cache = user_cache_path("fae")
+        if cache.is_absolute():
+            return cache
+    return Path(NEARBY[0])
+
+
+def folder(root: Path) -> Path:
+    """Where the files lie, as torchvision lays them out."""
+    return root / "FashionMNIST" / "raw"
+
+
+def missing(folder: Path) -> list[str]:
+    """The names of the files that are not there, neither packed nor unpacked.
+
+    Raises:
+        OSError: the folder cannot be looked into.
+    """
+    return [name for name in FILES if not _path(folder, name).is_file()]
+
+
+def check(folder: Path, name: str) -> None:
+    """Make sure that a file holds what was published.
+
+    Raises:
+        DataError: it does not, or it cannot be read.
+    """
+    path, published = _path(folder, name), FILES[name]
+    with _reading(path), path.open("rb") as file:
+        content = file.read(published.packed_size + 1)
+    if hashlib.sha256(content).hexdigest() != published.packed_sha256:
+        read(folder, name)  # packed anew, perhaps, or not packed
+
+
+def read(folder: Path, name: str) -> bytearray:
+    """The content of a file, unpacked and checked; never more in memory than was published.
+
+    Raises:
+        DataError: it is something else, or cannot be read.
+    """
+    path, published = _path(folder, name), FILES[name]
+    content = bytearray(published.size + 1)
+    with _reading(path), gzip.open(path) if path.suffix else path.open("rb") as file:
+        try:
+            del content[file.readinto(content) :]
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            content.clear()
+    if hashlib.sha256(content).hexdigest() != published.sha256:
+        raise DataError(
+            f"{path}: not the official file (its content has another SHA-256); "
+            "delete it to have it downloaded again, or set data.root"
+        )
+    return content
+
+
+def fetch(folder: Path) -> None:
+    """Download the files that are missing, one process at a time, each whole or not at all.
+
+    Raises:
+        DataError: a file cannot be had, or the folder does not take it.
+    """
+    from fae.data.download import DownloadError, download
+
+    servers = SERVERS
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone(folder), _progress() as progress:
+            for name in missing(folder):
+                published, packed = FILES[name], f"{name}.gz"
+                number = download(
+                    folder / packed,
+                    [server + packed for server in servers],
+                    published.packed_size,
+                    published.packed_sha256,
+                    _bar(progress, packed, published.packed_size),
+                )
+                servers = servers[number:] + servers[:number]
+    except DownloadError as error:
+        problem = f"downloading it failed ({error})"
+        raise DataError(f"data.root: no Fashion-MNIST in {folder}; {problem}\n{WITHOUT}") from error
+    except OSError as error:
+        problem = f"it takes no download ({error.strerror or error})"
+        raise DataError(f"data.root: no Fashion-MNIST in {folder}; {problem}\n{WITHOUT}") from error
+
+
+def _path(folder: Path, name: str) -> Path:
+    """The packed file, or the unpacked one where only that is there."""
+    packed = folder / f"{name}.gz"
+    return packed if packed.is_file() else folder / name
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While no other process downloads into a folder."""
+    from filelock import FileLock, Timeout
+
+    from fae.runtime.console import say
+
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say(f"waiting for another process, which downloads Fashion-MNIST into {folder}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _progress() -> "Progress":
+    """Bars on a terminal, and nothing elsewhere."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from fae.runtime.console import console
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console(),
+        transient=True,
+        disable=not console().is_terminal,
+    )
+
+
+def _bar(progress: "Progress", name: str, size: int) -> Callable[[int], None]:
+    """Shows how much of a file is there."""
+    task = progress.add_task(name, total=size)
+    return lambda there: progress.update(task, completed=there)

@@ -1,0 +1,175 @@
+"""The report's figures: charts, images and weights in, a matplotlib Figure out."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+
+from fae.drawing.charts import Chart, Kind, Plot, Series
+from fae.drawing.pictures import Example, Gallery, Picture, error_map, grey, tiles
+from fae.runs.result import Panel
+from fae.runtime import formatting
+from fae.runtime.console import printable
+
+STYLES: dict[Kind, dict[str, Any]] = {
+    "line": {"linewidth": 1.2, "marker": "."},
+    "thick": {"linewidth": 4, "alpha": 0.45},
+    "dashed": {"linewidth": 1, "linestyle": "--"},
+    "dotted": {"linewidth": 1, "linestyle": ":"},
+    "points": {"linestyle": "", "marker": "x", "markersize": 8},
+    "hollow": {"linestyle": "", "marker": "o", "fillstyle": "none"},
+}
+
+
+def draw(chart: Chart) -> Figure:
+    """A chart, its plots three or four a row, whichever leaves fewer places empty."""
+    count = len(chart.plots)
+    columns = count if count < 4 else min((4, 3), key=lambda columns: -count % columns)
+    rows = math.ceil(count / columns)
+    wide = 5.0 if count == 1 else 3.2
+    figure = Figure(figsize=(1.2 + wide * columns, 0.6 + 2.8 * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for panel, plot in zip(axes, chart.plots, strict=False):
+        _draw_plot(panel, plot, chart)
+    for empty in axes[count:]:
+        empty.set_axis_off()
+    figure.supxlabel(chart.x_label, fontsize=10)
+    figure.supylabel(chart.y_label, fontsize=10)
+    return _literal(figure)
+
+
+def reconstructions(panels: Mapping[str, Panel]) -> Figure:
+    """The same images through several networks, as in the paper's Figure 2.
+
+    Args:
+        panels: title of a column to what its network made of the images.
+    """
+    shown = next(iter(panels.values()))
+    grid = _Grid(len(shown.originals), 1 + len(panels))
+    for row, (image, label) in enumerate(zip(shown.originals, shown.classes, strict=True)):
+        grid.show(row, 0, grey(image), left=label, above="" if row else "original")
+    for column, (title, panel) in enumerate(panels.items(), start=1):
+        for row, image in enumerate(panel.reconstructions):
+            below = formatting.error(panel.errors[row])
+            grid.show(row, column, grey(image), below=below, above="" if row else title)
+    return _literal(grid.figure)
+
+
+def extremes(galleries: Sequence[Gallery]) -> Figure:
+    """Each network's best, median and worst test image: original, reconstruction, difference."""
+    grid = _Grid(len(galleries), 9)
+    for row, gallery in enumerate(galleries):
+        for i, example in enumerate(gallery.extremes):
+            for j, picture in enumerate(_views(example)):
+                above = ("" if row else example.label) if j == 1 else ""
+                below = (example.shows, formatting.error(example.error), "")[j]
+                left = gallery.title if i == j == 0 else ""
+                grid.show(row, 3 * i + j, picture, left=left, above=above, below=below)
+    return _literal(grid.figure)
+
+
+def hidden_units(galleries: Sequence[Gallery]) -> Figure:
+    """What the first layer looks for: each unit's weights as an image, the longest first."""
+    pictures = [tiles(gallery.weights) for gallery in galleries]
+    heights = [1 + 5 * picture.shape[0] / picture.shape[1] for picture in pictures]
+    figure = Figure(figsize=(10, sum(heights)), layout="constrained")
+    panels = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for panel, gallery, picture in zip(panels, galleries, pictures, strict=True):
+        _show(panel, picture)
+        panel.set_title(units_title(gallery), fontsize=9)
+    return _literal(figure)
+
+
+def _literal(figure: Figure) -> Figure:
+    """The figure with no text of it taken for mathematics, where a ``$`` stands for itself."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text(printable(text.get_text()))
+    return figure
+
+
+def units_title(gallery: Gallery) -> str:
+    """``n = 64: 64 units in the first layer, 0 of them dead``."""
+    dead = "dead ones not counted" if gallery.dead is None else f"{gallery.dead} of them dead"
+    return f"{gallery.title}: {len(gallery.weights)} units in the first layer, {dead}"
+
+
+def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
+    for series in plot.series:
+        _draw_series(panel, series, bars=bool(chart.ticks))
+    panel.set_title(plot.title, fontsize=10)
+    panel.grid(alpha=0.3)
+    if chart.log_y:
+        panel.set_yscale("log")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        panel.yaxis.set_minor_locator(NullLocator())
+    if chart.ticks:
+        panel.set_xscale("log")
+        panel.set_xticks(chart.ticks, [f"{tick:g}" for tick in chart.ticks])
+        panel.xaxis.set_minor_locator(NullLocator())
+    else:
+        panel.xaxis.set_major_locator(MaxNLocator(integer=chart.whole_x))
+    panel.tick_params(labelbottom=True)
+    if plot.legend:
+        panel.legend(frameon=False, fontsize=8)
+
+
+def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
+    style = {**STYLES[series.kind], "color": series.hex, "label": series.label}
+    if not bars and len(series.x) > 1 and series.kind in {"line", "thick"}:
+        style["marker"] = ""
+    panel.plot(series.x, series.y, **style)
+    if series.low is None or series.high is None:
+        return
+    if bars:
+        spread = np.abs(np.array([series.low, series.high]) - np.array(series.y))
+        panel.errorbar(series.x, series.y, spread, fmt="none", ecolor=series.hex, capsize=3)
+    else:
+        panel.fill_between(
+            series.x, series.low, series.high, color=series.hex, alpha=0.2, linewidth=0
+        )
+
+
+class _Grid:
+    """Small pictures in rows and columns, with words around them."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.figure = Figure(figsize=(0.9 + 1.05 * columns, 0.4 + 1.25 * rows))
+        self.figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
+        self._panels = self.figure.subplots(rows, columns, squeeze=False)
+
+    def show(
+        self,
+        row: int,
+        column: int,
+        picture: Picture,
+        *,
+        left: str = "",
+        above: str = "",
+        below: str = "",
+    ) -> None:
+        panel = self._panels[row, column]
+        _show(panel, picture)
+        panel.set_ylabel(left, fontsize=8)
+        panel.set_title(above, fontsize=9)
+        panel.set_xlabel(below, fontsize=8, labelpad=2)
+
+
+def _views(example: Example) -> tuple[Picture, Picture, Picture]:
+    return (
+        grey(example.original),
+        grey(example.reconstruction),
+        error_map(example.original, example.reconstruction),
+    )
+
+
+def _show(panel: Axes, picture: Picture) -> None:
+    panel.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    panel.set_xticks([])
+    panel.set_yticks([])

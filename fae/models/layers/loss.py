@@ -1,0 +1,88 @@
+"""The output layer and its mean squared error as one: few passes over the images.
+
+The residual takes the place of the reconstruction; the error and all gradients follow from it.
+Written out, the reconstruction, the difference, its square and the gradients of each are as many
+arrays of the images' size, and cost as much as a product.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from fae.models.layers.linear import matmul_nt, matmul_tn, sum_rows
+
+
+def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
+    """Reconstructions by a linear output layer minus images, (batch, pixels); no gradients.
+
+    Args:
+        codes: (batch, hidden), in single precision or bfloat16, as are the residuals.
+        weight: (pixels, hidden).
+        bias: (pixels,).
+        images: (batch, pixels).
+    """
+    dtype = codes.dtype
+    return matmul_nt(codes, weight.to(dtype), bias.to(dtype), minus=images.to(dtype))
+
+
+def mean_square(residuals: Tensor) -> Tensor:
+    """The mean of the squares of residuals (batch, pixels), a scalar in double precision.
+
+    The bits do not depend on the number of threads, each of which gets whole rows; to ``dot`` and
+    ``sum`` it would make a difference. ``vector_norm`` is as quick as ``dot``, and the rows'
+    squares are so few that double precision, one after the other by ``cumsum``, costs nothing.
+    """
+    rows = torch.linalg.vector_norm(residuals.float(), dim=1)
+    total: Tensor = rows.double().square_().cumsum(0)[-1]
+    return total / residuals.numel()
+
+
+def mean_squared_error(outputs: Tensor, images: Tensor) -> Tensor:
+    """``mse_loss(outputs, images)``, as ``mean_square`` takes it; the images have no gradient."""
+    error: Tensor = _MeanSquaredError.apply(outputs, images)
+    return error
+
+
+def reconstruction_error(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
+    """``mse_loss(linear(codes, weight, bias), images)``, a scalar, and its gradients.
+
+    Arguments as for ``residuals``; the images have no gradient.
+    """
+    error: Tensor = _ReconstructionError.apply(codes, weight, bias, images)
+    return error
+
+
+class _MeanSquaredError(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, outputs: Tensor, images: Tensor) -> Tensor:
+        residual = outputs - images
+        ctx.save_for_backward(residual)
+        return mean_square(residual)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (residual,) = ctx.saved_tensors
+        return residual * (gradient * (2 / residual.numel())), None
+
+
+class _ReconstructionError(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
+        residual = residuals(codes, weight, bias, images)
+        ctx.save_for_backward(codes, weight, residual)
+        return mean_square(residual)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        codes, weight, residual = ctx.saved_tensors
+        scale = gradient * (2 / residual.numel())
+        return (
+            matmul_nt(residual, weight.T.to(codes.dtype)).mul_(scale),
+            matmul_tn(residual, codes).to(weight.dtype).mul_(scale),
+            sum_rows(residual, weight.dtype).mul_(scale),
+            None,
+        )

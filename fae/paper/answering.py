@@ -1,0 +1,405 @@
+"""The paper's open questions, answered from stored runs; reads the store, trains nothing."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+from fae.config import FashionMNISTConfig, TrackingConfig
+from fae.drawing import charts, figures
+from fae.drawing.charts import Chart, Series
+from fae.errors import StoreError
+from fae.paper.evidence import BEST, PAPER, SEARCH, SIZES, TRAIN, Evidence, MissingError, Setting
+from fae.reports import table
+from fae.reports.claims import Comparison, claims, compare
+from fae.reports.table import Columns
+from fae.runtime import formatting
+from fae.runtime.intervals import Estimate
+from fae.tuning.results import Found, columns, errors_by_value
+from fae.tuning.space import Range
+
+INTRODUCTION = """# The paper's open questions
+
+`python -m fae.answers docs` makes this page from what the store holds; no number is typed in.
+Errors are test errors, means over seeds, their number in brackets, with 95 % intervals
+(Student's t). Settings are compared by pairs of runs with the same seed. A study chooses by the
+validation error of one seed; what it chose is then trained with five other seeds, and tested.
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A question and what the store says to it.
+
+    Attributes:
+        commands: the experiments that answer it.
+        sentences: the answer, the first in short; that it is not there, where it is not.
+        tables, charts: what it rests on.
+    """
+
+    question: str
+    commands: Sequence[str]
+    sentences: Sequence[str]
+    tables: Sequence[Columns] = ()
+    charts: Sequence[Chart] = ()
+
+
+def answer(tracking: TrackingConfig, data: FashionMNISTConfig) -> list[Answer]:
+    """Each question with its answer, or with what has to be run for one.
+
+    Raises:
+        StoreError: there is no store, or it cannot be read.
+        DataError: the data set is not at hand.
+    """
+    evidence = Evidence(tracking, data)
+    return [_ask(question, how, evidence) for question, how in QUESTIONS.items()]
+
+
+def write(answered: Sequence[Answer], folder: Path) -> Path:
+    """Write the page and its figures; the page's path."""
+    pictures = folder / "answers"
+    pictures.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for one in answered:
+        drawn = []
+        for chart in one.charts:
+            figures.draw(chart).savefig(pictures / f"{chart.name}.png", dpi=110)
+            drawn.append(f"![{chart.y_label} against {chart.x_label}](answers/{chart.name}.png)\n")
+        parts += [
+            f"## {one.question}\n",
+            f"**{one.sentences[0]}**\n",
+            *(f"{sentence}\n" for sentence in one.sentences[1:]),
+            *(["\n".join(["```bash", *one.commands, "```\n"])] if one.commands else []),
+            *map(table.as_markdown, one.tables),
+            *drawn,
+        ]
+    page = folder / "answers.md"
+    page.write_text("\n".join([INTRODUCTION, *parts]), encoding="utf-8")
+    return page
+
+
+def _ask(question: str, how: Callable[[Evidence], Answer], evidence: Evidence) -> Answer:
+    """An answer, or why there is none: the others need other experiments."""
+    try:
+        found = how(evidence)
+    except MissingError as missing:
+        return Answer(question, [str(missing)], ["Not tried yet."])
+    except StoreError as problem:
+        return Answer(question, [], [f"Cannot be told: {problem}."])
+    except (LookupError, ValueError, ArithmeticError):  # settings are missing, or are odd
+        left_out = [sentence for told in evidence.unreadable.values() for sentence in told]
+        return Answer(question, [], ["Cannot be told from the settings in the store.", *left_out])
+    left_out = [s for command in found.commands for s in evidence.unreadable.get(command, [])]
+    return replace(found, question=question, sentences=[*found.sentences, *left_out])
+
+
+def _optimizers(evidence: Evidence) -> Answer:
+    """Each at its own best learning rate, as a study found it."""
+    sgd, adam = evidence.studies(), evidence.studies("optimizer=adam")
+    default = evidence.sweep("experiment=adam")
+    found = {
+        n: _compared(
+            f"n = {n}: Adam at {adam[n].best.name}",
+            evidence.tests(adam[n]),
+            f"SGD at {sgd[n].best.name}",
+            evidence.tests(sgd[n]),
+        )
+        for n in SIZES
+    }
+    lines = {
+        "SGD, lr=0.5": _by_size(default, "optimizer.name", "sgd"),
+        "Adam, lr=0.001": _by_size(default, "optimizer.name", "adam"),
+        "SGD, its best rate": {n: one.test for n, one in sgd.items()},
+        "Adam, its best rate": {n: one.test for n, one in adam.items()},
+    }
+    return Answer(
+        "",
+        [SEARCH, f"{SEARCH} optimizer=adam", TRAIN.format("experiment=adam")],
+        [
+            f"{_at_each_n('Adam reaches the lower test error', found)}, each at the learning rate "
+            "that is best for it, after as many epochs.",
+            *(f"{one.sentence}." for one in found.values()),
+        ],
+        [_by_n(lines, evidence)],
+        [_chart_by_size("adam", lines, evidence)],
+    )
+
+
+def _learning_rates(evidence: Evidence) -> Answer:
+    """A grid with seeds, and the trials of the studies."""
+    grid = _grid(evidence.sweep("experiment=lr"), "lr")
+    best = {n: _best(of_lr) for n, of_lr in grid.items()}
+    common = sorted(set.intersection(*map(set, best.values())))
+    papers = {row.hidden: row.test for row in evidence.paper.rows}
+    studies = {"sgd": evidence.studies(), "adam": evidence.studies("optimizer=adam")}
+    lines = {f"n = {n}": _tests(of_lr) for n, of_lr in grid.items()}
+    return Answer(
+        "",
+        [TRAIN.format("experiment=lr"), SEARCH, f"{SEARCH} optimizer=adam"],
+        [
+            f"Whether it depends on n cannot be told: of the rates that were tried for SGD, "
+            f"{_listed(common)} cannot be told from the best at any n."
+            if common
+            else "It depends on n: each rate that was tried is worse than the best at some n.",
+            "Lowest in validation error for SGD, or not to be told from that by runs with the same "
+            f"seeds: {'; '.join(f'{_listed(sorted(best[n]))} at n = {n}' for n in grid)}.",
+            *(_found(name, of_n) for name, of_n in studies.items()),
+        ],
+        [
+            _matrix(grid, "lr"),
+            *(
+                {
+                    **columns(list(of_n.values())),
+                    "test error with the paper's settings": [
+                        formatting.interval(papers[n]) for n in of_n
+                    ],
+                }
+                for of_n in studies.values()
+            ),
+        ],
+        [
+            charts.errors_against("lr", "learning rate", lines, logarithmic=True),
+            *(
+                errors_by_value(list(of_n.values()), dimension, name)
+                for name, of_n in studies.items()
+                for dimension in of_n[SIZES[0]].space
+                if isinstance(dimension, Range)
+            ),
+        ],
+    )
+
+
+def _dropout(evidence: Evidence) -> Answer:
+    grid = _grid(evidence.sweep("experiment=dropout"), "dropout")
+    rates = sorted(grid[SIZES[0]])[1:]
+    found = {
+        rate: {
+            n: _compared(f"n = {n}: dropout={rate:g}", of[rate].errors, "none", of[0.0].errors)
+            for n, of in grid.items()
+        }
+        for rate in rates
+    }
+    every = [one for of_n in found.values() for one in of_n.values()]
+    signs = Counter(_sign(one) for one in every)
+    lines = {f"n = {n}": _tests(of_rate) for n, of_rate in grid.items()}
+    return Answer(
+        "",
+        [TRAIN.format("experiment=dropout")],
+        [
+            f"Of {len(every)} comparisons with none, at each n by runs with the same seeds, the "
+            f"test error is lower beyond seed noise in {signs[-1]}, higher in {signs[1]}, and not "
+            f"to be told apart in {signs[0]}.",
+            *(
+                f"{_at_each_n(f'dropout={rate:g} lowers the test error', of_n)}."
+                for rate, of_n in found.items()
+            ),
+        ],
+        [
+            _matrix(grid, "dropout"),
+            {
+                "n": [str(n) for n in grid],
+                **{
+                    f"dropout={rate:g} minus none": [
+                        _difference(one, grid[n][0.0].test.mean) for n, one in of_n.items()
+                    ]
+                    for rate, of_n in found.items()
+                },
+            },
+        ],
+        [charts.errors_against("dropout", "dropout", lines, logarithmic=False)],
+    )
+
+
+def _times(evidence: Evidence) -> Answer:
+    rows = evidence.paper.rows
+    (time,) = (one for one in claims(rows) if "time" in one.question)
+    first, *_, last = rows
+    said = [f"{time.sentence[:1].upper()}{time.sentence[1:]}."]
+    if first.published_s and last.published_s:
+        said.append(
+            f"From n = {first.hidden} to n = {last.hidden} it grows "
+            f"{last.times.median / first.times.median:.1f} times; in the paper, where each image "
+            f"was loaded one by one, {last.published_s / first.published_s:.2f} times."
+        )
+    return Answer(
+        "",
+        [TRAIN.format(PAPER)],
+        said,
+        [table.details(evidence.paper)],
+        [charts.times_by_size(evidence.paper)],
+    )
+
+
+def _distances(evidence: Evidence) -> Answer:
+    """What was tried with one hidden layer, beside PCA."""
+    best = {one.hidden: one.test for one in evidence.sweep(BEST)}
+    papers = {row.hidden: row.test for row in evidence.paper.rows}
+    lines = {
+        "the paper's settings": papers,
+        "SGD, its best rate": {n: one.test for n, one in evidence.studies().items()},
+        "Adam, its best rate": {
+            n: one.test for n, one in evidence.studies("optimizer=adam").items()
+        },
+        "experiment=best/n": best,
+    }
+    times = [papers[n].mean / evidence.pca[n] for n in SIZES]
+    below = [1 - best[n].mean / evidence.pca[n] for n in SIZES]
+    halves = [(best[n].half or 0) / evidence.pca[n] for n in SIZES]
+    shown = {
+        **_by_n(lines, evidence),
+        "best below PCA": [f"{b:.1%} ± {h:.1%}" for b, h in zip(below, halves, strict=True)],
+    }
+    return Answer(
+        "",
+        [TRAIN.format(name) for name in (PAPER, BEST)],
+        [
+            f"At {_listed(times, '.2g')} times the errors of as many principal components for n = "
+            f"{_listed(SIZES)} with the paper's settings, and at "
+            f"{_listed([1 - share for share in below], '.2f')} times with experiment=best/n: one "
+            "hidden layer and as many epochs, too."
+        ],
+        [shown],
+        [_chart_by_size("pca", lines, evidence)],
+    )
+
+
+def _depth(evidence: Evidence) -> Answer:
+    (deep,) = evidence.sweep("experiment=depth")
+    (shallow,) = (one for one in evidence.sweep(BEST) if one.hidden == deep.hidden)
+    found = _compared(
+        f"n = {deep.hidden}: experiment=depth",
+        deep.errors,
+        f"experiment=best/{deep.hidden}",
+        shallow.errors,
+    )
+    widths = _listed(deep.choices["model.widths"])
+    shown = {
+        "network": ["one hidden layer", f"one more of {widths} units on both sides", "PCA"],
+        "test error": [
+            formatting.interval(shallow.test),
+            formatting.interval(deep.test),
+            formatting.error(evidence.pca[deep.hidden]),
+        ],
+    }
+    return Answer(
+        "",
+        [TRAIN.format(name) for name in ("experiment=depth", BEST)],
+        [
+            f"At n = {deep.hidden} the error is "
+            f"{deep.test.mean / shallow.test.mean:.2f} times that of "
+            f"experiment=best/{deep.hidden}, and "
+            f"{deep.test.mean / evidence.pca[deep.hidden]:.2f} times PCA's.",
+            f"{found.sentence}.",
+        ],
+        [shown],
+    )
+
+
+QUESTIONS: Mapping[str, Callable[[Evidence], Answer]] = {
+    "Is Adam better than SGD?": _optimizers,
+    "Which learning rate is best for each n, and does it depend on n?": _learning_rates,
+    "Does dropout help, and how much of it?": _dropout,
+    "Does the training time grow with n, once loading is out of the way?": _times,
+    "How far are the networks from PCA?": _distances,
+    "What does depth buy?": _depth,
+}
+
+
+def _grid(settings: Iterable[Setting], key: str) -> dict[int, dict[float, Setting]]:
+    """Settings by n and by the value of a key."""
+    found: dict[int, dict[float, Setting]] = {}
+    for one in settings:
+        found.setdefault(one.hidden, {})[float(one.choices[key])] = one
+    return {n: dict(sorted(of_value.items())) for n, of_value in found.items()}
+
+
+def _by_size(settings: Iterable[Setting], key: str, value: object) -> dict[int, Estimate]:
+    """Test errors of the settings with a value, by n."""
+    return {one.hidden: one.test for one in settings if one.choices[key] == value}
+
+
+def _tests(settings: Mapping[float, Setting]) -> dict[float, Estimate]:
+    return {value: one.test for value, one in settings.items()}
+
+
+def _matrix(grid: Mapping[int, Mapping[float, Setting]], key: str) -> Columns:
+    """A row an n, a column a value."""
+    values = sorted({value for of_value in grid.values() for value in of_value})
+    return {
+        "n": [str(n) for n in grid],
+        **{
+            f"{key}={value:g}": [
+                formatting.interval(of_value[value].test) if value in of_value else ""
+                for of_value in grid.values()
+            ]
+            for value in values
+        },
+    }
+
+
+def _by_n(lines: Mapping[str, Mapping[int, Estimate]], evidence: Evidence) -> Columns:
+    """A row an n, and PCA in the last column."""
+    return {
+        "n": [str(n) for n in SIZES],
+        **{name: [formatting.interval(of_n[n]) for n in SIZES] for name, of_n in lines.items()},
+        "PCA": [formatting.error(evidence.pca[n]) for n in SIZES],
+    }
+
+
+def _found(name: str, studies: Mapping[int, Found]) -> str:
+    best = ", ".join(one.best.name.removeprefix("lr=") for one in studies.values())
+    return f"Studies of {name} found {best} for n = {_listed(list(studies))}."
+
+
+def _chart_by_size(
+    name: str, lines: Mapping[str, Mapping[int, Estimate]], evidence: Evidence
+) -> Chart:
+    linear = Series("PCA", list(evidence.pca), list(evidence.pca.values()), "dashed", None)
+    return charts.errors_against(name, "hidden units n", lines, logarithmic=True, beside=[linear])
+
+
+def _best(settings: Mapping[float, Setting]) -> list[float]:
+    """The value with the lowest validation error, and those that cannot be told from it."""
+    best = min(settings, key=lambda value: fmean(settings[value].validation.values()))
+    others = {
+        value: _compared(str(value), one.validation, str(best), settings[best].validation)
+        for value, one in settings.items()
+        if value != best
+    }
+    return [best, *(value for value, one in others.items() if not one.distinguishable)]
+
+
+def _compared(
+    first: str, ours: Mapping[int, float], second: str, theirs: Mapping[int, float]
+) -> Comparison:
+    found = compare(first, ours, second, theirs)
+    if found is None:
+        raise StoreError(f"{first} and {second}: share fewer than two seeds; run them again")
+    return found
+
+
+def _difference(one: Comparison, base: float) -> str:
+    """``+0.0020 ± 0.0004 (+5.0%)``."""
+    mean = one.difference.mean
+    size = formatting.with_half(abs(mean), one.difference.half or 0, like=base)
+    return f"{'+' if mean > 0 else '-'}{size} ({mean / base:+.1%})"
+
+
+def _sign(one: Comparison) -> int:
+    """-1 where the first error is lower beyond seed noise, 1 where it is higher, or 0."""
+    return 0 if not one.distinguishable else (-1 if one.difference.mean < 0 else 1)
+
+
+def _at_each_n(what: str, found: Mapping[int, Comparison]) -> str:
+    """``what``: at which n it is so, at which it is not, and at which it cannot be told."""
+    says = {-1: "yes", 1: "no", 0: "cannot be told"}
+    sizes = {sign: [n for n, one in found.items() if _sign(one) == sign] for sign in says}
+    told = {says[sign]: those for sign, those in sizes.items() if those}
+    if len(told) == 1:
+        return f"{what}: {next(iter(told))} at every n"
+    return f"{what}: {'; '.join(f'{word} at n = {_listed(s)}' for word, s in told.items())}"
+
+
+def _listed(values: Sequence[float], form: str = "g") -> str:
+    return ", ".join(format(value, form) for value in values)

@@ -1,0 +1,126 @@
+"""The paper's claims and the differences between settings, in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from statistics import fmean
+
+from fae.reports.rows import Row
+from fae.runs.diagnosis import GAP
+from fae.runtime import formatting
+from fae.runtime.intervals import Estimate, paired
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A question, whether it is so (None: cannot be told), and why in a sentence."""
+
+    question: str
+    holds: bool | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two settings, seed by seed.
+
+    Attributes:
+        difference: test error of the first minus that of the second, paired by seed.
+        distinguishable: whether the interval leaves out zero.
+    """
+
+    first: str
+    second: str
+    difference: Estimate
+    distinguishable: bool
+    sentence: str
+
+
+def families(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Settings that differ in the number of hidden units alone, by the rest of their title."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.others, []).append(row)
+    return found
+
+
+def claims(rows: Sequence[Row]) -> list[Claim]:
+    """The paper's two claims, checked: curves almost identical, time grows with n."""
+    return [
+        _about_curves(rows),
+        *(
+            _about_time(f" with {others}" if others else "", family)
+            for others, family in families(rows).items()
+            if len(family) > 1
+        ),
+    ]
+
+
+def comparisons(rows: Sequence[Row]) -> list[Comparison]:
+    """Settings of equal n with each other, and each with its neighbour in n."""
+    neighbours = [pair for family in families(rows).values() for pair in pairwise(family)]
+    equals = [(a, b) for a, b in combinations(rows, 2) if a.hidden == b.hidden]
+    pairs = [*equals, *neighbours]
+    found = (compare(a.title, a.errors, b.title, b.errors) for a, b in pairs)
+    return [one for one in found if one]
+
+
+def _about_curves(rows: Sequence[Row]) -> Claim:
+    gaps = {row.title: max(run.diagnosis.largest_gap for run in row.runs) for row in rows}
+    widest = max(gaps, key=lambda title: gaps[title])
+    apart = [title for title, gap in gaps.items() if gap > GAP]
+    runs = sum(len(row.runs) for row in rows)
+    sentence = (
+        f"no: validation leaves training by up to {gaps[widest]:.1%} ({widest}), "
+        f"and by more than {GAP:.0%} for {', '.join(apart)}"
+        if apart
+        else f"yes: after every epoch of all {runs} runs validation lies within "
+        f"{gaps[widest]:.1%} of training ({widest}; more than {GAP:.0%} would be a no)"
+    )
+    return Claim("Are the training and validation curves almost identical?", not apart, sentence)
+
+
+def _about_time(where: str, family: Sequence[Row]) -> Claim:
+    """Quartile ranges that do not overlap tell a rise, or a fall, from noise."""
+    question = f"Does the training time grow with n{where}?"
+    times = [row.times for row in family]
+    if remarks := {t.remark for t in times if t.remark}:
+        return Claim(question, None, f"cannot be told: some {' and '.join(sorted(remarks))}")
+    shown = family if len(family) <= 6 else [family[0], family[-1]]
+    medians = ", ".join(f"{row.times.median:.3g}" for row in shown)
+    told = f"medians {medians} s for n = {', '.join(str(row.hidden) for row in shown)}"
+    if min(t.n for t in times) < 3:
+        return Claim(question, None, f"cannot be told from fewer than 3 runs each: {told}")
+    if any(b.high < a.low for a, b in pairwise(times)):
+        return Claim(question, False, f"no, not from each n to the next: {told}")
+    if any(b.low <= a.high for a, b in pairwise(times)):
+        return Claim(question, None, f"cannot be told, quartile ranges overlap: {told}")
+    return Claim(question, True, f"yes: {told}; no two quartile ranges overlap")
+
+
+def compare(
+    first: str, ours: Mapping[int, float], second: str, theirs: Mapping[int, float]
+) -> Comparison | None:
+    """Two settings by their titles and by their test errors, seed to error.
+
+    None where they share fewer than two seeds.
+    """
+    seeds = sorted(ours.keys() & theirs.keys())
+    if len(seeds) < 2:
+        return None
+    difference = paired([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
+    assert difference.low is not None
+    assert difference.high is not None
+    distinguishable = difference.low > 0 or difference.high < 0
+    lower, other = (first, second) if difference.mean < 0 else (second, first)
+    mean = fmean((theirs if difference.mean < 0 else ours).values())
+    size = (
+        f"{formatting.with_half(abs(difference.mean), difference.half or 0, like=mean)} "
+        f"({abs(difference.mean) / mean:.1%})"
+    )
+    sentence = (
+        f"{lower} has a lower test error than {other}, by {size}: beyond seed noise"
+        if distinguishable
+        else f"{first} and {second} differ by {size}: not distinguishable with {len(seeds)} seeds"
+    )
+    return Comparison(first, second, difference, distinguishable, sentence)

@@ -1,0 +1,126 @@
+"""Where a number comes from: code, versions, hardware."""
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import distributions, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PROJECT = Path(__file__).resolve().parents[2]
+TRAINING_CODE = (
+    "data/datamodule",
+    "data/dataset",
+    "data/pca",
+    "models/dense/initialisation",
+    "models/dense/network",
+    "models/layers/activations",
+    "models/layers/dropout",
+    "models/layers/linear",
+    "models/layers/loss",
+    "runs/build",
+    "runtime/seeding",
+    "runtime/threads",
+    "training/early_stopping",
+    "training/learner",
+    "training/metrics",
+    "training/optimizers",
+    "training/trainer",
+)
+"""The modules that a result depends on."""
+
+
+def fingerprint(determines_result: dict[str, Any], data_digest: str) -> str:
+    """A hash of all that determines a result, and of nothing else.
+
+    These are the configuration, the data, and the code of the training: ours but for its
+    comments and docstrings, and the versions of the libraries that compute.
+    """
+    versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
+    text = json.dumps([determines_result, data_digest, versions, _code()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def _code() -> list[str]:
+    return [_bare((PROJECT / "fae" / f"{name}.py").read_text("utf-8")) for name in TRAINING_CODE]
+
+
+def _bare(source: str) -> str:
+    """Python source without comments and docstrings."""
+    return ast.unparse(_WithoutStrings().visit(ast.parse(source)))
+
+
+class _WithoutStrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+
+def tags(accelerator: str) -> dict[str, str]:
+    """What a run is tagged with: commit, hardware, threads, versions."""
+    commit = _git("rev-parse", "HEAD").strip()
+    changes = _git("status", "--porcelain").strip()
+    return {
+        **({"mlflow.source.git.commit": commit} if commit else {}),
+        "fae.commit": commit or "unknown",
+        "fae.dirty": str(bool(changes)).lower() if commit else "unknown",
+        "fae.device": torch.cuda.get_device_name() if accelerator == "gpu" else _processor(),
+        "fae.host": platform.node(),
+        "fae.kernels": _kernels(accelerator),
+        "fae.threads": str(torch.get_num_threads()),
+        "fae.python": platform.python_version(),
+        "fae.torch": torch.__version__,
+        "fae.lightning": version("pytorch-lightning"),
+    }
+
+
+def _kernels(accelerator: str) -> str:
+    """By which kernels torch computes; others round otherwise."""
+    if accelerator == "gpu":
+        return f"CUDA {torch.version.cuda}"
+    products = "oneDNN" if torch.backends.mkldnn.is_available() else "MKL"
+    return f"{torch.backends.cpu.get_cpu_capability()}, {products}"
+
+
+def uncommitted_diff() -> str:
+    """A patch from the commit to the working tree; new files are named ahead of it."""
+    new = _git("ls-files", "--others", "--exclude-standard").splitlines()
+    return "".join(f"# new: {name}\n" for name in new) + _git("diff", "HEAD")
+
+
+@cache
+def installed_versions() -> str:
+    """Every installed distribution, a ``name==version`` a line."""
+    return "\n".join(sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()})) + "\n"
+
+
+def _git(*arguments: str) -> str:
+    """What git says of fae's own checkout; nothing where there is no git, or no checkout.
+
+    A repository that fae is merely installed in is somebody else's, and so is one that the
+    environment names, as it does within git's hooks.
+    """
+    others = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment = {**others, "GIT_CEILING_DIRECTORIES": str(PROJECT.parent)}
+    try:
+        command = ["git", "-C", str(PROJECT), *arguments]
+        said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return said.decode(errors="replace")
+
+
+def _processor() -> str:
+    """The processor's name, as precisely as the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

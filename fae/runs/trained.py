@@ -1,0 +1,58 @@
+"""The trained network of a stored run: its configuration's, with the weights that it stored.
+
+Both may be anyone's. No code of theirs is run, as MLflow and ``torch.export.load`` would.
+"""
+
+import torch
+from torch import Tensor
+
+from fae.config import TrainingConfig
+from fae.models.dense.network import AutoEncoder
+from fae.models.layers.linear import Linear
+from fae.runs.build import build_network
+from fae.runs.safe_load import load_weights
+from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.run import BESIDE_WEIGHTS
+
+LARGEST = 1e15
+"""Of a pixel: the squares of some hundred pixels can be summed in single precision."""
+
+
+def trained_network(archive: Archive, run: StoredRun, config: TrainingConfig) -> AutoEncoder:
+    """The network of a run with the weights that were tested, in evaluation mode.
+
+    Raises:
+        UnreadableError: they are gone or damaged, or not a network of its configuration.
+    """
+    network = _untrained(config)
+    weights = sum(tensor.nbytes for tensor in network.state_dict().values())
+    with archive.reading(run, "its model"):
+        load_weights(network, archive.model(run, weights + BESIDE_WEIGHTS))
+        if not _bound(network).max() < LARGEST:
+            raise ValueError("its outputs may be no numbers")
+    return network.eval()
+
+
+def parameters(config: TrainingConfig) -> int:
+    """Weights and biases of the network of a configuration."""
+    return sum(tensor.numel() for tensor in _untrained(config).state_dict().values())
+
+
+def _untrained(config: TrainingConfig) -> AutoEncoder:
+    """A network that takes no memory, as no weight of it has a value."""
+    with torch.device("meta"):
+        return build_network(config)
+
+
+@torch.inference_mode()
+def _bound(network: AutoEncoder) -> Tensor:
+    """What no pixel of a reconstruction exceeds in size, (pixels,).
+
+    No activation gives more than it gets, or more than 1.
+    """
+    layers = [module for module in network.modules() if isinstance(module, Linear)]
+    bound = torch.ones(layers[0].in_features).double()
+    for layer in layers:
+        bound = layer.weight.abs().double() @ bound + layer.bias.abs().double()
+        bound.clamp_(min=1)
+    return bound

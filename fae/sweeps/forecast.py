@@ -1,0 +1,109 @@
+"""What runs will take, by what earlier ones took on this machine."""
+
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING
+
+from fae.config import Config
+
+if TYPE_CHECKING:
+    from fae.sweeps.plan import Task
+    from fae.tracking.archive import Archive, StoredRun
+
+SIMILAR = 50
+"""Earlier runs that an estimate is made from, at most."""
+COMPARABLE = 0.1
+"""Of a run's work, how much an earlier one has to have done to say anything about its time."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What runs will take, by earlier ones on this machine.
+
+    Attributes:
+        seconds: one after the other, start-up left out.
+        bytes: of their folders and of what the store gets.
+    """
+
+    seconds: float
+    bytes: float
+
+    def __str__(self) -> str:
+        minutes, seconds = divmod(round(self.seconds), 60)
+        return f"about {minutes}:{seconds:02d} and {self.bytes / 1e6:.0f} MB by earlier runs here"
+
+
+def work(config: Config, epochs: int) -> float:
+    """The work of so many epochs, in units of what one hidden unit takes for 1000 images.
+
+    A step costs a part that grows with the hidden layer and a part that does not, as
+    much as some 30 units (from docs/speed-table.md).
+    """
+    images, limit = config.data.train, config.trainer.limit_batches
+    if limit is not None:
+        images = min(images, limit * config.batch_size)
+    return epochs * (30.0 + config.hidden) * images / 1000
+
+
+def size(hidden: int) -> float:
+    """The size of a run's files, in units of what one hidden unit takes.
+
+    Weights and optimizer state grow with the hidden layer; pictures, configuration and the
+    like do not, and are as much as some 20 units.
+    """
+    return 20.0 + hidden
+
+
+def estimate(tasks: "Sequence[Task]", archive: "Archive | None") -> Estimate | None:
+    """What these tasks take; None where no run like the first was made on this machine."""
+    if archive is None:
+        return None
+    first = tasks[0].config
+    similar = archive.latest(
+        SIMILAR,
+        "attributes.status = 'FINISHED'",
+        f"tags.`fae.host` = '{platform.node()}'",
+        f"params.data = '{first.data.name}'",
+        f"params.precision = '{first.trainer.precision}'",
+        f"params.accelerator = '{first.trainer.accelerator}'",
+    )
+    least = COMPARABLE * min(one.work for one in tasks)
+    measured = [cost for cost in map(_cost, similar) if cost and cost.work >= least]
+    if not measured:
+        return None
+    densities = [cost.bytes / size(cost.hidden) for cost in measured]
+    rates = [cost.fit_s / cost.work for cost in measured]
+    others = [cost.total_s - cost.fit_s for cost in measured]
+    return Estimate(
+        statistics.median(rates) * sum(one.work for one in tasks)
+        + statistics.median(others) * len(tasks),
+        statistics.median(densities) * sum(size(one.config.hidden) for one in tasks),
+    )
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """What a run took, as it says itself."""
+
+    hidden: int
+    work: float
+    bytes: float
+    fit_s: float
+    total_s: float
+
+
+def _cost(run: "StoredRun") -> _Cost | None:
+    """None for a run that does not say so, or not in numbers that can be."""
+    try:
+        cost = _Cost(
+            int(run.parameters["hidden"]),
+            float(run.tags["fae.work"]),
+            float(run.tags["fae.bytes"]),
+            run.metrics["time/fit_s"],
+            run.metrics["time/total_s"],
+        )
+    except (KeyError, ValueError):
+        return None
+    return cost if all(0 < value < 1e18 for value in astuple(cost)) else None

@@ -1,0 +1,210 @@
+"""What a search is told: the keys of a run's configuration that vary, and how they are tried.
+
+The values live in ``conf/search/``. The module stays light (no Optuna), so that a wrong value is
+answered at once.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
+
+from fae.config import DROPOUT_STEPS, STRICT, Count, Name, Switch
+from fae.errors import ConfigError
+from fae.tracking import address
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise PydanticCustomError("number", "must be a finite number")
+    return value
+
+
+LEAST_DROPOUT = 0.0008
+"""From here on each probability is within 1 % of one that dropout can have."""
+Number = Annotated[int | float, BeforeValidator(_number)]
+Choice = bool | int | float | str | None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Range:
+    """All numbers between two; whole ones for a key whose values are."""
+
+    key: str
+    low: Number
+    high: Number
+    log: Switch = False
+    """Whether each factor between two numbers is as likely, rather than each difference."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> "Range":
+        if self.low >= self.high:
+            raise ConfigError(
+                f"search.space.{self.key}: low={self.low} must be below high={self.high}"
+            )
+        if self.log and self.low <= 0:
+            raise ConfigError(
+                f"search.space.{self.key}: log=true needs low above 0, not {self.low}"
+            )
+        if self.log and self.key == "dropout" and self.low < LEAST_DROPOUT:
+            raise ConfigError(
+                f"search.space.dropout: log=true needs low of {LEAST_DROPOUT} or more, not "
+                f"{self.low}; dropout comes in multiples of 1/{DROPOUT_STEPS}"
+            )
+        return self
+
+    @property
+    def ends(self) -> tuple[Choice, ...]:
+        """Values that stand for all when the configuration is checked."""
+        return self.low, self.high
+
+    def share(self, value: float) -> float:
+        """How far along the range a value lies, from 0 to 1."""
+        scale = math.log if self.log else float
+        return (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
+
+    def at(self, share: float) -> float:
+        """The value that lies so far along the range, or beyond it."""
+        if self.log:
+            return float(self.low * (self.high / self.low) ** share)
+        return self.low + (self.high - self.low) * share
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Choices:
+    """Some values, none of which is nearer to another."""
+
+    key: str
+    choices: Annotated[tuple[Choice, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _has_each_once(self) -> "Choices":
+        if len(set(map(repr, self.choices))) < len(self.choices):
+            raise ConfigError(f"search.space.{self.key}: the same choice twice")
+        return self
+
+    @property
+    def ends(self) -> tuple[Choice, ...]:
+        return self.choices
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.choices))
+
+
+Dimension = Range | Choices
+
+
+def override(key: str, value: object) -> str:
+    """A value as a command line gives it: ``lr=0.01``."""
+    if value is None or isinstance(value, bool):
+        return f"{key}={'null' if value is None else str(value).lower()}"
+    return f"{key}={value}"
+
+
+def short(key: str, value: object) -> str:
+    """The same for a person: four digits of a number with more."""
+    return f"{key}={value:.4g}" if isinstance(value, float) else override(key, value)
+
+
+def _dimensions(space: object) -> object:
+    """The space as a user writes it, keys within keys, as dimensions."""
+    return tuple(_within("", space)) if isinstance(space, Mapping) else space
+
+
+def _within(key: str, value: object) -> Iterator[Dimension]:
+    if isinstance(value, Mapping) and value.keys() & {"low", "high", "choices"}:
+        kind = Choices if "choices" in value else Range
+        try:
+            yield kind(key=key, **value)
+        except ValidationError as error:
+            raise ConfigError(*(_problem(key, detail) for detail in error.errors())) from None
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _within(f"{key}.{name}" if key else str(name), inner)
+    elif isinstance(value, list | tuple):
+        yield from _within(key, {"choices": value})
+    elif value is not None:
+        raise ConfigError(
+            f"search.space.{key}={value}: must be a range such as {{low: 0, high: 0.5}}, a list of "
+            "choices, or null"
+        )
+
+
+def _problem(key: str, detail: Mapping[str, Any]) -> str:
+    """A sentence about one finding of pydantic's within a dimension."""
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    part = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "unexpected_keyword_argument":
+        return f"search.space.{key}.{part}: no such key; a range has low, high and log"
+    return f"search.space.{key}.{part}={detail['input']}: {detail['msg']}"
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SearchConfig:
+    """How the best values are looked for; they are those with the least ``val/mse``."""
+
+    space: Annotated[tuple[Dimension, ...], BeforeValidator(_dimensions)]
+    """Which keys vary, and between which values. null: the key does not."""
+    trials: Count
+    """Trials of a study in all, those of earlier commands and of other processes included."""
+    timeout: Annotated[float, Field(strict=True, gt=0)] | None
+    """Seconds after which no further trial begins; null: no limit."""
+    sampler: Literal["tpe", "random", "grid", "gp"]
+    """tpe: tree-structured Parzen estimator; gp: Gaussian process."""
+    pruner: Literal["successive_halving", "hyperband", "none"]
+    """What ends hopeless trials early, by their ``val/mse`` so far."""
+    repeats: Count
+    """Seeds, other than that of the trials, that the best configuration is trained with."""
+    name: Name | None
+    """Of the study; the same name goes on with it. null: what was asked for."""
+    storage: (
+        Annotated[
+            str, StringConstraints(strict=True, min_length=1), AfterValidator(address.of_study)
+        ]
+        | None
+    )
+    """Optuna's database, such as ``sqlite:///FILE`` or ``postgresql://SERVER/NAME``; null: the
+    file ``optuna.db`` beside the store, or in the working directory."""
+
+    def varies(self, key: str) -> bool:
+        """Whether a key of a run's configuration is part of the space, or of a group there."""
+        return any(key == one.key or key.startswith(f"{one.key}.") for one in self.space)
+
+    @model_validator(mode="after")
+    def _something_varies(self) -> "SearchConfig":
+        if not self.space:
+            raise ConfigError(
+                "search.space: has no key; give one, such as "
+                "'+search.space.dropout={low: 0, high: 0.5}'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _grid_has_choices(self) -> "SearchConfig":
+        ranges = [one.key for one in self.space if isinstance(one, Range)]
+        if self.sampler == "grid" and ranges:
+            raise ConfigError(
+                f"search.sampler=grid: needs choices, and search.space.{ranges[0]} is a range"
+            )
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchRequest:
+    """What ``python -m fae.search`` is told beyond what a run is."""
+
+    search: SearchConfig

@@ -1,0 +1,66 @@
+"""Pictures, pixel by pixel."""
+
+import numpy as np
+
+from fae.drawing import pictures
+from fae.runs.result import Floats
+
+
+def floats(*values: float) -> Floats:
+    return np.array(values, np.float32)
+
+
+def test_grey_is_clipped_and_square() -> None:
+    assert pictures.grey(floats(-1, 0, 0.5, 2)).tolist() == [[0, 0], [128, 255]]
+
+
+def test_differences_are_red_where_too_bright_and_blue_where_too_dark() -> None:
+    shown = pictures.error_map(floats(0, 0.5, 1, 0.5), floats(1, 0.5, 0.75, 0.0))
+    assert shown.tolist() == [
+        [[255, 0, 0], [255, 255, 255]],
+        [[128, 128, 255], [0, 0, 255]],
+    ]
+
+
+def test_tiles_stand_row_by_row_each_on_its_own_scale() -> None:
+    weights = np.stack([floats(1, -1, 0, 0.5) * (unit + 1) for unit in range(5)])
+    shown = pictures.tiles(weights)
+    assert shown.shape == (5, 11, 3)
+    tile = [[[255, 0, 0], [0, 0, 255]], [[255, 255, 255], [255, 128, 128]]]
+    for unit in range(5):
+        top, left = 3 * (unit // 4), 3 * (unit % 4)
+        assert shown[top : top + 2, left : left + 2].tolist() == tile
+    assert (shown[2] == 255).all()
+    assert (shown[3:, 3:] == 255).all()
+
+
+def test_a_unit_without_weights_is_white() -> None:
+    assert (pictures.tiles(np.zeros((1, 4), np.float32)) == 255).all()
+
+
+def test_best_median_and_worst() -> None:
+    images = np.eye(4, dtype=np.float32)
+    found = pictures.extremes(images, images * 2, floats(0.3, 0.1, 0.4, 0.2), list("abcd"))
+    assert [(e.label, e.shows, round(e.error, 2)) for e in found] == [
+        ("best", "b", 0.1),
+        ("median", "d", 0.2),
+        ("worst", "c", 0.4),
+    ]
+    np.testing.assert_array_equal(found[0].original, images[1])
+    np.testing.assert_array_equal(found[0].reconstruction, images[1] * 2)
+
+
+def test_pairs_stand_above_each_other_five_a_row() -> None:
+    originals = np.linspace(0, 1, 6 * 4, dtype=np.float32).reshape(6, 4)
+    reconstructed = np.array([[2, -1, 0.5, 0]] * 6, np.float32)
+    picture = pictures.pairs(originals, reconstructed)
+    assert picture.shape == (4 * 2 * 3, 5 * 2 * 3)
+    small = picture[::3, ::3]
+    assert (small.repeat(3, axis=0).repeat(3, axis=1) == picture).all()
+    expected = (originals * 255).round().reshape(6, 2, 2)
+    for column in range(5):
+        np.testing.assert_array_equal(small[:2, 2 * column :][:, :2], expected[column])
+        assert small[2:4, 2 * column :][:, :2].tolist() == [[255, 0], [128, 0]]
+    np.testing.assert_array_equal(small[4:6, :2], expected[5])
+    assert small[6:, :2].tolist() == [[255, 0], [128, 0]]
+    assert (small[4:, 2:] == 0).all()

@@ -1,0 +1,77 @@
+"""The auto-encoder against its formula."""
+
+import pytest
+import torch
+
+from fae.models.dense.network import ACTIVATIONS, AutoEncoder
+
+
+def test_it_computes_what_the_paper_describes() -> None:
+    network = AutoEncoder(6, 3).eval()
+    images = torch.rand(5, 6)
+    encoder, decoder = network.encoder, network.decoder
+    codes = (images @ encoder.weight.T + encoder.bias).clamp(min=0)
+    torch.testing.assert_close(network.encode(images), codes)
+    torch.testing.assert_close(network(images), codes @ decoder.weight.T + decoder.bias)
+    assert network(images).shape == (5, 6)
+
+
+def test_a_deep_one_has_layers_before_the_code_and_their_mirror_images_after_it() -> None:
+    network = AutoEncoder(6, 2, widths=[5, 4], inner_activation="tanh").eval()
+    images = torch.rand(7, 6)
+    first, _, second, _ = network.before
+    codes = torch.relu(network.encoder(torch.tanh(second(torch.tanh(first(images))))))
+    torch.testing.assert_close(network.encode(images), codes)
+    third, _, fourth, _ = network.after
+    last = torch.tanh(fourth(torch.tanh(third(codes))))
+    torch.testing.assert_close(network(images), network.decoder(last))
+    shapes = [tuple(p.shape) for name, p in network.named_parameters() if name.endswith("weight")]
+    assert shapes == [(5, 6), (4, 5), (2, 4), (4, 2), (5, 4), (6, 5)]
+
+
+@pytest.mark.parametrize("output", ["identity", "clamp"])
+def test_the_error_of_a_deep_one_is_that_of_its_reconstructions(output: str) -> None:
+    network = AutoEncoder(6, 2, widths=[5], output_activation=output).eval()
+    images = torch.rand(7, 6)
+    expected = (network(images) - images).square().mean()
+    torch.testing.assert_close(network.error(images), expected, check_dtype=False)
+    torch.testing.assert_close(network.residuals(images), network(images) - images)
+
+
+def test_dropout_acts_on_the_codes_and_in_training_only() -> None:
+    network = AutoEncoder(6, 1000, dropout=0.25)
+    images = torch.rand(1, 6)
+    torch.manual_seed(0)
+    dropped = network.dropout(torch.ones(1, 100_000))
+    assert (dropped == 0).float().mean() == pytest.approx(0.25, abs=0.01)
+    assert dropped.max() == pytest.approx(1 / 0.75)
+    assert not torch.equal(network(images), network(images))
+    network.eval()
+    assert torch.equal(network(images), network(images))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_follow_their_formulas(name: str) -> None:
+    network = AutoEncoder(6, 3, hidden_activation=name, output_activation=name)
+    values = torch.linspace(-2, 2, 9)
+    reference = {
+        "relu": values.clamp(min=0),
+        "gelu": values * 0.5 * (1 + torch.erf(values / 2**0.5)),
+        "silu": values / (1 + torch.exp(-values)),
+        "tanh": torch.tanh(values),
+        "sigmoid": 1 / (1 + torch.exp(-values)),
+        "clamp": values.clamp(0, 1),
+        "identity": values,
+    }
+    torch.testing.assert_close(network.hidden_activation(values), reference[name])
+    torch.testing.assert_close(network.output_activation(values), reference[name])
+
+
+def test_weights_that_pass_the_image_through_give_error_0() -> None:
+    network = AutoEncoder(4, 4, hidden_activation="identity").eval()
+    with torch.no_grad():
+        for layer in (network.encoder, network.decoder):
+            layer.weight.copy_(torch.eye(4))
+            layer.bias.zero_()
+    images = torch.rand(3, 4)
+    assert torch.equal(network(images), images)

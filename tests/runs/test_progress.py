@@ -1,0 +1,95 @@
+"""What a person sees while a run goes on."""
+
+import io
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+
+from fae.config import Config
+from fae.data.dataset import build_source
+from fae.errors import TrainingError
+from fae.runs.build import build
+from fae.runs.job import Job, Schedule
+from fae.runs.progress import ProgressDisplay, _left
+from fae.training.trainer import build_trainer
+
+Tiny = Callable[..., Config]
+
+
+def show(config: Config, job: Job, console: Console) -> None:
+    data, learner = build(config, build_source(config.data))
+    trainer: pl.Trainer = build_trainer(
+        config.trainer,
+        epochs=config.epochs,
+        folder=job.folder,
+        callbacks=[ProgressDisplay(job, console)],
+    )
+    trainer.fit(learner, data)
+
+
+def test_without_a_terminal_an_epoch_is_a_line(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that stands still, 100 s after the sweep began."""
+    monkeypatch.setattr("fae.runs.progress.time", SimpleNamespace(time=lambda: 100.0))
+    console = Console(file=io.StringIO())
+    plan = Schedule("parent", started=0.0, work=[1.0, 1.0], origins=[None, None])
+    show(tiny("epochs=3"), Job("hidden=4", tmp_path, "", plan, 1), console)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) == 3
+    line = r"\[2/2\] hidden=4  epoch 2/3  train 0\.\d{4}  val 0\.\d{4}  0:00 left, sweep 0:20 left"
+    assert re.fullmatch(line, lines[1])
+
+
+def test_the_time_left_of_a_run_that_goes_on_is_by_what_it_did_since(tmp_path: Path) -> None:
+    """Begun at epoch 8 of 10, 10 s ago; epoch 9 is done now."""
+    console = Console(file=io.StringIO())
+    display = ProgressDisplay(Job("hidden=4", tmp_path, ""), console)
+    errors = {"train/mse": torch.tensor(0.1), "val/mse": torch.tensor(0.1)}
+    trainer: Any = SimpleNamespace(current_epoch=8, max_epochs=10, callback_metrics=errors)
+    module: Any = None
+    with pytest.MonkeyPatch.context() as patch:
+        for clock, hook in (
+            (0.0, display.on_fit_start),
+            (0.0, display.on_train_start),
+            (10.0, display.on_train_epoch_end),
+        ):
+            patch.setattr("fae.runs.progress.time", SimpleNamespace(time=lambda now=clock: now))
+            hook(trainer, module)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().endswith("0:10 left\n")
+
+
+@pytest.mark.parametrize("lr", ["0.5", "1e9"], ids=["finished", "diverged"])
+def test_on_a_terminal_a_bar_ends_with_its_run(tiny: Tiny, tmp_path: Path, lr: str) -> None:
+    """However the run ends, the terminal is handed back: cursor, standard output and all."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    before = sys.stdout
+    try:
+        show(tiny(f"lr={lr}"), Job("hidden=4", tmp_path, ""), console)
+    except TrainingError:
+        assert lr == "1e9"
+    assert sys.stdout is before
+    assert isinstance(console.file, io.StringIO)
+    shown = console.file.getvalue()
+    assert "hidden=4" in shown
+    assert shown.count("\x1b[?25h") == shown.count("\x1b[?25l") == 1
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "share", "left"),
+    [(10, 0.5, "0:10"), (10, 1.0, "0:00"), (65, 0.5, "1:05"), (3600, 0.5, "1:00:00")],
+)
+def test_the_time_left_follows_from_the_time_gone(
+    elapsed_s: float, share: float, left: str
+) -> None:
+    assert _left(elapsed_s, share) == left

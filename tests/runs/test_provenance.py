@@ -1,0 +1,141 @@
+"""Where numbers come from, against git and the installed packages themselves."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import NO_LOCAL, PROJECT
+
+from fae.cli.compose import compose
+from fae.config import determines_result
+from fae.runs import provenance
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "file").write_text("old\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    monkeypatch.setattr(provenance, "PROJECT", tmp_path)
+    return tmp_path
+
+
+def test_the_commit_is_gits(repository: Path) -> None:
+    tags = provenance.tags("cpu")
+    assert tags["fae.commit"] == git(repository, "rev-parse", "HEAD").strip()
+    assert tags["fae.dirty"] == "false"
+    assert provenance.uncommitted_diff() == ""
+
+
+def test_a_change_is_told_and_shown(repository: Path) -> None:
+    (repository / "file").write_text("new\n")
+    (repository / "other").write_text("")
+    assert provenance.tags("cpu")["fae.dirty"] == "true"
+    assert "-old\n+new\n" in provenance.uncommitted_diff()
+    assert "# new: other\n" in provenance.uncommitted_diff()
+
+
+def test_outside_a_repository_the_commit_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "PROJECT", tmp_path)
+    assert provenance.tags("cpu")["fae.commit"] == "unknown"
+    assert provenance.tags("cpu")["fae.dirty"] == "unknown"
+
+
+def test_installed_versions_can_be_installed_again() -> None:
+    lines = provenance.installed_versions().splitlines()
+    assert f"torch=={torch.__version__.split('+')[0]}" in lines
+    assert lines == sorted(lines)
+
+
+def test_a_fingerprint_changes_with_what_determines_the_result_only() -> None:
+    def of(*overrides: str, digest: str = "data") -> str:
+        plain = compose(NO_LOCAL, *overrides).plain()
+        return provenance.fingerprint(determines_result(plain), digest)
+
+    assert of() == of("tracking.experiment=other", "data.root=/elsewhere", "repeats=3")
+    assert len({of(), of("seed=1"), of("lr=0.1"), of(digest="other")}) == 4
+
+
+def test_training_code_is_there() -> None:
+    for module in provenance.TRAINING_CODE:
+        assert (PROJECT / "fae" / f"{module}.py").exists()
+
+
+def test_the_fingerprint_covers_all_that_training_imports() -> None:
+    """But for the configuration, which it covers by its values, and the errors."""
+    reached: set[str] = set()
+    new = {"runs.build", "training.trainer"}
+    while new:
+        reached |= new
+        files = [PROJECT / "fae" / f"{module.replace('.', '/')}.py" for module in new]
+        code = "\n".join(file.read_text() for file in files if file.exists())
+        new = set(re.findall(r"^from fae\.([\w.]+) import", code, re.MULTILINE)) - reached
+    covered = {module.replace("/", ".") for module in provenance.TRAINING_CODE}
+    assert reached - {"config", "errors", "data.fashion_mnist", "tracking"} == covered
+
+
+def test_a_repository_that_it_is_installed_in_is_not_its_own(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "file").write_text("secret\n")
+    installed = repository / "venv" / "site-packages"
+    installed.mkdir(parents=True)
+    monkeypatch.setattr(provenance, "PROJECT", installed)
+    assert provenance.tags("cpu")["fae.commit"] == "unknown"
+    assert provenance.uncommitted_diff() == ""
+
+
+def test_a_repository_that_the_environment_names_is_not_its_own(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a hook of another one, which calls the command."""
+    other = tmp_path_factory.mktemp("other")
+    git(other, "init", "-q")
+    (other / "file").write_text("other\n")
+    git(other, "add", ".")
+    git(other, "commit", "-qm", "other")
+    commit = git(repository, "rev-parse", "HEAD").strip()
+    monkeypatch.setenv("GIT_DIR", f"{other}/.git")
+    monkeypatch.setenv("GIT_WORK_TREE", f"{other}")
+    monkeypatch.setenv("GIT_INDEX_FILE", f"{other}/.git/index")
+    assert provenance.tags("cpu")["fae.commit"] == commit
+    assert provenance.tags("cpu")["fae.dirty"] == "false"
+
+
+@pytest.mark.parametrize("kind", ["worktree", "submodule"])
+def test_a_checkout_of_another_kind_is_its_own(
+    repository: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One in which ``.git`` is a file."""
+    home = tmp_path_factory.mktemp("home")
+    if kind == "worktree":
+        git(repository, "worktree", "add", "-q", f"{home}/fae")
+    else:
+        git(home, "init", "-q")
+        git(
+            home,
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "-q",
+            "add",
+            f"{repository}",
+            "fae",
+        )
+    commit = git(repository, "rev-parse", "HEAD").strip()
+    monkeypatch.setattr(provenance, "PROJECT", home / "fae")
+    assert provenance.tags("cpu")["fae.commit"] == commit

@@ -1,0 +1,338 @@
+"""One tracked run from configuration to result: the run contract."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import NO_LOCAL, environment, runs
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from fae.cli.compose import compose
+from fae.config import Config
+from fae.data.datamodule import Slices
+from fae.data.dataset import build_source
+from fae.errors import TrainingError
+from fae.runs.build import build
+from fae.runs.checkpoint import checkpoint_path, saved_epochs
+from fae.runs.diagnosis import diagnose
+from fae.runs.job import Job
+from fae.runs.result import Result
+from fae.runs.run import train
+
+Tiny = Callable[..., Config]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("job")
+
+
+@pytest.fixture(scope="module")
+def finished(folder: Path, store_uri: str) -> Result:
+    """One run of three epochs that the tests of the contract look at."""
+    config = compose(
+        NO_LOCAL, "experiment=smoke", f"tracking.uri='{store_uri}'", "hidden=16", "epochs=3"
+    )
+    return train(config, Job("hidden=16 seed=0", folder, "python -m fae.train hidden=16"))
+
+
+@pytest.fixture
+def run(client: MlflowClient, finished: Result) -> Run:
+    return client.get_run(finished.run_id)
+
+
+def artifacts(client: MlflowClient, run_id: str, folder: str | None = None) -> set[str]:
+    found: set[str] = set()
+    for file in client.list_artifacts(run_id, folder):
+        found |= artifacts(client, run_id, file.path) if file.is_dir else {file.path}
+    return found
+
+
+def test_it_ends_finished_under_its_name(run: Run) -> None:
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "hidden=16 seed=0"
+
+
+def test_parameters_are_the_dials_and_the_choices(run: Run) -> None:
+    assert run.data.params == {
+        "hidden": "16",
+        "seed": "0",
+        "epochs": "3",
+        "lr": "0.5",
+        "dropout": "0.1",
+        "batch_size": "100",
+        "data": "synthetic",
+        "split_seed": "0",
+        "model": "autoencoder",
+        "hidden_activation": "relu",
+        "output_activation": "identity",
+        "initialisation": "uniform",
+        "optimizer": "sgd",
+        "schedule": "constant",
+        "accelerator": "cpu",
+        "precision": "32-true",
+    }
+
+
+@pytest.mark.parametrize("metric", ["train/mse", "val/mse", "train/loss"])
+def test_metrics_of_epochs_are_stored_by_epochs_completed(
+    client: MlflowClient, finished: Result, metric: str
+) -> None:
+    history = client.get_metric_history(finished.run_id, metric)
+    assert [point.step for point in history] == [1, 2, 3]
+    assert [point.value for point in history] == [epoch[metric] for epoch in finished.epochs]
+
+
+def test_metrics_of_the_end_are_stored_once(client: MlflowClient, finished: Result) -> None:
+    for metric in ("test/mse", "hidden/dead", "time/fit_s", "time/total_s"):
+        (point,) = client.get_metric_history(finished.run_id, metric)
+        assert point.value == finished.metrics[metric]
+    assert 0 < finished.metrics["time/fit_s"] < finished.metrics["time/total_s"]
+
+
+def test_artifacts_are_complete(client: MlflowClient, finished: Result) -> None:
+    files = artifacts(client, finished.run_id)
+    assert {
+        "config.yaml",
+        "uncommitted.diff",
+        "requirements.txt",
+        "figures/curves.png",
+        "figures/reconstructions.png",
+    } <= files
+    images = [
+        file for file in files if file.startswith("images/reconstructions") and ".png" in file
+    ]
+    assert sorted(file.split("step+")[1].split("+")[0] for file in images) == ["0", "1", "2", "3"]
+
+
+def test_the_whole_configuration_is_an_artifact(client: MlflowClient, finished: Result) -> None:
+    path = client.download_artifacts(finished.run_id, "config.yaml")
+    config = yaml.safe_load(Path(path).read_text())
+    assert config["hidden"] == 16
+    assert config["optimizer"]["momentum"] == 0.0
+
+
+def test_tags_tell_where_the_numbers_come_from(run: Run, folder: Path) -> None:
+    tags = run.data.tags
+    assert tags["fae.kind"] == "run"
+    assert tags["fae.folder"] == str(folder)
+    assert tags["fae.command"] == "python -m fae.train hidden=16"
+    assert tags["fae.torch"] == torch.__version__
+    assert tags["fae.threads"] == str(torch.get_num_threads())
+    assert tags["fae.kernels"].startswith(torch.backends.cpu.get_cpu_capability())
+    assert tags["fae.dirty"] in {"true", "false"}
+    assert len(tags["fae.fingerprint"]) == 16
+    for tag in ("fae.commit", "fae.data_digest", "fae.device", "fae.python"):
+        assert tags[tag]
+
+
+def test_tags_tell_what_the_curves_say(run: Run, finished: Result) -> None:
+    found = diagnose(finished.epochs, int(finished.metrics["hidden/dead"]))
+    assert found.tags().items() <= run.data.tags.items()
+    assert run.data.tags["fae.converged"] == "false"
+
+
+def test_dead_units_are_counted(tiny: Tiny) -> None:
+    """Units whose bias is so low that no image reaches them."""
+    data, learner = build(tiny(), build_source(tiny().data))
+    data.setup("fit")
+    assert learner.dead_units(Slices(data.train)) == 0
+    with torch.no_grad():
+        learner.network.encoder.bias[1:3] = -1e6
+    assert learner.dead_units(Slices(data.train)) == 2
+
+
+def test_the_folder_leads_to_the_run(finished: Result, folder: Path, store_uri: str) -> None:
+    import json
+
+    link = json.loads((folder / "run.json").read_text())
+    assert re.fullmatch("[0-9a-f]{32}", link.pop("key"))
+    assert link == {
+        "run_id": finished.run_id,
+        "name": "hidden=16 seed=0",
+        "store": store_uri,
+        "experiment": "fae",
+        "command": "python -m fae.train hidden=16",
+    }
+
+
+def test_the_data_set_is_an_input(run: Run) -> None:
+    assert run.inputs is not None
+    (data,) = run.inputs.dataset_inputs
+    assert data.dataset.name == "synthetic"
+    assert data.dataset.digest == run.data.tags["fae.data_digest"]
+
+
+@pytest.fixture(scope="module")
+def model(finished: Result, store_uri: str) -> Any:
+    """The logged model, as its users load it."""
+    mlflow.set_tracking_uri(store_uri)
+    return mlflow.pyfunc.load_model(f"runs:/{finished.run_id}/model")
+
+
+def test_the_logged_model_reconstructs_any_batch(model: Any, finished: Result) -> None:
+    panel = finished.panel
+    np.testing.assert_allclose(
+        model.predict(panel.originals), panel.reconstructions, rtol=1e-5, atol=1e-6
+    )
+    for batch in (1, 3, 200):
+        assert model.predict(np.zeros((batch, 64), np.float32)).shape == (batch, 64)
+
+
+def test_the_logged_model_takes_images_as_numpy_users_have_them(
+    model: Any, finished: Result
+) -> None:
+    images = np.round(finished.panel.originals * 255).astype(np.uint8)
+    expected = model.predict(finished.panel.originals)
+    assert expected.dtype == np.float32
+    for same in (images, images / 255, images / np.float32(255), (images / 255).tolist()):
+        np.testing.assert_allclose(model.predict(same), expected, rtol=1e-5, atol=1e-6)
+    squares = model.predict(images.reshape(-1, 8, 8))
+    np.testing.assert_array_equal(squares.reshape(-1, 64), model.predict(images))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros(64, np.float32), r"shape \(64,\): must be \(batch, 64\) or .* image\[None\]"),
+        (np.zeros((8, 8), np.float32), r"shape \(8, 8\): must be"),
+        (np.zeros((2, 65), np.float32), r"shape \(2, 65\): must be"),
+        (np.zeros((2, 64), np.int64), "type int64: must be floating point in .0, 1., or uint8"),
+    ],
+    ids=["one", "one square", "other pixels", "int64"],
+)
+def test_the_logged_model_says_what_it_takes(model: Any, images: object, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        model.predict(images)
+
+
+def test_the_logged_model_needs_nothing_of_this_project(
+    finished: Result, store_uri: str, tmp_path: Path
+) -> None:
+    code = (
+        "import mlflow, numpy, sys\n"
+        f"model = mlflow.pyfunc.load_model('runs:/{finished.run_id}/model')\n"
+        "print(model.predict(numpy.zeros((3, 64), numpy.float32)).shape)\n"
+        "assert 'fae' not in sys.modules\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(store_uri),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "(3, 64)"
+
+
+def test_a_run_leaves_the_process_as_it_was(tiny: Tiny, tmp_path: Path) -> None:
+    """The next run may have another store; its configuration reads the environment."""
+    config = tiny("epochs=1")
+    for job in ("first", "second"):
+        (tmp_path / job).mkdir()
+    train(config, Job("first", tmp_path / "first", ""))
+    before = dict(os.environ), mlflow.get_tracking_uri()
+    train(config, Job("second", tmp_path / "second", ""))
+    assert (dict(os.environ), mlflow.get_tracking_uri()) == before
+    assert "MLFLOW_EXPERIMENT_ID" not in os.environ
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+def test_a_gpu_comes_close_to_the_cpu(tiny: Tiny, tmp_path: Path) -> None:
+    cpu = train(tiny("dropout=0.0"), Job("cpu", tmp_path, ""))
+    gpu = train(tiny("dropout=0.0", "trainer.accelerator=gpu"), Job("gpu", tmp_path, ""))
+    assert gpu.metrics["test/mse"] == pytest.approx(cpu.metrics["test/mse"], rel=1e-3)
+
+
+def test_the_panel_shows_every_class_with_its_error(finished: Result) -> None:
+    panel = finished.panel
+    assert panel.classes == [f"class {label}" for label in range(10)]
+    expected = ((panel.originals - panel.reconstructions) ** 2).mean(axis=1)
+    np.testing.assert_allclose(panel.errors, expected, rtol=1e-5)
+
+
+def last_saved(folder: Path) -> dict[str, Any]:
+    """A run's last checkpoint."""
+    found: dict[str, Any] = torch.load(
+        checkpoint_path(folder, saved_epochs(folder)[0]), weights_only=True
+    )
+    return found
+
+
+def through(weights: Mapping[str, torch.Tensor], result: Result) -> Any:
+    """The result's test images through a network, by the formula."""
+    images = torch.from_numpy(result.panel.originals)
+    codes = images @ weights["network.encoder.weight"].T + weights["network.encoder.bias"]
+    output = codes.clamp(min=0) @ weights["network.decoder.weight"].T
+    return (output + weights["network.decoder.bias"]).numpy()
+
+
+def assert_close(ours: Any, expected: Any) -> None:
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_last_epoch_is_tested_even_if_another_was_better(tiny: Tiny, tmp_path: Path) -> None:
+    result = train(tiny("epochs=8", "optimizer=adam", "lr=0.5"), Job("shaky", tmp_path, ""))
+    errors = [epoch["val/mse"] for epoch in result.epochs]
+    assert errors.index(min(errors)) < 6
+    assert saved_epochs(tmp_path) == [8, 7]
+    files = {path.suffix for path in (tmp_path / "checkpoints").iterdir()}
+    assert (len(list((tmp_path / "checkpoints").iterdir())), files) == (4, {".ckpt", ".json"})
+    assert result.tested_epoch == 8
+    weights = last_saved(tmp_path)["state_dict"]
+    assert_close(result.panel.reconstructions, through(weights, result))
+
+
+def test_a_folder_that_is_used_again_holds_the_new_checkpoints(tiny: Tiny, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        result = train(tiny(f"seed={seed}"), Job("again", tmp_path, ""))
+    assert saved_epochs(tmp_path) == [2, 1]
+    weights = last_saved(tmp_path)["state_dict"]
+    assert_close(result.panel.reconstructions, through(weights, result))
+
+
+def test_a_run_that_diverges_is_failed_and_keeps_its_finite_metrics(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError):
+        train(tiny("lr=1e9"), Job("diverges", tmp_path, ""))
+    (run,) = runs(client, "run", tmp_path)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["fae.error"].startswith("loss is")
+    assert run.data.metrics == {}
+
+
+def test_early_stopping_tests_the_best_weights(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path
+) -> None:
+    config = tiny("epochs=50", "optimizer=adam", "lr=0.5", "trainer.early_stopping=2")
+    result = train(config, Job("stops", tmp_path, ""))
+    errors = [epoch["val/mse"] for epoch in result.epochs]
+    assert len(errors) < 50
+    assert result.tested_epoch == errors.index(min(errors)) + 1 < len(errors)
+    assert result.final["val/mse"] == min(errors)
+    (stopping,) = (c for n, c in last_saved(tmp_path)["callbacks"].items() if "Stopping" in n)
+    assert_close(result.panel.reconstructions, through(stopping["best_weights"], result))
+    images = client.list_artifacts(result.run_id, "images")
+    steps = {file.path.split("step+")[1].split("+")[0] for file in images}
+    assert str(len(errors)) in steps
+
+
+def test_system_metrics_are_recorded_on_demand(
+    tiny: Tiny, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    result = train(tiny("tracking.system_metrics=true", "epochs=1"), Job("watched", tmp_path, ""))
+    metrics = client.get_run(result.run_id).data.metrics
+    assert "system/cpu_utilization_percentage" in metrics

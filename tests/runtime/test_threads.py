@@ -1,0 +1,126 @@
+"""The number of threads changes the time of a run, and nothing else."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from fae.config import Config
+from fae.models.dense.network import ACTIVATIONS
+from fae.models.layers.linear import Linear, sum_rows
+from fae.models.layers.loss import reconstruction_error
+from fae.runs.job import Job
+from fae.runs.run import fitted
+from fae.runtime.threads import one_thread
+
+LARGE = (
+    "data.side=28",  # so that torch gives a part of each array to each thread
+    "batch_size=100",
+    "epochs=30",
+    "optimizer=adam",
+    "lr=0.05",
+    "trainer.early_stopping=2",
+)
+
+Tiny = Callable[..., Config]
+WithThreads = Callable[[int], None]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["hidden=33", "dropout=0.3"],
+        ["hidden=33", "dropout=0.3", "model.output_activation=sigmoid"],
+        ["hidden=50", "model.hidden_activation=silu", "model.initialisation=pca"],
+        ["hidden=9", "model=deep", "model.widths=[77]", "model.inner_activation=tanh"],
+    ],
+    ids=lambda overrides: " ".join(overrides),
+)
+def test_a_run_is_the_same_in_one_two_and_three(
+    tiny: Tiny, tmp_path: Path, with_threads: WithThreads, overrides: list[str]
+) -> None:
+    """All errors, the epoch that is tested, and the weights' bits."""
+
+    def outcome(threads: int) -> tuple[object, ...]:
+        with_threads(threads)
+        folder = tmp_path / str(threads)
+        folder.mkdir()
+        job = Job(f"{threads}", folder, "")
+        with fitted(tiny(*LARGE, *overrides), job, kind="run") as done:
+            test = done.trainer.test(done.learner, done.data, verbose=False)
+            weights = nn.utils.parameters_to_vector(done.learner.network.parameters())
+            return done.history.epochs, done.epoch, test, weights.detach().numpy().tobytes()
+
+    first = outcome(1)
+    assert first == outcome(2)
+    assert first == outcome(3)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [(20_000, 16, 64), (50_000, 1, 64), (50_000, 3, 64)],
+    ids=str,
+)
+def test_gradients_of_large_batches_are_the_same_in_any_number(
+    with_threads: WithThreads, sizes: tuple[int, int, int]
+) -> None:
+    """PyTorch and oneDNN would divide the rows of one sum among the threads."""
+    batch, hidden, pixels = sizes
+    torch.manual_seed(0)
+    images = torch.rand(batch, pixels)
+    encoder, decoder = Linear(pixels, hidden), Linear(hidden, pixels)
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+
+    def outcome(threads: int) -> torch.Tensor:
+        with_threads(threads)
+        error = reconstruction_error(encoder(images), decoder.weight, decoder.bias, images)
+        return torch.cat([one.flatten() for one in torch.autograd.grad(error, parameters)])
+
+    first = outcome(1)
+    for threads in (2, 3, 5):
+        assert torch.equal(first, outcome(threads))
+
+
+def test_the_sum_of_many_rows_is_the_same_in_any_number(with_threads: WithThreads) -> None:
+    """Of a single column, each thread would sum a part."""
+    values = torch.randn(50_000, 1, generator=torch.Generator().manual_seed(0))
+    found = set()
+    for threads in (1, 2, 3, 5):
+        with_threads(threads)
+        found.add(sum_rows(values).item())
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_activations_and_their_gradients_are_the_same_in_any_number(
+    with_threads: WithThreads, activation: str
+) -> None:
+    values, gradient = torch.randn(2, 999, 77, generator=torch.Generator().manual_seed(0))
+
+    def outcome(threads: int) -> torch.Tensor:
+        with_threads(threads)
+        inputs = values.clone().requires_grad_()
+        output = ACTIVATIONS[activation]()(inputs)
+        return torch.cat([output, *torch.autograd.grad(output, inputs, gradient)]).detach()
+
+    first = outcome(1)
+    for threads in (2, 3, 5):
+        assert torch.equal(first, outcome(threads))
+
+
+@pytest.mark.parametrize("ours", ["sigmoid", "silu"])
+def test_activations_are_those_of_torch(ours: str) -> None:
+    inputs = torch.randn(50, 7, requires_grad=True)
+    theirs = {"sigmoid": torch.nn.Sigmoid, "silu": torch.nn.SiLU}[ours]()
+    outputs = ACTIVATIONS[ours]()(inputs), theirs(inputs)
+    torch.testing.assert_close(*outputs)
+    torch.testing.assert_close(*(torch.autograd.grad(o.sum(), inputs) for o in outputs))
+
+
+def test_one_thread_ends_with_its_block(with_threads: WithThreads) -> None:
+    with_threads(3)
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 3

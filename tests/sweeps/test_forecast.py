@@ -1,0 +1,67 @@
+"""What runs will take, by what earlier ones took."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from fae.config import Config
+from fae.sweeps.forecast import estimate, work
+from fae.sweeps.plan import task
+from fae.tracking.archive import Archive, StoredRun
+
+Tiny = Callable[..., Config]
+
+
+class Store:
+    """What an estimate asks of an archive, in memory."""
+
+    def __init__(self, *runs: StoredRun) -> None:
+        self.runs = list(runs)
+
+    def latest(self, *_: object) -> list[StoredRun]:
+        return self.runs
+
+
+def run(config: Config, fit_s: float, others_s: float = 0.0) -> StoredRun:
+    tags = {"fae.work": str(work(config, config.epochs)), "fae.bytes": "9000"}
+    metrics = {"time/fit_s": fit_s, "time/total_s": fit_s + others_s}
+    parameters = {"hidden": str(config.hidden)}
+    return StoredRun("id", "run", "FINISHED", 0, 1, parameters, metrics, tags)
+
+
+def test_work_is_the_images_that_pass_through_the_hidden_units(tiny: Tiny) -> None:
+    """And through 30 more, for what a step costs whatever its size."""
+    train = tiny().data.train
+    assert work(tiny("hidden=70"), 2) == pytest.approx(2 * 100 * train / 1000)
+    limited = tiny("hidden=70", "trainer.limit_batches=3", "batch_size=10")
+    assert work(limited, 2) == pytest.approx(2 * 100 * 30 / 1000)
+
+
+def test_an_estimate_is_in_proportion_to_earlier_runs(tiny: Tiny) -> None:
+    """Of which the median counts; what a run needs besides its training, each needs."""
+    earlier = tiny("hidden=70", "epochs=2")
+    known = Store(*(run(earlier, s, others_s=0.5) for s in (2.0, 3.0, 50.0)))
+    tasks = [task(tiny("hidden=170", "epochs=4"), []), task(earlier, [])]
+    found = estimate(tasks, cast("Archive", known))
+    assert found is not None
+    assert found.seconds == pytest.approx(3.0 * (4 * 200 / 200 + 1) + 2 * 0.5)
+    assert found.bytes == pytest.approx(9000 * (190 / 90 + 1))
+    assert str(dataclasses.replace(found, seconds=65.4, bytes=12.3e6)) == (
+        "about 1:05 and 12 MB by earlier runs here"
+    )
+
+
+def test_runs_that_did_next_to_nothing_tell_nothing(tiny: Tiny) -> None:
+    short = run(tiny("trainer.limit_batches=1", "batch_size=10"), 1.0)
+    tasks = [task(tiny(), [])]
+    assert estimate(tasks, cast("Archive", Store(short))) is None
+    found = estimate(tasks, cast("Archive", Store(short, run(tiny(), 3.0))))
+    assert found is not None
+    assert found.seconds == pytest.approx(3.0)
+
+
+def test_without_earlier_runs_there_is_none(tiny: Tiny) -> None:
+    assert estimate([task(tiny(), [])], None) is None
+    assert estimate([task(tiny(), [])], cast("Archive", Store())) is None

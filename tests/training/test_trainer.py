@@ -1,0 +1,66 @@
+"""The Trainer does as it is told, whatever cluster the environment announces."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.utilities.rank_zero import rank_zero_only
+
+from fae.config import Config
+from fae.data.dataset import build_source
+from fae.errors import ConfigError
+from fae.runs.build import build
+from fae.training.trainer import build_trainer, check_trainer
+
+Tiny = Callable[..., Config]
+SLURM = {"SLURM_JOB_ID": "17", "SLURM_PROCID": "2", "SLURM_LOCALID": "2", "SLURM_NODEID": "1"}
+RANKS = {"RANK": "1", "LOCAL_RANK": "1", "NODE_RANK": "1", "GROUP_RANK": "1", "WORLD_SIZE": "4"}
+SERVER = {"MASTER_ADDR": "nowhere", "MASTER_PORT": "1"}
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {**SLURM, "SLURM_NTASKS": "4"},
+        {**SLURM, "SLURM_NTASKS": "4", "SLURM_NTASKS_PER_NODE": "4"},
+        {**SLURM, "SLURM_NTASKS": "1"},
+        {**SLURM, "SLURM_NTASKS": "4", "SLURM_JOB_NAME": "interactive"},
+        RANKS,
+        {**RANKS, **SERVER, "TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "4"},
+        {**RANKS, **SERVER, "KUBERNETES_PORT": "1"},
+        {"LSB_JOBID": "1", "LSB_DJOB_RANKFILE": "/nowhere", "JSM_NAMESPACE_RANK": "1"}
+        | {"JSM_NAMESPACE_SIZE": "2", "JSM_NAMESPACE_LOCAL_RANK": "1"},
+        {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "1", "PMI_RANK": "1"},
+    ],
+    ids=lambda variables: " ".join(variables) or "none",
+)
+def test_a_cluster_changes_nothing(
+    variables: dict[str, str], tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With Slurm installed; warnings are errors here."""
+    (tmp_path / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}", prepend=":")
+    monkeypatch.setattr(rank_zero_only, "rank", int(variables.get("RANK", "0")))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    config = tiny()
+    data, learner = build(config, build_source(config.data))
+    trainer = build_trainer(config.trainer, epochs=2, folder=tmp_path, callbacks=[])
+    trainer.fit(learner, data)
+    trainer.test(learner, data, verbose=False)
+    environment = trainer._accelerator_connector.cluster_environment
+    assert isinstance(environment, LightningEnvironment)
+    assert (trainer.global_rank, trainer.world_size) == (0, 1)
+    assert rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    assert trainer.current_epoch == 2
+
+
+def test_an_argument_from_the_environment_is_refused(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PL_TRAINER_MAX_STEPS", "1")
+    with pytest.raises(ConfigError, match=r"^PL_TRAINER_MAX_STEPS=1: .*; unset PL_TRAINER_MAX_S"):
+        check_trainer(tiny().trainer)

@@ -1,0 +1,303 @@
+"""Studies: trials by several processes, cut short and gone on with."""
+
+import platform
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState, create_trial
+from pydantic import TypeAdapter
+
+from fae.errors import ConfigError, StoreError
+from fae.tracking.address import file_of, of_file
+from fae.tuning.space import SearchConfig
+from fae.tuning.study import Study
+
+SPACE = {"lr": {"low": 1e-3, "high": 10, "log": True}, "batch_size": {"low": 1, "high": 9}}
+Make = Callable[..., Study]
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+    def make(fingerprint: str = "1f", epochs: int = 9, address: str = "", **settings: Any) -> Study:
+        default = {
+            "space": SPACE,
+            "trials": 6,
+            "timeout": None,
+            "sampler": "tpe",
+            "pruner": "successive_halving",
+            "repeats": 2,
+            "name": None,
+            "storage": None,
+        }
+        return Study(
+            "study",
+            TypeAdapter(SearchConfig).validate_python({**default, **settings}),
+            storage=address or of_file(tmp_path / "optuna.db"),
+            whole=frozenset({"batch_size"}),
+            fingerprint=fingerprint,
+            epochs=epochs,
+        )
+
+    return make
+
+
+def error(values: dict[str, Any]) -> float:
+    return float(abs(values["lr"] - 1) + values["batch_size"])
+
+
+def work(study: Study, folder: Path, most: int = 100) -> list[dict[str, Any]]:
+    """Run trials as long as there are any; their values."""
+    tried = []
+    for _ in range(most):
+        with study.claim(folder) as claimed:
+            if claimed is None:
+                break
+            trial, _ = claimed
+            tried.append(trial.params)
+            study.tell(trial, error(trial.params))
+    return tried
+
+
+def test_there_are_as_many_trials_as_were_asked_for(study: Make, tmp_path: Path) -> None:
+    tried = work(study(), tmp_path)
+    assert len(tried) == 6
+    assert all(1e-3 <= t["lr"] <= 10 and t["batch_size"] in range(1, 10) for t in tried)
+    assert work(study(), tmp_path) == []
+    later = work(study(trials=8), tmp_path)
+    assert len(later) == 2
+    best = study().best
+    assert best is not None
+    assert best.error == min(map(error, [*tried, *later]))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
+def test_a_study_that_was_cut_short_draws_the_same_values(
+    study: Make, tmp_path: Path, sampler: str
+) -> None:
+    whole = work(study(sampler=sampler, trials=12), tmp_path)
+    (tmp_path / "optuna.db").unlink()
+    parts = [work(study(sampler=sampler, trials=12), tmp_path, most=5) for _ in range(3)]
+    assert [values for part in parts for values in part] == whole
+    assert len({tuple(values.items()) for values in whole}) == 12
+
+
+def test_a_grid_is_tried_once(study: Make, tmp_path: Path) -> None:
+    space = {"lr": [0.1, 1.0], "batch_size": [1, 2, 3]}
+    tried = work(study(sampler="grid", space=space), tmp_path)
+    assert sorted((t["lr"], t["batch_size"]) for t in tried) == [
+        (lr, size) for lr in (0.1, 1.0) for size in (1, 2, 3)
+    ]
+
+
+def test_a_trial_whose_process_died_is_gone_on_with(study: Make, tmp_path: Path) -> None:
+    """With its values; a process that dies lets its lock go.
+
+    In a folder of the one that goes on: the study may name a folder of anything.
+    """
+    with study().claim(tmp_path / "first") as claimed:
+        assert claimed is not None
+        values = claimed[0].params
+    with study().claim(tmp_path / "second") as again:
+        assert again is not None
+        assert (again[0].number, again[0].params) == (0, values)
+        assert again[1] == tmp_path / "second" / "trial-0"
+
+
+def test_a_copied_study_does_not_wait_for_the_original(study: Make, tmp_path: Path) -> None:
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    with study(address=of_file(original / "optuna.db")).claim(original / "outputs") as claimed:
+        assert claimed is not None
+        shutil.copytree(original, copy)
+        copied = study(address=of_file(copy / "optuna.db"))
+        assert copied.under_way_elsewhere == []
+        with copied.claim(copy / "outputs") as again:
+            assert again is not None
+            assert again[0].number == 0
+            assert [one.number for one in copied.under_way_elsewhere] == [0]
+
+
+@pytest.mark.parametrize(
+    ("told", "alive"),
+    [
+        ({"host": platform.node(), "folder": "a\0b"}, False),
+        ({"host": platform.node(), "folder": "\ud800"}, False),
+        ({"host": platform.node(), "folder": 7}, False),
+        ({"folder": "outputs"}, False),
+        ({"host": ["here"], "folder": "outputs"}, False),
+        ({"host": platform.node(), "folder": "loop"}, True),
+        ({"host": platform.node(), "folder": "x" * 300}, True),
+        ({"host": "elsewhere", "folder": "outputs"}, True),
+    ],
+    ids=[
+        "null",
+        "surrogate",
+        "number",
+        "no host",
+        "list",
+        "loop",
+        "long",
+        "elsewhere",
+    ],
+)
+def test_a_trial_that_says_nonsense_of_itself_is_dead_or_unknown(
+    study: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: dict[str, Any],
+    alive: bool,
+) -> None:
+    """Where it cannot be told whether it is another user's, it is."""
+    monkeypatch.setattr("fae.tuning.study.BEGINNING_S", 0.0)
+    (tmp_path / "loop").symlink_to("loop")
+    begun = study()._study.ask()
+    for key, value in told.items():
+        begun.set_user_attr(key, value)
+    assert [one.number for one in study().under_way_elsewhere] == ([0] if alive else [])
+
+
+def test_a_trial_that_begins_in_the_future_is_dead(study: Make) -> None:
+    """As where the clock was set back."""
+    ahead = datetime.now() + timedelta(hours=1)
+    study()._study.add_trial(create_trial(state=TrialState.RUNNING))
+    with closing(sqlite3.connect(file_of(study().storage) or "")) as database, database:
+        database.execute("UPDATE trials SET datetime_start = ?", [str(ahead)])
+    assert study().under_way_elsewhere == []
+
+
+def test_a_trial_that_another_process_is_at_is_left_alone(study: Make, tmp_path: Path) -> None:
+    one, other = study(trials=2), study(trials=2)
+    with one.claim(tmp_path) as first, other.claim(tmp_path) as second:
+        assert first is not None
+        assert second is not None
+        assert (first[0].number, second[0].number) == (0, 1)
+        with study(trials=2).claim(tmp_path) as third:
+            assert third is None
+        assert [one.number for one in other.under_way_elsewhere] == [0, 1]
+        for ours, claimed in ((one, first), (other, second)):
+            ours.tell(claimed[0], 1.0)
+    assert other.under_way_elsewhere == []
+
+
+def test_a_trial_of_which_a_process_died_at_once_is_gone_on_with(
+    study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it could say where it is; on another machine it may be about to."""
+    study()._study.ask()
+    assert [one.number for one in study().under_way_elsewhere] == [0]
+    monkeypatch.setattr("fae.tuning.study.BEGINNING_S", 0.0)
+    assert study().under_way_elsewhere == []
+    with study().claim(tmp_path) as claimed:
+        assert claimed is not None
+        assert claimed[0].number == 0
+
+
+def test_hopeless_trials_are_given_up_at_a_third_of_the_epochs(study: Make, tmp_path: Path) -> None:
+    """Of nine: after three, unless among the best third of those that came so far."""
+    ours = study()
+    for errors in (1.0, 2.0, 0.5):
+        with ours.claim(tmp_path) as claimed:
+            assert claimed is not None
+            trial = claimed[0]
+            given_up = [ours.is_hopeless(trial, epoch, errors) for epoch in range(1, 4)]
+            assert given_up == [False, False, errors == 2.0]
+            if given_up[-1]:
+                ours.give_up(trial)
+            else:
+                ours.tell(trial, errors)
+    assert [one.pruned for one in ours.tried] == [False, True, False]
+    assert ours.epochs_saved == pytest.approx(6 / 27)
+    assert ours.best is not None
+    assert ours.best.error == 0.5
+
+
+def test_failed_trials_count_but_are_not_the_best(study: Make, tmp_path: Path) -> None:
+    ours = study(trials=2)
+    assert ours.first_failure == ""
+    with ours.claim(tmp_path) as first:
+        assert first is not None
+        ours.fail(first[0], "it diverged")
+    with ours.claim(tmp_path) as second:
+        assert second is not None
+        ours.tell(second[0], 3.0)
+    assert ours.first_failure == "it diverged"
+    assert work(ours, tmp_path) == []
+    assert ours.best is not None
+    assert ours.best.number == 1
+
+
+def test_another_study_of_the_same_name_is_refused(study: Make) -> None:
+    study()
+    with pytest.raises(ConfigError, match=r"^search\.name=study: .*another space \(lr: 0\.001 to"):
+        study(space={"lr": [1, 2]})
+    with pytest.raises(ConfigError, match="another configuration, data or code"):
+        study(fingerprint="2e")
+
+
+def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, study: Make) -> None:
+    (tmp_path / "optuna.db").write_text("not a database" * 50)
+    with pytest.raises(
+        ConfigError, match=r"^search\.storage=sqlite:.*cannot be used \(.*away, and"
+    ):
+        study()
+    with pytest.raises(ConfigError, match="name a file in a folder that can be written"):
+        study(address=of_file(tmp_path / "nowhere" / "optuna.db"))
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "studies",
+        "study_user_attributes",
+        "trials",
+        "trial_params",
+        "trial_values",
+        "trial_user_attributes",
+        "trial_intermediate_values",
+    ],
+)
+def test_a_damaged_database_is_named(study: Make, tmp_path: Path, table: str) -> None:
+    ours = study()
+    with ours.claim(tmp_path) as claimed:
+        assert claimed is not None
+        ours.is_hopeless(claimed[0], 1, 1.0)
+        ours.tell(claimed[0], 1.0)
+    file = tmp_path / "optuna.db"
+    with closing(sqlite3.connect(file)) as database:
+        root = f"SELECT rootpage FROM sqlite_schema WHERE name = '{table}'"
+        ((page,),) = database.execute(root)
+        ((size,),) = database.execute("PRAGMA page_size")
+    content = bytearray(file.read_bytes())
+    content[(page - 1) * size : page * size] = b"damaged." * (size // 8)
+    file.write_bytes(content)
+    told = f"optuna.db: cannot be used .*malformed.*{file} .recover"
+    with pytest.raises((ConfigError, StoreError), match=told), (again := study()).reading():
+        work(again, tmp_path)
+
+
+def test_a_study_lies_in_a_file_of_any_name(study: Make, tmp_path: Path) -> None:
+    odd = tmp_path / "{what} 100% #1 ü"
+    odd.mkdir()
+    assert len(work(study(address=of_file(odd / "optuna.db"), trials=1), tmp_path)) == 1
+    assert [file.name for file in odd.iterdir()] == ["optuna.db"]
+
+
+def test_what_matters_is_the_more_important(study: Make, tmp_path: Path) -> None:
+    ours = study(trials=30, sampler="random", pruner="none")
+    assert ours.importances() == {}
+    while True:
+        with ours.claim(tmp_path) as claimed:
+            if claimed is None:
+                break
+            ours.tell(claimed[0], claimed[0].params["batch_size"])
+    found = ours.importances()
+    assert list(found) == ["batch_size", "lr"]
+    assert found["batch_size"] > 0.8
