@@ -29,8 +29,7 @@ from torchvision.datasets import FashionMNIST
 from benchmarks.peer import Measured
 from benchmarks.peers import PEERS, SLOW, Floor, peer
 from fae.cli.compose import compose
-from fae.config import FashionMNISTConfig
-from fae.data.dataset import build_source
+from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.runs.provenance import tags
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -188,7 +187,7 @@ def data_root() -> Path:
 
 def unpacked(scratch: Path) -> Path:
     """A folder where torchvision finds the data set, unpacked."""
-    build_source(compose("local=none").data).verify()
+    compose("local=none").data.build().verify()
     raw = scratch / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for packed in (data_root() / "FashionMNIST" / "raw").glob("*.gz"):

@@ -18,7 +18,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from fae.cli.compose import compose
-from fae.data.dataset import build_source, split_at_random
+from fae.data.images import split_at_random
 
 T = TypeVar("T")
 BATCH, LR, DROPOUT = 1000, 0.5, 0.1
@@ -52,7 +52,7 @@ class InMemory:
     def read() -> "InMemory":
         """Fashion-MNIST, split as by fae."""
         config = compose("local=none").data
-        source = build_source(config)
+        source = config.build()
         images = source.training()
         train, val = split_at_random(images, config.train, config.val, config.split_seed)
         return InMemory(*(part.as_floats().pixels for part in (train, val, source.test())))

@@ -59,7 +59,7 @@ def main() -> None:
 
     from fae import train
     from fae.data.datamodule import ImageDataModule
-    from fae.data.dataset import FashionMNIST
+    from fae.data.fashion_mnist.images import FashionMNIST
     from fae.reports import write
     from fae.runs import run
     from fae.runs.checkpoint import Checkpoints

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from fae.cli import command
 from fae.cli.compose import compose
-from fae.config import Config, FashionMNISTConfig
+from fae.config import Config
+from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import ConfigError
 from fae.runtime.console import say
 

@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 
 from fae.cli import command
 from fae.cli.compose import compose
-from fae.config import Config, FashionMNISTConfig
+from fae.config import Config
+from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import DataError, FaeError
 from fae.runtime.console import in_one_line, say
 from fae.sync import FOLDERS, runs_in
@@ -82,12 +83,12 @@ def versions() -> Iterator[Finding]:
 
 def data(config: Config) -> Iterator[Finding]:
     """The images that are there, checked; none are downloaded."""
-    from fae.data.dataset import build_source
+
     from fae.data.fashion_mnist import files
 
     if not isinstance(config.data, FashionMNISTConfig):
         try:
-            build_source(config.data).verify()
+            config.data.build().verify()
         except DataError as problem:
             yield Finding("data", str(problem), "what this says")
         else:

@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 
 from fae.cli import command
 from fae.cli.compose import CONF, to_request
-from fae.config import ReportRequest
 from fae.errors import VerdictError
+from fae.reports.config import ReportRequest
 from fae.runtime.console import in_one_line, say, warn, wide
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fae.cli import command
 from fae.cli.compose import compose
-from fae.config import TrackingConfig
 from fae.errors import ConfigError, FaeError, StoreError
 from fae.runtime.console import say
+from fae.tracking.config import TrackingConfig
 
 HELP = """Deliver to the store what runs could not, and close those that are dead.
 

@@ -12,8 +12,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from fae.cli.compose import compose
-from fae.config import Config, FashionMNISTConfig
-from fae.data.dataset import FashionMNIST
+from fae.config import Config
+from fae.data.fashion_mnist.config import FashionMNISTConfig
+from fae.data.fashion_mnist.images import FashionMNIST
 
 PROJECT = Path(__file__).resolve().parents[1]
 NO_LOCAL = "local=none"

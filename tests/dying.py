@@ -6,7 +6,7 @@ from pathlib import Path
 
 from conftest import NO_LOCAL, environment
 
-from fae.config import TrackingConfig
+from fae.tracking.config import TrackingConfig
 from fae.tracking.store import Store
 
 DIES = """

@@ -19,7 +19,8 @@ from dying import begun, died
 from fae import doctor
 from fae.cli.compose import compose
 from fae.config import Config
-from fae.data.dataset import Digits, FashionMNIST
+from fae.data.digits.images import Digits
+from fae.data.fashion_mnist.images import FashionMNIST
 from fae.doctor import Finding
 from fae.tracking.store import Store
 

@@ -10,7 +10,7 @@ from conftest import NO_LOCAL, PROJECT
 import fae.report
 from benchmarks.bench import summary
 from fae.cli.compose import compose
-from fae.config import ReportRequest
+from fae.reports.config import ReportRequest
 
 README = (PROJECT / "README.md").read_text()
 COMMANDS = re.findall(r"^python -m fae\.train (.*)$", README, re.MULTILINE)

@@ -8,8 +8,8 @@ from conftest import NO_LOCAL
 from records import record, summary
 
 import fae.report
-from fae.config import ReportRequest
 from fae.errors import ConfigError, VerdictError
+from fae.reports.config import ReportRequest
 from fae.reports.summary import Summary
 from fae.reports.write import Report
 

@@ -11,9 +11,9 @@ from dying import begun, died
 
 from fae import sync
 from fae.cli.compose import compose
-from fae.config import TrackingConfig
 from fae.errors import StoreError
 from fae.tracking.archive import Archive
+from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import Link
 from fae.tracking.journal import Journal
 from fae.tracking.recovery import undelivered

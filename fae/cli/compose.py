@@ -17,9 +17,12 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 from yaml import MarkedYAMLError
 
-from fae.config import Config, ReportRequest
+from fae.config import Config
 from fae.errors import ConfigError
+from fae.reports.config import ReportRequest
 from fae.runs.job import command_line
+from fae.runtime import paths
+from fae.runtime.catalogue import Catalogue
 from fae.runtime.console import in_one_line
 from fae.tracking import address
 from fae.tuning.space import SearchConfig, SearchRequest
@@ -141,7 +144,7 @@ def check(node: DictConfig) -> Config:
     config = to_config(_without("hydra", node))
     for key in ("run", "sweep"):
         folder = Path(node.hydra[key].dir).absolute()
-        if flaw := address.flaw(folder):
+        if flaw := paths.flaw(folder):
             raise ConfigError(_printable(f"hydra.{key}.dir={folder}: {flaw}"))
     return config
 
@@ -292,11 +295,13 @@ def _at_fault(error: Exception) -> tuple[str | None, list[str]]:
 
 def known_keys(schema: type = Config, prefix: str = "") -> Iterator[str]:
     """Every key of the configuration, dotted."""
-    for name, hint in get_type_hints(schema).items():
+    for name, hint in get_type_hints(schema, include_extras=True).items():
         yield prefix + name
         for option in (hint, *get_args(hint)):
-            if is_dataclass(option) and isinstance(option, type):
-                yield from known_keys(option, f"{prefix}{name}.")
+            variants = option.own.values() if isinstance(option, Catalogue) else [option]
+            for variant in variants:
+                if is_dataclass(variant) and isinstance(variant, type):
+                    yield from known_keys(variant, f"{prefix}{name}.")
 
 
 def _first_line(text: str) -> str:

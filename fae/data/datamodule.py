@@ -5,13 +5,15 @@ they are part of a batch: a fourth of the memory to hold and to read.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fae.data.dataset import Images, Source, split_at_random
+from fae.data.config import DataConfig
+from fae.data.images import DataSet, Images, split_at_random
 from fae.runtime.seeding import Stream, generator
 
 EVALUATION_BATCH = 1000
@@ -23,15 +25,14 @@ would otherwise take longer than a small network's step. Evaluations are one han
 
 
 class ImageDataModule(pl.LightningDataModule):
-    """Batches of a source, split at random into training and validation.
+    """Batches of a data set, split at random into training and validation.
 
     The test images are read when testing starts, not before. All images lie on the
     trainer's device.
 
     Args:
-        source: the data set.
-        train, val: images of the training file in either part.
-        split_seed: seed of the split.
+        data_set: where the images come from.
+        config: how they are split.
         batch_size: images of a batch; the last of an epoch may be smaller.
         seed: seed of the order, which differs from epoch to epoch.
         limit: batches of any pass at most; None for all.
@@ -39,19 +40,16 @@ class ImageDataModule(pl.LightningDataModule):
 
     def __init__(
         self,
-        source: Source,
+        data_set: DataSet,
+        config: DataConfig,
         *,
-        train: int,
-        val: int,
-        split_seed: int,
         batch_size: int,
         seed: int,
         limit: int | None = None,
     ) -> None:
         super().__init__()
-        self.source = source
-        self.sizes = (train, val)
-        self.split_seed = split_seed
+        self.data_set = data_set
+        self.config = config
         self.batch_size = batch_size
         self.seed = seed
         self.limit = limit
@@ -59,17 +57,22 @@ class ImageDataModule(pl.LightningDataModule):
     @property
     def steps_per_epoch(self) -> int:
         """Minibatches of an epoch."""
-        steps = -(-self.sizes[0] // self.batch_size)
+        steps = -(-self.config.train // self.batch_size)
         return steps if self.limit is None else min(steps, self.limit)
+
+    @cached_property
+    def split(self) -> tuple[Images, Images]:
+        """The images to train and to validate on, on the CPU."""
+        sizes = self.config.train, self.config.val
+        return split_at_random(self.data_set.training(), *sizes, self.config.split_seed)
 
     def setup(self, stage: str) -> None:
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if stage == "test":
-            self.test = self.source.test().to(device)
+            self.test = self.data_set.test().to(device)
         else:
-            train, val = split_at_random(self.source.training(), *self.sizes, self.split_seed)
-            self.train = train.to(device)
-            self.val = val.to(device)
+            self.train, self.val = (images.to(device) for images in self.split)
+            del self.split
 
     def train_dataloader(self) -> "DataLoader[Minibatches]":
         order = ShuffledBatches(

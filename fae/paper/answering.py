@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from fae.config import FashionMNISTConfig, TrackingConfig
+from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.drawing import charts, figures
 from fae.drawing.charts import Chart, Series
 from fae.errors import StoreError
@@ -16,6 +16,7 @@ from fae.reports.claims import Comparison, claims, compare
 from fae.reports.table import Columns
 from fae.runtime import formatting
 from fae.runtime.intervals import Estimate
+from fae.tracking.config import TrackingConfig
 from fae.tuning.results import Found, columns, errors_by_value
 from fae.tuning.space import Range
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fae.config import FashionMNISTConfig, TrackingConfig
+from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import StoreError
 from fae.reports.selection import Record, Selection, select
 from fae.reports.summary import Summary
 from fae.reports.write import DataSets, summary_of
 from fae.runtime.intervals import Estimate, estimate
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
+from fae.tracking.config import TrackingConfig
 from fae.tuning.results import FOUND, Found
 
 SIZES = (64, 128, 256, 512)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fae.config import TrainingConfig, determines_result
-from fae.data.dataset import build_source
 from fae.errors import ConfigError, StoreError
+from fae.runs.stored_config import stored_config
 from fae.runs.trained import trained_network
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 
@@ -220,11 +220,11 @@ def _set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record
             reasons[run.id] = _reason(run)
             continue
         try:
-            config = archive.config(run)
+            config = stored_config(archive, run)
         except UnreadableError as problem:
             reasons[run.id] = problem.reason
             continue
-        stored, here = run.tags.get("fae.data_digest"), build_source(config.data).digest
+        stored, here = run.tags.get("fae.data_digest"), config.data.build().digest
         if stored != here:
             reasons[run.id] = f"its images (digest {stored!r:.50}) are others than here ({here})"
             continue

@@ -18,14 +18,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from fae.config import DataConfig, FashionMNISTConfig, ReportRequest
-from fae.data.baseline import pca_errors
-from fae.data.dataset import Images, Source, build_source
+from fae.data.config import DataConfig
+from fae.data.images import DataSet, Images
+from fae.data.pca import pca_errors
 from fae.drawing import charts, figures
 from fae.drawing.charts import Chart
 from fae.drawing.pictures import Gallery, extremes
 from fae.errors import ConfigError, StoreError
 from fae.reports import table
+from fae.reports.config import ReportRequest
 from fae.reports.page import page
 from fae.reports.selection import Record, Selection, select
 from fae.reports.summary import Summary, summarise
@@ -134,7 +135,7 @@ class DataSets:
         DataError: they are not at hand.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path | None) -> None:
         self._root = root
         self._cache = user_cache_path("fae")
         self._source = cache(self._verified)
@@ -145,25 +146,22 @@ class DataSets:
         """Test errors of PCA by the number of components, (1 + components,)."""
         return self._errors(self._config(record))
 
-    def test(self, record: Record) -> tuple[Source, Images]:
+    def test(self, record: Record) -> tuple[DataSet, Images]:
         """Where the images are from, and the test images, pixels in [0, 1]."""
         return self._images(self._config(record))
 
     def _config(self, record: Record) -> DataConfig:
-        config = record.config.data
-        if isinstance(config, FashionMNISTConfig):
-            config = replace(config, root=self._root)
-        return config
+        return record.config.data.within(self._root)
 
-    def _verified(self, config: DataConfig) -> Source:
-        source = build_source(config)
+    def _verified(self, config: DataConfig) -> DataSet:
+        source = config.build()
         source.verify()
         return source
 
     def _pca(self, config: DataConfig) -> NDArray[np.float64]:
         return pca_errors(self._source(config), config, self._cache)
 
-    def _test(self, config: DataConfig) -> tuple[Source, Images]:
+    def _test(self, config: DataConfig) -> tuple[DataSet, Images]:
         source = self._source(config)
         return source, source.test().as_floats()
 

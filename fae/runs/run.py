@@ -10,7 +10,7 @@ import yaml
 
 from fae.config import Config, determines_result
 from fae.data.datamodule import ImageDataModule, Slices
-from fae.data.dataset import Images, Source, build_source
+from fae.data.images import DataSet, Images
 from fae.drawing import charts, figures
 from fae.runs import provenance
 from fae.runs.build import build
@@ -41,7 +41,7 @@ def check_surroundings(config: Config) -> None:
         ConfigError, DataError: it is not there.
     """
     check_trainer(config.trainer)
-    build_source(config.data).verify()
+    config.data.build().verify()
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Fitted:
     """
 
     run: Run
-    source: Source
+    source: DataSet
     data: ImageDataModule
     learner: Learner
     trainer: pl.Trainer
@@ -124,7 +124,7 @@ def fitted(
     """
     started = time.perf_counter()
     check_surroundings(config)
-    source = build_source(config.data)
+    source = config.data.build()
     fingerprint = provenance.fingerprint(determines_result(config.plain()), source.digest)
     tags = {
         **provenance.tags(config.trainer.accelerator),
@@ -165,7 +165,7 @@ def fitted(
         yield Fitted(run, source, data, learner, trainer, history, epoch)
 
 
-def _record_origin(run: Run, config: Config, source: Source) -> None:
+def _record_origin(run: Run, config: Config, source: DataSet) -> None:
     run.log_text(yaml.safe_dump(config.plain(), sort_keys=False), "config.yaml")
     run.log_text(provenance.uncommitted_diff(), "uncommitted.diff")
     run.log_text(provenance.installed_versions(), "requirements.txt")
@@ -177,7 +177,7 @@ def _record_origin(run: Run, config: Config, source: Source) -> None:
     )
 
 
-def _panel(learner: Learner, images: Images, source: Source) -> Panel:
+def _panel(learner: Learner, images: Images, source: DataSet) -> Panel:
     originals = images.pixels.cpu()
     reconstructions = learner.reconstruct(images.pixels)
     return Panel(

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from fae.config import TrainingConfig
-from fae.models.dense.network import AutoEncoder
 from fae.models.layers.linear import Linear
+from fae.models.network import Network
 from fae.runs.build import build_network
 from fae.runs.safe_load import load_weights
 from fae.tracking.archive import Archive, StoredRun
@@ -18,7 +18,7 @@ LARGEST = 1e15
 """Of a pixel: the squares of some hundred pixels can be summed in single precision."""
 
 
-def trained_network(archive: Archive, run: StoredRun, config: TrainingConfig) -> AutoEncoder:
+def trained_network(archive: Archive, run: StoredRun, config: TrainingConfig) -> Network:
     """The network of a run with the weights that were tested, in evaluation mode.
 
     Raises:
@@ -38,14 +38,14 @@ def parameters(config: TrainingConfig) -> int:
     return sum(tensor.numel() for tensor in _untrained(config).state_dict().values())
 
 
-def _untrained(config: TrainingConfig) -> AutoEncoder:
+def _untrained(config: TrainingConfig) -> Network:
     """A network that takes no memory, as no weight of it has a value."""
     with torch.device("meta"):
         return build_network(config)
 
 
 @torch.inference_mode()
-def _bound(network: AutoEncoder) -> Tensor:
+def _bound(network: Network) -> Tensor:
     """What no pixel of a reconstruction exceeds in size, (pixels,).
 
     No activation gives more than it gets, or more than 1.

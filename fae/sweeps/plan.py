@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from fae.config import Config, SweepConfig, determines_result
-from fae.data.dataset import build_source
 from fae.runs.checkpoint import saved_epochs
 from fae.runs.job import Origin, run_name
 from fae.runs.provenance import fingerprint
@@ -88,7 +87,7 @@ def task(
     config: Config, overrides: Sequence[str], choices: Mapping[str, str] | None = None
 ) -> Task:
     """A run as if the store knew nothing of it."""
-    digest = build_source(config.data).digest
+    digest = config.data.build().digest
     found = fingerprint(determines_result(config.plain()), digest)
     return Task(run_name(config, overrides), config, tuple(overrides), found, choices or {})
 
@@ -139,7 +138,7 @@ def _anew(task: Task, archive: Archive | None) -> str:
     config = task.config
     if task.state != "begins" or archive is None or config.sweep.rerun:
         return ""
-    plain, digest = config.plain(), build_source(config.data).digest
+    plain, digest = config.plain(), config.data.build().digest
     alike = [f"params.{key} = '{plain[key]}'" for key in ("hidden", "seed", "lr", "batch_size")]
     for run in reversed(archive.runs("run", *alike)):
         epochs = run.parameters.get("epochs", "")

@@ -17,8 +17,9 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from fae.cli.compose import check, read_all
-from fae.config import Config, DataRoot, FashionMNISTConfig, ReportRequest
+from fae.config import Config
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
+from fae.reports.config import DataRoot, ReportRequest
 from fae.runs.job import command_line, sweep_name
 from fae.runtime.console import say
 
@@ -228,10 +229,10 @@ def _known(archive: "Archive", tasks: "Sequence[Task]") -> "StoredRun | None":
 
 
 def _tags(tasks: "Sequence[Task]") -> dict[str, str]:
-    from fae.data.dataset import build_source
+
     from fae.runs.provenance import tags
 
-    digests = dict.fromkeys(build_source(one.config.data).digest for one in tasks)
+    digests = dict.fromkeys(one.config.data.build().digest for one in tasks)
     return {
         **tags(tasks[0].config.trainer.accelerator),
         "fae.data_digest": " ".join(digests),
@@ -294,13 +295,12 @@ def _report(configs: Sequence[Config], parent: str, archive: "Archive") -> None:
     if not any(run.status == "FINISHED" for run in archive.runs_of(archive.run(parent))):
         return
     config = configs[0]
-    roots = [c.data.root for c in configs if isinstance(c.data, FashionMNISTConfig)]
     report(
         ReportRequest(
             sweep=(parent,),
             where=None,
             out=None,
-            data=DataRoot(root=(roots or [Path()])[0]),
+            data=DataRoot(root=next(filter(None, (c.data.place for c in configs)), None)),
             tracking=config.tracking,
             report=config.report,
         )

@@ -5,18 +5,16 @@ Light at import (no SQLAlchemy), as every command checks its configuration.
 
 import os
 import re
-import unicodedata
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fae.errors import ConfigError
+from fae.runtime.paths import absolute, flaw, shown, too_long
 
 STORES = "sqlite:///FILE or http://SERVER"
 DATABASES = {"mariadb", "mssql", "mysql", "oracle", "postgres", "postgresql"}
 SECRET = "pass|pwd|secret|token|odbc_connect"
 """Parts of the names of an address's options that are secret, or may hold a secret."""
-LONGEST = 3800
-"""Bytes of a folder's path; the system takes 4096, and runs have folders and files in it."""
 LONGEST_DATABASE = 490
 """Bytes of a database's path; SQLite takes 512, and has a journal beside it."""
 
@@ -83,33 +81,6 @@ def of_study(given: str) -> str:
     return given.strip()
 
 
-def absolute(path: Path) -> Path:
-    """A path of the user's, seen from the working folder; ``~`` is the home, where there is one."""
-    return Path(os.path.expanduser(path)).absolute()  # Path's raises without a home
-
-
-def flaw(path: Path) -> str:
-    """Why runs cannot be kept at an absolute path, whatever is there; nothing if they can."""
-    categories = {unicodedata.category(character) for character in str(path)}
-    if "Cs" in categories:
-        return "is not text in this locale; set PYTHONUTF8=1, or choose another name"
-    if categories & {"Cc", "Zl", "Zp"}:
-        return "has a line break or another control character in it; choose another name"
-    if "${" in str(path):
-        return "has ${ in it, which Hydra takes for an interpolation; choose another name"
-    return _too_long(path, LONGEST)
-
-
-def _too_long(path: Path, most: int) -> str:
-    length = len(os.fsencode(path))
-    return f"is {length} bytes long, {most} at most; choose a shorter one" if length > most else ""
-
-
-def shown(path: Path) -> str:
-    """A path for a message, which holds no half characters."""
-    return str(path).encode(errors="backslashreplace").decode()
-
-
 def without_password(text: str) -> str:
     """A text with addresses in it, without the passwords there, and without the names of web
     servers' users, which may be tokens."""
@@ -166,7 +137,7 @@ def _file(address: str) -> Path:
     path = absolute(Path(url.database))
     if path.name in {"", ".."} or os.path.isdir(path):
         raise ValueError(f"{shown(path)} is a folder; name a file in it")
-    if found := flaw(path) or _too_long(path, LONGEST_DATABASE):
+    if found := flaw(path) or too_long(path, LONGEST_DATABASE):
         raise ValueError(f"{shown(path)} {found}")
     return path
 

@@ -7,15 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from fae.config import WITHOUT_EFFECT, TrackingConfig, TrainingConfig
 from fae.errors import NoStoreError, StoreError
 from fae.runtime.console import in_one_line, warn
 from fae.tracking.address import file_of
+from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import asking, connect, first_line, mend_move
 from fae.tracking.delivery import Delivery
 from fae.tracking.limits import downloading
@@ -29,7 +28,6 @@ KINDS = ("sweep", "study", "run", "trial")
 CURVES = ("train/mse", "val/mse")
 ADOPTED = re.compile(r"adopted/[0-9a-f]{8}\.json")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
-LARGEST_CONFIG = 100_000
 LARGEST_TEXT = 100_000_000
 """Bytes of an artifact that is read."""
 ONE_BY_ONE = 100
@@ -202,15 +200,6 @@ class Archive:
                 for step in steps
             ]
 
-    def config(self, run: StoredRun) -> TrainingConfig:
-        """What a run trained, checked as a command line is.
-
-        Raises:
-            UnreadableError: its configuration is gone, or is none of this version's or earlier.
-        """
-        with self.reading(run, "config.yaml"):
-            return _checked(yaml.load(self.text(run, "config.yaml", LARGEST_CONFIG), _Loader))
-
     def text(self, run: StoredRun, path: str, largest: int = LARGEST_TEXT) -> str:
         """An artifact of a run.
 
@@ -355,32 +344,3 @@ def is_measured(value: float) -> bool:
     No error is larger, as no pixel is larger than ``fae.runs.trained.LARGEST``.
     """
     return 1e-100 < value < 1e30
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML of plain values, as large as its text: no part of it can be named again elsewhere."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("a part of it stands for another")
-        return super().compose_node(parent, index)
-
-
-def _checked(values: Any) -> TrainingConfig:
-    """A configuration as a run of this version or an earlier one stored it.
-
-    Raises:
-        ValueError: names each key that is wrong.
-    """
-    if not isinstance(values, dict):
-        raise ValueError("not keys and values")
-    told = {key: value for key, value in values.items() if key not in WITHOUT_EFFECT}
-    if isinstance(told.get("model"), dict):
-        told["model"] = {"initialisation": "uniform", **told["model"]}  # before there was a choice
-    try:
-        return TypeAdapter(TrainingConfig).validate_python(told)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise ValueError(
-            "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in found[:3])
-        ) from error

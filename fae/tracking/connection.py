@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from fae.config import TrackingConfig
 from fae.errors import NoStoreError, StoreError
 from fae.runtime.console import say
 from fae.tracking.address import file_of, of_file, without_password
+from fae.tracking.config import TrackingConfig
 from fae.tracking.limits import limit_answers
 from fae.tracking.moved import Move, find_move
 

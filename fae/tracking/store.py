@@ -17,11 +17,11 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from fae.config import TrackingConfig
 from fae.errors import FaeError, Interrupted, StoreError, cause
 from fae.runtime import signals
 from fae.runtime.console import warn
 from fae.runtime.signals import held, released
+from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import connect
 from fae.tracking.delivery import Courier, Delivery
 from fae.tracking.folder import KEY, Link, check_still_holds, clear, sync_command

@@ -8,13 +8,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from fae.config import AdamConfig, SGDConfig
 from fae.data.datamodule import Minibatches, Slices
 from fae.errors import TrainingError
-from fae.models.dense.network import AutoEncoder
+from fae.models.network import Network
 from fae.runtime.seeding import Stream, seed_torch
 from fae.training.metrics import Evaluation, dead_units, weighted_mean
-from fae.training.optimizers import build_optimizer, build_schedule
+from fae.training.optimizers import OptimizerConfig
 
 
 class Learner(pl.LightningModule):
@@ -36,8 +35,8 @@ class Learner(pl.LightningModule):
 
     def __init__(
         self,
-        network: AutoEncoder,
-        optimizer: SGDConfig | AdamConfig,
+        network: Network,
+        optimizer: OptimizerConfig,
         *,
         lr: float,
         seed: int,
@@ -116,8 +115,8 @@ class Learner(pl.LightningModule):
         self._log_and_reset("test", self.test_evaluation)
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LRScheduler]]:
-        optimizer = build_optimizer(self.optimizer, self.network.parameters(), self.lr)
-        schedule = build_schedule(self.optimizer.schedule, optimizer, self.lr, self.steps)
+        optimizer = self.optimizer.build(self.network.parameters(), self.lr)
+        schedule = self.optimizer.build_schedule(optimizer, self.lr, self.steps)
         return [optimizer], [schedule] if schedule else []
 
     def _evaluate(self, slices: Slices, evaluation: Evaluation) -> None:

@@ -1,47 +1,108 @@
-"""Optimizers and learning-rate schedules by their configuration."""
+"""Optimizers and learning-rate schedules: their settings, and what these build.
+
+Light at import: torch is imported by what builds. To add an optimizer, write a class of settings
+here, give it a line in ``OPTIMIZERS``, and its values and search range in ``conf/optimizer/``.
+"""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
-from torch.nn import Parameter
-from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from pydantic import model_validator
+from pydantic.dataclasses import dataclass
 
-from fae.config import AdamConfig, SGDConfig
+from fae.errors import ConfigError
+from fae.runtime.catalogue import Catalogue
+from fae.runtime.fields import STRICT, Penalty, Rate, Share, Switch
+
+if TYPE_CHECKING:
+    from torch.nn import Parameter
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
 
-def build_optimizer(
-    config: SGDConfig | AdamConfig, parameters: Iterable[Parameter], lr: float
-) -> Optimizer:
-    """The optimizer that ``config`` names, over ``parameters``, at learning rate ``lr``."""
-    if isinstance(config, SGDConfig):
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class OptimizerConfig:
+    """Settings that every optimizer has; each has a class of its own, which adds to these."""
+
+    name: str
+    schedule: Literal["constant", "cosine", "one_cycle"]
+    """Learning rate over the steps of a run; one_cycle peaks at ``lr``, the others start there."""
+
+    def build(self, parameters: "Iterable[Parameter]", lr: float) -> "Optimizer":
+        """The optimizer of ``parameters`` at learning rate ``lr``."""
+        raise NotImplementedError
+
+    def build_schedule(self, optimizer: "Optimizer", lr: float, steps: int) -> "LRScheduler | None":
+        """The schedule over ``steps`` optimizer steps; None for a constant rate.
+
+        cosine falls from ``lr`` to 0 (Loshchilov and Hutter 2017, without restarts);
+        one_cycle rises from ``lr``/25 to ``lr`` over the first 30 % of the steps and falls
+        to near 0 (Smith and Topin 2018), the momentum left alone.
+        """
+        from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+
+        if self.schedule == "cosine":
+            return CosineAnnealingLR(optimizer, T_max=steps)
+        if self.schedule == "one_cycle":
+            return OneCycleLR(optimizer, max_lr=lr, total_steps=steps, cycle_momentum=False)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SGDConfig(OptimizerConfig):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"]
+    momentum: Share
+    nesterov: Switch
+    weight_decay: Penalty
+
+    def build(self, parameters: "Iterable[Parameter]", lr: float) -> "Optimizer":
+        from torch.optim import SGD
+
         return SGD(
             parameters,
             lr,
-            momentum=config.momentum,
-            nesterov=config.nesterov,
-            weight_decay=config.weight_decay,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
             fused=True,
         )
-    kind = Adam if config.name == "adam" else AdamW
-    return kind(
-        parameters,
-        lr,
-        betas=config.betas,
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+
+    @model_validator(mode="after")
+    def _nesterov_has_momentum(self) -> "SGDConfig":
+        if self.nesterov and self.momentum == 0:
+            raise ConfigError("optimizer.nesterov=true: needs optimizer.momentum above 0")
+        return self
 
 
-def build_schedule(name: str, optimizer: Optimizer, lr: float, steps: int) -> LRScheduler | None:
-    """The schedule ``name`` over ``steps`` optimizer steps; None for a constant rate.
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AdamConfig(OptimizerConfig):
+    """Adam, or AdamW by name: the weight decay joins the gradient, or the weights."""
 
-    cosine falls from ``lr`` to 0 (Loshchilov and Hutter 2017, without restarts);
-    one_cycle rises from ``lr``/25 to ``lr`` over the first 30 % of the steps and falls
-    to near 0 (Smith and Topin 2018), the momentum left alone.
-    """
-    if name == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=steps)
-    if name == "one_cycle":
-        return OneCycleLR(optimizer, max_lr=lr, total_steps=steps, cycle_momentum=False)
-    return None
+    name: Literal["adam", "adamw"]
+    betas: tuple[Share, Share]
+    eps: Rate
+    weight_decay: Penalty
+
+    def build(self, parameters: "Iterable[Parameter]", lr: float) -> "Optimizer":
+        from torch.optim import Adam, AdamW
+
+        return (Adam if self.name == "adam" else AdamW)(
+            parameters,
+            lr,
+            betas=self.betas,
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+            fused=True,
+        )
+
+
+OPTIMIZERS = Catalogue[OptimizerConfig](
+    "optimizer",
+    {
+        "sgd": SGDConfig,
+        "adam": AdamConfig,
+        "adamw": AdamConfig,
+    },
+)

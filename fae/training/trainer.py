@@ -13,8 +13,8 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
-from fae.config import TrainerConfig
 from fae.errors import ConfigError
+from fae.training.config import TrainerConfig
 from fae.training.early_stopping import EarlyStopping
 
 EXPECTED_WARNINGS = (

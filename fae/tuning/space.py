@@ -19,8 +19,9 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from fae.config import DROPOUT_STEPS, STRICT, Count, Name, Switch
 from fae.errors import ConfigError
+from fae.models.config import DROPOUT_STEPS
+from fae.runtime.fields import STRICT, Count, Name, Switch
 from fae.tracking import address
 
 

@@ -15,7 +15,6 @@ from optuna.trial import Trial
 from fae.cli.compose import compose
 from fae.cli.preset import preset
 from fae.config import Config, determines_result
-from fae.data.dataset import build_source
 from fae.drawing import figures
 from fae.errors import (
     ConfigError,
@@ -119,7 +118,7 @@ class Search:
             settings,
             storage=settings.storage or _beside(config.tracking.uri),
             whole=frozenset(one.key for one in settings.space if _is_whole(one, plain)),
-            fingerprint=provenance.fingerprint(fixed, build_source(config.data).digest),
+            fingerprint=provenance.fingerprint(fixed, config.data.build().digest),
             epochs=config.epochs,
         )
 

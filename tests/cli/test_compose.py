@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from fae.cli.compose import check, compose, explain, known_keys, raised_by_hydra
 from fae.config import Config, determines_result
 from fae.errors import ConfigError
+from fae.models.dense.config import AutoEncoderConfig
 
 CONF = PROJECT / "conf"
 
@@ -28,6 +29,7 @@ def test_the_default_is_the_papers_experiment() -> None:
     assert (config.hidden, config.epochs, config.batch_size) == (64, 30, 1000)
     assert (config.optimizer.name, config.lr, config.dropout) == ("sgd", 0.5, 0.1)
     assert (config.data.train, config.data.val) == (50_000, 10_000)
+    assert isinstance(config.model, AutoEncoderConfig)
     assert (config.model.hidden_activation, config.model.output_activation) == ("relu", "identity")
     assert (config.optimizer.schedule, config.trainer.early_stopping) == ("constant", None)
 

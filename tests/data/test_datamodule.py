@@ -5,14 +5,19 @@ from collections.abc import Iterable
 import pytest
 import torch
 
-from fae.config import SyntheticConfig
 from fae.data.datamodule import ImageDataModule
-from fae.data.dataset import Images, Synthetic
+from fae.data.images import Images
+from fae.data.synthetic.config import SyntheticConfig
+from fae.data.synthetic.images import Synthetic
 
 
 def synthetic(split_seed: int = 0) -> Synthetic:
-    return Synthetic(
-        SyntheticConfig(name="synthetic", side=4, train=50, val=20, test=10, split_seed=split_seed)
+    return Synthetic(settings(split_seed))
+
+
+def settings(split_seed: int = 0, train: int = 50) -> SyntheticConfig:
+    return SyntheticConfig(
+        name="synthetic", side=4, train=train, val=70 - train, test=10, split_seed=split_seed
     )
 
 
@@ -25,9 +30,7 @@ def module(
 ) -> ImageDataModule:
     data = ImageDataModule(
         synthetic(),
-        train=train,
-        val=70 - train,
-        split_seed=split_seed,
+        settings(split_seed, train),
         batch_size=batch_size,
         seed=seed,
         limit=limit,
@@ -131,7 +134,7 @@ def test_test_images_are_read_when_testing_starts(monkeypatch: pytest.MonkeyPatc
         return images
 
     monkeypatch.setattr(source, "test", test)
-    data = ImageDataModule(source, train=50, val=20, split_seed=0, batch_size=16, seed=0)
+    data = ImageDataModule(source, settings(), batch_size=16, seed=0)
     data.setup("fit")
     list(data.train_dataloader())
     assert read == []

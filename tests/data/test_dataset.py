@@ -9,8 +9,11 @@ import torch
 from sklearn.utils import Bunch
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from fae.config import SyntheticConfig
-from fae.data.dataset import Digits, FashionMNIST, Images, Synthetic
+from fae.data.digits.images import Digits
+from fae.data.fashion_mnist.images import FashionMNIST
+from fae.data.images import Images
+from fae.data.synthetic.config import SyntheticConfig
+from fae.data.synthetic.images import Synthetic
 from fae.errors import DataError
 
 

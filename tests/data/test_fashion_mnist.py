@@ -17,8 +17,8 @@ from filelock import FileLock
 from serving import Request, serving
 
 from fae.cli.compose import compose
-from fae.data.dataset import FashionMNIST
 from fae.data.fashion_mnist import files as files
+from fae.data.fashion_mnist.images import FashionMNIST
 from fae.errors import DataError
 
 LABELS = "t10k-labels-idx1-ubyte"

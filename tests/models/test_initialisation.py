@@ -8,7 +8,7 @@ from conftest import NO_LOCAL
 
 from fae.cli.compose import compose
 from fae.config import Config
-from fae.data.dataset import Images, build_source
+from fae.data.images import Images
 from fae.data.pca import principal_components
 from fae.errors import ConfigError
 from fae.models.dense.initialisation import start_as_pca
@@ -71,7 +71,7 @@ def test_a_bend_lies_one_standard_deviation_below_the_mean(images: Images, activ
 def test_a_run_starts_with_the_error_of_pca(tiny: Tiny, activation: str) -> None:
     """On the images that it is trained on."""
     config = tiny("hidden=6", "model.initialisation=pca", f"model.hidden_activation={activation}")
-    source = build_source(config.data)
+    source = config.data.build()
     data, learner = build(config, source)
     data.setup("fit")
     values = data.train.pixels / 255

@@ -9,7 +9,8 @@ from conftest import NO_LOCAL
 from records import record, summary
 
 from fae.cli.compose import compose
-from fae.config import Config, FashionMNISTConfig
+from fae.config import Config
+from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import StoreError
 from fae.paper import answering
 from fae.paper.answering import QUESTIONS, Answer, answer, write

@@ -9,13 +9,12 @@ import yaml
 from records import CURVE, exported, record, training
 
 from fae.config import TrainingConfig
-from fae.data.dataset import build_source
 from fae.errors import ConfigError, StoreError
 from fae.reports.selection import Selection, select
 from fae.runs.build import build_network
 from fae.tracking.archive import Archive, StoredRun, UnreadableError
 
-DIGEST = build_source(training().data).digest
+DIGEST = training().data.build().digest
 
 
 class Store:
@@ -36,9 +35,12 @@ class Store:
         (found,) = (run for run in self._runs if run.id == run_id)
         return found
 
-    def config(self, run: StoredRun) -> TrainingConfig:
+    def text(self, run: StoredRun, path: str, largest: int) -> str:
         if run.tags.get("fae.lacks") == "config":
-            raise UnreadableError(run, "config.yaml cannot be read (gone)")
+            raise UnreadableError(run, f"{path} cannot be read (gone)")
+        return yaml.safe_dump(self._config(run).plain())
+
+    def _config(self, run: StoredRun) -> TrainingConfig:
         values = {name: yaml.safe_load(value) for name, value in run.parameters.items()}
         return training(**values)
 
@@ -46,7 +48,7 @@ class Store:
         return [{"train/mse": train, "val/mse": val} for train, val in CURVE]
 
     def model(self, run: StoredRun, largest: int) -> bytes:
-        model = exported(build_network(self.config(run)))
+        model = exported(build_network(self._config(run)))
         return model[:900] if run.tags.get("fae.lacks") == "model" else model
 
     reading = Archive.reading

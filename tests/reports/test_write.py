@@ -24,9 +24,10 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
 from fae.cli.compose import compose
-from fae.config import Config, DataRoot, ReportRequest
+from fae.config import Config
 from fae.errors import ConfigError, Interrupted, StoreError
 from fae.reports import write
+from fae.reports.config import DataRoot, ReportRequest
 from fae.reports.write import Report, make_report
 from fae.runs.job import Job, Schedule
 from fae.runs.result import Result

@@ -19,7 +19,6 @@ from conftest import NO_LOCAL
 
 from fae.cli.compose import compose
 from fae.config import Config
-from fae.data.dataset import build_source
 from fae.errors import CheckpointError
 from fae.runs.build import build
 from fae.runs.checkpoint import (
@@ -82,7 +81,7 @@ def fit(
 ) -> Fitted:
     """Train as ``fae.runs.run`` does, without the store, from where the folder's run is."""
     folder.mkdir(exist_ok=True)
-    data, learner = build(config, build_source(config.data))
+    data, learner = build(config, config.data.build())
     history = History(Mock(spec=Run), data, time.perf_counter())
     trainer = build_trainer(
         config.trainer,
@@ -97,7 +96,7 @@ def fit(
 
 
 def fresh(config: Config) -> Learner:
-    return build(config, build_source(config.data))[1]
+    return build(config, config.data.build())[1]
 
 
 def assert_identical(ours: object, theirs: object) -> None:

@@ -14,7 +14,6 @@ import torch
 from rich.console import Console
 
 from fae.config import Config
-from fae.data.dataset import build_source
 from fae.errors import TrainingError
 from fae.runs.build import build
 from fae.runs.job import Job, Schedule
@@ -25,7 +24,7 @@ Tiny = Callable[..., Config]
 
 
 def show(config: Config, job: Job, console: Console) -> None:
-    data, learner = build(config, build_source(config.data))
+    data, learner = build(config, config.data.build())
     trainer: pl.Trainer = build_trainer(
         config.trainer,
         epochs=config.epochs,

@@ -20,7 +20,6 @@ from mlflow.entities import Run
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.datamodule import Slices
-from fae.data.dataset import build_source
 from fae.errors import TrainingError
 from fae.runs.build import build
 from fae.runs.checkpoint import checkpoint_path, saved_epochs
@@ -144,11 +143,11 @@ def test_tags_tell_what_the_curves_say(run: Run, finished: Result) -> None:
 
 def test_dead_units_are_counted(tiny: Tiny) -> None:
     """Units whose bias is so low that no image reaches them."""
-    data, learner = build(tiny(), build_source(tiny().data))
+    data, learner = build(tiny(), tiny().data.build())
     data.setup("fit")
     assert learner.dead_units(Slices(data.train)) == 0
     with torch.no_grad():
-        learner.network.encoder.bias[1:3] = -1e6
+        learner.network.get_parameter("encoder.bias")[1:3] = -1e6
     assert learner.dead_units(Slices(data.train)) == 2
 
 

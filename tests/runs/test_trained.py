@@ -8,7 +8,7 @@ import torch
 from records import exported, stored, training
 
 from fae.config import TrainingConfig
-from fae.models.dense.network import AutoEncoder
+from fae.models.network import Network
 from fae.runs.build import build_network
 from fae.runs.trained import parameters, trained_network
 from fae.tracking.archive import Archive
@@ -30,7 +30,7 @@ class Store:
         return nullcontext()
 
 
-def restored(network: AutoEncoder, config: TrainingConfig = CONFIG) -> AutoEncoder:
+def restored(network: Network, config: TrainingConfig = CONFIG) -> Network:
     return trained_network(cast(Archive, Store(exported(network))), stored(), config)
 
 
@@ -44,8 +44,8 @@ def test_it_reconstructs_as_the_one_that_was_stored() -> None:
 def test_one_whose_outputs_may_overflow_is_refused() -> None:
     network = build_network(CONFIG)
     with torch.no_grad():
-        network.encoder.weight.fill_(1e10)
-        network.decoder.weight.fill_(1e10)
+        network.get_parameter("encoder.weight").fill_(1e10)
+        network.get_parameter("decoder.weight").fill_(1e10)
     with pytest.raises(ValueError, match="outputs may be no numbers"):
         restored(network)
 

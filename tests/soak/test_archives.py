@@ -18,9 +18,10 @@ from conftest import NO_LOCAL
 from mlflow import MlflowClient
 
 from fae.cli.compose import compose
-from fae.config import Config, DataRoot, ReportRequest
+from fae.config import Config
 from fae.errors import FaeError
 from fae.reports import table
+from fae.reports.config import DataRoot, ReportRequest
 from fae.reports.selection import select
 from fae.reports.write import DataSets, make_report, summary_of
 from fae.runs.job import Job, Schedule

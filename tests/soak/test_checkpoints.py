@@ -39,7 +39,6 @@ import torch
 from conftest import NO_LOCAL
 
 from fae.cli.compose import compose
-from fae.data.dataset import build_source
 from fae.errors import CheckpointError
 from fae.runs.build import build
 from fae.runs.checkpoint import (
@@ -76,7 +75,7 @@ def trained() -> tuple[Learner, list[Checkpoint]]:
     config = compose(
         NO_LOCAL, "experiment=smoke", "hidden=4", "optimizer=adam", "optimizer.schedule=one_cycle"
     )
-    data, learner = build(config, build_source(config.data))
+    data, learner = build(config, config.data.build())
     begun, recorder = deepcopy(learner), Recorder()
     build_trainer(
         config.trainer,

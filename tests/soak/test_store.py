@@ -27,13 +27,13 @@ from conftest import NO_LOCAL
 from mlflow import MlflowClient
 
 from fae.cli.compose import compose
-from fae.config import Config, TrackingConfig
-from fae.data.dataset import build_source
+from fae.config import Config
 from fae.errors import StoreError
 from fae.runs.build import build
 from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO
 from fae.runs.history import History
 from fae.tracking.archive import Archive
+from fae.tracking.config import TrackingConfig
 from fae.tracking.delivery import Delivery
 from fae.tracking.journal import Journal
 from fae.tracking.recovery import close_dead, deliver, undelivered
@@ -406,7 +406,7 @@ def fit_s(
         meanwhile: what becomes of the store once the run has begun.
     """
     folder.mkdir()
-    data, learner = build(config, build_source(config.data))
+    data, learner = build(config, config.data.build())
     with store.run(folder.name, kind="run", folder=folder, command="") as run:
         trainer = build_trainer(
             config.trainer,

@@ -10,19 +10,12 @@ from conftest import NO_LOCAL, PROJECT
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from fae.cli.compose import compose
-from fae.config import TrackingConfig
 from fae.errors import ConfigError
-from fae.tracking.address import (
-    LONGEST_DATABASE,
-    absolute,
-    file_of,
-    flaw,
-    of_file,
-    of_store,
-    of_study,
-)
+from fae.runtime.paths import absolute, flaw
+from fae.tracking.address import LONGEST_DATABASE, file_of, of_file, of_store, of_study
 from fae.tracking.address import without_password as masked
 from fae.tracking.archive import Archive
+from fae.tracking.config import TrackingConfig
 from fae.tracking.store import Store
 
 DECODES = file_of("sqlite:////%3F") == Path("/?")

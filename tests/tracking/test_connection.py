@@ -23,10 +23,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fae.config import TrackingConfig
 from fae.errors import StoreError
+from fae.runs.stored_config import LARGEST, stored_config
 from fae.tracking import limits
-from fae.tracking.archive import LARGEST_CONFIG, Archive, UnreadableError
+from fae.tracking.archive import Archive, UnreadableError
+from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import Connection, connect
 
 EXPERIMENT = {"experiment": {"experiment_id": "7", "name": "fae", "lifecycle_stage": "active"}}
@@ -318,8 +319,8 @@ def test_an_artifact_without_an_end_is_not_waited_for(
         archive = Archive(tracking(server.uri))
         (run,) = archive.runs("run")
         with pytest.raises(UnreadableError, match=r"config\.yaml cannot be read"):
-            archive.config(run)
-    assert sum(sizes) <= LARGEST_CONFIG
+            stored_config(archive, run)
+    assert sum(sizes) <= LARGEST
 
 
 @pytest.mark.usefixtures("hurried")
@@ -393,6 +394,6 @@ def test_artifacts_of_a_server_are_written_nowhere_else(
         archive = Archive(tracking(server.uri))
         (run,) = archive.runs("run")
         with pytest.raises(StoreError, match=r"config\.yaml (is gone|cannot be read)"):
-            archive.config(run)
+            stored_config(archive, run)
     assert not [file for file in tmp_path.rglob("*evil*") if inside not in file.parents]
     assert not Path("/evil").exists()

@@ -14,10 +14,11 @@ from unittest.mock import Mock
 import pytest
 from mlflow import MlflowClient
 
-from fae.config import Config, TrackingConfig
+from fae.config import Config
 from fae.errors import TrainingError
 from fae.sweeps.plan import look_up, task
 from fae.tracking.archive import Archive
+from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import OF_A_RUN, Link, LinkError, home
 from fae.tracking.journal import Journal
 from fae.tracking.lock import own

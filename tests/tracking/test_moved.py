@@ -12,9 +12,9 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
 from fae import doctor, sync
 from fae.cli.compose import compose
-from fae.config import TrackingConfig
 from fae.tracking.address import of_file
 from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import home
 from fae.tracking.moved import Move
 from fae.tracking.store import Store

@@ -14,11 +14,12 @@ from dying import begun, died
 from mlflow import MlflowClient
 
 from fae.cli.compose import compose
-from fae.config import TrackingConfig
 from fae.errors import StoreError
+from fae.runs.stored_config import stored_config
 from fae.sweeps.plan import look_up, task
 from fae.tracking import recovery
 from fae.tracking.archive import Archive
+from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import Link, LinkError, home
 from fae.tracking.journal import Journal
 from fae.tracking.lock import is_alive, own
@@ -309,7 +310,7 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
         "runs_of": lambda: archive.runs_of(run),
         "runs_during": lambda: archive.runs_during(0, 1),
         "epochs": lambda: archive.epochs(run),
-        "config": lambda: archive.config(run),
+        "config": lambda: stored_config(archive, run),
         "model": lambda: archive.model(run, 1),
         "add_report": lambda: archive.add_report(run, tmp_path, "note"),
         "delivery": lambda: archive.delivery(run.id, tmp_path),

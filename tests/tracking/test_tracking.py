@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from fae.config import Config, TrackingConfig
+from fae.config import Config
 from fae.errors import Interrupted, StoreError
+from fae.tracking.config import TrackingConfig
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 

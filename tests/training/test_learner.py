@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from fae.config import Config
 from fae.data.datamodule import Slices
-from fae.data.dataset import build_source
 from fae.errors import TrainingError
 from fae.models.layers.dropout import Dropout
 from fae.runs.build import build
@@ -33,7 +32,7 @@ def fit(config: Config, folder: Path) -> tuple[Learner, list[dict[str, float]]]:
         def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             epochs.append({k: v.item() for k, v in trainer.callback_metrics.items()})
 
-    data, learner = build(config, build_source(config.data))
+    data, learner = build(config, config.data.build())
     trainer = build_trainer(
         config.trainer, epochs=config.epochs, folder=folder, callbacks=[Watch()]
     )
@@ -43,7 +42,7 @@ def fit(config: Config, folder: Path) -> tuple[Learner, list[dict[str, float]]]:
 
 def plain_loop(config: Config) -> tuple[nn.Module, list[dict[str, float]]]:
     """What any PyTorch user would write, at the same places of the random streams."""
-    images = build_source(config.data).training().pixels.float() / 255
+    images = config.data.build().training().pixels.float() / 255
     split = torch.randperm(len(images), generator=generator(0, Stream.SPLIT))
     train, val = images[split[: config.data.train]], images[split[config.data.train :]]
     pixels = images.shape[1]
@@ -96,7 +95,7 @@ def test_errors_are_in_double_precision(tiny: Tiny, tmp_path: Path) -> None:
     """Those of the last epoch are the very sums; early stopping compares them, too."""
     config = tiny("epochs=2", "trainer.early_stopping=2")
     learner, epochs = fit(config, tmp_path)
-    data, _ = build(config, build_source(config.data))
+    data, _ = build(config, config.data.build())
     data.setup("fit")
     evaluation = Evaluation()
     learner.eval()
@@ -140,7 +139,7 @@ def rates(config: Config, folder: Path) -> list[float]:
                 lambda optimizer, *_: seen.append(optimizer.param_groups[0]["lr"])
             )
 
-    data, learner = build(config, build_source(config.data))
+    data, learner = build(config, config.data.build())
     build_trainer(config.trainer, epochs=config.epochs, folder=folder, callbacks=[Watch()]).fit(
         learner, data
     )
@@ -178,10 +177,8 @@ def test_schedules_follow_their_formulas(tiny: Tiny, tmp_path: Path) -> None:
 def test_optimizers_are_built_as_configured(
     tiny: Tiny, overrides: list[str], kind: type, expected: dict[str, object]
 ) -> None:
-    from fae.training.optimizers import build_optimizer
-
     config = tiny(*overrides)
-    optimizer = build_optimizer(config.optimizer, [nn.Parameter(torch.ones(1))], config.lr)
+    optimizer = config.optimizer.build([nn.Parameter(torch.ones(1))], config.lr)
     assert type(optimizer) is kind
     assert {key: optimizer.defaults[key] for key in expected} == expected
 
@@ -198,7 +195,7 @@ def test_bfloat16_comes_close_to_single_precision(tiny: Tiny, tmp_path: Path) ->
 def test_lightning_counts_every_optimizer_step(tiny: Tiny, tmp_path: Path) -> None:
     """More than it hands on at a time, and a last hand-over that is smaller."""
     config = tiny("batch_size=33", "epochs=2")
-    data, learner = build(config, build_source(config.data))
+    data, learner = build(config, config.data.build())
     trainer = build_trainer(config.trainer, epochs=2, folder=tmp_path, callbacks=[])
     trainer.fit(learner, data)
     assert (data.steps_per_epoch, len(data.train_dataloader())) == (61, 2)
@@ -207,7 +204,7 @@ def test_lightning_counts_every_optimizer_step(tiny: Tiny, tmp_path: Path) -> No
 
 def test_another_output_than_linear_is_the_plain_loop_too(tiny: Tiny) -> None:
     config = tiny("model.output_activation=sigmoid", "dropout=0.0")
-    data, learner = build(config, build_source(config.data))
+    data, learner = build(config, config.data.build())
     data.setup("fit")
     images = data.train.as_floats().pixels[:7]
     expected = nn.functional.mse_loss(learner.network(images), images)

@@ -8,7 +8,6 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
 from fae.config import Config
-from fae.data.dataset import build_source
 from fae.errors import ConfigError
 from fae.runs.build import build
 from fae.training.trainer import build_trainer, check_trainer
@@ -47,7 +46,7 @@ def test_a_cluster_changes_nothing(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     config = tiny()
-    data, learner = build(config, build_source(config.data))
+    data, learner = build(config, config.data.build())
     trainer = build_trainer(config.trainer, epochs=2, folder=tmp_path, callbacks=[])
     trainer.fit(learner, data)
     trainer.test(learner, data, verbose=False)

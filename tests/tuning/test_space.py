@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from fae.config import Dropout
+from fae.models.config import Dropout
 from fae.tuning.space import Choices, Range, SearchConfig, override, short
 
 OTHERS = {

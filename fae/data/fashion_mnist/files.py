@@ -1,6 +1,6 @@
 """The four files of Fashion-MNIST: where they are looked for, what they hold, how they are had.
 
-Light (no torch), as ``fae.config`` looks for them; ``fae.data.dataset`` makes images of them.
+Light (no torch), as ``fae.config`` looks for them; ``images`` makes images of them.
 """
 
 import gzip

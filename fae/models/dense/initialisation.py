@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from fae.data.dataset import Images
+from fae.data.images import Images
 from fae.data.pca import principal_components, slices
 from fae.models.dense.network import AutoEncoder
 

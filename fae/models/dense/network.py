@@ -1,4 +1,4 @@
-"""The auto-encoder: a plain module that needs no trainer."""
+"""The auto-encoder of fully connected layers: a plain module that needs no trainer."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from fae.models.layers.activations import Sigmoid, SiLU
 from fae.models.layers.dropout import Dropout
 from fae.models.layers.linear import Linear
-from fae.models.layers.loss import mean_squared_error, reconstruction_error, residuals
+from fae.models.layers.loss import reconstruction_error, residuals
+from fae.models.network import Network
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -22,7 +23,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-class AutoEncoder(nn.Module):
+class AutoEncoder(Network):
     """inputs - hidden - inputs, with dropout on the hidden layer, as in the paper.
 
     With ``widths`` it is deeper: inputs - widths - hidden - widths the other way round - inputs.
@@ -72,20 +73,16 @@ class AutoEncoder(nn.Module):
         return self.decode(self.dropout(self.encode(images)))
 
     def error(self, images: Tensor) -> Tensor:
-        """Mean squared error of the reconstructions of images (batch, inputs), a scalar."""
-        codes = self.dropout(self.encode(images))
-        if self._linear:
-            last = self.after(codes)
-            return reconstruction_error(last, self.decoder.weight, self.decoder.bias, images)
-        return mean_squared_error(self.decode(codes), images)
+        if not self._linear:
+            return super().error(images)
+        last = self.after(self.dropout(self.encode(images)))
+        return reconstruction_error(last, self.decoder.weight, self.decoder.bias, images)
 
     def residuals(self, images: Tensor) -> Tensor:
-        """Reconstructions minus images, (batch, inputs), for evaluation: without gradients."""
-        codes = self.dropout(self.encode(images))
-        if self._linear:
-            last = self.after(codes)
-            return residuals(last, self.decoder.weight, self.decoder.bias, images)
-        return self.decode(codes) - images
+        if not self._linear:
+            return super().residuals(images)
+        last = self.after(self.dropout(self.encode(images)))
+        return residuals(last, self.decoder.weight, self.decoder.bias, images)
 
     @property
     def _linear(self) -> bool:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from fae.config import DROPOUT_STEPS as STEPS
+from fae.models.config import DROPOUT_STEPS as STEPS
 
 
 class Dropout(nn.Module):

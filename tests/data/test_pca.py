@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from fae.cli.compose import compose
-from fae.config import SyntheticConfig
-from fae.data.baseline import pca_errors
-from fae.data.dataset import Synthetic, split_at_random
+from fae.data.images import split_at_random
+from fae.data.pca import pca_errors
+from fae.data.synthetic.config import SyntheticConfig
+from fae.data.synthetic.images import Synthetic
 
 
 @pytest.fixture

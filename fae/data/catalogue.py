@@ -1,0 +1,16 @@
+"""The data sets. One of your own: ``docs/extending.md``."""
+
+from fae.data.config import DataConfig
+from fae.data.digits.config import DigitsConfig
+from fae.data.fashion_mnist.config import FashionMNISTConfig
+from fae.data.synthetic.config import SyntheticConfig
+from fae.runtime.catalogue import Catalogue
+
+DATA_SETS = Catalogue[DataConfig](
+    "data",
+    {
+        "fashion_mnist": FashionMNISTConfig,
+        "digits": DigitsConfig,
+        "synthetic": SyntheticConfig,
+    },
+)

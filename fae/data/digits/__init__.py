@@ -1,0 +1,1 @@
+"""scikit-learn's handwritten digits, which need no download and no file."""

@@ -1,0 +1,52 @@
+"""Settings of Fashion-MNIST."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BeforeValidator, model_validator
+from pydantic.dataclasses import dataclass
+
+from fae.data.config import DataConfig
+from fae.data.fashion_mnist import files
+from fae.runtime.fields import STRICT, OwnFolder
+
+if TYPE_CHECKING:
+    from fae.data.fashion_mnist.images import FashionMNIST
+
+
+def _found_if_unset(path: object) -> object:
+    return files.root() if path in (None, "") else path
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class FashionMNISTConfig(DataConfig):
+    """The 70,000 images of Fashion-MNIST: 60,000 to train and validate on, 10,000 to test on."""
+
+    name: Literal["fashion_mnist"]
+    root: Annotated[OwnFolder, BeforeValidator(_found_if_unset)]
+    """Folder that holds the four files in ``FashionMNIST/raw``, packed (``.gz``) or not; what it
+    lacks is downloaded into it. null: the first of ``data``, ``../data`` and ``../shared/data``
+    that holds them all, or else a folder in the user's cache."""
+
+    @property
+    def pixels(self) -> int:
+        return 784
+
+    @property
+    def place(self) -> Path:
+        return self.root
+
+    def within(self, root: Path | None) -> "FashionMNISTConfig":
+        changes: dict[str, Any] = {"root": root}
+        return replace(self, **changes)
+
+    def build(self) -> "FashionMNIST":
+        from fae.data.fashion_mnist.images import FashionMNIST
+
+        return FashionMNIST(self.root)
+
+    @model_validator(mode="after")
+    def _splits_the_training_file(self) -> "FashionMNISTConfig":
+        self.check_split(60_000, "images of the training file")
+        return self

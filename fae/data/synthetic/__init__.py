@@ -1,0 +1,1 @@
+"""Small images made from a seed, for tests and for trying things out offline."""

@@ -1,0 +1,43 @@
+"""Settings of the images that are made."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from fae.data.config import MOST_PIXELS, DataConfig
+from fae.errors import ConfigError
+from fae.runtime.fields import STRICT
+
+if TYPE_CHECKING:
+    from fae.data.synthetic.images import Synthetic
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SyntheticConfig(DataConfig):
+    """Small images made on the spot; ``split_seed`` is the seed of the images, too."""
+
+    name: Literal["synthetic"]
+    side: Annotated[int, Field(strict=True, ge=1, le=128)]
+    """Height and width of an image, in pixels."""
+    test: Annotated[int, Field(strict=True, ge=10)]
+    """Images to test on; ten at least, one of each class."""
+
+    @property
+    def pixels(self) -> int:
+        return self.side**2
+
+    def build(self) -> "Synthetic":
+        from fae.data.synthetic.images import Synthetic
+
+        return Synthetic(self)
+
+    @model_validator(mode="after")
+    def _fits_in_memory(self) -> "SyntheticConfig":
+        images = self.train + self.val + self.test
+        if images * self.side**2 > MOST_PIXELS:
+            raise ConfigError(
+                f"data.side={self.side} with data.train={self.train}, data.val={self.val} and "
+                f"data.test={self.test}: at most {MOST_PIXELS // self.side**2} images of this side"
+            )
+        return self

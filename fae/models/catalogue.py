@@ -1,0 +1,13 @@
+"""The networks. One of your own: ``docs/extending.md``."""
+
+from fae.models.config import ModelConfig
+from fae.models.dense.config import AutoEncoderConfig, DeepAutoEncoderConfig
+from fae.runtime.catalogue import Catalogue
+
+NETWORKS = Catalogue[ModelConfig](
+    "model",
+    {
+        "autoencoder": AutoEncoderConfig,
+        "deep": DeepAutoEncoderConfig,
+    },
+)

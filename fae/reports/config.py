@@ -1,0 +1,35 @@
+"""Arguments of the report command."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator
+from pydantic.dataclasses import dataclass
+
+from fae.config import ReportConfig
+from fae.runtime.fields import Name, Names, OwnFolder
+from fae.tracking.config import TrackingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRoot:
+    """Where data sets lie on this machine, wherever they lay for a run."""
+
+    root: Annotated[OwnFolder | None, BeforeValidator(lambda path: path or None)]
+    """null: where they are found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportRequest:
+    """Arguments of ``python -m fae.report``. Keys of other commands are ignored, since a user's own
+    defaults may hold them."""
+
+    sweep: Names
+    """Sweeps by name or by (the beginning of) their run's id; null: the latest, or with
+    ``where`` all runs."""
+    where: Name | None
+    """Conditions on parameters, such as ``hidden=64,128 optimizer=adam``; null: all runs."""
+    out: OwnFolder | None
+    """Folder to write; null: ``reports/<name of the sweep>``."""
+    data: DataRoot
+    tracking: TrackingConfig
+    report: ReportConfig

@@ -1,0 +1,52 @@
+"""The configuration of a stored run, which anyone may have written: plain values, checked."""
+
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from fae.config import WITHOUT_EFFECT, TrainingConfig
+from fae.tracking.archive import Archive, StoredRun
+
+FILE = "config.yaml"
+LARGEST = 100_000
+"""Bytes that are read."""
+
+
+def stored_config(archive: Archive, run: StoredRun) -> TrainingConfig:
+    """What a run trained, checked as a command line is.
+
+    Raises:
+        UnreadableError: its configuration is gone, or is none of this version's or earlier.
+    """
+    with archive.reading(run, FILE):
+        return _checked(yaml.load(archive.text(run, FILE, LARGEST), _Loader))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML of plain values, as large as its text: no part of it can be named again elsewhere."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a part of it stands for another")
+        return super().compose_node(parent, index)
+
+
+def _checked(values: Any) -> TrainingConfig:
+    """A configuration as a run of this version or an earlier one stored it.
+
+    Raises:
+        ValueError: names each key that is wrong.
+    """
+    if not isinstance(values, dict):
+        raise ValueError("not keys and values")
+    settings = {key: value for key, value in values.items() if key not in WITHOUT_EFFECT}
+    if isinstance(settings.get("model"), dict):  # before there was a choice
+        settings["model"] = {"initialisation": "uniform", **settings["model"]}
+    try:
+        return TypeAdapter(TrainingConfig).validate_python(settings)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise ValueError(
+            "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in found[:3])
+        ) from error

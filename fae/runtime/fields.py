@@ -1,0 +1,46 @@
+"""Types of settings with their bounds, checked by pydantic; rooms make their settings of them."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from fae.runtime import paths
+
+STRICT = ConfigDict(extra="forbid")
+"""Of a settings class: an unknown key is an error."""
+
+
+def _as_list(names: object) -> object:
+    return [] if names is None else names if isinstance(names, list | tuple) else [str(names)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("unprintable", "Input should be printable text")
+    return text
+
+
+def _without_flaw(path: Path) -> Path:
+    if flaw := paths.flaw(path):
+        raise PydanticCustomError("flaw", "{flaw}", {"flaw": flaw})
+    return path
+
+
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
+Width = Annotated[int, Field(strict=True, ge=1, le=65_536)]
+"""Units of a layer."""
+Rate = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(strict=True, ge=0, lt=1)]
+Penalty = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+Switch = Annotated[bool, Field(strict=True)]
+Name = Annotated[
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=250),
+    AfterValidator(_printable),
+]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
+OwnFolder = Annotated[Path, AfterValidator(paths.absolute), AfterValidator(_without_flaw)]
+"""A folder that the user names, made absolute."""

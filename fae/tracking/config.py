@@ -1,0 +1,43 @@
+"""What is written where."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, StringConstraints, model_validator
+from pydantic.dataclasses import dataclass
+
+from fae.errors import ConfigError
+from fae.runtime import paths
+from fae.runtime.fields import STRICT, Name, Switch
+from fae.tracking import address
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrackingConfig:
+    """Settings of the MLflow store."""
+
+    uri: Annotated[
+        str, StringConstraints(strict=True, min_length=1), AfterValidator(address.of_store)
+    ]
+    """The MLflow store; a database file or a server."""
+    experiment: Name
+    """Name of the MLflow experiment."""
+    system_metrics: Switch
+    """Record CPU, memory and (installed with the extra ``gpu``) GPU load during the run."""
+
+    @model_validator(mode="after")
+    def _working_folder_holds_runs(self) -> "TrackingConfig":
+        if flaw := paths.flaw(Path.cwd()):
+            raise ConfigError(f"working folder {paths.shown(Path.cwd())}: {flaw}")
+        return self
+
+    @model_validator(mode="after")
+    def _experiment_goes_by_its_name(self) -> "TrackingConfig":
+        number = os.environ.get("MLFLOW_EXPERIMENT_ID")
+        if number and not os.environ.get("MLFLOW_EXPERIMENT_NAME"):
+            raise ConfigError(
+                f"MLFLOW_EXPERIMENT_ID={number}: an experiment goes by its name here; set "
+                "MLFLOW_EXPERIMENT_NAME instead"
+            )
+        return self
