@@ -5,8 +5,8 @@ stand beside the code that they configure, and are joined here. Light (no torch)
 and a wrong value are answered at once; ``fae.cli.compose`` turns a command line into a ``Config``.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, fields, is_dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -143,15 +143,21 @@ class Config(TrainingConfig):
         }
 
 
-def determines_result(plain: Mapping[str, Any], group: str = "") -> dict[str, Any]:
-    """The part of a plain configuration that the trained weights depend on, by dotted key."""
-    decisive: dict[str, Any] = {}
-    for name, value in plain.items():
-        key = group + name
-        if key in WITHOUT_EFFECT:
+def determines_result(config: TrainingConfig) -> dict[str, Any]:
+    """The settings that the trained weights depend on, by dotted key.
+
+    A key that is at the default of its settings class is left out; see ``fae.runs.fingerprint``.
+    """
+    return dict(_settings(config))
+
+
+def _settings(settings: Any, group: str = "") -> Iterator[tuple[str, Any]]:
+    """All settings that have an effect and are not at their default, by dotted key."""
+    for field in fields(settings):
+        key, value = group + field.name, getattr(settings, field.name)
+        if key in WITHOUT_EFFECT or value == field.default:
             continue
-        if isinstance(value, dict):
-            decisive |= determines_result(value, f"{key}.")
+        if is_dataclass(value):
+            yield from _settings(value, f"{key}.")
         else:
-            decisive[key] = tuple(value) if isinstance(value, list) else value
-    return decisive
+            yield key, value

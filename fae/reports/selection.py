@@ -228,7 +228,7 @@ def _set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record
         if stored != here:
             reasons[run.id] = f"its images (digest {stored!r:.50}) are others than here ({here})"
             continue
-        key = tuple(sorted(determines_result(config.plain()).items()))
+        key = tuple(sorted(determines_result(config).items()))
         alike.setdefault(key, []).append((run, config))
     records, replaced = [], set()
     for decisive, same in alike.items():

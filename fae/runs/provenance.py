@@ -1,65 +1,15 @@
 """Where a number comes from: code, versions, hardware."""
 
-import ast
-import hashlib
-import json
 import os
 import platform
 import subprocess
 from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
-from typing import Any
 
 import torch
 
 PROJECT = Path(__file__).resolve().parents[2]
-TRAINING_CODE = (
-    "data/datamodule",
-    "data/dataset",
-    "data/pca",
-    "models/dense/initialisation",
-    "models/dense/network",
-    "models/layers/activations",
-    "models/layers/dropout",
-    "models/layers/linear",
-    "models/layers/loss",
-    "runs/build",
-    "runtime/seeding",
-    "runtime/threads",
-    "training/early_stopping",
-    "training/learner",
-    "training/metrics",
-    "training/optimizers",
-    "training/trainer",
-)
-"""The modules that a result depends on."""
-
-
-def fingerprint(determines_result: dict[str, Any], data_digest: str) -> str:
-    """A hash of all that determines a result, and of nothing else.
-
-    These are the configuration, the data, and the code of the training: ours but for its
-    comments and docstrings, and the versions of the libraries that compute.
-    """
-    versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
-    text = json.dumps([determines_result, data_digest, versions, _code()], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@cache
-def _code() -> list[str]:
-    return [_bare((PROJECT / "fae" / f"{name}.py").read_text("utf-8")) for name in TRAINING_CODE]
-
-
-def _bare(source: str) -> str:
-    """Python source without comments and docstrings."""
-    return ast.unparse(_WithoutStrings().visit(ast.parse(source)))
-
-
-class _WithoutStrings(ast.NodeTransformer):
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        return None if isinstance(node.value, ast.Constant) else node
 
 
 def tags(accelerator: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytorch_lightning as pl
 import yaml
 
-from fae.config import Config, determines_result
+from fae.config import Config
 from fae.data.datamodule import ImageDataModule, Slices
 from fae.data.images import DataSet, Images
 from fae.drawing import charts, figures
@@ -16,6 +16,7 @@ from fae.runs import provenance
 from fae.runs.build import build
 from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO, resume_point
 from fae.runs.diagnosis import diagnose
+from fae.runs.fingerprint import fingerprint
 from fae.runs.history import History
 from fae.runs.job import Job
 from fae.runs.progress import ProgressDisplay
@@ -125,11 +126,11 @@ def fitted(
     started = time.perf_counter()
     check_surroundings(config)
     source = config.data.build()
-    fingerprint = provenance.fingerprint(determines_result(config.plain()), source.digest)
+    known_by = fingerprint(config)
     tags = {
         **provenance.tags(config.trainer.accelerator),
         "fae.data_digest": source.digest,
-        "fae.fingerprint": fingerprint,
+        "fae.fingerprint": known_by,
     }
     store = Store(config.tracking, patience_s=STORE_PATIENCE_S if job.sweep else 0)
     with ExitStack() as until_end:
@@ -156,9 +157,9 @@ def fitted(
             epochs=config.epochs,
             folder=job.folder,
             callbacks=[history, progress, *callbacks, checkpoints],
-            checkpoint_io=DurableCheckpointIO(fingerprint),
+            checkpoint_io=DurableCheckpointIO(known_by),
         )
-        start = resume_point(job.folder, fingerprint, learner) if job.carries_on else None
+        start = resume_point(job.folder, known_by, learner) if job.carries_on else None
         trainer.fit(learner, data, ckpt_path=start, weights_only=True)
         history.picture(learner)
         epoch = choose_weights(trainer, learner, last=len(history.epochs))

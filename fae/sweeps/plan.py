@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from fae.config import Config, SweepConfig, determines_result
+from fae.config import Config, SweepConfig
 from fae.runs.checkpoint import saved_epochs
+from fae.runs.fingerprint import fingerprint, former
 from fae.runs.job import Origin, run_name
-from fae.runs.provenance import fingerprint
 from fae.runtime import formatting
 from fae.runtime.console import say
 from fae.sweeps.forecast import estimate, work
@@ -87,8 +87,7 @@ def task(
     config: Config, overrides: Sequence[str], choices: Mapping[str, str] | None = None
 ) -> Task:
     """A run as if the store knew nothing of it."""
-    digest = config.data.build().digest
-    found = fingerprint(determines_result(config.plain()), digest)
+    found = fingerprint(config)
     return Task(run_name(config, overrides), config, tuple(overrides), found, choices or {})
 
 
@@ -138,14 +137,14 @@ def _anew(task: Task, archive: Archive | None) -> str:
     config = task.config
     if task.state != "begins" or archive is None or config.sweep.rerun:
         return ""
-    plain, digest = config.plain(), config.data.build().digest
+    plain = config.plain()
     alike = [f"params.{key} = '{plain[key]}'" for key in ("hidden", "seed", "lr", "batch_size")]
     for run in reversed(archive.runs("run", *alike)):
         epochs = run.parameters.get("epochs", "")
-        if not re.fullmatch(r"\d{1,10}", epochs):
+        if not re.fullmatch(r"[1-9]\d{0,8}", epochs):
             continue
-        of_run = determines_result({**plain, "epochs": int(epochs)})
-        if run.tags.get("fae.fingerprint") == fingerprint(of_run, digest):
+        of_run = replace(config, epochs=int(epochs))
+        if run.tags.get("fae.fingerprint") in {fingerprint(of_run), former(of_run)}:
             if int(epochs) == config.epochs:
                 return (
                     f" anew: run {run.id[:8]} was interrupted, and its folder is not where it was; "

@@ -26,6 +26,7 @@ from fae.errors import (
 from fae.reports.published import RESULTS
 from fae.reports.table import as_markdown
 from fae.runs import provenance
+from fae.runs.fingerprint import fingerprint
 from fae.runs.job import Job, Origin, Schedule, command_line, run_name
 from fae.runs.result import Result
 from fae.runs.run import check_surroundings, fitted, train
@@ -111,14 +112,14 @@ class Search:
         self._lacking: list[str] = []
         self.command = command
         self.name = settings.name or run_name(config, overrides)
-        plain = determines_result(config.plain())
+        plain = determines_result(config)
         fixed = {key: value for key, value in plain.items() if not settings.varies(key)}
         self.study = Study(
             self.name,
             settings,
             storage=settings.storage or _beside(config.tracking.uri),
             whole=frozenset(one.key for one in settings.space if _is_whole(one, plain)),
-            fingerprint=provenance.fingerprint(fixed, config.data.build().digest),
+            fingerprint=fingerprint(config, fixed),
             epochs=config.epochs,
         )
 

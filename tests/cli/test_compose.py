@@ -153,9 +153,9 @@ def test_what_determines_a_result_leaves_out_where_things_lie() -> None:
     here = composed("data.root=/here", "tracking.experiment=a", "trainer.profiler=simple")
     there = composed("data.root=/there", "tracking.experiment=b")
     other = composed("dropout=0.2")
-    assert determines_result(here.plain()) == determines_result(there.plain())
-    assert determines_result(here.plain()) != determines_result(other.plain())
-    assert determines_result(here.plain())["optimizer.momentum"] == 0.0
+    assert determines_result(here) == determines_result(there)
+    assert determines_result(here) != determines_result(other)
+    assert determines_result(here)["optimizer.momentum"] == 0.0
 
 
 def test_parameters_are_few() -> None:

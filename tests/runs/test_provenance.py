@@ -1,15 +1,11 @@
 """Where numbers come from, against git and the installed packages themselves."""
 
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import NO_LOCAL, PROJECT
 
-from fae.cli.compose import compose
-from fae.config import determines_result
 from fae.runs import provenance
 
 
@@ -56,33 +52,6 @@ def test_installed_versions_can_be_installed_again() -> None:
     lines = provenance.installed_versions().splitlines()
     assert f"torch=={torch.__version__.split('+')[0]}" in lines
     assert lines == sorted(lines)
-
-
-def test_a_fingerprint_changes_with_what_determines_the_result_only() -> None:
-    def of(*overrides: str, digest: str = "data") -> str:
-        plain = compose(NO_LOCAL, *overrides).plain()
-        return provenance.fingerprint(determines_result(plain), digest)
-
-    assert of() == of("tracking.experiment=other", "data.root=/elsewhere", "repeats=3")
-    assert len({of(), of("seed=1"), of("lr=0.1"), of(digest="other")}) == 4
-
-
-def test_training_code_is_there() -> None:
-    for module in provenance.TRAINING_CODE:
-        assert (PROJECT / "fae" / f"{module}.py").exists()
-
-
-def test_the_fingerprint_covers_all_that_training_imports() -> None:
-    """But for the configuration, which it covers by its values, and the errors."""
-    reached: set[str] = set()
-    new = {"runs.build", "training.trainer"}
-    while new:
-        reached |= new
-        files = [PROJECT / "fae" / f"{module.replace('.', '/')}.py" for module in new]
-        code = "\n".join(file.read_text() for file in files if file.exists())
-        new = set(re.findall(r"^from fae\.([\w.]+) import", code, re.MULTILINE)) - reached
-    covered = {module.replace("/", ".") for module in provenance.TRAINING_CODE}
-    assert reached - {"config", "errors", "data.fashion_mnist", "tracking"} == covered
 
 
 def test_a_repository_that_it_is_installed_in_is_not_its_own(

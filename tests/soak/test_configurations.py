@@ -227,7 +227,7 @@ def judged(make: Callable[[], Config], given: Collection[str]) -> str:
     assert read == config
     assert hash(read) == hash(config)
     assert config.parameters()
-    assert determines_result(config.plain())
+    assert determines_result(config)
     return "valid"
 
 

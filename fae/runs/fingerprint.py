@@ -1,0 +1,134 @@
+"""The fingerprint of a run: a hash of all that determines its result, and of nothing else.
+
+These are the configuration, the images, the code that trains, and the libraries that compute.
+
+- A key whose settings class gives it a default is left out at that default, so that a key that is
+  added later changes no fingerprint. Such a default is what was so before there was the key, and
+  never changes; what people vary has its value in ``conf/``.
+- Of the code, what all runs share counts, and of the variants the chosen ones': the module of the
+  data set, the folder of the network, the classes of the optimizer; a user's package alike.
+  Comments, docstrings, import lines and the fields of settings do not count.
+"""
+
+import ast
+import hashlib
+import inspect
+import json
+import lzma
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from fae.config import TrainingConfig, determines_result
+
+PACKAGE = Path(__file__).resolve().parents[1]
+SHARED = (
+    "data/datamodule.py",
+    "data/images.py",
+    "data/pca.py",
+    "models/layers/*.py",
+    "models/network.py",
+    "runs/build.py",
+    "runtime/seeding.py",
+    "runtime/threads.py",
+    "training/early_stopping.py",
+    "training/learner.py",
+    "training/metrics.py",
+    "training/trainer.py",
+)
+"""Code that every run goes through, below ``fae/``."""
+BEFORE_ROOMS = Path(__file__).with_name("code_before_rooms.json.xz")
+"""The code that counted before the modules moved into rooms; see ``former``."""
+
+
+def fingerprint(config: TrainingConfig, fields: Mapping[str, Any] | None = None) -> str:
+    """The fingerprint of a configuration with the images and the code that it names.
+
+    Args:
+        fields: of the configuration that count, by dotted key; None: all that have an effect.
+    """
+    return _hash(config, fields, _code(config))
+
+
+def former(config: TrainingConfig, fields: Mapping[str, Any] | None = None) -> str:
+    """The fingerprint that the same run had before the modules moved into rooms.
+
+    The move changed no bit of a result, so what was stored under it still counts.
+    """
+    return _hash(config, fields, _code_before_rooms())
+
+
+def _hash(config: TrainingConfig, fields: Mapping[str, Any] | None, code: list[str]) -> str:
+    decisive = determines_result(config) if fields is None else fields
+    versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
+    digest = config.data.build().digest
+    text = json.dumps([decisive, digest, versions, code], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _code(config: TrainingConfig) -> list[str]:
+    return [*_shared(), *_variants(config)]
+
+
+@cache
+def _code_before_rooms() -> list[str]:
+    code: list[str] = json.loads(lzma.decompress(BEFORE_ROOMS.read_bytes()))
+    return code
+
+
+@cache
+def _shared() -> list[str]:
+    return [_bare_file(file) for pattern in SHARED for file in sorted(PACKAGE.glob(pattern))]
+
+
+def _variants(config: TrainingConfig) -> list[str]:
+    parents = (parent for parent in type(config.optimizer).__mro__ if parent is not object)
+    return [
+        _bare_file(_file(type(config.data.build()))),
+        *map(_bare_file, _folder(type(config.model))),
+        *(_bare(inspect.getsource(parent)) for parent in parents),
+    ]
+
+
+def _file(variant: type) -> Path:
+    return Path(inspect.getfile(variant))
+
+
+def _folder(variant: type) -> list[Path]:
+    """The modules of the package that a class is in; of a module by itself, that one."""
+    module = inspect.getmodule(variant)
+    assert module is not None
+    file = _file(variant)
+    return sorted(file.parent.glob("*.py")) if module.__package__ else [file]
+
+
+@cache
+def _bare_file(path: Path) -> str:
+    return _bare(path.read_text("utf-8"))
+
+
+@cache
+def _bare(source: str) -> str:
+    """Python source without comments, docstrings, imports and fields of settings."""
+    return ast.unparse(_Bare().visit(ast.parse(source)))
+
+
+class _Bare(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+    def visit_Import(self, node: ast.Import) -> None:
+        return None
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        return None
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+            node.body = [part for part in node.body if not isinstance(part, ast.AnnAssign)]
+        return self.generic_visit(node)
