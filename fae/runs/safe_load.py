@@ -62,9 +62,9 @@ def load_weights(network: nn.Module, content: bytes) -> None:
     if records["byteorder"] != b"little":
         raise CheckpointError("in another order of bytes")
     described = json.loads(records[f"{WEIGHTS}model_weights_config.json"])["config"]
-    # The first version's names of layers, encoder.0.weight.
-    described = {name.replace("coder.0.", "coder."): about for name, about in described.items()}
     expected = network.state_dict()
+    if described.keys() != expected.keys():  # in the first version, encoder.0.weight
+        described = {name.replace("coder.0.", "coder."): about for name, about in described.items()}
     if described.keys() != expected.keys():
         raise CheckpointError("has other weights than the network of its configuration")
     weights = {

@@ -41,8 +41,9 @@ def _checked(values: Any) -> TrainingConfig:
     if not isinstance(values, dict):
         raise ValueError("not keys and values")
     settings = {key: value for key, value in values.items() if key not in WITHOUT_EFFECT}
-    if isinstance(settings.get("model"), dict):  # before there was a choice
-        settings["model"] = {"initialisation": "uniform", **settings["model"]}
+    model = settings.get("model")
+    if isinstance(model, dict) and model.get("name") in {"autoencoder", "deep"}:
+        settings["model"] = {"initialisation": "uniform", **model}  # before there was a choice
     try:
         return TypeAdapter(TrainingConfig).validate_python(settings)
     except ValidationError as error:
