@@ -31,7 +31,7 @@ from fae.result import Panel
 from fae.selection import Record, Selection, select
 from fae.sources import Images, Source, build_source
 from fae.summary import Summary, summarise
-from fae.tracking import Archive, StoredRun
+from fae.tracking import Archive, StoredRun, unfinished_and_dead
 from fae.trained import parameters, trained_network
 
 PICTURED = 6
@@ -187,11 +187,16 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
 
 
 def _beside(archive: Archive, selection: Selection) -> list[StoredRun]:
-    """The runs that may have been going on beside those of the selection."""
+    """The runs that may have been going on beside those of the selection.
+
+    A run whose process died unnoticed counts where it began, as it is not known when that was.
+    """
     runs = [record.run for record in selection.records]
-    return archive.runs_during(
+    beside = archive.runs_during(
         min(run.started for run in runs), max(run.ended or run.started for run in runs)
     )
+    dead = {run.id for run in unfinished_and_dead(archive)}
+    return [replace(run, ended=run.started) if run.id in dead else run for run in beside]
 
 
 def _pictured(selection: Selection) -> dict[str, list[Record]]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TAG = "fae.fingerprint"
 KINDS = ("sweep", "study", "run", "trial")
 """What runs can be, by their tag ``fae.kind``."""
+TRAINED = ("run", "trial")
+"""Those of ``KINDS`` that train a network."""
 CURVES = ("train/mse", "val/mse")
 ADOPTED = re.compile(r"adopted/[0-9a-f]{8}\.json")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -42,7 +44,7 @@ class StoredRun:
 
     Attributes:
         status: RUNNING, FINISHED, FAILED or KILLED.
-        started, ended: milliseconds since the epoch; ``ended`` is None without an end.
+        started, ended: milliseconds since the epoch; ``ended`` is None of one that is RUNNING.
         metrics: the last value of each.
     """
 
@@ -173,13 +175,14 @@ class Archive:
             return ids
 
     def runs_during(self, start: int, end: int) -> list[StoredRun]:
-        """The runs that were going on at some time between two, in ms since the epoch.
+        """The runs and trials that trained at some time between two, in ms since the epoch.
 
-        Those without an end count where they began.
+        Those that are RUNNING count if they began before ``end``.
         """
-        ended = f"attributes.end_time >= {start}", f"attributes.start_time <= {end}"
-        open_ended = "attributes.status = 'RUNNING'", f"attributes.start_time >= {start}"
-        return [*self.runs("run", *ended), *self.runs("run", *open_ended, ended[1])]
+        begun = f"attributes.start_time <= {end}"
+        during = f"attributes.end_time >= {start}", "attributes.status = 'RUNNING'"
+        found = [run for kind in TRAINED for c in during for run in self.runs(kind, begun, c)]
+        return [*{run.id: run for run in found}.values()]  # a resumed one has an end as well
 
     def epochs(self, run: StoredRun) -> list[dict[str, float]]:
         """``train/mse`` and ``val/mse`` after each epoch, at least one.
@@ -324,7 +327,7 @@ class Archive:
             name=in_one_line(run.info.run_name or ""),
             status=run.info.status,
             started=run.info.start_time or 0,
-            ended=run.info.end_time,
+            ended=None if run.info.status == "RUNNING" else run.info.end_time,  # else its last one
             parameters=run.data.params,
             metrics=run.data.metrics,
             tags=tags,
