@@ -16,7 +16,7 @@ from fae.address import file_of
 from fae.config import WITHOUT_EFFECT, TrackingConfig, TrainingConfig
 from fae.errors import NoStoreError, StoreError
 from fae.terminal import in_one_line, warn
-from fae.tracking.connection import asking, connect, first_line, mend_move
+from fae.tracking.connection import asking, connect, first_line, mend_move, without_start
 from fae.tracking.delivery import Delivery
 from fae.tracking.limits import downloading
 
@@ -28,6 +28,8 @@ KINDS = ("sweep", "study", "run", "trial")
 """What runs can be, by their tag ``fae.kind``."""
 TRAINED = ("run", "trial")
 """Those of ``KINDS`` that train a network."""
+READABLE = "attributes.start_time >= 0"
+"""Leaves out runs without a start time, which MLflow cannot read."""
 CURVES = ("train/mse", "val/mse")
 ADOPTED = re.compile(r"adopted/[0-9a-f]{8}\.json")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -85,6 +87,12 @@ class Archive:
         self.experiment_id = connection.experiment_id
         self.move = connection.move
         self._client = connection.client
+        if path := file_of(self.uri):
+            with asking(self.uri):
+                unreadable = without_start(path, self.experiment_id)
+            if unreadable:
+                ids = ", ".join(run_id[:8] for run_id in unreadable)
+                warn(f"tracking.uri={self.uri}: without a start time, and left out: run {ids}")
 
     @staticmethod
     def if_there(config: TrackingConfig) -> "Archive | None":
@@ -107,7 +115,7 @@ class Archive:
         Raises:
             StoreError: the store repeats itself instead of coming to an end.
         """
-        wanted = " AND ".join([f"tags.`fae.kind` = '{kind}'", *conditions])
+        wanted = " AND ".join([f"tags.`fae.kind` = '{kind}'", READABLE, *conditions])
         found: dict[str, StoredRun] = {}
         token: str | None = ""
         while token is not None:
@@ -133,7 +141,7 @@ class Archive:
 
     def latest(self, count: int, *conditions: str) -> list[StoredRun]:
         """The newest ``count`` runs, up to 1000, that fulfil MLflow's search conditions."""
-        wanted = " AND ".join(["tags.`fae.kind` = 'run'", *conditions])
+        wanted = " AND ".join(["tags.`fae.kind` = 'run'", READABLE, *conditions])
         newest = ["attributes.start_time DESC"]
         with asking(self.uri):
             page = self._client.search_runs([self.experiment_id], wanted, 1, count, newest)

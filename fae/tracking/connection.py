@@ -111,6 +111,22 @@ def _check_tables(uri: str, path: Path) -> None:
         raise NoStoreError(f"tracking.uri={uri}: an empty database; no run was ever stored there")
 
 
+def without_start(path: Path, experiment_id: str) -> list[str]:
+    """Ids of runs that have no start time, as in a damaged database.
+
+    Of a list of runs with one of these in it MLflow can read none, and does not say which it is.
+
+    Raises:
+        sqlite3.Error: the database cannot be read.
+    """
+    asked = (
+        "SELECT run_uuid FROM runs WHERE start_time IS NULL AND experiment_id = ? "
+        "AND lifecycle_stage = 'active'"
+    )
+    with closing(sqlite3.connect(path, timeout=DATABASE_TIMEOUT_S)) as database:
+        return [run_id for (run_id,) in database.execute(asked, [int(experiment_id)])]
+
+
 def _tables(path: Path) -> set[str]:
     """Names of a database's tables; none where there is no file.
 
