@@ -82,7 +82,7 @@ def test_a_long_run_crowds_all_that_begin_during_it() -> None:
 
 
 def test_runs_on_other_hosts_crowd_nobody_and_one_that_still_runs_all_since_it_began() -> None:
-    before, ours, still = spans((0, 50), (50, 60), (50, None))
+    before, ours, still = spans((0, 40), (50, 60), (45, None))
     there = spans((55, 58), (0, None), host="there")
 
     def remark(run: StoredRun, *beside: StoredRun) -> str | None:
