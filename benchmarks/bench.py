@@ -218,11 +218,11 @@ def report(result: dict[str, Any]) -> str:
     found = result["epochs"]
     parts = ["; ".join(f"{key}: {value}" for key, value in result["machine"].items()) + "."]
     for scope, title in SCOPES.items():
-        rows = [["[s]", *(f"n = {n}" for n in found), "sum", "fae is faster by"]]
+        rows = [["[s]", *(f"n = {n}" for n in found), "sum", "time / fae's"]]
         for name in PEERS:
             cells = ["{1:.3f} ({0:.3f} to {2:.3f})".format(*found[n][name][scope]) for n in found]
             total = sum(peers[name][scope][1] for peers in found.values())
-            rows.append([name, *cells, f"{total:.2f}", faster(found, name, scope)])
+            rows.append([name, *cells, f"{total:.2f}", over_ours(found, name, scope)])
         parts.append(f"{title}:\n\n{table(rows)}")
     rows = [["shares", *(f"n = {n}" for n in found)]]
     for ours, theirs, scope in (
@@ -268,14 +268,14 @@ def summary(result: dict[str, Any]) -> str:
     """The table of the README: epochs with both evaluations, summed over the networks."""
     found = result["epochs"]
     sums = {name: sum(peers[name]["epoch_s"][1] for peers in found.values()) for name in PEERS}
-    rows = [["", "seconds", "fae is faster by"]]
+    rows = [["", "seconds", "time / fae's"]]
     for name in sorted(sums, key=lambda name: sums[name]):
-        rows.append([name, f"{sums[name]:.2f}", faster(found, name, "epoch_s")])
+        rows.append([name, f"{sums[name]:.2f}", over_ours(found, name, "epoch_s")])
     return table(rows)
 
 
-def faster(found: dict[str, Any], name: str, scope: str) -> str:
-    """By how much fae is ahead of a peer, if equal work is shown; with dropout as there."""
+def over_ours(found: dict[str, Any], name: str, scope: str) -> str:
+    """A peer's time over fae's, if equal work is shown; with dropout as there."""
     ours = "fae, no dropout" if "no dropout" in name else "fae"
     if name.startswith("fae"):
         return ""

@@ -68,7 +68,7 @@ def by_hidden() -> Iterator[str]:
 
 def by_batch() -> Iterator[str]:
     """Minibatches of more and more images."""
-    rows = [["batch_size (n = 256)", "fae, s an epoch", "plain loop", "fae is faster by"]]
+    rows = [["batch_size (n = 256)", "fae, s an epoch", "plain loop", "plain loop / fae"]]
     for batch in BATCHES:
         peers: dict[str, Peer] = {
             "fae": Fae(f"batch_size={batch}"),

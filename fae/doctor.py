@@ -272,10 +272,9 @@ def gpu(config: Config) -> Iterator[Finding]:
     import torch
 
     if torch.cuda.is_available():
-        name = torch.cuda.get_device_name()
         unused = config.trainer.accelerator == "cpu"
-        state = f"{name}, {'not used' if unused else 'used'}"
-        yield Finding("GPU", state, "trainer.accelerator=gpu" if unused else "")
+        use = "not used; trainer.accelerator=gpu uses it" if unused else "used"
+        yield Finding("GPU", f"{torch.cuda.get_device_name()}, {use}", note=unused)
     elif shutil.which("nvidia-smi"):
         state = "there is one, but PyTorch cannot use it"
         yield Finding("GPU", state, "installing a PyTorch that suits its driver, see nvidia-smi")

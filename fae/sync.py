@@ -35,8 +35,8 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
 
     Raises:
         ConfigError: there is no such folder.
-        StoreError: the store does not take something, or something is damaged; it stays where
-            it is, and all else is done.
+        StoreError: the store does not take something, also of a dead run elsewhere, or something
+            is damaged; it stays where it is, and all else is done.
     """
     from fae.tracking.archive import Archive, StoredRun
     from fae.tracking.folder import Link
@@ -57,6 +57,10 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
             archive.mend()
         return archive
 
+    def tell(problem: str) -> None:
+        if not any(said.endswith(problem) for said in problems):
+            problems.append(problem)
+
     for folder in runs_in(folders):
         try:
             link = Link.read(folder)
@@ -74,13 +78,13 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
     for experiment in experiments:
         try:
             archive = archive_of(experiment)
-            closed += close_dead(archive) if archive else []
+            closed += close_dead(archive, tell) if archive else []
         except StoreError as problem:
-            problems.append(str(problem))
+            tell(str(problem))
     for run in closed:
         say(f"{run.name} ({run.id[:8]}): ended without a word, now closed")
     if problems:
-        raise StoreError("\n".join(dict.fromkeys(problems)))
+        raise StoreError("\n".join(problems))
     if not delivered and not closed:
         say("nothing is left to deliver, and no run ended without a word")
 

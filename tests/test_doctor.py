@@ -1,5 +1,6 @@
 """What the doctor finds, and that what it names mends it."""
 
+import dataclasses
 import errno
 import os
 import shlex
@@ -228,6 +229,19 @@ def test_little_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert f"making room on the disk of {tmp_path}" in [
         finding.remedy for finding in problems(doctor.disk(configured(tmp_path)))
     ]
+
+
+def test_a_gpu_that_is_not_used_is_no_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA H100")
+    config = configured(tmp_path)
+    (found,) = doctor.gpu(config)
+    assert str(found) == ("note     GPU: NVIDIA H100, not used; trainer.accelerator=gpu uses it")
+    trainer = dataclasses.replace(config.trainer, accelerator="gpu")
+    (found,) = doctor.gpu(dataclasses.replace(config, trainer=trainer))
+    assert str(found) == "ok       GPU: NVIDIA H100, used"
 
 
 def test_a_port_that_is_taken_is_no_problem(

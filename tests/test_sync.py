@@ -90,6 +90,31 @@ def test_what_cannot_be_delivered_keeps_nothing_else_from_being_put_right(
     assert (run.status, run.metrics) == ("KILLED", {"val/mse": 0.5})
 
 
+def test_what_is_refused_of_a_dead_run_elsewhere_is_a_failure(
+    tmp_path: Path, tracking: TrackingConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is closed all the same; of one in the given folders it is said once."""
+    dead = died(tmp_path / "dies", tracking)
+    Journal(tmp_path / "dies").append({"file": "../elsewhere", "bytes": 1})
+    (tmp_path / "given").mkdir()
+    with pytest.raises(StoreError, match=r"^run \w{8} \(dies\): damaged, and lost: "):
+        sync.sync([tmp_path / "given"], tracking)
+    assert Archive(tracking).run(dead).status == "KILLED"
+    assert capsys.readouterr().out == f"dies ({dead[:8]}): ended without a word, now closed\n"
+
+    again = died(tmp_path / "given" / "again", tracking)
+    (tmp_path / "mlruns").write_text("in the way of the artifacts")
+    place = tmp_path / "given" / "again" / "outbox" / "a"
+    place.parent.mkdir()
+    place.write_text("a")
+    Journal(place.parents[1]).append({"file": "a", "bytes": 1})
+    with pytest.raises(StoreError) as raised:
+        sync.sync([tmp_path / "given"], tracking)
+    (line,) = str(raised.value).splitlines()
+    assert line.startswith(f"{place.parents[1]}: tracking.uri={tracking.uri}: refuses 1 entries of")
+    assert Archive(tracking).run(again).status == "KILLED"
+
+
 def test_overrides_and_folders_are_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

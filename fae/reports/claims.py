@@ -113,7 +113,8 @@ def compare(
     assert difference.high is not None
     distinguishable = difference.low > 0 or difference.high < 0
     lower, other = (first, second) if difference.mean < 0 else (second, first)
-    mean = fmean((theirs if difference.mean < 0 else ours).values())
+    larger = theirs if difference.mean < 0 else ours
+    mean = fmean(larger[seed] for seed in seeds)
     size = (
         f"{formatting.with_half(abs(difference.mean), difference.half or 0, like=mean)} "
         f"({abs(difference.mean) / mean:.1%})"

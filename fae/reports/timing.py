@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from fae.reports.selection import Record
 from fae.runtime.intervals import quartiles
@@ -35,7 +36,7 @@ class Timekeeper:
 
     Args:
         records: the runs of a report; what most of them ran on is the usual hardware.
-        beside: what ran while they did, they themselves among it.
+        beside: what ran while they did, they themselves among it; without an end what still runs.
     """
 
     def __init__(self, records: Sequence[Record], beside: Sequence[StoredRun]) -> None:
@@ -69,10 +70,7 @@ def _hardware(record: Record) -> tuple[str, str]:
 
 
 def _ran_beside_others(runs: Sequence[StoredRun]) -> set[str]:
-    """Ids of the runs during which another run was going on, on the same host.
-
-    A run without an end counts where it began; when its process died is not known.
-    """
+    """Ids of the runs during which another run was going on, on the same host."""
     crowded: set[str] = set()
     latest: dict[str, StoredRun] = {}
     for run in sorted(runs, key=lambda run: run.started):
@@ -85,5 +83,5 @@ def _ran_beside_others(runs: Sequence[StoredRun]) -> set[str]:
     return crowded
 
 
-def _end(run: StoredRun) -> int:
-    return run.started if run.ended is None else run.ended
+def _end(run: StoredRun) -> float:
+    return inf if run.ended is None else run.ended

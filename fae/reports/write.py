@@ -35,6 +35,7 @@ from fae.runs.trained import parameters, trained_network
 from fae.runtime import files
 from fae.runtime.signals import held, released
 from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.recovery import unfinished_and_dead
 from fae.training.metrics import mse_per_image
 
 PICTURED = 6
@@ -187,11 +188,16 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
 
 
 def _beside(archive: Archive, selection: Selection) -> list[StoredRun]:
-    """The runs that may have been going on beside those of the selection."""
+    """The runs that may have been going on beside those of the selection.
+
+    A run whose process died unnoticed counts where it began, as it is not known when that was.
+    """
     runs = [record.run for record in selection.records]
-    return archive.runs_during(
+    beside = archive.runs_during(
         min(run.started for run in runs), max(run.ended or run.started for run in runs)
     )
+    dead = {run.id for run in unfinished_and_dead(archive)}
+    return [replace(run, ended=run.started) if run.id in dead else run for run in beside]
 
 
 def _pictured(selection: Selection) -> dict[str, list[Record]]:

@@ -57,17 +57,40 @@ def size(hidden: int) -> float:
 
 
 def estimate(tasks: "Sequence[Task]", archive: "Archive | None") -> Estimate | None:
-    """What these tasks take; None where no run like the first was made on this machine."""
+    """What these tasks take; None where some are like no run that was made on this machine.
+
+    Each is measured by earlier runs with its data, precision and accelerator.
+    """
     if archive is None:
         return None
-    first = tasks[0].config
+    groups: dict[tuple[str, ...], list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(_conditions(task.config), []).append(task)
+    found = [_estimate(alike, conditions, archive) for conditions, alike in groups.items()]
+    known = [part for part in found if part]
+    if len(known) < len(groups):
+        return None
+    return Estimate(sum(part.seconds for part in known), sum(part.bytes for part in known))
+
+
+def _conditions(config: Config) -> tuple[str, ...]:
+    """MLflow's search conditions for runs that take as long for the same work."""
+    return (
+        f"params.data = '{config.data.name}'",
+        f"params.precision = '{config.trainer.precision}'",
+        f"params.accelerator = '{config.trainer.accelerator}'",
+    )
+
+
+def _estimate(
+    tasks: "Sequence[Task]", conditions: tuple[str, ...], archive: "Archive"
+) -> Estimate | None:
+    """What tasks take of which the same runs tell."""
     similar = archive.latest(
         SIMILAR,
         "attributes.status = 'FINISHED'",
         f"tags.`fae.host` = '{platform.node()}'",
-        f"params.data = '{first.data.name}'",
-        f"params.precision = '{first.trainer.precision}'",
-        f"params.accelerator = '{first.trainer.accelerator}'",
+        *conditions,
     )
     least = COMPARABLE * min(one.work for one in tasks)
     measured = [cost for cost in map(_cost, similar) if cost and cost.work >= least]

@@ -127,6 +127,8 @@ class Launch:
             Exception: the launcher's, where it does not begin any job.
         """
         self.archive = archive
+        known = archive.alike("run", [one.fingerprint for one in self.tasks])
+        self.earlier = {run.id for runs in known.values() for run in runs}
         self.schedule = Schedule(
             parent,
             time.time(),
@@ -227,9 +229,7 @@ class Launch:
         while True:
             close_dead(self.archive)
             for run in reversed(self.archive.alike("run", [fingerprint]).get(fingerprint, [])):
-                if run.started >= self.schedule.started * 1000 or (
-                    origin and origin.run_id == run.id
-                ):
+                if run.id not in self.earlier or (origin and origin.run_id == run.id):
                     break
             else:
                 return None

@@ -15,7 +15,7 @@ from fae.errors import NoStoreError, StoreError
 from fae.runtime.console import in_one_line, warn
 from fae.tracking.address import file_of
 from fae.tracking.config import TrackingConfig
-from fae.tracking.connection import asking, connect, first_line, mend_move
+from fae.tracking.connection import asking, connect, first_line, mend_move, without_start
 from fae.tracking.delivery import Delivery
 from fae.tracking.limits import downloading
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 TAG = "fae.fingerprint"
 KINDS = ("sweep", "study", "run", "trial")
 """What runs can be, by their tag ``fae.kind``."""
+TRAINED = ("run", "trial")
+"""Those of ``KINDS`` that train a network."""
+READABLE = "attributes.start_time >= 0"
+"""Leaves out runs without a start time, which MLflow cannot read."""
 CURVES = ("train/mse", "val/mse")
 ADOPTED = re.compile(r"adopted/[0-9a-f]{8}\.json")
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -40,7 +44,7 @@ class StoredRun:
 
     Attributes:
         status: RUNNING, FINISHED, FAILED or KILLED.
-        started, ended: milliseconds since the epoch; ``ended`` is None without an end.
+        started, ended: milliseconds since the epoch; ``ended`` is None of one that is RUNNING.
         metrics: the last value of each.
     """
 
@@ -81,6 +85,12 @@ class Archive:
         self.experiment_id = connection.experiment_id
         self.move = connection.move
         self._client = connection.client
+        if path := file_of(self.uri):
+            with asking(self.uri):
+                unreadable = without_start(path, self.experiment_id)
+            if unreadable:
+                ids = ", ".join(run_id[:8] for run_id in unreadable)
+                warn(f"tracking.uri={self.uri}: without a start time, and left out: run {ids}")
 
     @staticmethod
     def if_there(config: TrackingConfig) -> "Archive | None":
@@ -103,7 +113,7 @@ class Archive:
         Raises:
             StoreError: the store repeats itself instead of coming to an end.
         """
-        wanted = " AND ".join([f"tags.`fae.kind` = '{kind}'", *conditions])
+        wanted = " AND ".join([f"tags.`fae.kind` = '{kind}'", READABLE, *conditions])
         found: dict[str, StoredRun] = {}
         token: str | None = ""
         while token is not None:
@@ -129,7 +139,7 @@ class Archive:
 
     def latest(self, count: int, *conditions: str) -> list[StoredRun]:
         """The newest ``count`` runs, up to 1000, that fulfil MLflow's search conditions."""
-        wanted = " AND ".join(["tags.`fae.kind` = 'run'", *conditions])
+        wanted = " AND ".join(["tags.`fae.kind` = 'run'", READABLE, *conditions])
         newest = ["attributes.start_time DESC"]
         with asking(self.uri):
             page = self._client.search_runs([self.experiment_id], wanted, 1, count, newest)
@@ -171,13 +181,14 @@ class Archive:
             return ids
 
     def runs_during(self, start: int, end: int) -> list[StoredRun]:
-        """The runs that were going on at some time between two, in ms since the epoch.
+        """The runs and trials that trained at some time between two, in ms since the epoch.
 
-        Those without an end count where they began.
+        Those that are RUNNING count if they began before ``end``.
         """
-        ended = f"attributes.end_time >= {start}", f"attributes.start_time <= {end}"
-        open_ended = "attributes.status = 'RUNNING'", f"attributes.start_time >= {start}"
-        return [*self.runs("run", *ended), *self.runs("run", *open_ended, ended[1])]
+        begun = f"attributes.start_time <= {end}"
+        during = f"attributes.end_time >= {start}", "attributes.status = 'RUNNING'"
+        found = [run for kind in TRAINED for c in during for run in self.runs(kind, begun, c)]
+        return [*{run.id: run for run in found}.values()]  # a resumed one has an end as well
 
     def epochs(self, run: StoredRun) -> list[dict[str, float]]:
         """``train/mse`` and ``val/mse`` after each epoch, at least one.
@@ -313,7 +324,7 @@ class Archive:
             name=in_one_line(run.info.run_name or ""),
             status=run.info.status,
             started=run.info.start_time or 0,
-            ended=run.info.end_time,
+            ended=None if run.info.status == "RUNNING" else run.info.end_time,  # else its last one
             parameters=run.data.params,
             metrics=run.data.metrics,
             tags=tags,

@@ -22,6 +22,7 @@ from fae.tracking.moved import Move, find_move
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 DATABASE_TIMEOUT_S = 3
 SERVER_TIMEOUT_S = 3
@@ -108,6 +109,22 @@ def _check_tables(uri: str, path: Path) -> None:
         ) from error
     if not found:
         raise NoStoreError(f"tracking.uri={uri}: an empty database; no run was ever stored there")
+
+
+def without_start(path: Path, experiment_id: str) -> list[str]:
+    """Ids of runs that have no start time, as in a damaged database.
+
+    Of a list of runs with one of these in it MLflow can read none, and does not say which it is.
+
+    Raises:
+        sqlite3.Error: the database cannot be read.
+    """
+    asked = (
+        "SELECT run_uuid FROM runs WHERE start_time IS NULL AND experiment_id = ? "
+        "AND lifecycle_stage = 'active'"
+    )
+    with closing(sqlite3.connect(path, timeout=DATABASE_TIMEOUT_S)) as database:
+        return [run_id for (run_id,) in database.execute(asked, [int(experiment_id)])]
 
 
 def _tables(path: Path) -> set[str]:
@@ -231,6 +248,20 @@ def first_line(error: BaseException) -> str:
     return told[0][:LONGEST_LINE] if told else type(error).__name__
 
 
+def _create_experiment(
+    client: "MlflowClient", name: str, artifacts: str | None
+) -> "Experiment | None":
+    """The experiment, also where another client creates it at the same moment."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_experiment(name, artifacts)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return client.get_experiment_by_name(name)
+
+
 def _client(uri: str) -> "MlflowClient":
     _prepare_mlflow()
     from mlflow import MlflowClient
@@ -253,11 +284,10 @@ def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connec
     try:
         client = _client(uri)
         experiment = client.get_experiment_by_name(name)
+        if experiment is None and create:
+            experiment = _create_experiment(client, name, artifacts)
         if experiment is not None and experiment.name != name:
             raise ValueError("it answers with another experiment")
-        if experiment is None and create:
-            made = client.create_experiment(name, artifacts)
-            return Connection(uri, client, str(made))
     except Exception as error:  # an answer of a server may be anything
         upgrade = f"mlflow db upgrade {shlex.quote(uri)} may mend it"
         remedy = upgrade if file_of(uri) else "ask there"

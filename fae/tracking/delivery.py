@@ -305,14 +305,19 @@ class Courier:
                         self.journal.mark_delivered(retrying(self._deliver, pending))
                     except DamagedError as problem:
                         self.journal.mark_delivered(1)
-                        self.lost.append(str(problem))
-                        warn(f"{problem}; it is left out")
+                        self._say_lost(str(problem))
                     except RefusedError as problem:
                         self.journal.set_aside()
                         self._say_refused(pending[0], str(problem))
                     else:
                         self._say_back()
-            retry_aside(self.journal, self._deliver)
+            _, damaged = retry_aside(self.journal, self._deliver)
+            for loss in damaged:
+                self._say_lost(loss)
+
+    def _say_lost(self, problem: str) -> None:
+        self.lost.append(problem)
+        warn(f"{problem}; it is left out")
 
     def _say_refused(self, entry: Entry, reason: str) -> None:
         """Warn of the first; the end of the run says that something is lacking."""
@@ -369,17 +374,26 @@ def is_unknown(error: BaseException | None) -> bool:
     return getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 
 
-def retry_aside(journal: Journal, deliver: Callable[[Sequence[Entry]], int]) -> str:
-    """Offer the store once more what it refused; why it refuses the last that it still does."""
-    reason = ""
+def retry_aside(
+    journal: Journal, deliver: Callable[[Sequence[Entry]], int]
+) -> tuple[str, list[str]]:
+    """Offer the store once more what it refused.
+
+    Returns:
+        Why it refuses the last that it still does, and what was damaged meanwhile.
+    """
+    reason, lost = "", list[str]()
     for place in [*journal.aside]:
         try:
             deliver([journal.entries[place]])
+        except DamagedError as problem:
+            lost.append(str(problem))
+            journal.forget_aside(place)
         except Exception as error:  # it is still kept, and counted as lacking
             reason = first_line(error)
         else:
-            journal.mark_accepted(place)
-    return reason
+            journal.forget_aside(place)
+    return reason, lost
 
 
 def described(entry: Entry) -> str:

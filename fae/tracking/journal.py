@@ -185,8 +185,8 @@ class Journal:
         self.aside.append(self.delivered)
         self.mark_delivered(1)
 
-    def mark_accepted(self, place: int) -> None:
-        """Note that the store has an entry that it had refused."""
+    def forget_aside(self, place: int) -> None:
+        """Note that an entry that the store had refused is stored by now, or lost."""
         self.aside.remove(place)
         self._note()
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,14 @@ AGAIN_S = 0.2
 """After this time a store that did not take an entry is asked again."""
 
 
-def close_dead(archive: Archive) -> list[StoredRun]:
+def close_dead(archive: Archive, tell: Callable[[str], object] = warn) -> list[StoredRun]:
     """Close runs that are RUNNING in the store, and dead: as they ended, or else as KILLED.
 
     Those of other machines are left alone, unless their folder can be seen from here; those
-    that cannot be closed stay, with a warning.
+    that cannot be closed stay.
+
+    Args:
+        tell: is given a sentence about each run that cannot be closed, or not be stored whole.
 
     Returns:
         The runs as they were found.
@@ -36,11 +40,11 @@ def close_dead(archive: Archive) -> list[StoredRun]:
     with claiming(archive.uri):
         for run in unfinished_and_dead(archive):
             try:
-                if _close(archive, run):
+                if _close(archive, run, tell):
                     closed.append(run)
             except (FaeError, OSError) as problem:
                 name = f"{run.name} ({run.id[:8]})"
-                warn(f"{name}: ended without a word, but stays RUNNING ({problem})")
+                tell(f"{name}: ended without a word, but stays RUNNING ({problem})")
     return closed
 
 
@@ -119,7 +123,7 @@ def is_left(folder: Path) -> bool:
     return not _is_taken(folder) and undelivered(folder) > 0
 
 
-def _close(archive: Archive, run: StoredRun) -> bool:
+def _close(archive: Archive, run: StoredRun, tell: Callable[[str], object]) -> bool:
     """Close a dead run, unless another process did so or carried it on meanwhile."""
     folder = home(run)
     if folder is None:
@@ -137,7 +141,7 @@ def _close(archive: Archive, run: StoredRun) -> bool:
         try:
             _deliver(folder, link, archive)
         except UndeliveredError as problem:
-            warn(str(problem))
+            tell(str(problem))
         entries = Journal(folder).entries
         times = [run.started, *(entry["time"] for entry in entries if "time" in entry)]
         if entries and "end" in entries[-1]:
@@ -164,7 +168,8 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, went_on: bool = Fals
     lost = [f"line {number} of its journal" for number in journal.damaged]
     try:
         delivery = archive.delivery(link.run_id, folder)
-        refusal = retry_aside(journal, delivery.deliver)
+        refusal, damaged = retry_aside(journal, delivery.deliver)
+        lost += damaged
         while pending := journal.pending():
             try:
                 passed = went_on and "metrics" not in pending[0]
@@ -181,13 +186,17 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, went_on: bool = Fals
         raise StoreError(
             f"tracking.uri={archive.uri}: does not take {link} ({first_line(error)})"
         ) from error
+    problems = []
     if journal.lacking:
-        raise UndeliveredError(
+        problems.append(
             f"tracking.uri={archive.uri}: refuses {journal.lacking} entries of {link} ({refusal}); "
             f"they are kept in {folder}"
         )
     if lost:
-        raise UndeliveredError(f"{link}: damaged, and lost: {'; '.join(lost)}; all else is stored")
+        rest = "" if journal.lacking else "; all else is stored"
+        problems.append(f"{link}: damaged, and lost: {'; '.join(lost)}{rest}")
+    if problems:
+        raise UndeliveredError("\n".join(problems))
     return count
 
 

@@ -75,7 +75,7 @@ class Store:
 
         Args:
             name: what the run is called in the UI.
-            kind: ``run`` or ``sweep``.
+            kind: one of ``fae.tracking.archive.KINDS``.
             folder: where the run's files lie; gets a ``run.json`` that leads to the run.
             command: reproduces the run.
             parent: id of the run that this one is nested in.

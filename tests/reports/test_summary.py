@@ -63,7 +63,7 @@ def test_times_are_medians_with_quartiles() -> None:
 
 
 def spans(*spans: tuple[int, int | None], host: str = "here") -> list[StoredRun]:
-    return [stored(f"{i:08d}", started=a, ended=b, host=host) for i, (a, b) in enumerate(spans)]
+    return [stored(f"{host} {i}", started=a, ended=b, host=host) for i, (a, b) in enumerate(spans)]
 
 
 def test_a_run_beside_another_has_no_time_to_compare() -> None:
@@ -81,11 +81,16 @@ def test_a_long_run_crowds_all_that_begin_during_it() -> None:
     assert summary(*records[2:], beside=beside).rows[0].times.remark == "ran beside other runs"
 
 
-def test_runs_on_other_hosts_and_runs_that_died_long_ago_crowd_nobody() -> None:
-    ours = spans((50, 60))
-    beside = [*ours, *spans((55, 58), host="there"), *spans((0, None))]
-    times = summary(record(64, 0, 0.04, run=ours[0]), beside=beside).rows[0].times
-    assert times.remark is None
+def test_runs_on_other_hosts_crowd_nobody_and_one_that_still_runs_all_since_it_began() -> None:
+    before, ours, still = spans((0, 40), (50, 60), (45, None))
+    there = spans((55, 58), (0, None), host="there")
+
+    def remark(run: StoredRun, *beside: StoredRun) -> str | None:
+        return summary(record(64, 0, 0.04, run=run), beside=[run, *beside]).rows[0].times.remark
+
+    assert remark(ours, before, *there) is None
+    assert remark(ours, before, still) == "ran beside other runs"
+    assert remark(before, ours, still) is None
 
 
 def test_times_on_the_rarer_hardware_are_marked() -> None:
@@ -162,7 +167,7 @@ def test_settings_that_share_seeds_are_compared_seed_by_seed() -> None:
     found = summary(
         *(record(64, i, e, optimizer__name="sgd") for i, e in enumerate(sgd)),
         *(record(64, i, e, optimizer__name="adam") for i, e in enumerate(adam)),
-        record(64, 9, 0.5, optimizer__name="adam"),
+        record(64, 9, 0.5, optimizer__name="sgd"),
     )
     (comparison,) = found.comparisons
     assert (comparison.first, comparison.second) == (

@@ -143,6 +143,61 @@ def test_what_ran_beside_is_found_by_its_times(home: Path, swept: list[Result]) 
     assert archive.runs_during(0, first.started - 1) == []
 
 
+def test_trials_and_what_still_runs_are_beside_too(
+    home: Path, swept: list[Result], request_of: Request
+) -> None:
+    """Unless its process died; the store may have noted when a resumed one was interrupted."""
+    client = MlflowClient(f"sqlite:///{home}/mlflow.db")
+    archive = Archive(configured(home).tracking)
+    first, second = (archive.run(result.run_id) for result in swept[:2])
+    assert first.ended
+    assert second.ended
+
+    def remark() -> str | None:
+        (row,) = make_report(request_of(where="hidden=4 seed=0,1")).summary.rows
+        return row.times.remark
+
+    def made(kind: str, **tags: str) -> str:
+        host = first.tags["fae.host"]
+        run = client.create_run(
+            archive.experiment_id,
+            start_time=first.started - 1000,
+            tags={"fae.kind": kind, "fae.host": host, **tags},
+        )
+        return str(run.info.run_id)
+
+    dead = made("run", **{"fae.folder": str(home / "gone")})
+    trial = made("trial")
+    try:
+        assert dead in {run.id for run in archive.runs_during(first.started, second.ended)}
+        for ended, status, found in (
+            (first.started - 1, "FINISHED", None),
+            (second.ended, "FINISHED", "ran beside other runs"),
+            (first.started - 1, "RUNNING", "ran beside other runs"),
+        ):
+            client.set_terminated(trial, "FINISHED", ended)
+            client.update_run(trial, status=status)
+            assert remark() == found
+    finally:
+        for run_id in (trial, dead):
+            client.delete_run(run_id)
+
+
+def test_epochs_are_in_the_order_of_their_steps_whatever_the_clock_said(
+    home: Path,
+) -> None:
+    archive = Archive(configured(home).tracking)
+    client = MlflowClient(archive.uri)
+    run = client.create_run(archive.experiment_id).info.run_id
+    for step, stamp in ((1, 3000), (2, 1000), (3, 2000)):
+        for key in ("train/mse", "val/mse"):
+            client.log_metric(run, key, 1 / step, stamp, step)
+    found = archive.run(run)
+    expected = [dict.fromkeys(("train/mse", "val/mse"), 1 / step) for step in (1, 2, 3)]
+    assert archive.epochs(found) == expected
+    assert found.metrics == expected[-1]
+
+
 def test_every_file_is_there(written: Report) -> None:
     figures = (
         "curves",

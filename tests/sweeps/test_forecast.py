@@ -20,14 +20,21 @@ class Store:
     def __init__(self, *runs: StoredRun) -> None:
         self.runs = list(runs)
 
-    def latest(self, *_: object) -> list[StoredRun]:
-        return self.runs
+    def latest(self, count: int, *conditions: str) -> list[StoredRun]:
+        told = [c.removeprefix("params.").replace("'", "").split(" = ") for c in conditions[2:]]
+        alike = [run for run in self.runs if all(run.parameters[key] == v for key, v in told)]
+        return alike[-count:]
 
 
 def run(config: Config, fit_s: float, others_s: float = 0.0) -> StoredRun:
     tags = {"fae.work": str(work(config, config.epochs)), "fae.bytes": "9000"}
     metrics = {"time/fit_s": fit_s, "time/total_s": fit_s + others_s}
-    parameters = {"hidden": str(config.hidden)}
+    parameters = {
+        "hidden": str(config.hidden),
+        "data": config.data.name,
+        "precision": config.trainer.precision,
+        "accelerator": config.trainer.accelerator,
+    }
     return StoredRun("id", "run", "FINISHED", 0, 1, parameters, metrics, tags)
 
 
@@ -51,6 +58,21 @@ def test_an_estimate_is_in_proportion_to_earlier_runs(tiny: Tiny) -> None:
     assert str(dataclasses.replace(found, seconds=65.4, bytes=12.3e6)) == (
         "about 1:05 and 12 MB by earlier runs here"
     )
+
+
+@pytest.mark.parametrize(
+    "other", ["data=digits", "trainer.precision=bf16-mixed", "trainer.accelerator=gpu"]
+)
+def test_each_task_is_measured_by_runs_like_it(tiny: Tiny, other: str) -> None:
+    unlike = tiny(other)
+    known = [run(tiny(), 2.0), run(unlike, 30.0)]
+    tasks = [task(tiny(), []), task(tiny("seed=1"), []), task(unlike, [])]
+    for asked in (tasks, tasks[::-1]):
+        found = estimate(asked, cast("Archive", Store(*known)))
+        assert found is not None
+        assert found.seconds == pytest.approx(2 * 2.0 + 30.0)
+        assert found.bytes == pytest.approx(3 * 9000)
+        assert estimate(asked, cast("Archive", Store(known[0]))) is None
 
 
 def test_runs_that_did_next_to_nothing_tell_nothing(tiny: Tiny) -> None:

@@ -28,7 +28,7 @@ Tiny = Callable[..., Config]
 
 
 class Store:
-    """Runs as jobs leave them: the status of each, by the fingerprint of its task."""
+    """Runs as jobs leave them, by a clock that is set back; by the fingerprint of its task."""
 
     uri = "http://store"
 
@@ -51,7 +51,7 @@ class Store:
             folder.mkdir(exist_ok=True)
             Link(fingerprint, "", self.uri, "fae", "").write(folder)
         tags = {"fae.folder": str(folder), "fae.host": platform.node(), **(more or {})}
-        self.runs[fingerprint] = StoredRun(fingerprint, "", status, 2**60, 2**60, {}, {}, tags)
+        self.runs[fingerprint] = StoredRun(fingerprint, "", status, 0, 0, {}, {}, tags)
 
 
 class Fragile:

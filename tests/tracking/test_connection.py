@@ -210,6 +210,29 @@ def test_certificates_are_those_that_mlflow_takes(
         assert "invalid path: /no/such/file" in refusal(uri)
 
 
+@pytest.mark.parametrize("code", ["RESOURCE_ALREADY_EXISTS", "PERMISSION_DENIED"])
+def test_an_experiment_that_another_client_creates_meanwhile_is_found(code: str) -> None:
+    known = []
+
+    def behave(handler: Handler) -> None:
+        if handler.path.endswith("experiments/create"):
+            known.append(handler)
+            body = {"error_code": code, "message": "no"}
+            handler.send(json.dumps(body).encode(), 400)
+        elif known or "Default" in handler.path:
+            mlflow(handler)
+        else:
+            body = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "none"}
+            handler.send(json.dumps(body).encode(), 404)
+
+    with serving(behave) as server:
+        if code == "RESOURCE_ALREADY_EXISTS":
+            assert connect(tracking(server.uri), create=True).experiment_id == "7"
+        else:
+            with pytest.raises(StoreError, match="PERMISSION_DENIED"):
+                connect(tracking(server.uri), create=True)
+
+
 def test_a_page_is_no_server_of_mlflow() -> None:
     with serving(lambda handler: handler.send(b"<html>" * 100, kind="text/html")) as server:
         assert "is no MLflow server (200, text/html)" in refusal(server.uri)

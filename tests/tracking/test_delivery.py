@@ -25,7 +25,7 @@ from fae.tracking.archive import Archive
 from fae.tracking.delivery import TRIES, Courier, Delivery, NotTakenError, RefusedError
 from fae.tracking.journal import Entry, Journal
 from fae.tracking.lock import own
-from fae.tracking.recovery import close_dead, deliver
+from fae.tracking.recovery import close_dead, deliver, undelivered
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 
@@ -448,6 +448,41 @@ def test_what_is_refused_holds_up_nothing_else_and_is_offered_again_at_the_end(
         "warning: the store refuses the run's end (no such folder); what it refuses is kept, all "
         "else is stored"
     )
+
+
+@pytest.mark.parametrize("who", ["the run itself", "a later command"])
+def test_what_was_refused_and_is_damaged_since_is_lost_and_named(
+    tmp_path: Path, tiny: Tiny, capsys: pytest.CaptureFixture[str], who: str
+) -> None:
+    tracking = replace(tiny().tracking, uri=f"sqlite:///{tmp_path}/mlflow.db")
+    store, folder = Store(tracking), tmp_path / "run"
+    (tmp_path / "mlruns").write_text("in the way of the artifacts")
+    folder.mkdir()
+    picture = folder / "outbox" / "pictures" / "picture-1.png"
+
+    def damage() -> None:
+        (tmp_path / "mlruns").unlink()
+        picture.write_bytes(b"")
+
+    with store.run("refused", kind="run", folder=folder, command="") as run:
+        say_one_of_each(run)
+        if who == "the run itself":
+            while len(run._journal.aside) < 3:
+                time.sleep(0.01)
+            damage()
+    if who == "the run itself":
+        lacking = f"refused: damaged, and left out of the store: {picture}: cannot be read ("
+        assert run.lacking.startswith(lacking)
+        assert f"warning: {picture}: cannot be read (" in capsys.readouterr().out
+    else:
+        damage()
+        with pytest.raises(StoreError, match=rf"damaged, and lost: {picture}: .*all else is sto"):
+            deliver(folder, Archive(tracking))
+    assert undelivered(folder) == 0
+    assert deliver(folder, Archive(tracking)) == 0
+    outputs = MlflowClient(tracking.uri).get_run(run.id).outputs
+    assert outputs
+    assert len(outputs.model_outputs) == 1
 
 
 class Broken:

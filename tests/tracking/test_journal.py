@@ -216,7 +216,7 @@ def test_what_the_store_refuses_is_set_aside_and_outlasts_the_process(tmp_path: 
     journal.set_aside()
     again = Journal(tmp_path)
     assert (steps(again.pending()), again.aside, again.lacking) == ([3], [1, 2], 3)
-    again.mark_accepted(1)
+    again.forget_aside(1)
     again.mark_delivered(1)
     last = Journal(tmp_path)
     assert (last.pending(), last.aside, last.lacking) == ([], [2], 1)

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -328,6 +330,25 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
     for name in ("run", "alike", "close", "unfinished"):
         with pytest.raises(StoreError, match=f"^tracking.uri={tracking.uri}: cannot .*refused"):
             questions[name]()
+
+
+def test_a_run_that_mlflow_cannot_read_is_named_and_left_out(
+    tmp_path: Path, tracking: TrackingConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = []
+    for name in ("damaged", "whole"):
+        (tmp_path / name).mkdir()
+        with Store(tracking).run(name, kind="run", folder=tmp_path / name, command="") as run:
+            ids.append(run.id)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        database.execute("UPDATE runs SET start_time = NULL WHERE run_uuid = ?", ids[:1])
+    archive = Archive(tracking)
+    assert capsys.readouterr().out == (
+        f"warning: tracking.uri={tracking.uri}: without a start time, and left out: run "
+        f"{ids[0][:8]}\n"
+    )
+    assert [run.id for run in archive.runs("run")] == ids[1:]
+    assert [run.id for run in archive.latest(9)] == ids[1:]
 
 
 def test_who_only_looks_keeps_nobody_from_a_folder(tmp_path: Path) -> None:
