@@ -20,6 +20,7 @@ from yaml import MarkedYAMLError
 from fae import address
 from fae.config import Config, ReportRequest
 from fae.errors import ConfigError
+from fae.installation import configuration
 from fae.job import command_line
 from fae.space import SearchConfig, SearchRequest
 from fae.terminal import in_one_line
@@ -36,7 +37,7 @@ LONGEST_VALUE = 100
 """Characters of a value that a message repeats."""
 OF_ONE_JOB = {"job", "mode", "output_subdir", "overrides", "run", "runtime"}
 """Parts of Hydra's section that are a job's own."""
-CONF = str(Path(__file__).resolve().parents[1] / "conf")
+CONF = str(configuration())
 
 
 def compose(*overrides: str) -> Config:

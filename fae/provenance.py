@@ -13,7 +13,9 @@ from typing import Any
 
 import torch
 
-PROJECT = Path(__file__).resolve().parents[1]
+from fae.installation import PACKAGE, checkout
+
+PROJECT = checkout()
 TRAINING_CODE = (
     "activations",
     "assembly",
@@ -49,7 +51,7 @@ def fingerprint(determines_result: dict[str, Any], data_digest: str) -> str:
 
 @cache
 def _code() -> list[str]:
-    return [_bare((PROJECT / "fae" / f"{name}.py").read_text("utf-8")) for name in TRAINING_CODE]
+    return [_bare((PACKAGE / f"{name}.py").read_text("utf-8")) for name in TRAINING_CODE]
 
 
 def _bare(source: str) -> str:
@@ -106,6 +108,8 @@ def _git(*arguments: str) -> str:
     A repository that fae is merely installed in is somebody else's, and so is one that the
     environment names, as it does within git's hooks.
     """
+    if PROJECT is None:
+        return ""
     others = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment = {**others, "GIT_CEILING_DIRECTORIES": str(PROJECT.parent)}
     try:
