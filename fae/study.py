@@ -129,11 +129,14 @@ class Study:
 
     @property
     def planned(self) -> int:
-        """Trials in all; of a grid no more than it has points."""
-        if self.config.sampler != "grid":
-            return self.config.trials
-        points = math.prod(len(one.ends) for one in self.config.space)
-        return min(self.config.trials, points)
+        """Trials in all: as many as were asked for, or more if more had begun.
+
+        Of a grid no more are begun than it has points.
+        """
+        asked = self.config.trials
+        if self.config.sampler == "grid":
+            asked = min(asked, math.prod(len(one.ends) for one in self.config.space))
+        return max(asked, len(self._begun))
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -278,10 +281,11 @@ class Study:
         Hosts do not share a lock, so another one may ask at the same moment. A trial beyond the
         planned ones goes back to Optuna's queue, which serves it if more trials are planned later.
         """
-        if len(self._begun) >= self.planned:
+        planned = self.planned
+        if len(self._begun) >= planned:
             return None
         trial = self._study.ask()
-        if trial.number < self.planned:
+        if trial.number < planned:
             return trial
         trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
         return None

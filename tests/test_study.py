@@ -137,6 +137,19 @@ def test_two_hosts_that_ask_at_once_begin_no_more_trials_than_planned(
     assert [trial.number for trial in study(trials=3).tried] == [0, 1, 2]
 
 
+def test_a_trial_that_has_begun_is_run_though_fewer_are_asked_for_now(
+    study: Make, tmp_path: Path
+) -> None:
+    work(study(trials=2), tmp_path, most=1)
+    with study(trials=2).claim(tmp_path):
+        pass
+    fewer = study(trials=1)
+    assert fewer.planned == 2
+    assert not fewer.is_over
+    assert len(work(fewer, tmp_path)) == 1
+    assert fewer.is_over
+
+
 def test_a_grid_is_tried_once(study: Make, tmp_path: Path) -> None:
     space = {"lr": [0.1, 1.0], "batch_size": [1, 2, 3]}
     tried = work(study(sampler="grid", space=space), tmp_path)
