@@ -302,7 +302,9 @@ class Study:
         host, folder = trial.user_attrs.get("host"), trial.user_attrs.get("folder")
         if isinstance(host, str) and isinstance(folder, str):
             with suppress(ValueError):  # it is no path
-                return host == platform.node() and not self._is_taken(folder)
+                if host != platform.node() or self._is_taken(folder):
+                    return False
+                return self.trials[trial.number].state == TrialState.RUNNING  # not ended since
         now = time.monotonic()
         return now - self._seen_at.setdefault(trial.number, now) >= BEGINNING_S
 

@@ -254,6 +254,25 @@ def test_a_trial_that_another_process_is_at_is_left_alone(study: Make, tmp_path:
     assert other.under_way_elsewhere == []
 
 
+def test_a_trial_that_ends_while_another_process_looks_is_not_run_again(
+    study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = study(trials=1), study(trials=1)
+    is_taken = other._is_taken
+    with ExitStack() as held:
+        claimed = held.enter_context(one.claim(tmp_path))
+        assert claimed is not None
+
+        def look_late(folder: str) -> bool:
+            one.tell(claimed[0], 1.0)
+            held.close()
+            return is_taken(folder)
+
+        monkeypatch.setattr(other, "_is_taken", look_late)
+        with other.claim(tmp_path) as second:
+            assert second is None
+
+
 def test_a_trial_of_which_a_process_died_at_once_is_gone_on_with(
     study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
