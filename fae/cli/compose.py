@@ -24,6 +24,7 @@ from fae.runs.job import command_line
 from fae.runtime import paths
 from fae.runtime.catalogue import Catalogue
 from fae.runtime.console import in_one_line
+from fae.runtime.installation import configuration
 from fae.tracking import address
 from fae.tuning.space import SearchConfig, SearchRequest
 
@@ -39,7 +40,7 @@ LONGEST_VALUE = 100
 """Characters of a value that a message repeats."""
 OF_ONE_JOB = {"job", "mode", "output_subdir", "overrides", "run", "runtime"}
 """Parts of Hydra's section that are a job's own."""
-CONF = str(Path(__file__).resolve().parents[2] / "conf")
+CONF = str(configuration())
 
 
 def compose(*overrides: str) -> Config:

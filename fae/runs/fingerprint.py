@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from fae.config import TrainingConfig, determines_result
+from fae.runtime.installation import PACKAGE
 
-PACKAGE = Path(__file__).resolve().parents[1]
 SHARED = (
     "data/datamodule.py",
     "data/images.py",

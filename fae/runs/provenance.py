@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
-PROJECT = Path(__file__).resolve().parents[2]
+from fae.runtime.installation import checkout
+
+PROJECT = checkout()
 
 
 def tags(accelerator: str) -> dict[str, str]:
@@ -56,6 +58,8 @@ def _git(*arguments: str) -> str:
     A repository that fae is merely installed in is somebody else's, and so is one that the
     environment names, as it does within git's hooks.
     """
+    if PROJECT is None:
+        return ""
     others = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment = {**others, "GIT_CEILING_DIRECTORIES": str(PROJECT.parent)}
     try:

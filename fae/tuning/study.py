@@ -8,10 +8,10 @@ import hashlib
 import math
 import platform
 import shlex
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ LEAST_EPOCHS = 3
 LEAST_TRIALS = 10
 """Completed trials from which the importance of a key is told."""
 BEGINNING_S = 60.0
-"""A process that has begun a trial says by then where it is, if it lives."""
+"""A live process that has begun a trial records its host and folder within this time."""
 ONE_OF = 3
 """Of so many trials that have trained as long, the best one goes on."""
 
@@ -113,8 +113,9 @@ class Study:
         self.claiming = FileLock(folder / f"studies-{identity}.lock")
         file = file_of(storage)
         self._base = file.parent if file else Path("/")
+        self._seen_at: dict[int, float] = {}
         with self.claiming, self.reading():
-            self._study = _open(name, storage, _pruner(config.pruner, epochs))
+            self._study = _open(name, storage, _sampler(config, 0), _pruner(config.pruner, epochs))
             self._check("space", "; ".join(f"{one.key}: {one}" for one in config.space))
             self._check("fingerprint", fingerprint)
 
@@ -128,11 +129,14 @@ class Study:
 
     @property
     def planned(self) -> int:
-        """Trials in all; of a grid no more than it has points."""
-        if self.config.sampler != "grid":
-            return self.config.trials
-        points = math.prod(len(one.ends) for one in self.config.space)
-        return min(self.config.trials, points)
+        """Trials in all: as many as were asked for, or more if more had begun.
+
+        Of a grid no more are begun than it has points.
+        """
+        asked = self.config.trials
+        if self.config.sampler == "grid":
+            asked = min(asked, math.prod(len(one.ends) for one in self.config.space))
+        return max(asked, len(self._begun))
 
     @property
     def trials(self) -> list[FrozenTrial]:
@@ -195,15 +199,11 @@ class Study:
         """
         with ExitStack() as held:
             with self.claiming:
-                trials = self.trials
-                dead = next((trial for trial in trials if self._is_dead(trial)), None)
-                if dead is None and len(trials) >= self.planned:
-                    trial = None
-                else:
-                    number = dead.number if dead else len(trials)
-                    self._study.sampler = _sampler(self.config, number)
-                    trial = Trial(self._study, dead._trial_id) if dead else self._study.ask()
-                    home = folder / f"trial-{number}"
+                dead = next((trial for trial in self.trials if self._is_dead(trial)), None)
+                trial = Trial(self._study, dead._trial_id) if dead else self._ask()
+                if trial:
+                    self._study.sampler = _sampler(self.config, trial.number)
+                    home = folder / f"trial-{trial.number}"
                     home.mkdir(parents=True, exist_ok=True)
                     held.enter_context(own(home, LOCK))
                     trial.set_user_attr("host", platform.node())
@@ -220,8 +220,8 @@ class Study:
     @property
     def is_over(self) -> bool:
         """Whether all trials have ended."""
-        trials = self.trials
-        return len(trials) >= self.planned and all(t.state.is_finished() for t in trials)
+        begun = self._begun
+        return len(begun) >= self.planned and all(t.state.is_finished() for t in begun)
 
     @property
     def under_way_elsewhere(self) -> list[UnderWay]:
@@ -271,20 +271,42 @@ class Study:
         found: dict[str, float] = get_param_importances(self._study)
         return found
 
+    @property
+    def _begun(self) -> list[FrozenTrial]:
+        return [trial for trial in self.trials if trial.state != TrialState.WAITING]
+
+    def _ask(self) -> Trial | None:
+        """A new trial; None if all planned ones have begun.
+
+        Hosts do not share a lock, so another one may ask at the same moment. A trial beyond the
+        planned ones goes back to Optuna's queue, which serves it if more trials are planned later.
+        """
+        planned = self.planned
+        if len(self._begun) >= planned:
+            return None
+        trial = self._study.ask()
+        if trial.number < planned:
+            return trial
+        trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        return None
+
     def _is_dead(self, trial: FrozenTrial) -> bool:
         """Whether no process is at a trial that has not ended.
 
-        One that does not say where it is for long was begun by a process that died before it
-        could. Whoever can write to the study can name any folder: it is only looked at.
+        One without host and folder for long was begun by a process that died before it recorded
+        them. How long is measured here, since clocks and time zones of hosts differ. Whoever can
+        write to the study can name any folder: it is only looked at.
         """
         if trial.state != TrialState.RUNNING:
             return False
         host, folder = trial.user_attrs.get("host"), trial.user_attrs.get("folder")
         if isinstance(host, str) and isinstance(folder, str):
             with suppress(ValueError):  # it is no path
-                return host == platform.node() and not self._is_taken(folder)
-        began = trial.datetime_start
-        return began is None or abs((datetime.now() - began).total_seconds()) > BEGINNING_S
+                if host != platform.node() or self._is_taken(folder):
+                    return False
+                return self.trials[trial.number].state == TrialState.RUNNING  # not ended since
+        now = time.monotonic()
+        return now - self._seen_at.setdefault(trial.number, now) >= BEGINNING_S
 
     def _is_taken(self, folder: str) -> bool:
         try:
@@ -305,12 +327,13 @@ class Study:
             )
 
 
-def _open(name: str, storage: str, pruner: BasePruner) -> optuna.Study:
+def _open(name: str, storage: str, sampler: BaseSampler, pruner: BasePruner) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return optuna.create_study(
             study_name=name,
             storage=storage.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
+            sampler=sampler,
             pruner=pruner,
             direction="minimize",
             load_if_exists=True,

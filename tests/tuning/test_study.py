@@ -4,13 +4,13 @@ import platform
 import shutil
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.trial import TrialState, create_trial
+from optuna.trial import Trial, TrialState, create_trial
 from pydantic import TypeAdapter
 
 from fae.errors import ConfigError, StoreError
@@ -89,6 +89,67 @@ def test_a_study_that_was_cut_short_draws_the_same_values(
     assert len({tuple(values.items()) for values in whole}) == 12
 
 
+def ask_at_once(
+    make: Make, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+) -> list[tuple[int, dict[str, Any]] | None]:
+    """Number and values of what two hosts claim, which both look before either asks."""
+    hosts = []
+    for name in ("one", "other"):
+        monkeypatch.setenv("XDG_STATE_HOME", str(folder / name))  # no lock is shared
+        hosts.append(make(**settings))
+    one, other = hosts
+    ask = one._study.ask
+    with ExitStack() as held:
+        claims = []
+
+        def ask_late() -> Trial:
+            claims.append(held.enter_context(other.claim(folder / "other")))
+            return ask()
+
+        monkeypatch.setattr(one._study, "ask", ask_late)
+        claims.append(held.enter_context(one.claim(folder / "one")))
+        return [claim and (claim[0].number, claim[0].params) for claim in claims]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp", "grid"])
+def test_two_hosts_that_ask_at_once_draw_what_one_draws_alone(
+    study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
+) -> None:
+    space = {"lr": [0.1, 1.0], "batch_size": [1, 2, 3]} if sampler == "grid" else SPACE
+    claims = ask_at_once(study, tmp_path, monkeypatch, sampler=sampler, space=space, trials=2)
+    alone = study(sampler=sampler, space=space, trials=2, address=of_file(tmp_path / "alone.db"))
+    assert claims == list(enumerate(work(alone, tmp_path)))
+
+
+def test_two_hosts_that_ask_at_once_begin_no_more_trials_than_planned(
+    study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = ask_at_once(study, tmp_path, monkeypatch, trials=1)
+    assert first is not None
+    assert second is None
+    assert not study(trials=1).is_over
+    resumed = work(study(trials=1), tmp_path)
+    assert resumed == [first[1]]
+    assert study(trials=1).is_over
+    more = work(study(trials=3), tmp_path)
+    alone = study(trials=3, address=of_file(tmp_path / "alone.db"))
+    assert resumed + more == work(alone, tmp_path)
+    assert [trial.number for trial in study(trials=3).tried] == [0, 1, 2]
+
+
+def test_a_trial_that_has_begun_is_run_though_fewer_are_asked_for_now(
+    study: Make, tmp_path: Path
+) -> None:
+    work(study(trials=2), tmp_path, most=1)
+    with study(trials=2).claim(tmp_path):
+        pass
+    fewer = study(trials=1)
+    assert fewer.planned == 2
+    assert not fewer.is_over
+    assert len(work(fewer, tmp_path)) == 1
+    assert fewer.is_over
+
+
 def test_a_grid_is_tried_once(study: Make, tmp_path: Path) -> None:
     space = {"lr": [0.1, 1.0], "batch_size": [1, 2, 3]}
     tried = work(study(sampler="grid", space=space), tmp_path)
@@ -164,13 +225,19 @@ def test_a_trial_that_says_nonsense_of_itself_is_dead_or_unknown(
     assert [one.number for one in study().under_way_elsewhere] == ([0] if alive else [])
 
 
-def test_a_trial_that_begins_in_the_future_is_dead(study: Make) -> None:
-    """As where the clock was set back."""
-    ahead = datetime.now() + timedelta(hours=1)
-    study()._study.add_trial(create_trial(state=TrialState.RUNNING))
-    with closing(sqlite3.connect(file_of(study().storage) or "")) as database, database:
-        database.execute("UPDATE trials SET datetime_start = ?", [str(ahead)])
-    assert study().under_way_elsewhere == []
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_the_clock_of_a_host_that_begins_a_trial_does_not_matter(
+    study: Make, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """It may be in another time zone; how long it takes is measured by who waits for it."""
+    began = datetime.now() + timedelta(hours=hours)
+    ours = study()
+    ours._study.add_trial(create_trial(state=TrialState.RUNNING))
+    with closing(sqlite3.connect(file_of(ours.storage) or "")) as database, database:
+        database.execute("UPDATE trials SET datetime_start = ?", [str(began)])
+    assert [trial.number for trial in ours.under_way_elsewhere] == [0]
+    monkeypatch.setattr("fae.tuning.study.BEGINNING_S", 0.0)
+    assert ours.under_way_elsewhere == []
 
 
 def test_a_trial_that_another_process_is_at_is_left_alone(study: Make, tmp_path: Path) -> None:
@@ -185,6 +252,25 @@ def test_a_trial_that_another_process_is_at_is_left_alone(study: Make, tmp_path:
         for ours, claimed in ((one, first), (other, second)):
             ours.tell(claimed[0], 1.0)
     assert other.under_way_elsewhere == []
+
+
+def test_a_trial_that_ends_while_another_process_looks_is_not_run_again(
+    study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = study(trials=1), study(trials=1)
+    is_taken = other._is_taken
+    with ExitStack() as held:
+        claimed = held.enter_context(one.claim(tmp_path))
+        assert claimed is not None
+
+        def look_late(folder: str) -> bool:
+            one.tell(claimed[0], 1.0)
+            held.close()
+            return is_taken(folder)
+
+        monkeypatch.setattr(other, "_is_taken", look_late)
+        with other.claim(tmp_path) as second:
+            assert second is None
 
 
 def test_a_trial_of_which_a_process_died_at_once_is_gone_on_with(
