@@ -16,6 +16,7 @@ from mlflow.entities import Run
 from fae import digits
 from fae.address import of_file
 from fae.compose import compose
+from fae.searching import fresh_seeds
 from fae.space import Range
 from fae.statistics import estimate
 from fae.studies import Found
@@ -147,6 +148,9 @@ def test_a_study_keeps_what_it_found(searched: tuple[Path, str]) -> None:
         assert found.best.error == min(errors) == study.data.metrics["val/mse"]
         tests = [client.get_run(run_id).data.metrics["test/mse"] for run_id in found.runs]
         assert found.test == estimate(tests)
+        trial = [*SMALL[:2], NO_LOCAL, f"hidden={found.hidden}", f"lr={found.best.values['lr']}"]
+        asked = [task.fingerprint for task in fresh_seeds(trial, 2)]
+        assert asked == [client.get_run(i).data.tags["fae.fingerprint"] for i in found.runs]
         assert Found.read(found.json()) == found
 
 
