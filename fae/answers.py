@@ -1,11 +1,11 @@
 """The command: answer the questions that the paper leaves open, from what the store holds."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from fae.cli import command
 from fae.cli.compose import compose
-from fae.config import Config
 from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import ConfigError
 from fae.runtime.console import say
@@ -15,33 +15,35 @@ HELP = """Answer the questions that the paper leaves open, from what the store h
     python -m fae.answers [FOLDER] [OVERRIDE ...]
 
 writes ``answers.md`` and its figures into the folder, by default reports/. Overrides are those of
-the train command that say where the store and the data are. What has not been tried yet is named
-with the command that does. Light at import; ``fae.paper.answering`` does the work.
+the train command, for every experiment: where the store and the data are, or, for experiments that
+ran on a GPU, trainer.accelerator=gpu. What has not been tried yet is named with the command that
+does. Light at import; ``fae.paper.answering`` does the work.
 """
 """Not the docstring, which there is none of under ``python -OO``."""
 
 FOLDER = Path("reports")
 
 
-def answers(folder: Path, config: Config) -> None:
+def answers(folder: Path, overrides: Sequence[str]) -> None:
     """Answer what can be answered, and say so.
 
     Args:
         folder: where the page is written.
-        config: where the store and the data are.
+        overrides: of every experiment; they say where the store and the data are.
 
     Raises:
-        ConfigError: the data set is not the paper's.
+        ConfigError: an override is wrong, or the data set is not the paper's.
         DataError: it is not at hand.
         StoreError: there is no store, or it cannot be read.
     """
+    config = compose(*overrides)
     if not isinstance(config.data, FashionMNISTConfig):
         raise ConfigError(f"data={config.data.name}: the paper's questions are about fashion_mnist")
     folder.mkdir(parents=True, exist_ok=True)
 
     from fae.paper.answering import answer, write
 
-    answered = answer(config.tracking, config.data)
+    answered = answer(config.tracking, config.data, overrides)
     for one in answered:
         say(f"{one.question} {one.sentences[0]}")
     say(f"answers  {write(answered, folder)}")
@@ -57,7 +59,7 @@ def main() -> None:
     folders = [Path(word) for word in words if "=" not in word] or [FOLDER]
     if len(folders) > 1:
         parser.error(f"one folder is enough, not {len(folders)}: {' '.join(map(str, folders))}")
-    command.run(lambda: answers(folders[0], compose(*overrides)))
+    command.run(lambda: answers(folders[0], overrides))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
 from hydra.types import RunMode
 from omegaconf import OmegaConf
@@ -19,27 +18,28 @@ class FaeSweeper(BasicSweeper):
     """Hydra's own grid of jobs and its launcher; ``fae.sweeps`` checks, tracks and reports."""
 
     def sweep(self, arguments: list[str]) -> Any:
+        from fae.cli.compose import jobs, parse
         from fae.sweeps.sweep import check_size, sweep
 
         assert self.hydra_context is not None
         assert self.config is not None
         assert self.launcher is not None
         loader = self.hydra_context.config_loader
-        arguments = [*self._parse_config(), *arguments]
-        parsed = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
+        parsed = parse(self.config, arguments, loader)
         limit = OmegaConf.select(self.config, "sweep.max_jobs")
         if isinstance(limit, int):  # before a list of them is made; a wrong value is found later
             swept = [override for override in parsed if override.is_sweep_override()]
             counted = [islice(override.sweep_iterator(), COUNTED) for override in swept]
             check_size([sum(1 for _ in values) for values in counted], limit)
-        jobs = [job for batch in self.split_arguments(parsed, None) for job in batch]
-        return sweep(self.config, arguments, jobs, loader, self.launcher)
+        arguments = [str(override.input_line) for override in parsed]
+        return sweep(self.config, arguments, jobs(parsed), loader, self.launcher)
 
 
 class SearchSweeper(BasicSweeper):
     """Hydra's own grid, a study for each job, and a table of what they found."""
 
     def sweep(self, arguments: list[str]) -> Any:
+        from fae.cli.compose import jobs, parse
         from fae.errors import UndeliveredError
         from fae.runtime.console import warn
         from fae.search import check_all, conclude
@@ -47,11 +47,7 @@ class SearchSweeper(BasicSweeper):
         assert self.hydra_context is not None
         assert self.config is not None
         loader = self.hydra_context.config_loader
-        parsed = OverridesParser.create(config_loader=loader).parse_overrides(
-            [*self._parse_config(), *arguments]
-        )
-        jobs = [job for batch in self.split_arguments(parsed, None) for job in batch]
-        check_all(self.config, jobs, loader)
+        check_all(self.config, jobs(parse(self.config, arguments, loader)), loader)
         batches = super().sweep(arguments)
         ended = [job for batch in batches for job in batch]
         failed = [job for job in ended if job.status != JobStatus.COMPLETED]

@@ -20,6 +20,7 @@ from fae.tracking.address import of_file
 from fae.tracking.store import Store
 from fae.tuning.results import Found
 from fae.tuning.space import Range
+from fae.tuning.tune import fresh_seeds
 
 SMALL = ["experiment=smoke", "epochs=9", "search.trials=5", "search.repeats=2", NO_LOCAL]
 
@@ -147,6 +148,9 @@ def test_a_study_keeps_what_it_found(searched: tuple[Path, str]) -> None:
         assert found.best.error == min(errors) == study.data.metrics["val/mse"]
         tests = [client.get_run(run_id).data.metrics["test/mse"] for run_id in found.runs]
         assert found.test == estimate(tests)
+        trial = [*SMALL[:2], NO_LOCAL, f"hidden={found.hidden}", f"lr={found.best.values['lr']}"]
+        asked = [task.fingerprint for task in fresh_seeds(trial, 2)]
+        assert asked == [client.get_run(i).data.tags["fae.fingerprint"] for i in found.runs]
         assert Found.read(found.json()) == found
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import is_dataclass
 from difflib import get_close_matches
@@ -9,9 +10,12 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any, TypeVar, get_args, get_type_hints
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
@@ -49,7 +53,34 @@ def compose(*overrides: str) -> Config:
     Raises:
         ConfigError: a key or a value is wrong.
     """
-    from hydra import compose, initialize_config_dir
+    from hydra import compose
+
+    with _conf():
+        node = compose("config", list(overrides))
+    return to_config(node)
+
+
+def compose_jobs(
+    name: str, overrides: Sequence[str], read: Callable[[DictConfig, Sequence[str]], Read]
+) -> list[Read]:
+    """What is read of each job of the multirun that a command line with these overrides makes.
+
+    Args:
+        name: of the command's own configuration.
+        read: as for ``read_all``.
+
+    Raises:
+        ConfigError: a key or a value is wrong.
+    """
+    with _conf() as loader:
+        base = loader.load_configuration(name, list(overrides), RunMode.MULTIRUN)
+        return read_all(base, jobs(parse(base, base.hydra.overrides.task, loader)), loader, read)
+
+
+@contextmanager
+def _conf() -> Iterator[ConfigLoader]:
+    """Hydra's access to ``conf/``; what it refuses within the block is a ``ConfigError``."""
+    from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     from fae.cli.code_guard import known_code_only
@@ -58,14 +89,24 @@ def compose(*overrides: str) -> Config:
     running, current.hydra = current.hydra, None  # that of the job in which this is called
     try:
         with known_code_only(), initialize_config_dir(CONF, version_base="1.3"):
-            node = compose("config", list(overrides))
+            yield current.config_loader()
     except Exception as error:
         if not raised_by_hydra(error):
             raise
         raise explain(error) from error
     finally:
         current.hydra = running
-    return to_config(node)
+
+
+def parse(base: DictConfig, arguments: Sequence[str], loader: ConfigLoader) -> list[Override]:
+    """The overrides of a multirun: a preset's grid, then those that were given."""
+    grid = [f"{key}={values}" for key, values in (base.hydra.sweeper.params or {}).items()]
+    return OverridesParser.create(config_loader=loader).parse_overrides([*grid, *arguments])
+
+
+def jobs(overrides: list[Override]) -> list[list[str]]:
+    """The overrides of each job of a multirun, by Hydra's own grid."""
+    return [job for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
 
 
 def to_config(node: DictConfig) -> Config:

@@ -10,7 +10,7 @@ from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.drawing import charts, figures
 from fae.drawing.charts import Chart, Series
 from fae.errors import StoreError
-from fae.paper.evidence import BEST, PAPER, SEARCH, SIZES, TRAIN, Evidence, MissingError, Setting
+from fae.paper.evidence import BEST, PAPER, SIZES, Evidence, MissingError, Setting
 from fae.reports import table
 from fae.reports.claims import Comparison, claims, compare
 from fae.reports.table import Columns
@@ -46,14 +46,19 @@ class Answer:
     charts: Sequence[Chart] = ()
 
 
-def answer(tracking: TrackingConfig, data: FashionMNISTConfig) -> list[Answer]:
+def answer(
+    tracking: TrackingConfig, data: FashionMNISTConfig, overrides: Sequence[str]
+) -> list[Answer]:
     """Each question with its answer, or with what has to be run for one.
+
+    Args:
+        tracking, data, overrides: as ``Evidence`` has them.
 
     Raises:
         StoreError: there is no store, or it cannot be read.
         DataError: the data set is not at hand.
     """
-    evidence = Evidence(tracking, data)
+    evidence = Evidence(tracking, data, overrides)
     return [_ask(question, how, evidence) for question, how in QUESTIONS.items()]
 
 
@@ -85,7 +90,7 @@ def _ask(question: str, how: Callable[[Evidence], Answer], evidence: Evidence) -
     try:
         found = how(evidence)
     except MissingError as missing:
-        return Answer(question, [str(missing)], ["Not tried yet."])
+        return Answer(question, [missing.command], ["Not tried yet.", *missing.left_out])
     except StoreError as problem:
         return Answer(question, [], [f"Cannot be told: {problem}."])
     except (LookupError, ValueError, ArithmeticError):  # settings are missing, or are odd
@@ -98,7 +103,7 @@ def _ask(question: str, how: Callable[[Evidence], Answer], evidence: Evidence) -
 def _optimizers(evidence: Evidence) -> Answer:
     """Each at its own best learning rate, as a study found it."""
     sgd, adam = evidence.studies(), evidence.studies("optimizer=adam")
-    default = evidence.sweep("experiment=adam")
+    default = evidence.settings("experiment=adam")
     found = {
         n: _compared(
             f"n = {n}: Adam at {adam[n].best.name}",
@@ -116,7 +121,7 @@ def _optimizers(evidence: Evidence) -> Answer:
     }
     return Answer(
         "",
-        [SEARCH, f"{SEARCH} optimizer=adam", TRAIN.format("experiment=adam")],
+        [evidence.search(), evidence.search("optimizer=adam"), evidence.train("experiment=adam")],
         [
             f"{_at_each_n('Adam reaches the lower test error', found)}, each at the learning rate "
             "that is best for it, after as many epochs.",
@@ -129,7 +134,7 @@ def _optimizers(evidence: Evidence) -> Answer:
 
 def _learning_rates(evidence: Evidence) -> Answer:
     """A grid with seeds, and the trials of the studies."""
-    grid = _grid(evidence.sweep("experiment=lr"), "lr")
+    grid = _grid(evidence.settings("experiment=lr"), "lr")
     best = {n: _best(of_lr) for n, of_lr in grid.items()}
     common = sorted(set.intersection(*map(set, best.values())))
     papers = {row.hidden: row.test for row in evidence.paper.rows}
@@ -137,7 +142,7 @@ def _learning_rates(evidence: Evidence) -> Answer:
     lines = {f"n = {n}": _tests(of_lr) for n, of_lr in grid.items()}
     return Answer(
         "",
-        [TRAIN.format("experiment=lr"), SEARCH, f"{SEARCH} optimizer=adam"],
+        [evidence.train("experiment=lr"), evidence.search(), evidence.search("optimizer=adam")],
         [
             f"Whether it depends on n cannot be told: of the rates that were tried for SGD, "
             f"{_listed(common)} cannot be told from the best at any n."
@@ -172,7 +177,7 @@ def _learning_rates(evidence: Evidence) -> Answer:
 
 
 def _dropout(evidence: Evidence) -> Answer:
-    grid = _grid(evidence.sweep("experiment=dropout"), "dropout")
+    grid = _grid(evidence.settings("experiment=dropout"), "dropout")
     rates = sorted(grid[SIZES[0]])[1:]
     found = {
         rate: {
@@ -186,7 +191,7 @@ def _dropout(evidence: Evidence) -> Answer:
     lines = {f"n = {n}": _tests(of_rate) for n, of_rate in grid.items()}
     return Answer(
         "",
-        [TRAIN.format("experiment=dropout")],
+        [evidence.train("experiment=dropout")],
         [
             f"Of {len(every)} comparisons with none, at each n by runs with the same seeds, the "
             f"test error is lower beyond seed noise in {signs[-1]}, higher in {signs[1]}, and not "
@@ -225,7 +230,7 @@ def _times(evidence: Evidence) -> Answer:
         )
     return Answer(
         "",
-        [TRAIN.format(PAPER)],
+        [evidence.train(PAPER)],
         said,
         [table.details(evidence.paper)],
         [charts.times_by_size(evidence.paper)],
@@ -234,7 +239,7 @@ def _times(evidence: Evidence) -> Answer:
 
 def _distances(evidence: Evidence) -> Answer:
     """What was tried with one hidden layer, beside PCA."""
-    best = {one.hidden: one.test for one in evidence.sweep(BEST)}
+    best = {one.hidden: one.test for one in evidence.settings(BEST)}
     papers = {row.hidden: row.test for row in evidence.paper.rows}
     lines = {
         "the paper's settings": papers,
@@ -253,7 +258,7 @@ def _distances(evidence: Evidence) -> Answer:
     }
     return Answer(
         "",
-        [TRAIN.format(name) for name in (PAPER, BEST)],
+        [evidence.train(name) for name in (PAPER, BEST)],
         [
             f"At {_listed(times, '.2g')} times the errors of as many principal components for n = "
             f"{_listed(SIZES)} with the paper's settings, and at "
@@ -266,8 +271,8 @@ def _distances(evidence: Evidence) -> Answer:
 
 
 def _depth(evidence: Evidence) -> Answer:
-    (deep,) = evidence.sweep("experiment=depth")
-    (shallow,) = (one for one in evidence.sweep(BEST) if one.hidden == deep.hidden)
+    (deep,) = evidence.settings("experiment=depth")
+    (shallow,) = (one for one in evidence.settings(BEST) if one.hidden == deep.hidden)
     found = _compared(
         f"n = {deep.hidden}: experiment=depth",
         deep.errors,
@@ -285,7 +290,7 @@ def _depth(evidence: Evidence) -> Answer:
     }
     return Answer(
         "",
-        [TRAIN.format(name) for name in ("experiment=depth", BEST)],
+        [evidence.train(name) for name in ("experiment=depth", BEST)],
         [
             f"At n = {deep.hidden} the error is "
             f"{deep.test.mean / shallow.test.mean:.2f} times that of "

@@ -3,25 +3,31 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import Any
 
+from fae.cli.compose import check, compose_jobs, to_search
 from fae.data.fashion_mnist.config import FashionMNISTConfig
-from fae.errors import StoreError
-from fae.reports.selection import Record, Selection, select
+from fae.errors import ConfigError
+from fae.reports.selection import Record, Selection, set_apart
 from fae.reports.summary import Summary
 from fae.reports.write import DataSets, summary_of
+from fae.runs.job import command_line
 from fae.runtime.intervals import Estimate, estimate
+from fae.sweeps.plan import look_up
+from fae.sweeps.sweep import planned
+from fae.tracking.address import without_password
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 from fae.tracking.config import TrackingConfig
 from fae.tuning.results import FOUND, Found
+from fae.tuning.space import SearchConfig, override
+from fae.tuning.tune import fresh_seeds
 
 SIZES = (64, 128, 256, 512)
 """The paper's n."""
-TRAIN = "python -m fae.train -m {}"
-SEARCH = "python -m fae.search -m hidden=64,128,256,512"
-PAPER = "hidden=64,128,256,512 repeats=5"
+ALL_SIZES = "hidden=64,128,256,512"
+PAPER = f"{ALL_SIZES} repeats=5"
 BEST = "experiment=best/64,best/128,best/256,best/512"
 TOLERANCE = 0.03
 
@@ -50,25 +56,51 @@ class MissingError(Exception):
     """An experiment that is not in the store, or not all of it.
 
     Args:
-        command: makes it, or goes on with it.
+        command: makes it, or resumes it.
+        left_out: sentences about what cannot be read and so does not count.
     """
+
+    def __init__(self, command: str, left_out: Sequence[str] = ()) -> None:
+        super().__init__(command)
+        self.command = command
+        self.left_out = left_out
 
 
 class Evidence:
     """What the store has of the experiments that answer the questions.
 
+    An experiment is what its command would run: the runs and studies of the same configurations,
+    data and code, whatever they are called and whichever commands made them.
+
     Attributes:
-        unreadable: sentences about the runs of an experiment that cannot be read and so do not
-            count, by its command.
+        unreadable: sentences about the runs of an experiment that do not count, by its command.
+
+    Args:
+        tracking, data: where the store and the images are.
+        overrides: of every experiment.
 
     Raises:
         StoreError: there is no store, or it cannot be read; also by each attribute.
     """
 
-    def __init__(self, tracking: TrackingConfig, data: FashionMNISTConfig) -> None:
+    def __init__(
+        self, tracking: TrackingConfig, data: FashionMNISTConfig, overrides: Sequence[str]
+    ) -> None:
         self._archive = Archive(tracking)
         self._data = DataSets(data.root)
+        self._overrides = overrides
+        self._selection = cache(self._select)
+        self._searched = cache(self._search)
         self.unreadable: dict[str, list[str]] = {}
+
+    def train(self, experiment: str) -> str:
+        """The command that makes an experiment."""
+        return without_password(command_line(self._all(experiment), "-m"))
+
+    def search(self, others: str = "") -> str:
+        """The command that makes a study of each n."""
+        overrides = self._all(f"{ALL_SIZES} {others}")
+        return without_password(command_line(overrides, "-m", module="fae.search"))
 
     @cached_property
     def paper(self) -> Summary:
@@ -81,52 +113,97 @@ class Evidence:
         errors = self._data.pca(self._selection(PAPER).records[0])
         return {n: float(errors[n]) for n in SIZES}
 
-    def sweep(self, name: str) -> list[Setting]:
-        """The settings of the latest sweep of a name, by n."""
-        return [_setting(records) for records in self._selection(name).settings().values()]
-
-    def studies(self, others: str = "") -> dict[int, Found]:
-        """The latest study of each n, by n.
+    def settings(self, experiment: str) -> list[Setting]:
+        """The settings of an experiment, by n.
 
         Args:
-            others: what its trials were told beside ``hidden``.
-        """
-        known = {run.name: run for run in self._archive.runs("study") if run.status == "FINISHED"}
-        names = {n: " ".join(filter(None, [f"hidden={n}", others, "seed=0"])) for n in SIZES}
-        if not known.keys() >= set(names.values()):
-            raise MissingError(" ".join(filter(None, [SEARCH, others])))
-        return {n: self._found(known[name]) for n, name in names.items()}
+            experiment: its overrides, such as ``experiment=adam``.
 
-    def _found(self, study: StoredRun) -> Found:
-        try:
-            return Found.read(self._archive.text(study, FOUND))
-        except ValueError as error:
-            raise StoreError(
-                f"run {study.id[:8]} ({study.name}): {FOUND} is damaged, or of another version; "
-                "search again under another search.name"
-            ) from error
+        Raises:
+            MissingError: some of its runs have not ended.
+        """
+        return [_setting(records) for records in self._selection(experiment).settings().values()]
+
+    def studies(self, others: str = "") -> dict[int, Found]:
+        """The newest study of each n, by n.
+
+        Args:
+            others: overrides beside ``hidden``.
+
+        Raises:
+            MissingError: there is none of some n, or it has fewer trials.
+        """
+        return self._searched(others)
 
     def tests(self, found: Found) -> dict[int, float]:
         """Test errors of a study's best configuration, by seed."""
         runs = [self._archive.run(run_id) for run_id in found.runs]
         return {_seed(run): _error(run) for run in runs}
 
-    def _selection(self, name: str) -> Selection:
-        # What a preset sweeps stands in the sweep's name before what was asked for.
-        named = [s for s in self._archive.runs("sweep") if f" {s.name}".endswith(f" {name}")]
-        if not named:
-            raise MissingError(TRAIN.format(name))
-        found = select(self._archive, [named[-1].id], None)
-        others = [apart for apart in found.apart if not apart.replaced]
-        under_way = any(apart.run.status in {"RUNNING", "KILLED"} for apart in others)
-        if found.missing or under_way:
-            raise MissingError(TRAIN.format(name))
-        self.unreadable[TRAIN.format(name)] = [
-            f"Not counted: run {apart.run.id[:8]} ({apart.run.name}): {apart.reason}."
-            for apart in others
-            if apart.run.status == "FINISHED"
+    def _all(self, overrides: str) -> list[str]:
+        return [*overrides.split(), *self._overrides]
+
+    def _select(self, experiment: str) -> Selection:
+        command = self.train(experiment)
+        tasks = planned(self._all(experiment))
+        settings = replace(tasks[0].config.sweep, rerun=False, retry_failed=False, plan_only=True)
+        tasks = look_up(tasks, self._archive, settings)
+        if any(task.state not in {"done", "failed"} for task in tasks):
+            raise MissingError(command)
+        records, apart = set_apart(self._archive, [task.run for task in tasks if task.run])
+        self.unreadable[command] = [
+            f"Not counted: run {left.run.id[:8]} ({left.run.name}): {left.reason}."
+            for left in apart
         ]
-        return found
+        return Selection(experiment, None, records, apart)
+
+    def _search(self, others: str) -> dict[int, Found]:
+        searches = compose_jobs(
+            "search",
+            self._all(f"{ALL_SIZES} {others}"),
+            lambda node, overrides: (check(node).hidden, to_search(node), overrides),
+        )
+        known, left_out = self._known
+        studies: dict[int, Found] = {}
+        for hidden, settings, overrides in searches:
+            for found in known:
+                if found.hidden == hidden and self._is_of(found, settings, overrides):
+                    studies[hidden] = found
+                    break
+            else:
+                raise MissingError(self.search(others), left_out)
+        return studies
+
+    @cached_property
+    def _known(self) -> tuple[list[Found], list[str]]:
+        """What all studies found, the newest first, and sentences about those not readable."""
+        known, left_out = [], []
+        for study in reversed(self._archive.runs("study", "attributes.status = 'FINISHED'")):
+            try:
+                known.append(Found.read(self._archive.text(study, FOUND)))
+            except (UnreadableError, ValueError):
+                left_out.append(
+                    f"Not counted: run {study.id[:8]} ({study.name}): {FOUND} is damaged, or of "
+                    "another version; search again under another search.name."
+                )
+        return known, left_out
+
+    def _is_of(self, found: Found, settings: SearchConfig, overrides: Sequence[str]) -> bool:
+        """Whether a study searched this space, by at least as many trials, from these overrides.
+
+        The runs that tested its best trial show the latter: they have the configuration that the
+        overrides make with this trial's values. The sampler and the pruner may be others.
+        """
+        if found.space != settings.space or len(found.trials) < settings.trials:
+            return False
+        values = [override(key, value) for key, value in found.best.values.items()]
+        try:
+            tasks = fresh_seeds([*overrides, *values], settings.repeats)
+        except ConfigError:  # it cannot have had a trial with these values
+            return False
+        alike = self._archive.alike("run", [task.fingerprint for task in tasks])
+        ids = [{run.id for run in alike.get(task.fingerprint, [])} for task in tasks]
+        return all(not those.isdisjoint(found.runs) for those in ids)
 
 
 def _setting(records: Sequence[Record]) -> Setting:

@@ -127,7 +127,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
             if where is not None
             else f"sweep={chosen[0].name}: none of its runs is in the store"
         )
-    records, apart = _set_apart(archive, runs)
+    records, apart = set_apart(archive, runs)
     missing = sum(_missing(sweep, theirs[sweep.id]) for sweep in chosen)
     return Selection(
         name=" + ".join([sweep.name for sweep in chosen] + ([where] if where else [])),
@@ -211,7 +211,7 @@ def _same(stored: str, wanted: str) -> bool:
         return stored == wanted
 
 
-def _set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record], list[Apart]]:
+def set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record], list[Apart]]:
     """The newest finished run of each configuration that can be read, and the others with why."""
     reasons: dict[str, str] = {}
     alike: dict[tuple[tuple[str, Any], ...], list[tuple[StoredRun, TrainingConfig]]] = {}

@@ -16,7 +16,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
-from fae.cli.compose import check, read_all
+from fae.cli.compose import check, compose_jobs, read_all
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
 from fae.reports.config import DataRoot, ReportRequest
@@ -83,9 +83,7 @@ def sweep(
     _check_surroundings(configs)
     store = None if settings.plan_only else Store(configs[0].tracking)
     archive = Archive.if_there(configs[0].tracking)
-    asked_for = (plan.task(one.config, one.overrides, one.choices) for one in repeated)
-    tasks = list({one.fingerprint: one for one in asked_for}.values())
-    tasks = plan.look_up(tasks, archive, settings)
+    tasks = plan.look_up(_tasks(repeated), archive, settings)
     launch = Launch(launcher, [one for one in tasks if one.to_do])
     name = sweep_name(arguments)
     plan.show(name, tasks, archive, asked=asked)
@@ -139,6 +137,15 @@ def sweep(
         raise kind("\n".join(map(str, problems)))
 
 
+def planned(overrides: Overrides) -> "list[Task]":
+    """The runs of ``python -m fae.train -m`` with these overrides, whatever the store has of them.
+
+    Raises:
+        ConfigError: a key or a value is wrong.
+    """
+    return _tasks(_repeat(compose_jobs("config", overrides, _read)))
+
+
 def check_size(choices: Sequence[int], limit: int) -> None:
     """Make sure that a sweep is not larger than ``sweep.max_jobs``.
 
@@ -168,16 +175,15 @@ def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) 
     """The configuration of each job, or a ConfigError about all that are wrong."""
     if not jobs:
         raise ConfigError("sweep: no runs; a range or a list of values is empty")
-    composed = read_all(
-        base,
-        jobs,
-        loader,
-        lambda node, overrides: _Composed(check(node), overrides, dict(node.hydra.runtime.choices)),
-    )
+    composed = read_all(base, jobs, loader, _read)
     for group in ("tracking", "sweep", "report"):
         if len({getattr(one.config, group) for one in composed}) > 1:
             raise ConfigError(f"{group}: must be the same for all runs of a sweep")
     return composed
+
+
+def _read(node: DictConfig, overrides: Overrides) -> _Composed:
+    return _Composed(check(node), overrides, dict(node.hydra.runtime.choices))
 
 
 def _repeat(composed: Sequence[_Composed]) -> list[_Composed]:
@@ -195,6 +201,14 @@ def _repeat(composed: Sequence[_Composed]) -> list[_Composed]:
                 overrides = [*others, f"seed={config.seed}", "repeats=1"]
                 repeated.setdefault(config, _Composed(config, overrides, one.choices))
     return list(repeated.values())
+
+
+def _tasks(repeated: Sequence[_Composed]) -> "list[Task]":
+    """The runs of a sweep, each once, as if the store knew nothing of them."""
+    from fae.sweeps.plan import task
+
+    asked_for = (task(one.config, one.overrides, one.choices) for one in repeated)
+    return list({one.fingerprint: one for one in asked_for}.values())
 
 
 def _check_surroundings(configs: Sequence[Config]) -> None:

@@ -325,11 +325,7 @@ class Search:
     def _tests(self, archive: Archive) -> list[Task]:
         """The best configuration with seeds other than that of the trials."""
         chosen = self._overrides(self._best().values)
-        first = self.config.seed + 1
-        tasks = []
-        for seed in range(first, first + self.settings.repeats):
-            of_seed = [*(o for o in chosen if not o.startswith("seed=")), f"seed={seed}"]
-            tasks.append(plan.task(compose(*of_seed), of_seed))
+        tasks = fresh_seeds(chosen, self.settings.repeats)
         tasks = plan.look_up(tasks, archive, replace(self.config.sweep, retry_failed=True))
         for task in tasks:
             if task.state == "running":
@@ -390,6 +386,22 @@ class Search:
                 f"({one}); move search.space.{one.key}.{end} and search on under another name"
             )
         return warnings
+
+
+def fresh_seeds(overrides: Sequence[str], repeats: int) -> list[Task]:
+    """The runs that test a trial, as if the store knew nothing of them.
+
+    Args:
+        overrides: what makes the trial.
+        repeats: number of runs; their seeds follow that of the trial.
+
+    Raises:
+        ConfigError: a key or a value is wrong.
+    """
+    config = compose(*overrides)
+    others = [o for o in overrides if not o.startswith("seed=")]
+    seeds = range(config.seed + 1, config.seed + 1 + repeats)
+    return [plan.task(replace(config, seed=seed), [*others, f"seed={seed}"]) for seed in seeds]
 
 
 def _is_whole(dimension: Dimension, plain: Mapping[str, object]) -> bool:

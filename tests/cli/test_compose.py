@@ -12,7 +12,7 @@ from hydra.core.utils import configure_log
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from fae.cli.compose import check, compose, explain, known_keys, raised_by_hydra
+from fae.cli.compose import check, compose, compose_jobs, explain, known_keys, raised_by_hydra
 from fae.config import Config, determines_result
 from fae.errors import ConfigError
 from fae.models.dense.config import AutoEncoderConfig
@@ -300,6 +300,29 @@ def test_what_a_library_refuses_counts_for_hydra_that_called_it() -> None:
     with pytest.raises(ValueError, match="Expecting property name") as own:
         json.loads("{")
     assert not raised_by_hydra(own.value)
+
+
+def test_the_jobs_of_a_multirun_are_those_of_the_presets_grid_and_of_the_overrides() -> None:
+    given = [NO_LOCAL, "experiment=digits", "seed=0,1", "hydra.sweep.dir=elsewhere"]
+    jobs = compose_jobs("config", given, lambda node, _: (node.hidden, node.seed, node.epochs))
+    assert jobs == [(hidden, seed, 30) for hidden in (4, 8, 16, 32) for seed in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problems"),
+    [
+        (["hidden=0,4,-1"], ["hidden=0: must be", "hidden=-1: must be"]),
+        (["experiment=papr", "seed=0,1"], ["experiment=papr: unknown; did you mean paper?"]),
+    ],
+)
+def test_a_multirun_that_cannot_be_composed_is_refused(
+    overrides: list[str], problems: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        compose_jobs("config", [NO_LOCAL, *overrides], lambda node, _: check(node))
+    found = error.value.problems
+    assert len(found) == len(problems)
+    assert all(one.startswith(start) for one, start in zip(found, problems, strict=True)), found
 
 
 def test_all_mistakes_are_named_at_once() -> None:

@@ -14,10 +14,8 @@ from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import StoreError
 from fae.paper import answering
 from fae.paper.answering import QUESTIONS, Answer, answer, write
-from fae.paper.evidence import SIZES, Evidence, MissingError, Setting
+from fae.paper.evidence import SIZES, Evidence, Setting
 from fae.reports.summary import Summary
-from fae.runs.job import Job, Schedule
-from fae.runs.run import train
 from fae.runtime.intervals import estimate
 from fae.tracking.store import Store
 from fae.tuning.results import Found
@@ -68,11 +66,14 @@ class Made:
             )
         )
 
-    def sweep(self, name: str) -> list[Setting]:
-        for key, made in self.sweeps.items():
-            if f"experiment={key}" in name:
-                return made
-        raise MissingError(f"python -m fae.train -m {name}")
+    def train(self, experiment: str) -> str:
+        return f"train {experiment}"
+
+    def search(self, others: str = "") -> str:
+        return f"search {others}"
+
+    def settings(self, experiment: str) -> list[Setting]:
+        return next(made for key, made in self.sweeps.items() if f"experiment={key}" in experiment)
 
     def studies(self, others: str = "") -> dict[int, Found]:
         return self.found[others]
@@ -230,43 +231,17 @@ def test_the_page_has_every_question_its_command_and_its_figures(tmp_path: Path)
 
 
 def test_what_was_not_tried_yet_is_named_with_its_command(
-    tiny: Callable[..., Config], tmp_path: Path
+    tiny: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = tiny()
-    train(config, Job("run", tmp_path, "python -m fae.train"))
+    config = tiny("tracking.experiment=nothing")
+    Store(config.tracking)
     data = compose(NO_LOCAL).data
     assert isinstance(data, FashionMNISTConfig)
-    answered = answer(config.tracking, data)
-    assert {one.sentences[0] for one in answered} == {"Not tried yet."}
-    assert answered[0].commands == ["python -m fae.search -m hidden=64,128,256,512"]
-    assert answered[2].commands == ["python -m fae.train -m experiment=dropout"]
-
-
-def test_a_run_that_cannot_be_read_is_named_and_the_others_count(
-    tiny: Callable[..., Config], tmp_path: Path
-) -> None:
-    config = tiny("tracking.experiment=evidence")
-    store = Store(config.tracking)
-    with store.run("experiment=dropout", kind="sweep", folder=tmp_path, command="") as parent:
-        for seed in range(3):
-            (tmp_path / str(seed)).mkdir()
-            schedule = Schedule(parent.id, 0, [1], [None])
-            job = Job(f"seed={seed}", tmp_path / str(seed), "", schedule)
-            bad = train(tiny("tracking.experiment=evidence", f"seed={seed}"), job).run_id
-    place = Path(config.tracking.uri.removeprefix("sqlite:///")).parent / "mlruns"
-    (place / bad / "artifacts" / "config.yaml").write_text("hidden: [")
-    data = compose(NO_LOCAL).data
-    assert isinstance(data, FashionMNISTConfig)
-    evidence = Evidence(config.tracking, data)
-    (found,) = evidence.sweep("experiment=dropout")
-    assert set(found.errors) == {0, 1}
-    ((sentence,),) = evidence.unreadable.values()
-    assert sentence.startswith(f"Not counted: run {bad[:8]} (seed=2): config.yaml cannot be ")
-    answered = {one.question: one.sentences for one in answer(config.tracking, data)}
-    assert answered["Does dropout help, and how much of it?"] == [
-        "Cannot be told from the settings in the store.",
-        sentence,
-    ]
+    *_, last = QUESTIONS
+    monkeypatch.setattr(answering, "QUESTIONS", {last: QUESTIONS[last]})
+    (answered,) = answer(config.tracking, data, [NO_LOCAL])
+    assert (answered.question, answered.sentences) == (last, ["Not tried yet."])
+    assert answered.commands == ["python -m fae.train -m experiment=depth local=none"]
 
 
 @pytest.mark.parametrize(
@@ -291,4 +266,4 @@ def test_without_a_store_there_is_nothing_to_answer_from(tmp_path: Path) -> None
     config = compose(NO_LOCAL, f"tracking.uri='sqlite:///{tmp_path}/none.db'")
     assert isinstance(config.data, FashionMNISTConfig)
     with pytest.raises(StoreError, match=r"none\.db"):
-        answer(config.tracking, config.data)
+        answer(config.tracking, config.data, [])

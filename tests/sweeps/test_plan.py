@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.runs.checkpoint import checkpoint_path
+from fae.sweeps import sweep
 from fae.sweeps.plan import Task, look_up, show, task
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import Link
@@ -248,4 +249,7 @@ def test_the_same_sweep_again_runs_nothing(tmp_path: Path) -> None:
     assert more.returncode == 0, more.stderr
     assert "3 runs, 1 to do" in more.stdout
     assert "(3)" in more.stdout
+    known = {run.data.tags["fae.fingerprint"] for run in runs(client, "run", tmp_path)}
+    asked = sweep.planned(["repeats=3", "experiment=smoke", "hidden=4", NO_LOCAL])
+    assert {one.fingerprint for one in asked} == known
     assert len(runs(client, "run", tmp_path)) == 3
