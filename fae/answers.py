@@ -1,5 +1,10 @@
 """The command: answer the questions that the paper leaves open, from what the store holds."""
 
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
+
 import argparse
 from pathlib import Path
 

@@ -1,5 +1,10 @@
 """The command: look at everything that a user can stumble over, and name what mends it."""
 
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
+
 import shlex
 import shutil
 import socket

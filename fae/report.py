@@ -3,6 +3,11 @@
 Light at import, so that --help answers at once; ``fae.reports.write`` does the work.
 """
 
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
+
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,7 +15,7 @@ import hydra
 from omegaconf import DictConfig
 
 from fae.cli import command
-from fae.cli.compose import CONF, to_request
+from fae.cli.compose import CONF, read
 from fae.config import ReportRequest
 from fae.errors import VerdictError
 from fae.runtime.console import in_one_line, say, warn, wide
@@ -92,7 +97,7 @@ def _run(arguments: list[str]) -> None:
     nodes: list[DictConfig] = []
     make()
     for node in nodes:  # outside of Hydra, which would announce an error in words of its own
-        report(to_request(node, **given))
+        report(read(node, ReportRequest, **given))
 
 
 if __name__ == "__main__":

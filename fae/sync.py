@@ -1,5 +1,10 @@
 """The command: deliver to the store what runs could not, and close those that are dead."""
 
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
+
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

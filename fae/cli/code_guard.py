@@ -6,22 +6,25 @@ files that these name; the code must not.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-import hydra._internal.hydra as hydra_app
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
-from hydra._internal.utils import get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from fae.cli.hydra_internals import (
+    ConfigLoaderImpl,
+    ConfigRepository,
+    composing_by,
+    pickle_to_rerun,
+)
+from fae.cli.messages import explain, is_anonymous, raised_by_hydra
 from fae.errors import ConfigError
 
-CALLBACKS = ["fae.cli.command.AroundRun"]
+CALLBACKS = ["fae.cli.command.SingleRunGuard"]
 SWEEPERS = [
     "hydra_plugins.fae_sweeper.FaeSweeper",
     "hydra_plugins.fae_sweeper.SearchSweeper",
@@ -54,28 +57,21 @@ SOURCES_OF_A_USER = {
 """Providers of places of configurations, as Hydra names them, and how a user does."""
 
 
-@contextmanager
-def known_code_only() -> Iterator[None]:
+def known_code_only() -> AbstractContextManager[None]:
     """Within the block Hydra refuses, by a ConfigError, a configuration that names other code."""
-    before = hydra_app.ConfigLoaderImpl  # type: ignore[attr-defined]
-    hydra_app.ConfigLoaderImpl = Loader  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        hydra_app.ConfigLoaderImpl = before  # type: ignore[attr-defined]
+    return composing_by(Loader)
 
 
 def refuse_pickle(arguments: Sequence[str]) -> None:
-    """Make sure that a command line does not tell Hydra to unpickle a file.
+    """Check that a command line does not tell Hydra to unpickle a file.
 
     Raises:
         ConfigError: it does.
     """
-    given, _ = get_args_parser().parse_known_args(arguments)
-    if given.experimental_rerun is not None:
+    if file := pickle_to_rerun(arguments):
         raise ConfigError(
-            f"--experimental-rerun={given.experimental_rerun}: a pickle may hold any code; "
-            "repeat the command, which is the run's tag fae.command"
+            f"--experimental-rerun={file}: a pickle may hold any code; repeat the command, which "
+            "is the run's tag fae.command"
         )
 
 
@@ -91,17 +87,44 @@ class Sources(ConfigRepository):
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's loader of configurations, which hands out none that names other code."""
+    """Hydra's loader of configurations, which hands out none that names other code, and refuses
+    none without a word about which override is wrong."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
         self.repository = Sources(config_search_path)
 
-    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
-        node = super().load_configuration(*args, **kwargs)
+    def load_configuration(
+        self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
+    ) -> DictConfig:
+        def compose(overrides: list[str]) -> DictConfig:
+            return super(Loader, self).load_configuration(config_name, overrides, *args, **kwargs)
+
+        try:
+            node = compose(overrides)
+        except Exception as error:
+            if raised_by_hydra(error) and is_anonymous(error, overrides):
+                raise explain(error, overrides=_at_fault(error, overrides, compose)) from error
+            raise
         if problems := list(_problems(node)):
             raise ConfigError(*problems)
         return node
+
+
+def _at_fault(
+    error: Exception, overrides: list[str], compose: Callable[[list[str]], object]
+) -> list[str]:
+    """The overrides without which Hydra does not raise an error; all, if several cause it each."""
+    own = [override for override in overrides if not override.startswith("hydra.mode=")]
+
+    def causes(override: str) -> bool:
+        try:
+            compose([other for other in own if other != override])
+        except Exception as another:
+            return str(another) != str(error)
+        return True
+
+    return [override for override in own if causes(override)] or own
 
 
 def _problems(node: DictConfig) -> Iterator[str]:
@@ -118,7 +141,8 @@ def _problems(node: DictConfig) -> Iterator[str]:
 def _objects(node: DictConfig) -> Iterator[tuple[str, object]]:
     """What is not to be made: the ``_target_`` by its key."""
     launchers = [
-        f"{one.__module__}.{one.__name__}" for one in Plugins.instance().discover(Launcher)
+        f"{launcher.__module__}.{launcher.__name__}"
+        for launcher in Plugins.instance().discover(Launcher)
     ]
     known = {"callbacks": CALLBACKS, "launcher": launchers, "sweeper": SWEEPERS}
     for section, targets in known.items():

@@ -40,16 +40,16 @@ SHOWN = r"\x1b]0;title\x07\x1b[2J"
 def test_what_the_user_can_mend_is_told_without_a_traceback(
     error: BaseException, code: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _explain(error, Config, full=False) == code
+    assert _explain(error, [Config], full=False) == code
     assert capsys.readouterr().err == told
-    assert _explain(error, Config, full=True) == code
+    assert _explain(error, [Config], full=True) == code
     full = capsys.readouterr().err
     assert full.endswith(told)
     assert len(full) > len(told)
 
 
 def test_another_error_is_told_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _explain(RuntimeError(EVIL), Config, full=False) == 1
+    assert _explain(RuntimeError(EVIL), [Config], full=False) == 1
     assert capsys.readouterr().err == f"RuntimeError: {SHOWN}\n"
 
 

@@ -12,7 +12,8 @@ from hydra.core.utils import configure_log
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from fae.cli.compose import check, compose, explain, known_keys, raised_by_hydra
+from fae.cli.compose import check, compose
+from fae.cli.messages import explain, known_keys, raised_by_hydra
 from fae.config import Config, determines_result
 from fae.errors import ConfigError
 
@@ -167,7 +168,7 @@ def test_every_key_is_known() -> None:
             keys |= dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key}
         return keys
 
-    assert dotted(composed().plain()) <= set(known_keys())
+    assert dotted(composed().plain()) <= set(known_keys(Config))
 
 
 @pytest.mark.parametrize(
