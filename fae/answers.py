@@ -1,4 +1,7 @@
-"""The command: answer the questions that the paper leaves open, from what the store holds."""
+"""The command: answer the questions that the paper leaves open, from the runs in the store.
+
+Light at import; ``fae.paper.answering`` does the work.
+"""
 
 if __name__ == "__main__":  # before what takes long to import
     from fae.runtime import process
@@ -14,29 +17,29 @@ from fae.config import Config, FashionMNISTConfig
 from fae.errors import ConfigError
 from fae.runtime.console import say
 
-HELP = """Answer the questions that the paper leaves open, from what the store holds.
+HELP = """Answer the questions that the paper leaves open, from the runs in the store.
 
     python -m fae.answers [FOLDER] [OVERRIDE ...]
 
-writes ``answers.md`` and its figures into the folder, by default reports/. Overrides are those of
-the train command that say where the store and the data are. What has not been tried yet is named
-with the command that does. Light at import; ``fae.paper.answering`` does the work.
+writes answers.md and its figures to the folder, by default reports/. Overrides are those of the
+train command that say where the store and the data are. Questions whose runs are missing are named
+with the command that makes those.
 """
-"""Not the docstring, which there is none of under ``python -OO``."""
+"""Not the docstring, as ``python -OO`` removes it."""
 
 FOLDER = Path("reports")
 
 
 def answers(folder: Path, config: Config) -> None:
-    """Answer what can be answered, and say so.
+    """Answer the questions, print the answers, and write a page.
 
     Args:
-        folder: where the page is written.
-        config: where the store and the data are.
+        folder: for the page.
+        config: names the store and the data.
 
     Raises:
         ConfigError: the data set is not the paper's.
-        DataError: it is not at hand.
+        DataError: it is not available.
         StoreError: there is no store, or it cannot be read.
     """
     if not isinstance(config.data, FashionMNISTConfig):
@@ -46,8 +49,8 @@ def answers(folder: Path, config: Config) -> None:
     from fae.paper.answering import answer, write
 
     answered = answer(config.tracking, config.data)
-    for one in answered:
-        say(f"{one.question} {one.sentences[0]}")
+    for found in answered:
+        say(f"{found.question} {found.sentences[0]}")
     say(f"answers  {write(answered, folder)}")
 
 
@@ -60,7 +63,7 @@ def main() -> None:
     overrides = [word for word in words if "=" in word]
     folders = [Path(word) for word in words if "=" not in word] or [FOLDER]
     if len(folders) > 1:
-        parser.error(f"one folder is enough, not {len(folders)}: {' '.join(map(str, folders))}")
+        parser.error(f"one folder at most, not {len(folders)}: {' '.join(map(str, folders))}")
     command.run(lambda: answers(folders[0], compose(*overrides)))
 
 

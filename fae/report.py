@@ -1,4 +1,4 @@
-"""The command: make the report of a sweep, or of runs that are alike, from the store.
+"""The command: write the report of a sweep, or of runs that match conditions, from the store.
 
 Light at import, so that --help answers at once; ``fae.reports.write`` does the work.
 """
@@ -74,10 +74,10 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    """Compose the configuration as Hydra does, and make the report.
+    """Compose the configuration, and write the report.
 
-    ``sweep``, ``where`` and ``out`` go past Hydra, so that names and conditions may hold the
-    commas, brackets and blanks that its grammar has other uses for.
+    ``sweep``, ``where`` and ``out`` bypass Hydra, so that names and conditions may contain commas,
+    brackets and spaces, which have a meaning in its grammar.
     """
     words: dict[str, list[str]] = {"sweep": [], "where": [], "out": []}
     sys.argv[1:] = [a for a in arguments if a.partition("=")[0] not in words]
@@ -96,7 +96,7 @@ def _run(arguments: list[str]) -> None:
 
     nodes: list[DictConfig] = []
     make()
-    for node in nodes:  # outside of Hydra, which would announce an error in words of its own
+    for node in nodes:  # outside of Hydra, which would add to the message of an error
         report(read(node, ReportRequest, **given))
 
 

@@ -26,25 +26,26 @@ from fae.errors import ConfigError, FaeError, Interrupted, cause
 from fae.runtime import process, signals, streams
 from fae.runtime.console import printable
 
-WRITABLE = "python -m fae.doctor tells which folders can be written"
+WRITABLE = "python -m fae.doctor shows which folders are writable"
 FULL_ERROR = "HYDRA_FULL_ERROR"
 NO_MEMORY = (
     "allocate memory",
     "failed to map segment",  # of a library, at import
     "can't start new thread",
 )
-"""Parts of the messages of errors other than MemoryError that tell of too little memory."""
+"""Parts of messages of errors other than MemoryError that mean the same."""
 
 
 def run(entry: Callable[[], object], *schemas: type) -> None:
-    """Run a Hydra entry point and leave the process with the right exit code.
+    """Run a command and end the process with the right exit code.
 
     With HYDRA_FULL_ERROR=1 in the environment, errors are shown with their traceback. A process
     that is not the command's own, such as a notebook's, gets its signal handlers, streams, warning
     filters, root logger and environment back.
 
     Args:
-        schemas: of the sections of the command's configuration, that of a run first.
+        entry: calls Hydra's entry point, or does without Hydra.
+        schemas: of the command's configuration; that of a run is the default.
 
     Raises:
         SystemExit: the exit code is not 0.
@@ -82,7 +83,7 @@ def _environment() -> Iterator[None]:
 
 @contextmanager
 def _hydra_logs() -> Iterator[None]:
-    """Within the block Hydra sets up the root logger, which is as it was after it."""
+    """Within the block Hydra sets up the root logger; after it the logger is as before."""
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
     try:
@@ -95,13 +96,13 @@ def _hydra_logs() -> Iterator[None]:
 
 
 def enter() -> None:
-    """Begin a job: where a launcher runs it in a process of its own, that is prepared first."""
+    """Prepare the process of a job, which a launcher may have started."""
     streams.guard()
     signals.handle()
 
 
 class PastHydraError(BaseException):
-    """Carries an error past Hydra, which would warn of it or print overrides before it."""
+    """Carries an error past Hydra, which would print a warning or the overrides before it."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -117,13 +118,13 @@ def _call(entry: Callable[[], object]) -> None:
 
 
 class SingleRunGuard(Callback):
-    """Refuses a wrong configuration of a single run before Hydra makes its folder, and lets the
-    error of one speak for itself.
+    """Checks the configuration of a single run before Hydra creates its folder, and keeps Hydra
+    from adding to its error.
 
     A multirun is checked as a whole by ``fae.sweeps.sweep``.
 
     Attributes:
-        schemas: of the command that is running; Hydra makes the object, and passes none.
+        schemas: of the running command; a class attribute, as Hydra creates the object.
     """
 
     schemas: ClassVar[Sequence[type]] = (Config,)
@@ -132,13 +133,15 @@ class SingleRunGuard(Callback):
         try:
             checked = check(config, *self.schemas[1:])
             if checked.repeats > 1:
-                raise ConfigError(f"repeats={checked.repeats}: cannot be with hydra.mode=RUN")
+                raise ConfigError(
+                    f"repeats={checked.repeats}: cannot be combined with hydra.mode=RUN"
+                )
             if config.hydra.sweeper.params:
-                raise ConfigError("hydra.mode=RUN: drops the preset's grid; leave it out")
+                raise ConfigError("hydra.mode=RUN: would ignore the preset's grid; leave it out")
             if checked.report.fail_unless:
                 raise ConfigError(
-                    "report.fail_unless: judges a sweep, and this is a single run; "
-                    "repeats=5 makes it one"
+                    "report.fail_unless: applies to sweeps only, and this is a single run; "
+                    "repeats=5 makes it a sweep"
                 )
         except ConfigError as error:
             raise PastHydraError(error) from None
@@ -150,10 +153,10 @@ class SingleRunGuard(Callback):
 
 
 def _explain(error: BaseException, schemas: Sequence[type], *, full: bool) -> int:
-    """Say what went wrong on standard error; the exit code that it stands for.
+    """Print what went wrong to standard error, and return its exit code.
 
     Args:
-        full: whether the traceback is wanted of what the user can mend, too.
+        full: print the traceback of errors that the user can fix, too.
     """
     known = _known(error, schemas)
     if full or known is None:
@@ -165,13 +168,13 @@ def _explain(error: BaseException, schemas: Sequence[type], *, full: bool) -> in
 
 
 def _known(error: BaseException, schemas: Sequence[type]) -> FaeError | Interrupted | None:
-    """The error as one that the user can mend, if it is."""
+    """The error as one that the user can fix; None if it is not."""
     if isinstance(error, Exception) and raised_by_hydra(error):
         return explain(error, schemas, overrides_of(sys.argv[1:]))
     if isinstance(error, FaeError | Interrupted):
         return error
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
-        return FaeError(f"too little memory (see ulimit -v): {cause(error).splitlines()[-1]}")
+        return FaeError(f"not enough memory (see ulimit -v): {cause(error).splitlines()[-1]}")
     if isinstance(error, OSError) and error.filename is not None:
         found = f"{os.path.abspath(error.filename)}: {error.strerror}"
         refused = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}

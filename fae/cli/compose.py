@@ -1,4 +1,7 @@
-"""From a command line to a configuration that is typed and checked."""
+"""From a command line to a typed, checked configuration.
+
+What is wrong with one is put into words by ``fae.cli.messages``.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
@@ -20,14 +23,14 @@ from fae.tracking import address
 Schema = TypeVar("Schema")
 Result = TypeVar("Result")
 NOT_OF_RUNS = {"hydra", "search"}
-"""Sections of a composed configuration that a run does not know."""
+"""Sections of a composed configuration that are not part of a run's."""
 OF_ONE_JOB = {"job", "mode", "output_subdir", "overrides", "run", "runtime"}
-"""Parts of Hydra's section that each job of a multirun has for itself."""
+"""Keys of Hydra's section that differ between the jobs of a multirun."""
 CONF = str(Path(__file__).resolve().parents[2] / "conf")
 
 
 def compose(*overrides: str) -> Config:
-    """The configuration that a command line with these overrides would get.
+    """The configuration that ``python -m fae.train`` composes from these overrides.
 
     Raises:
         ConfigError: a key or a value is wrong.
@@ -38,7 +41,7 @@ def compose(*overrides: str) -> Config:
     from fae.cli.code_guard import known_code_only
 
     current = GlobalHydra.instance()
-    running, current.hydra = current.hydra, None  # that of the job in which this is called
+    running, current.hydra = current.hydra, None  # of the job that calls this
     try:
         with known_code_only(), initialize_config_dir(CONF, version_base="1.3"):
             node = compose("config", list(overrides))
@@ -52,11 +55,11 @@ def compose(*overrides: str) -> Config:
 
 
 def read(node: DictConfig, schema: type[Schema], **given: object) -> Schema:
-    """A composed configuration, typed and checked.
+    """Convert a composed configuration to a schema, and check it.
 
     Args:
-        schema: a dataclass of pydantic's.
-        given: values that do not go through Hydra.
+        schema: a pydantic dataclass.
+        given: values that bypass Hydra.
 
     Raises:
         ConfigError: names every key whose value is wrong.
@@ -89,17 +92,17 @@ def _without(keys: Iterable[str], node: DictConfig) -> DictConfig:
 
 
 def check(node: DictConfig, *sections: type) -> Config:
-    """The configuration of a run that Hydra is about to start.
+    """Check the configuration of a run, or of a search, that Hydra is about to start.
 
     Args:
-        node: as Hydra composed it, its own section included.
-        sections: schemas of what the command reads besides, such as a search's.
+        node: as composed, with Hydra's own section.
+        sections: schemas of what the command needs in addition, such as a search's.
 
     Raises:
         ConfigError: names every key whose value is wrong.
     """
     if node.hydra.job.chdir:
-        raise ConfigError("hydra.job.chdir=true: relative folders would move; leave it out")
+        raise ConfigError("hydra.job.chdir=true: would move relative folders; leave it out")
     at_once = node.hydra.sweeper.get("max_batch_size")
     if at_once is not None and at_once < 1:
         raise ConfigError(f"hydra.sweeper.max_batch_size={at_once}: must be at least 1, or null")
@@ -119,25 +122,25 @@ def read_all(
     base: DictConfig,
     jobs: Iterable[Sequence[str]],
     loader: ConfigLoader,
-    read: Callable[[DictConfig, Sequence[str]], Result],
+    convert: Callable[[DictConfig, Sequence[str]], Result],
 ) -> list[Result]:
-    """What is read of each job of a multirun.
+    """Compose and convert every job of a multirun.
 
     Args:
         base: Hydra's configuration of the multirun.
-        jobs: the overrides of each.
-        read: of a job's composed configuration and its overrides.
+        jobs: the overrides of each job.
+        convert: takes a job's composed configuration and its overrides.
 
     Raises:
-        ConfigError: about all that are wrong.
+        ConfigError: names the problems of all jobs.
     """
-    found: list[Result] = []
+    converted: list[Result] = []
     problems: list[str] = []
     for overrides in jobs:
         try:
             node = loader.load_sweep_config(base, list(overrides))
-            _refuse_what_a_job_cannot_set(base, node, overrides)
-            found.append(read(node, overrides))
+            _check_multirun_settings(base, node, overrides)
+            converted.append(convert(node, overrides))
         except ConfigError as error:
             problems += error.problems
         except Exception as error:
@@ -146,16 +149,14 @@ def read_all(
             problems += explain(error).problems
     if problems:
         raise ConfigError(*problems)
-    return found
+    return converted
 
 
-def _refuse_what_a_job_cannot_set(
-    base: DictConfig, node: DictConfig, overrides: Sequence[str]
-) -> None:
-    """Make sure that no job of a multirun asks for what holds for all of it, such as a grid.
+def _check_multirun_settings(base: DictConfig, node: DictConfig, overrides: Sequence[str]) -> None:
+    """Check that no job of a multirun changes settings of the whole multirun, such as its grid.
 
     Raises:
-        ConfigError: a preset that is one of several does.
+        ConfigError: one of several presets does.
     """
     asked = list(base.hydra.overrides.task)
     chosen = [
@@ -164,27 +165,27 @@ def _refuse_what_a_job_cannot_set(
         if override not in asked
         and override.lstrip("+").partition("=")[0] in node.hydra.runtime.choices
     ]
-    dropped = sorted(_different(_hydra_of_all(base), _hydra_of_all(node)))
+    dropped = sorted(_different(_multirun_settings(base), _multirun_settings(node)))
     if dropped:
         keys = [override.lstrip("+").partition("=")[0] for override in chosen]
         others = [o for o in asked if o.lstrip("+").partition("=")[0] not in keys]
         of_hydra = [o for o in base.hydra.overrides.hydra if o != "hydra.mode=MULTIRUN"]
         name = f"fae.{base.hydra.job.name}"
         raise ConfigError(
-            f"{' '.join(chosen)}: its {', '.join(dropped)} cannot hold for one job of several; run "
-            f"it by itself: {command_line([*others, *chosen, *of_hydra], '-m', module=name)}"
+            f"{' '.join(chosen)}: its {', '.join(dropped)} cannot apply to one job of several; run "
+            f"it alone: {command_line([*others, *chosen, *of_hydra], '-m', module=name)}"
         )
 
 
-def _hydra_of_all(node: DictConfig) -> dict[str, object]:
-    """What Hydra's section sets for a whole multirun, as written."""
+def _multirun_settings(node: DictConfig) -> dict[str, object]:
+    """The settings in Hydra's section for a whole multirun, not resolved."""
     written = OmegaConf.to_container(node.hydra, resolve=False)
     assert isinstance(written, dict)
     return {str(name): value for name, value in written.items() if name not in OF_ONE_JOB}
 
 
 def _different(ours: object, theirs: object, key: str = "hydra") -> Iterator[str]:
-    """The dotted keys, three parts at most, whose values differ."""
+    """The dotted keys, of at most three parts, whose values differ."""
     if isinstance(ours, dict) and isinstance(theirs, dict) and key.count(".") < 2:
         for name in {**ours, **theirs}:
             yield from _different(ours.get(name), theirs.get(name), f"{key}.{name}")

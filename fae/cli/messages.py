@@ -20,9 +20,9 @@ OUR_PACKAGES = ("fae", "hydra_plugins", "__main__")
 LIBRARIES = ("hydra", "omegaconf", "yaml")
 MERGING = "Error merging override "
 UNINFORMATIVE = (MERGING, "Unable to configure")
-"""Beginnings of errors whose cause says more."""
+"""Beginnings of errors whose cause is more specific."""
 MAX_SHOWN = 100
-"""Characters of a value that a message repeats."""
+"""Characters of a value that a message shows."""
 
 
 def raised_by_hydra(error: Exception) -> bool:
@@ -53,7 +53,7 @@ def explain(
 
 
 def is_anonymous(error: Exception, overrides: Sequence[str]) -> bool:
-    """Whether an error of Hydra's says neither which override it is about nor which file."""
+    """Whether an error of Hydra names neither an override nor a file."""
     if isinstance(error, MissingConfigException | OverrideParseException | MarkedYAMLError):
         return False
     sentence = _sentence(error)
@@ -93,7 +93,7 @@ def _names(text: str, key: str) -> bool:
 
 
 def known_keys(*schemas: type, prefix: str = "") -> Iterator[str]:
-    """Every key of some schemas, those within their sections dotted."""
+    """All keys of schemas, dotted."""
     for schema in schemas:
         for name, hint in get_type_hints(schema).items():
             yield prefix + name
@@ -103,7 +103,7 @@ def known_keys(*schemas: type, prefix: str = "") -> Iterator[str]:
 
 
 def _first_line(text: str) -> str:
-    """The first line, and the next where a colon leads to it."""
+    """The first line, and the next one if the first ends with a colon."""
     first, _, rest = text.partition("\n")
     return f"{first} {_first_line(rest)}" if first.endswith(":") and rest else first
 
@@ -142,7 +142,7 @@ def _refusal(detail: Mapping[str, Any], values: Mapping[str, Any], schema: type)
 
 
 def as_typed(value: object) -> str:
-    """A value as a person writes it on a command line."""
+    """A value as written on a command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     text = str(value)
@@ -150,7 +150,7 @@ def as_typed(value: object) -> str:
 
 
 def printable_line(text: str) -> str:
-    """A text in one line, without what is not printable and without passwords."""
+    """A text in one printable line, with passwords masked."""
     return address.without_password(in_one_line(text))
 
 

@@ -1,4 +1,4 @@
-"""A process of a command's own, as opposed to a notebook's or a script's that calls one."""
+"""The process of a command, as opposed to that of a notebook or a script that calls one."""
 
 import atexit
 
@@ -6,10 +6,10 @@ _has_begun = False
 
 
 def begin() -> None:
-    """Prepare the process, before the command imports what takes long.
+    """Prepare the process of a command, before its slow imports.
 
-    From here on a signal ends it quietly, writing to its standard streams cannot fail, and
-    libraries find a home.
+    From here on a signal ends it without a traceback, writing to the standard streams cannot fail,
+    and there is a home folder.
     """
     global _has_begun
     from fae.runtime import signals
@@ -25,5 +25,5 @@ def begin() -> None:
 
 
 def has_begun() -> bool:
-    """Whether the process is a command's own."""
+    """Whether this is the process of a command."""
     return _has_begun

@@ -277,7 +277,7 @@ def test_a_preset_without_its_package_is_told_so(
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("hydra.job.chdir=true", "hydra.job.chdir=true: relative folders would move"),
+        ("hydra.job.chdir=true", "hydra.job.chdir=true: would move relative folders"),
         ("hydra.sweeper.max_batch_size=0", "hydra.sweeper.max_batch_size=0: must be at least 1"),
         ("hydra.sweeper.max_batch_size=-3", "hydra.sweeper.max_batch_size=-3: must be at least 1"),
         ("+hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs=0: must be at least 1, or -1"),

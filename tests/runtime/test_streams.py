@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or cannot say it: the work goes on."""
+"""Standard streams that are closed, full, or cannot encode a text: the command continues."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import environment
 
-LOST = "fae: standard output is lost ({}); the work goes on\n"
+LOST = "fae: standard output is lost ({}); the command continues\n"
 FULL, CLOSED = LOST.format("No space left on device"), LOST.format("Bad file descriptor")
 
 

@@ -80,7 +80,7 @@ def test_entries_wait_in_memory_for_a_file_that_cannot_be_written(
     (warning,) = capsys.readouterr().out.splitlines()
     assert warning == (
         f"warning: {folder}/journal.jsonl: cannot be written (No such file or directory); "
-        "training goes on"
+        "training continues"
     )
 
 
