@@ -1,4 +1,12 @@
-"""The command: answer the questions that the paper leaves open, from what the store holds."""
+"""The command: answer the questions that the paper leaves open, from the runs in the store.
+
+Light at import; ``fae.paper.answering`` does the work.
+"""
+
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
 
 import argparse
 from collections.abc import Sequence
@@ -10,7 +18,7 @@ from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import ConfigError
 from fae.runtime.console import say
 
-HELP = """Answer the questions that the paper leaves open, from what the store holds.
+HELP = """Answer the questions that the paper leaves open, from the runs in the store.
 
     python -m fae.answers [FOLDER] [OVERRIDE ...]
 
@@ -19,7 +27,7 @@ the train command, for every experiment: where the store and the data are, or, f
 ran on a GPU, trainer.accelerator=gpu. What has not been tried yet is named with the command that
 does. Light at import; ``fae.paper.answering`` does the work.
 """
-"""Not the docstring, which there is none of under ``python -OO``."""
+"""Not the docstring, as ``python -OO`` removes it."""
 
 FOLDER = Path("reports")
 
@@ -44,8 +52,8 @@ def answers(folder: Path, overrides: Sequence[str]) -> None:
     from fae.paper.answering import answer, write
 
     answered = answer(config.tracking, config.data, overrides)
-    for one in answered:
-        say(f"{one.question} {one.sentences[0]}")
+    for found in answered:
+        say(f"{found.question} {found.sentences[0]}")
     say(f"answers  {write(answered, folder)}")
 
 

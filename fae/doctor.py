@@ -1,4 +1,9 @@
-"""The command: look at everything that a user can stumble over, and name what mends it."""
+"""The command: check the installation, the data, the store and the folders."""
+
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
 
 import shlex
 import shutil
@@ -18,33 +23,33 @@ from packaging.requirements import Requirement
 from fae.cli import command
 from fae.cli.compose import compose
 from fae.config import Config
-from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import DataError, FaeError
 from fae.runtime.console import in_one_line, say
 from fae.sync import FOLDERS, runs_in
 from fae.tracking.address import file_of
 
-HELP = """Look at everything that you can stumble over, and name what mends it.
+HELP = """Check the installation, the data, the store and the folders, and say how to fix problems.
 
     python -m fae.doctor [OVERRIDE ...]
 
 The overrides are those of the train command: tracking.uri=..., data.root=...
-Exit code 1 where something is to be mended."""
+Exit code 1 if there are problems."""
 LITTLE_SPACE = 2e9
 """Bytes; a sweep of the paper takes some 100 MB."""
 UI_PORT = 5000
 """Where ``mlflow ui`` listens."""
+SEE_MESSAGE = "see the message"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that was looked at.
+    """The result of a check.
 
     Attributes:
-        what: was looked at.
-        state: it is in.
-        remedy: what to do about it; nothing where all is well.
-        note: worth knowing, though nothing is wrong.
+        what: was checked.
+        state: its state.
+        remedy: how to fix it; empty if it is not a problem.
+        note: worth knowing, though not a problem.
     """
 
     what: str
@@ -53,13 +58,13 @@ class Finding:
     note: bool = False
 
     def __str__(self) -> str:
-        mend = f"\n         mend it by: {self.remedy}" if self.remedy else ""
+        fix = f"\n         fix: {self.remedy}" if self.remedy else ""
         kind = "problem" if self.remedy else "note" if self.note else "ok"
-        return f"{kind:8} {self.what}: {self.state}{mend}"
+        return f"{kind:8} {self.what}: {self.state}{fix}"
 
 
 def versions() -> Iterator[Finding]:
-    """The libraries, against what the project asks for."""
+    """The versions of the libraries, as required by the project."""
     try:
         wanted = requires("fae") or []
     except PackageNotFoundError:
@@ -76,50 +81,33 @@ def versions() -> Iterator[Finding]:
         except PackageNotFoundError:
             found = ""
         if not found or not requirement.specifier.contains(found, prereleases=True):
-            wrong.append(f"{requirement} is wanted, {found or 'none'} is installed")
+            wrong.append(f"{requirement} is required, {found or 'none'} is installed")
     remedy = "pip install --constraint constraints.txt --editable ." if wrong else ""
-    yield Finding("libraries", "; ".join(wrong) or "as the project asks for", remedy)
+    yield Finding("libraries", "; ".join(wrong) or "as required", remedy)
 
 
 def data(config: Config) -> Iterator[Finding]:
-    """The images that are there, checked; none are downloaded."""
-
-    from fae.data.fashion_mnist import files
-
-    if not isinstance(config.data, FashionMNISTConfig):
-        try:
-            config.data.build().verify()
-        except DataError as problem:
-            yield Finding("data", str(problem), "what this says")
-        else:
-            yield Finding("data", f"{config.data.name}, nothing to download")
-        return
-    folder = files.folder(config.data.root)
-    other = "a data.root that holds them, no FAE_DATA at all, or experiment=digits"
+    """The images that are present, checked; none are downloaded."""
+    data_set = config.data.build()
     try:
-        absent = files.missing(folder)
-    except OSError as problem:
-        yield Finding("data", f"{folder} cannot be read ({problem.strerror})", other)
+        missing = data_set.missing()
+        if not missing:
+            data_set.verify()
+    except DataError as problem:
+        yield Finding("data", str(problem), SEE_MESSAGE)
         return
-    damaged = []
-    for name in [name for name in files.FILES if name not in absent]:
-        try:
-            files.check(folder, name)
-        except DataError as problem:
-            damaged.append(Finding("data", str(problem), "what this says"))
-    missing = f"{folder} lacks {len(absent)} of {len(files.FILES)} files"
-    if damaged:
-        yield from damaged
-    elif not absent:
-        yield Finding("data", f"{config.data.name} in {folder}, content as published")
-    elif refusal := _refusal(folder):
+    if not missing:
+        place = f" in {data_set.folder}" if data_set.folder else ""
+        yield Finding("data", f"{config.data.name}{place}, content as published")
+    elif refusal := _refusal(data_set.folder or Path()):
+        other = "set data.root to a folder that has them, unset FAE_DATA, or use experiment=digits"
         yield Finding("data", f"{missing}, and takes none ({refusal})", other)
     else:
         yield Finding("data", f"{missing}; the first run downloads them", note=True)
 
 
 def store(config: Config, sync: str) -> Iterator[Finding]:
-    """The store: that it can be reached, read and written, and that it is whole."""
+    """The store: reachable, readable, writable, not damaged."""
     from fae.tracking.archive import Archive
     from fae.tracking.recovery import unfinished_and_dead
 
@@ -127,24 +115,24 @@ def store(config: Config, sync: str) -> Iterator[Finding]:
     try:
         archive = Archive.if_there(config.tracking)
     except FaeError as problem:
-        yield Finding("store", str(problem), "what this says")
+        yield Finding("store", str(problem), SEE_MESSAGE)
         return
     if archive is None:
-        yield Finding("store", f"{uri}: none yet; the first run makes it")
+        yield Finding("store", f"{uri}: none yet; the first run creates it")
         return
     yield _whole(uri)
     if archive.move:
-        yield Finding("store", f"{archive.move}, which {uri} does not say", sync)
+        yield Finding("store", f"{archive.move}, but {uri} has the old paths", sync)
     try:
         dead = unfinished_and_dead(archive)
     except FaeError as problem:
-        yield Finding("runs", str(problem), "what this says")
+        yield Finding("runs", str(problem), SEE_MESSAGE)
         return
     names = ", ".join(f"{run.name} ({run.id[:8]})" for run in dead)
     yield Finding(
         "runs",
-        f"RUNNING, though nobody is at them: {names}" if dead else "none ended without a word",
-        f"{sync}, or the same command again, which carries them on" if dead else "",
+        f"RUNNING, but crashed: {names}" if dead else "none has crashed",
+        f"{sync}, or repeat their command, which resumes them" if dead else "",
     )
 
 
@@ -155,11 +143,11 @@ def _whole(uri: str) -> Finding:
     try:
         with closing(sqlite3.connect(path, timeout=3)) as database:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            # Only a change makes the journal, which needs its folder; it is taken back.
+            # Only a change writes the journal beside the database; it is rolled back.
             database.execute("UPDATE alembic_version SET version_num = version_num || ' '")
             database.rollback()
     except sqlite3.Error as problem:
-        remedy = f"making {path} and its folder writable, or ending what holds it"
+        remedy = f"make {path} and its folder writable, or end the process that locks it"
         return Finding("store", f"{uri}: cannot be written ({problem})", remedy)
     if found != "ok":
         return Finding(
@@ -167,11 +155,11 @@ def _whole(uri: str) -> Finding:
             f"{uri}: damaged ({found})",
             f"sqlite3 {shlex.quote(str(path))} .recover > new.sql",
         )
-    return Finding("store", f"{uri} can be written and is whole")
+    return Finding("store", f"{uri} is writable and not damaged")
 
 
 def studies(config: Config) -> Iterator[Finding]:
-    """Optuna's database where searches keep it by default: that it is whole."""
+    """Optuna's database in its default place: not damaged."""
     file = file_of(config.tracking.uri)
     path = file.with_name("optuna.db") if file else Path.cwd() / "optuna.db"
     if not path.is_file():
@@ -180,21 +168,21 @@ def studies(config: Config) -> Iterator[Finding]:
         with closing(sqlite3.connect(path, timeout=3)) as database:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError as problem:
-        remedy = f"making {path} readable, or ending what holds it"
+        remedy = f"make {path} readable, or end the process that locks it"
         yield Finding("studies", f"{path}: cannot be read ({problem})", remedy)
         return
     except sqlite3.DatabaseError as problem:
         found = str(problem)
     remedy = (
-        f"moving {path} away; a search then begins anew, or saving what is left: "
+        f"move {path} away, and searches start again, or save what is left: "
         f"sqlite3 {shlex.quote(str(path))} .recover > new.sql"
     )
-    state = "whole" if found == "ok" else f"damaged ({in_one_line(found)})"
+    state = "not damaged" if found == "ok" else f"damaged ({in_one_line(found)})"
     yield Finding("studies", f"{path}: {state}", "" if found == "ok" else remedy)
 
 
 def journals(sync: str) -> Iterator[Finding]:
-    """Runs of which the store lacks something, and that nobody is at."""
+    """Runs that are not completely uploaded, and have no process any more."""
     from fae.tracking.recovery import is_left
 
     here = [Path(name) for name in FOLDERS if Path(name).is_dir()]
@@ -204,29 +192,29 @@ def journals(sync: str) -> Iterator[Finding]:
             if is_left(folder):
                 left.append(str(folder))
         except (FaeError, OSError) as problem:
-            remedy = f"moving {folder} away; the command of its run then begins it anew"
+            remedy = f"move {folder} away, and the command of its run starts again"
             yield Finding("journals", str(problem), remedy)
     yield Finding(
         "journals",
-        f"not all is in the store of {', '.join(left)}" if left else "all that was said is stored",
+        f"not completely uploaded: {', '.join(left)}" if left else "completely uploaded",
         sync if left else "",
     )
 
 
 def folders(config: Config) -> Iterator[Finding]:
-    """Where runs write: that they can."""
+    """The folders that runs write to: writable."""
     made = [Path.cwd() / name for name in FOLDERS if Path(name).is_dir()]
     for place in [*_places(config), *made]:
         refusal = _refusal(place)
         yield Finding(
             "folders",
-            f"{place} cannot be written ({refusal})" if refusal else f"{place} can be written",
-            f"making {place} writable, or naming another, by cd or tracking.uri" if refusal else "",
+            f"{place} is not writable ({refusal})" if refusal else f"{place} is writable",
+            f"make {place} writable, or choose another by cd or tracking.uri" if refusal else "",
         )
 
 
 def _places(config: Config) -> list[Path]:
-    """The working folder, and where a store of the SQLite kind is or will be made."""
+    """The working folder, and that of an SQLite store, which may not exist yet."""
     places = [Path.cwd()]
     if file := file_of(config.tracking.uri):
         places.append(_there(file.parent))
@@ -234,12 +222,12 @@ def _places(config: Config) -> list[Path]:
 
 
 def _there(folder: Path) -> Path:
-    """A folder, or the nearest above it that there is, where it would be made."""
+    """A folder, or the nearest existing one above it."""
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def _refusal(folder: Path) -> str:
-    """Why a folder does not take a file; nothing if it does."""
+    """Why a file cannot be created in a folder; empty if it can."""
     try:
         NamedTemporaryFile(dir=_there(folder)).close()
     except OSError as error:
@@ -248,27 +236,27 @@ def _refusal(folder: Path) -> str:
 
 
 def disk(config: Config) -> Iterator[Finding]:
-    """Free space where runs write."""
+    """Free disk space for runs."""
     for place in _places(config):
         free = shutil.disk_usage(place).free
-        remedy = f"making room on the disk of {place}" if free < LITTLE_SPACE else ""
+        remedy = f"make room on the disk of {place}" if free < LITTLE_SPACE else ""
         yield Finding("disk", f"{free / 1e9:.1f} GB are free in {place}", remedy)
 
 
 def ui() -> Iterator[Finding]:
-    """What a bare ``mlflow ui`` needs: its port, and no store of an older kind in its way."""
+    """What ``mlflow ui`` needs: its port, and no file store that it would show instead."""
     with closing(socket.socket()) as probe:
         taken = probe.connect_ex(("127.0.0.1", UI_PORT)) == 0
     by = f"by mlflow ui already, or choose another: mlflow ui --port {UI_PORT + 1}"
     state = f"port {UI_PORT} is {f'taken: {by}' if taken else 'free'}"
     yield Finding("mlflow ui", state, note=taken)
     if any(Path("mlruns").glob("*/meta.yaml")):
-        state = "mlruns/ holds a store of files, which mlflow ui shows in place of mlflow.db"
+        state = "mlruns/ is a file store, which mlflow ui shows instead of mlflow.db"
         yield Finding("mlflow ui", state, "mlflow ui --backend-store-uri sqlite:///mlflow.db")
 
 
 def gpu(config: Config) -> Iterator[Finding]:
-    """A GPU that is there and not used, or cannot be."""
+    """A GPU that is not used, or that PyTorch cannot use."""
     import torch
 
     if torch.cuda.is_available():
@@ -276,17 +264,17 @@ def gpu(config: Config) -> Iterator[Finding]:
         use = "not used; trainer.accelerator=gpu uses it" if unused else "used"
         yield Finding("GPU", f"{torch.cuda.get_device_name()}, {use}", note=unused)
     elif shutil.which("nvidia-smi"):
-        state = "there is one, but PyTorch cannot use it"
-        yield Finding("GPU", state, "installing a PyTorch that suits its driver, see nvidia-smi")
+        state = "present, but PyTorch cannot use it"
+        yield Finding("GPU", state, "install a PyTorch that supports its driver; see nvidia-smi")
     else:
         yield Finding("GPU", "none")
 
 
 def examine(*overrides: str) -> None:
-    """Print what there is to find about the configuration that these overrides make.
+    """Print the results of all checks, for the configuration of these overrides.
 
     Raises:
-        FaeError: something is to be mended.
+        FaeError: there are problems.
     """
     config = compose(*overrides)
     sync = shlex.join(["python", "-m", "fae.sync", *overrides])
@@ -306,7 +294,7 @@ def examine(*overrides: str) -> None:
         findings.append(finding)
     problems = sum(bool(finding.remedy) for finding in findings)
     if problems:
-        raise FaeError(f"{problems} of {len(findings)} findings are to be mended")
+        raise FaeError(f"{problems} of {len(findings)} checks found problems")
 
 
 def main() -> None:

@@ -1,7 +1,12 @@
-"""The command: make the report of a sweep, or of runs that are alike, from the store.
+"""The command: write the report of a sweep, or of runs that match conditions, from the store.
 
 Light at import, so that --help answers at once; ``fae.reports.write`` does the work.
 """
+
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
 
 import sys
 from typing import TYPE_CHECKING
@@ -10,7 +15,7 @@ import hydra
 from omegaconf import DictConfig
 
 from fae.cli import command
-from fae.cli.compose import CONF, to_request
+from fae.cli.compose import CONF, read
 from fae.errors import VerdictError
 from fae.reports.config import ReportRequest
 from fae.runtime.console import in_one_line, say, warn, wide
@@ -69,10 +74,10 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> None:
-    """Compose the configuration as Hydra does, and make the report.
+    """Compose the configuration, and write the report.
 
-    ``sweep``, ``where`` and ``out`` go past Hydra, so that names and conditions may hold the
-    commas, brackets and blanks that its grammar has other uses for.
+    ``sweep``, ``where`` and ``out`` bypass Hydra, so that names and conditions may contain commas,
+    brackets and spaces, which have a meaning in its grammar.
     """
     words: dict[str, list[str]] = {"sweep": [], "where": [], "out": []}
     sys.argv[1:] = [a for a in arguments if a.partition("=")[0] not in words]
@@ -91,8 +96,8 @@ def _run(arguments: list[str]) -> None:
 
     nodes: list[DictConfig] = []
     make()
-    for node in nodes:  # outside of Hydra, which would announce an error in words of its own
-        report(to_request(node, **given))
+    for node in nodes:  # outside of Hydra, which would add to the message of an error
+        report(read(node, ReportRequest, **given))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,11 @@
 Light at import, so that --help answers at once; ``fae.tuning.tune`` does the work.
 """
 
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
+
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,12 +19,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from fae.cli.command import enter, run
-from fae.cli.compose import CONF, check, compose, read_all, to_config, to_search
+from fae.cli.compose import CONF, check, compose, read, read_all
 from fae.config import WITHOUT_EFFECT, Config
 from fae.errors import ConfigError, UndeliveredError
 from fae.runs.job import command_line, run_name
 from fae.runtime.console import wide
-from fae.tuning.space import Range, SearchConfig, override
+from fae.tuning.space import Range, SearchConfig, SearchRequest, override
 
 if TYPE_CHECKING:
     from fae.tuning.results import Outcome
@@ -36,7 +41,7 @@ def run_study(node: DictConfig) -> "Outcome":
     job = HydraConfig.get()
     command = command_line(job.overrides.task, module="fae.search")
     overrides = of_trials(job.overrides.task)
-    config, settings = to_config(node), to_search(node)
+    config, settings = read(node, Config), read(node, SearchRequest).search
     check_space(config, settings, overrides)
 
     from fae.tuning.tune import Search
@@ -87,7 +92,8 @@ def _read(
     node: DictConfig, overrides: Sequence[str]
 ) -> tuple[str, Config, SearchConfig, Sequence[str]]:
     """A study's name, what its trials share, how it is searched, and what makes it."""
-    config, settings, given = check(node), to_search(node), of_trials(overrides)
+    config, given = check(node), of_trials(overrides)
+    settings = read(node, SearchRequest).search
     check_space(config, settings, given)
     return settings.name or run_name(config, given), config, settings, given
 
@@ -157,7 +163,7 @@ def conclude(outcomes: "Sequence[Outcome]") -> None:
 
 def main() -> None:
     """Entry point of ``python -m fae.search`` and ``fae-search``."""
-    run(run_study)
+    run(run_study, Config, SearchRequest)
 
 
 if __name__ == "__main__":

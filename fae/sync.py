@@ -1,4 +1,9 @@
-"""The command: deliver to the store what runs could not, and close those that are dead."""
+"""The command: upload what runs could not, and close crashed ones."""
+
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
 
 import argparse
 from collections.abc import Iterator, Sequence
@@ -12,26 +17,25 @@ from fae.errors import ConfigError, FaeError, StoreError
 from fae.runtime.console import say
 from fae.tracking.config import TrackingConfig
 
-HELP = """Deliver to the store what runs could not, and close those that are dead.
+HELP = """Upload to the store what runs could not, and close crashed runs.
 
     python -m fae.sync [FOLDER ...] [OVERRIDE ...]
 
-Folders are those of runs, or hold them; by default outputs/ and multirun/. The store is the one
-that the overrides of the train command name (``tracking.uri=...``) or leave as it is: a run is
-delivered where the user points, and if that store has it, never where its folder says. Dead runs
-are closed in the experiment of each folder, and in the one that the overrides name. Runs that
-still go on are left alone.
+Folders are those of runs, or contain them; by default outputs/ and multirun/. Overrides are those
+of the train command; tracking.uri=... names the store. Runs are uploaded to that store, if it has
+them, and never to the address in their folder. Crashed runs are closed in the experiments of the
+folders and in the one that the overrides name. Runs that are still running are left alone.
 """
-"""Not the docstring, which there is none of under ``python -OO``."""
+"""Not the docstring, as ``python -OO`` removes it."""
 
 FOLDERS = ("outputs", "multirun")
 
 
 def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
-    """Deliver what is left in the folders of runs, close dead ones, and say so.
+    """Upload what is left in the folders of runs, close crashed runs, and print what was done.
 
     Args:
-        tracking: names the store and, beside those of the folders, an experiment in it.
+        tracking: the store, and an experiment in addition to those of the folders.
 
     Raises:
         ConfigError: there is no such folder.
@@ -44,7 +48,7 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
 
     for folder in folders:
         if not folder.is_dir():
-            raise ConfigError(f"{folder}: there is no such folder")
+            raise ConfigError(f"{folder}: no such folder")
     problems: list[str] = []
     closed: list[StoredRun] = []
     delivered = False
@@ -71,7 +75,7 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
             archive = archive_of(link.experiment)
             if archive is None:
                 raise StoreError(not_there(link, tracking.uri))
-            say(f"{folder}: entries delivered: {deliver(folder, archive)}")
+            say(f"{folder}: entries uploaded: {deliver(folder, archive)}")
             delivered = True
         except (FaeError, OSError) as problem:
             problems.append(f"{folder}: {problem}")
@@ -82,22 +86,24 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
         except StoreError as problem:
             tell(str(problem))
     for run in closed:
-        say(f"{run.name} ({run.id[:8]}): ended without a word, now closed")
+        say(f"{run.name} ({run.id[:8]}): crashed, now closed")
     if problems:
         raise StoreError("\n".join(problems))
     if not delivered and not closed:
-        say("nothing is left to deliver, and no run ended without a word")
+        say("nothing to upload, and no crashed runs")
 
 
 def runs_in(folders: Sequence[Path]) -> Iterator[Path]:
-    """The folders of runs within some folders: those with a link and a journal."""
+    """The folders of runs within folders: those with a link and a journal."""
     for folder in folders:
         links = sorted(folder.rglob("run.json"))
         yield from (link.parent for link in links if link.with_name("journal.jsonl").exists())
 
 
 def _is_override(word: str) -> bool:
-    return "=" in word and not Path(word).is_dir()  # a run's folder is named by its overrides
+    return (
+        "=" in word and not Path(word).is_dir()
+    )  # the folder of a run is named after its overrides
 
 
 def main() -> None:

@@ -3,6 +3,11 @@
 Light at import, so that --help answers at once; ``fae.runs.run`` does the work.
 """
 
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
+
 import gc
 import logging
 from typing import TYPE_CHECKING
@@ -12,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fae.cli import command
-from fae.cli.compose import CONF, to_config
+from fae.cli.compose import CONF, read
 from fae.config import Config
 from fae.errors import FaeError, TrainingError, UndeliveredError, cause
 from fae.runs.job import Job, current_job
@@ -32,7 +37,7 @@ def run_job(node: DictConfig) -> "Result | None":
 
     from fae.runs.run import train
 
-    config = to_config(node)
+    config = read(node, Config)
     job = current_job(config)
     if config.sweep.plan_only:
         _plan(config)

@@ -1,4 +1,4 @@
-"""What the doctor finds, and that what it names mends it."""
+"""What the doctor finds, and that its remedies work."""
 
 import dataclasses
 import errno
@@ -54,20 +54,20 @@ def test_what_the_doctor_names_mends_it(tmp_path: Path) -> None:
     run_id = died(tmp_path / "outputs" / "dies", compose(*overrides).tracking)
     sick = command(tmp_path, "fae.doctor", *overrides)
     assert sick.returncode == 1
-    assert f"RUNNING, though nobody is at them: dies ({run_id[:8]})" in sick.stdout
-    assert "not all is in the store of outputs/dies" in sick.stdout
-    first, second = [r for r in sick.stdout.split("mend it by: ") if r.startswith(SYNC)]
+    assert f"RUNNING, but crashed: dies ({run_id[:8]})" in sick.stdout
+    assert "not completely uploaded: outputs/dies" in sick.stdout
+    first, second = [r for r in sick.stdout.split("fix: ") if r.startswith(SYNC)]
     remedy = shlex.split(second.partition("\n")[0])
-    assert shlex.split(first.partition(", or the same command")[0]) == remedy
+    assert shlex.split(first.partition(", or repeat their command")[0]) == remedy
     assert remedy == ["python", "-m", "fae.sync", *overrides]
     assert sick.stderr.startswith("fae: 2 of ")
     mended = command(tmp_path, *remedy[2:])
     assert mended.returncode == 0, mended.stderr
-    assert "outputs/dies: entries delivered: 1" in mended.stdout
-    assert f"dies ({run_id[:8]}): ended without a word, now closed" in mended.stdout
+    assert "outputs/dies: entries uploaded: 1" in mended.stdout
+    assert f"dies ({run_id[:8]}): crashed, now closed" in mended.stdout
     well = command(tmp_path, "fae.doctor", *overrides)
     assert well.returncode == 0, well.stdout
-    assert "nothing is left" in command(tmp_path, "fae.sync").stdout
+    assert "nothing to upload" in command(tmp_path, "fae.sync").stdout
 
 
 def test_a_run_that_goes_on_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_a_run_that_goes_on_is_no_problem(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     done = command(tmp_path, "fae.sync", "nowhere")
-    assert (done.returncode, done.stderr) == (2, "fae: nowhere: there is no such folder\n")
+    assert (done.returncode, done.stderr) == (2, "fae: nowhere: no such folder\n")
 
 
 def test_a_damaged_study_is_named(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_damaged_study_is_named(tmp_path: Path) -> None:
         database.executescript(
             "CREATE TABLE trials (id); CREATE TABLE params (id); INSERT INTO params VALUES (1);"
         )
-    assert [*doctor.studies(config)] == [Finding("studies", f"{file}: whole")]
+    assert [*doctor.studies(config)] == [Finding("studies", f"{file}: not damaged")]
     content = file.read_bytes()
     size = len(content) // 3
     pages = b"damaged." * (size // 8)
@@ -102,7 +102,7 @@ def test_a_damaged_study_is_named(tmp_path: Path) -> None:
         (found,) = problems(doctor.studies(config))
         assert found.state.startswith(f"{file}: damaged (")
         assert found.remedy == (
-            f"moving {file} away; a search then begins anew, or saving what is left: "
+            f"move {file} away, and searches start again, or save what is left: "
             f"sqlite3 {file} .recover > new.sql"
         )
 
@@ -112,8 +112,8 @@ def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch: pytest.Monke
     wanted = ["torch>=99", "no-such-thing>=1", "numpy>=1"]
     monkeypatch.setattr(doctor, "requires", lambda _: wanted)
     (found,) = problems(doctor.versions())
-    assert found.state.startswith("torch>=99 is wanted, 2.")
-    assert found.state.endswith("; no-such-thing>=1 is wanted, none is installed")
+    assert found.state.startswith("torch>=99 is required, 2.")
+    assert found.state.endswith("; no-such-thing>=1 is required, none is installed")
 
 
 @pytest.mark.parametrize("flags", [[], ["-OO"]])
@@ -175,7 +175,7 @@ def test_images_are_left_to_the_first_run_to_download(
     assert not (tmp_path / "data").exists()
     (tmp_path / "data").write_text("no folder")
     (found,) = problems(doctor.data(config))
-    assert found.state == f"{raw} lacks 4 of 4 files, and takes none (Not a directory)"
+    assert found.state == f"{raw} lacks 4 of 4 files, and is not writable (Not a directory)"
 
 
 def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_folders_that_cannot_be_written_are_named(
     monkeypatch.chdir(work)
     config = configured(far / "is made")
     assert [finding.state for finding in doctor.folders(config)] == [
-        f"{place} can be written" for place in (work, far, work / "outputs")
+        f"{place} is writable" for place in (work, far, work / "outputs")
     ]
     assert not list(far.iterdir())
 
@@ -218,15 +218,15 @@ def test_folders_that_cannot_be_written_are_named(
 
     monkeypatch.setattr(doctor, "NamedTemporaryFile", refuse)
     found = problems(doctor.folders(config))
-    assert found[0].state == f"{work} cannot be written (Read-only file system)"
-    assert found[1].remedy == f"making {far} writable, or naming another, by cd or tracking.uri"
+    assert found[0].state == f"{work} is not writable (Read-only file system)"
+    assert found[1].remedy == f"make {far} writable, or choose another by cd or tracking.uri"
     assert len(found) == 3
 
 
 def test_little_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert problems(doctor.disk(configured(tmp_path))) == []
     monkeypatch.setattr(doctor, "LITTLE_SPACE", float("inf"))
-    assert f"making room on the disk of {tmp_path}" in [
+    assert f"make room on the disk of {tmp_path}" in [
         finding.remedy for finding in problems(doctor.disk(configured(tmp_path)))
     ]
 

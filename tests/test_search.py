@@ -249,7 +249,7 @@ def test_what_was_found_is_shown_though_the_store_lacks_some_of_it(tmp_path: Pat
     wait_for(process, "[2/2]", "epoch 2/")
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
-    assert "warning: lr=0.25: the store lacks something of it" in said
+    assert "warning: lr=0.25: not completely in the store" in said
     code, said, errors = search(tmp_path, "-m", "hidden=4", *two)
     assert code == 3
     assert re.search(r"^ *hidden=4 .*lr=", said, re.MULTILINE)

@@ -29,7 +29,7 @@ def test_a_folder_that_leads_to_no_store_is_passed_over(
 ) -> None:
     Journal(tmp_path).append({"tags": {"a": "b"}})
     sync.sync([tmp_path], tracking)
-    assert capsys.readouterr().out.startswith("nothing is left to deliver")
+    assert capsys.readouterr().out.startswith("nothing to upload")
 
 
 def test_a_run_that_goes_on_keeps_nothing_else_from_being_put_right(
@@ -44,8 +44,8 @@ def test_a_run_that_goes_on_keeps_nothing_else_from_being_put_right(
         archive = Archive(tracking)
         assert [archive.run(run).status for run in (dead, alive)] == ["KILLED", "RUNNING"]
     assert capsys.readouterr().out.splitlines() == [
-        f"{tmp_path / 'dies'}: entries delivered: 1",
-        f"dies ({dead[:8]}): ended without a word, now closed",
+        f"{tmp_path / 'dies'}: entries uploaded: 1",
+        f"dies ({dead[:8]}): crashed, now closed",
     ]
 
 
@@ -79,9 +79,9 @@ def test_what_cannot_be_delivered_keeps_nothing_else_from_being_put_right(
         sync.sync([tmp_path], tracking)
     told = dict(line.split(": ", 1) for line in str(raised.value).splitlines())
     assert told == {
-        str(damaged["empty"]): f"{damaged['empty']}/run.json: damaged, or not of fae",
-        str(damaged["null"]): f"{damaged['null']}/run.json: damaged, or not of fae (store)",
-        str(damaged["binary"]): f"{damaged['binary']}/run.json: damaged, or not of fae",
+        str(damaged["empty"]): f"{damaged['empty']}/run.json: damaged, or not written by fae",
+        str(damaged["null"]): f"{damaged['null']}/run.json: damaged, or not written by fae (store)",
+        str(damaged["binary"]): f"{damaged['binary']}/run.json: damaged, or not written by fae",
         str(damaged["piped"]): f"[Errno 22] not a regular file: '{damaged['piped']}/journal.jsonl'",
         str(damaged["far"]): f"tracking.uri={tracking.uri}: does not have run id (far); its folder "
         "names tracking.uri=http://127.0.0.1:9",

@@ -1,27 +1,30 @@
-"""Which code Hydra may call by name: its own and fae's, never what a user names.
+"""Restricts the code that Hydra calls by name to its own and fae's.
 
-Hydra makes objects of some sections of its configuration, imports the packages on its search
-path, and unpickles a file to run a job again. What those say comes from command lines and from
-files that these name; the code must not.
+Hydra creates objects from some sections of its configuration, imports the packages on its search
+path, and unpickles a file to rerun a job. Values may come from command lines and from the files
+that they name; code must not.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
-import hydra._internal.hydra as hydra_app
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
-from hydra._internal.utils import get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
+from fae.cli.hydra_internals import (
+    ConfigLoaderImpl,
+    ConfigRepository,
+    composing_by,
+    pickle_to_rerun,
+)
+from fae.cli.messages import explain, is_anonymous, raised_by_hydra
 from fae.errors import ConfigError
 
-CALLBACKS = ["fae.cli.command.AroundRun"]
+CALLBACKS = ["fae.cli.command.SingleRunGuard"]
 SWEEPERS = [
     "hydra_plugins.fae_sweeper.FaeSweeper",
     "hydra_plugins.fae_sweeper.SearchSweeper",
@@ -44,43 +47,36 @@ LOGGING_FILES = {
         "mode": ["a"],
     },
 }
-"""Those of Hydra's own configurations."""
+"""The values in Hydra's own configurations."""
 
 SOURCES_OF_A_USER = {
     "main": "--config-path",
     "hydra.searchpath in main": "hydra.searchpath",
     "hydra.searchpath in command-line": "hydra.searchpath",
 }
-"""Providers of places of configurations, as Hydra names them, and how a user does."""
+"""Hydra's names for the origins of search paths, and the users' names for them."""
 
 
-@contextmanager
-def known_code_only() -> Iterator[None]:
-    """Within the block Hydra refuses, by a ConfigError, a configuration that names other code."""
-    before = hydra_app.ConfigLoaderImpl  # type: ignore[attr-defined]
-    hydra_app.ConfigLoaderImpl = Loader  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        hydra_app.ConfigLoaderImpl = before  # type: ignore[attr-defined]
+def known_code_only() -> AbstractContextManager[None]:
+    """Within the block composing raises a ConfigError if a configuration names other code."""
+    return composing_by(Loader)
 
 
 def refuse_pickle(arguments: Sequence[str]) -> None:
-    """Make sure that a command line does not tell Hydra to unpickle a file.
+    """Check that a command line does not tell Hydra to unpickle a file.
 
     Raises:
         ConfigError: it does.
     """
-    given, _ = get_args_parser().parse_known_args(arguments)
-    if given.experimental_rerun is not None:
+    if file := pickle_to_rerun(arguments):
         raise ConfigError(
-            f"--experimental-rerun={given.experimental_rerun}: a pickle may hold any code; "
-            "repeat the command, which is the run's tag fae.command"
+            f"--experimental-rerun={file}: a pickle may contain any code; repeat the "
+            "command, which is the run's tag fae.command"
         )
 
 
 class Sources(ConfigRepository):
-    """Where Hydra finds configurations; in packages only where a plugin brings them."""
+    """Where Hydra looks for configurations; in packages only if a plugin adds them."""
 
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
         for place in config_search_path.get_path():
@@ -91,17 +87,44 @@ class Sources(ConfigRepository):
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's loader of configurations, which hands out none that names other code."""
+    """Hydra's loader of configurations, which refuses those that name other code, and whose errors
+    always name an override."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
         self.repository = Sources(config_search_path)
 
-    def load_configuration(self, *args: Any, **kwargs: Any) -> DictConfig:
-        node = super().load_configuration(*args, **kwargs)
+    def load_configuration(
+        self, config_name: str | None, overrides: list[str], *args: Any, **kwargs: Any
+    ) -> DictConfig:
+        def compose(overrides: list[str]) -> DictConfig:
+            return super(Loader, self).load_configuration(config_name, overrides, *args, **kwargs)
+
+        try:
+            node = compose(overrides)
+        except Exception as error:
+            if raised_by_hydra(error) and is_anonymous(error, overrides):
+                raise explain(error, overrides=_at_fault(error, overrides, compose)) from error
+            raise
         if problems := list(_problems(node)):
             raise ConfigError(*problems)
         return node
+
+
+def _at_fault(
+    error: Exception, overrides: list[str], compose: Callable[[list[str]], object]
+) -> list[str]:
+    """The overrides without which Hydra does not raise this error; all, if several cause it."""
+    own = [override for override in overrides if not override.startswith("hydra.mode=")]
+
+    def causes(override: str) -> bool:
+        try:
+            compose([other for other in own if other != override])
+        except Exception as another:
+            return str(another) != str(error)
+        return True
+
+    return [override for override in own if causes(override)] or own
 
 
 def _problems(node: DictConfig) -> Iterator[str]:
@@ -116,9 +139,10 @@ def _problems(node: DictConfig) -> Iterator[str]:
 
 
 def _objects(node: DictConfig) -> Iterator[tuple[str, object]]:
-    """What is not to be made: the ``_target_`` by its key."""
+    """Objects that must not be created: key and value of each ``_target_``."""
     launchers = [
-        f"{one.__module__}.{one.__name__}" for one in Plugins.instance().discover(Launcher)
+        f"{launcher.__module__}.{launcher.__name__}"
+        for launcher in Plugins.instance().discover(Launcher)
     ]
     known = {"callbacks": CALLBACKS, "launcher": launchers, "sweeper": SWEEPERS}
     for section, targets in known.items():
@@ -131,7 +155,7 @@ def _objects(node: DictConfig) -> Iterator[tuple[str, object]]:
 
 
 def _logging(node: DictConfig) -> Iterator[tuple[str, object]]:
-    """What logging is not to look up, as written: each job resolves it anew."""
+    """Names that logging must not look up, not resolved, as each job resolves them again."""
     for _, key, last, value in _logging_items(node):
         refers = isinstance(value, str) and ("${" in value or "://" in value)
         if (
@@ -143,14 +167,14 @@ def _logging(node: DictConfig) -> Iterator[tuple[str, object]]:
 
 
 def _files(node: DictConfig) -> Iterator[tuple[str, object]]:
-    """What logging is not to write to, or not in this way."""
+    """Files that logging must not write to, or not in this mode."""
     for section, key, last, value in _logging_items(node):
         if isinstance(value, str) and value not in LOGGING_FILES[section].get(last, [value]):
             yield key, value
 
 
 def _logging_items(node: DictConfig) -> Iterator[tuple[str, str, str, object]]:
-    """The section, and what ``_items`` says of each value in it."""
+    """``_items`` of each section that configures logging, with the section's name."""
     written = OmegaConf.to_container(node.hydra, resolve=False)
     assert isinstance(written, dict)
     for section in LOGGING_FILES:
@@ -159,7 +183,7 @@ def _logging_items(node: DictConfig) -> Iterator[tuple[str, str, str, object]]:
 
 
 def _items(value: object, key: str, last: str = "") -> Iterator[tuple[str, str, object]]:
-    """A value and all values within it: the dotted key, the last part of it, the value."""
+    """A value and all values nested in it: the dotted key, its last part, the value."""
     yield key, last, value
     inner = value if isinstance(value, dict) else {}
     if isinstance(value, list):

@@ -8,57 +8,60 @@ import errno
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from traceback import format_exception
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fae import is_a_command
 from fae.cli import code_guard
-from fae.cli.compose import check, explain, raised_by_hydra
+from fae.cli.compose import check
+from fae.cli.hydra_internals import failure, overrides_of
+from fae.cli.messages import explain, raised_by_hydra
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted, cause
-from fae.runtime import signals, streams
+from fae.runtime import process, signals, streams
 from fae.runtime.console import printable
 
-WRITABLE = "python -m fae.doctor tells which folders can be written"
+WRITABLE = "python -m fae.doctor shows which folders are writable"
 FULL_ERROR = "HYDRA_FULL_ERROR"
 NO_MEMORY = (
     "allocate memory",
     "failed to map segment",  # of a library, at import
     "can't start new thread",
 )
-"""Parts of the messages of errors other than MemoryError that tell of too little memory."""
+"""Parts of messages of errors other than MemoryError that mean the same."""
 
 
-def run(entry: Callable[[], object], schema: type = Config) -> None:
-    """Run a Hydra entry point and leave the process with the right exit code.
+def run(entry: Callable[[], object], *schemas: type) -> None:
+    """Run a command and end the process with the right exit code.
 
-    With HYDRA_FULL_ERROR=1 in the environment, errors are told with their traceback. A process
+    With HYDRA_FULL_ERROR=1 in the environment, errors are shown with their traceback. A process
     that is not the command's own, such as a notebook's, gets its signal handlers, streams, warning
-    filters and root logger back; the variables that were set for MLflow stay in its environment.
+    filters, root logger and environment back.
 
     Args:
-        schema: of the command's configuration.
+        entry: calls Hydra's entry point, or does without Hydra.
+        schemas: of the command's configuration; that of a run is the default.
 
     Raises:
         SystemExit: the exit code is not 0.
     """
     full_error = os.environ.get(FULL_ERROR) == "1"
-    signals.handle(as_guest=not is_a_command())
+    schemas = SingleRunGuard.schemas = schemas or (Config,)
+    signals.handle(as_guest=not process.has_begun())
     code: int | None = None
     try:
-        with streams.guarded(), _hydra_raises(), _hydra_logs():
+        with streams.guarded(), _environment(), _hydra_logs():
             code_guard.refuse_pickle(sys.argv[1:])
             with code_guard.known_code_only():
                 _call(entry)
         code = 0
     except (Exception, Interrupted) as error:
-        code = _explain(error, schema, full=full_error)
+        code = _explain(error, schemas, full=full_error)
     finally:
         signals.leave(code)
     if code:
@@ -66,22 +69,21 @@ def run(entry: Callable[[], object], schema: type = Config) -> None:
 
 
 @contextmanager
-def _hydra_raises() -> Iterator[None]:
-    """Within the block Hydra raises what it would print."""
-    before = os.environ.get(FULL_ERROR)
+def _environment() -> Iterator[None]:
+    """Within the block Hydra raises what it would print; after it the environment is as before."""
+    before = dict(os.environ)
     os.environ[FULL_ERROR] = "1"
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[FULL_ERROR]
-        else:
-            os.environ[FULL_ERROR] = before
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 @contextmanager
 def _hydra_logs() -> Iterator[None]:
-    """Within the block Hydra sets up the root logger, which is as it was after it."""
+    """Within the block Hydra sets up the root logger; after it the logger is as before."""
     root = logging.getLogger()
     level, handlers = root.level, root.handlers[:]
     try:
@@ -94,13 +96,13 @@ def _hydra_logs() -> Iterator[None]:
 
 
 def enter() -> None:
-    """Begin a job: where a launcher runs it in a process of its own, that is prepared first."""
+    """Prepare the process of a job, which a launcher may have started."""
     streams.guard()
     signals.handle()
 
 
 class PastHydraError(BaseException):
-    """Carries an error past Hydra, which would warn of it or print overrides before it."""
+    """Carries an error past Hydra, which would print a warning or the overrides before it."""
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
@@ -115,24 +117,31 @@ def _call(entry: Callable[[], object]) -> None:
     raise error
 
 
-class AroundRun(Callback):
-    """Refuses a wrong configuration of a single run before Hydra makes its folder, and lets the
-    error of one speak for itself.
+class SingleRunGuard(Callback):
+    """Checks the configuration of a single run before Hydra creates its folder, and keeps Hydra
+    from adding to its error.
 
     A multirun is checked as a whole by ``fae.sweeps.sweep``.
+
+    Attributes:
+        schemas: of the running command; a class attribute, as Hydra creates the object.
     """
+
+    schemas: ClassVar[Sequence[type]] = (Config,)
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         try:
-            checked = check(config)
+            checked = check(config, *self.schemas[1:])
             if checked.repeats > 1:
-                raise ConfigError(f"repeats={checked.repeats}: cannot be with hydra.mode=RUN")
+                raise ConfigError(
+                    f"repeats={checked.repeats}: cannot be combined with hydra.mode=RUN"
+                )
             if config.hydra.sweeper.params:
-                raise ConfigError("hydra.mode=RUN: drops the preset's grid; leave it out")
+                raise ConfigError("hydra.mode=RUN: would ignore the preset's grid; leave it out")
             if checked.report.fail_unless:
                 raise ConfigError(
-                    "report.fail_unless: judges a sweep, and this is a single run; "
-                    "repeats=5 makes it one"
+                    "report.fail_unless: applies to sweeps only, and this is a single run; "
+                    "repeats=5 makes it a sweep"
                 )
         except ConfigError as error:
             raise PastHydraError(error) from None
@@ -140,16 +149,16 @@ class AroundRun(Callback):
     def on_run_end(self, config: DictConfig, **more: Any) -> None:
         job_return: JobReturn = more["job_return"]
         if job_return.status == JobStatus.FAILED:
-            raise PastHydraError(job_return._return_value)
+            raise PastHydraError(failure(job_return))
 
 
-def _explain(error: BaseException, schema: type, *, full: bool) -> int:
-    """Say what went wrong on standard error; the exit code that it stands for.
+def _explain(error: BaseException, schemas: Sequence[type], *, full: bool) -> int:
+    """Print what went wrong to standard error, and return its exit code.
 
     Args:
-        full: whether the traceback is wanted of what the user can mend, too.
+        full: print the traceback of errors that the user can fix, too.
     """
-    known = _known(error, schema)
+    known = _known(error, schemas)
     if full or known is None:
         print(printable("".join(format_exception(error))), end="", file=sys.stderr)
     if known is None:
@@ -158,14 +167,14 @@ def _explain(error: BaseException, schema: type, *, full: bool) -> int:
     return known.exit_code
 
 
-def _known(error: BaseException, schema: type) -> FaeError | Interrupted | None:
-    """The error as one that the user can mend, if it is."""
+def _known(error: BaseException, schemas: Sequence[type]) -> FaeError | Interrupted | None:
+    """The error as one that the user can fix; None if it is not."""
     if isinstance(error, Exception) and raised_by_hydra(error):
-        return explain(error, schema)
+        return explain(error, schemas, overrides_of(sys.argv[1:]))
     if isinstance(error, FaeError | Interrupted):
         return error
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
-        return FaeError(f"too little memory (see ulimit -v): {cause(error).splitlines()[-1]}")
+        return FaeError(f"not enough memory (see ulimit -v): {cause(error).splitlines()[-1]}")
     if isinstance(error, OSError) and error.filename is not None:
         found = f"{os.path.abspath(error.filename)}: {error.strerror}"
         refused = error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}

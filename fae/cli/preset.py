@@ -1,4 +1,4 @@
-"""A configuration as a preset: a file for ``conf/experiment/``."""
+"""A configuration as a preset, a file in ``conf/experiment/``."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from fae.cli.compose import compose
 from fae.config import WITHOUT_EFFECT, Config
 
 GROUPS = ("data", "model", "optimizer")
-"""Groups of which a configuration names its choice."""
+"""Groups in which a configuration names its choice."""
 
 
 def preset(config: Config, *comments: str) -> str:
-    """A file that makes this configuration of the defaults, but for its seed.
+    """The text of a preset that turns the defaults into this configuration, except for its seed.
 
     Args:
-        comments: lines above it.
+        comments: lines at its top.
     """
     plain = config.plain()
     choices = [f"{group}={plain[group]['name']}" for group in GROUPS]
@@ -28,7 +28,7 @@ def preset(config: Config, *comments: str) -> str:
 
 
 def _different(plain: dict[str, Any], default: dict[str, Any], group: str = "") -> dict[str, Any]:
-    """The values that differ and matter, keys within keys."""
+    """The values that differ and affect the result, nested as in the configuration."""
     found: dict[str, Any] = {}
     for name, value in plain.items():
         key = group + name

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
-from fae.cli.compose import check, compose_jobs, to_search
+from omegaconf import DictConfig
+
+from fae.cli.compose import check, compose_jobs, read
 from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import ConfigError
 from fae.reports.selection import Record, Selection, set_apart
@@ -21,7 +23,7 @@ from fae.tracking.address import without_password
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 from fae.tracking.config import TrackingConfig
 from fae.tuning.results import FOUND, Found
-from fae.tuning.space import SearchConfig, override
+from fae.tuning.space import SearchConfig, SearchRequest, override
 from fae.tuning.tune import fresh_seeds
 
 SIZES = (64, 128, 256, 512)
@@ -161,7 +163,7 @@ class Evidence:
         searches = compose_jobs(
             "search",
             self._all(f"{ALL_SIZES} {others}"),
-            lambda node, overrides: (check(node).hidden, to_search(node), overrides),
+            lambda node, overrides: (check(node).hidden, _search_config(node), overrides),
         )
         known, left_out = self._known
         studies: dict[int, Found] = {}
@@ -204,6 +206,10 @@ class Evidence:
         alike = self._archive.alike("run", [task.fingerprint for task in tasks])
         ids = [{run.id for run in alike.get(task.fingerprint, [])} for task in tasks]
         return all(not those.isdisjoint(found.runs) for those in ids)
+
+
+def _search_config(node: DictConfig) -> SearchConfig:
+    return read(node, SearchRequest).search
 
 
 def _setting(records: Sequence[Record]) -> Setting:

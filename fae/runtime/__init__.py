@@ -1,5 +1,5 @@
-"""The process: signals, terminal, files that a crash leaves whole, number formats, intervals,
-random streams.
+"""The process: signals, standard streams, terminal, atomic files, number formats, intervals, random
+streams.
 
-Knows nothing of experiments; every other room may use it.
+Knows nothing about experiments; every other room may use it.
 """

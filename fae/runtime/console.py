@@ -1,4 +1,4 @@
-"""Lines on the terminal, in which nothing that a store holds can move the cursor."""
+"""Printing to the terminal, with control characters escaped, as text may come from a store."""
 
 import logging
 from functools import cache
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from rich.segment import Segment
 
 log = logging.getLogger(__name__)
-log.addHandler(logging.NullHandler())  # without a job there is no log, nor standard error instead
+log.addHandler(logging.NullHandler())  # outside of a job, instead of standard error
 WIDTH = 140
 
 
 def printable(text: str) -> str:
-    """A text with whatever is not printable, except for line breaks, as escapes."""
+    """A text with everything that is not printable escaped, except line breaks."""
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 def in_one_line(text: str) -> str:
-    """A printable text with its line breaks as escapes, too."""
+    """A text in one line: line breaks are escaped, too."""
     return printable(text).replace("\n", r"\n")
 
 
 class PrintableFormatter(logging.Formatter):
-    """Writes printable lines to a log, which is read on a terminal."""
+    """Escapes what is not printable, as logs are read on a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable(super().format(record))
@@ -39,12 +39,12 @@ def console() -> "Console":
 
 
 def wide() -> "Console":
-    """For tables: where standard output is a file, it has no width to keep to."""
+    """A console for tables, which are not wrapped where standard output is a file."""
     return console() if console().is_terminal else _console(width=WIDTH)
 
 
 def _console(**how: Any) -> "Console":
-    """A console that makes all that it shows printable, be it a line, a table or a bar."""
+    """A console that escapes what is not printable in lines, tables and progress bars."""
     from rich.console import Console
 
     class PrintableConsole(Console):
@@ -59,10 +59,10 @@ def _console(**how: Any) -> "Console":
 
 
 def say(line: str, to: "Console | None" = None) -> None:
-    """Print a line as it is: not wrapped, and no part of it taken for markup.
+    """Print a line as it is, without wrapping or markup.
 
     Args:
-        to: another console than that of standard output.
+        to: a console; standard output by default.
     """
     (to or console()).print(
         printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True
@@ -70,6 +70,6 @@ def say(line: str, to: "Console | None" = None) -> None:
 
 
 def warn(line: str) -> None:
-    """Print a warning, and keep it in the job's log."""
+    """Print a warning, and write it to the job's log."""
     log.warning(line)
     say(f"warning: {line}")

@@ -1,4 +1,4 @@
-"""Files that a crash at any moment leaves as they were or as they are to be, never in between."""
+"""Atomic, durable files: after a crash a file has its old content or the new, never a part."""
 
 import ctypes
 import errno
@@ -15,10 +15,10 @@ EXCHANGE = 2
 
 
 def write(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that it, whole, is on the disk when this returns.
+    """Replace a file atomically; its content is on the disk when this returns.
 
     Raises:
-        OSError: it could not be written; a file of that name is as it was.
+        OSError: it cannot be written; the old file is unchanged.
     """
     beside = path.with_name(f".{path.name}.part")
     try:
@@ -37,42 +37,42 @@ def write(path: Path, content: bytes | memoryview) -> None:
 
 
 def read_own(path: Path) -> bytes:
-    """The content of a regular file of this user's; nothing is read through a link or a pipe.
+    """The content of a regular file that belongs to this user; links and pipes are not followed.
 
     Raises:
-        OSError: it is something else, another user's, or cannot be read.
+        OSError: it is not a regular file, belongs to another user, or cannot be read.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         if about.st_uid != os.geteuid():
-            raise PermissionError(errno.EPERM, "written by another user", str(path))
+            raise PermissionError(errno.EPERM, "belongs to another user", str(path))
         return file.read()
 
 
 def write_all(file: int, content: bytes | memoryview) -> None:
-    """Write to an open file until all is written; the system may take it in parts."""
+    """Write all of the content to an open file; the system may write it in parts."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(file, rest) :]
 
 
 def sync_tree(path: Path, within: Path) -> None:
-    """Put on the disk what was written by other means.
+    """Flush to the disk what was written by other means.
 
     Args:
-        path: a file, or a folder with all that it holds.
-        within: a folder that is there for sure; of those on the way to it, the names are synced.
+        path: a file, or a folder with all its content.
+        within: a folder above it; the folders in between are flushed, too.
     """
-    for one in (path, *path.rglob("*"), *path.parents):
-        sync(one)
-        if one == within:
+    for entry in (path, *path.rglob("*"), *path.parents):
+        sync(entry)
+        if entry == within:
             break
 
 
 def sync(path: Path) -> None:
-    """Put on the disk what a file holds, or which files a folder holds."""
+    """Flush a file's content, or a folder's list of files, to the disk."""
     opened = os.open(path, os.O_RDONLY)
     try:
         os.fsync(opened)
@@ -82,10 +82,10 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """While no other process locks a folder; the lock of a process that dies is free.
+    """Lock a folder for the block; the lock of a process that dies is released.
 
     Raises:
-        OSError: another one does.
+        OSError: another process holds the lock.
     """
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
@@ -96,12 +96,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def exchange(first: Path, second: Path) -> None:
-    """Let two folders of one file system change places.
+    """Exchange two folders of one file system.
 
-    At once, so that neither place is ever empty; where the system cannot, one after the other.
+    Atomically, so that neither path is ever missing; one after the other on systems that cannot.
 
     Raises:
-        OSError: they cannot; both are where they were.
+        OSError: they cannot be exchanged; both are where they were.
     """
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     paths = os.fsencode(first), os.fsencode(second)

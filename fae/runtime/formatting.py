@@ -1,4 +1,4 @@
-"""How many digits of an error a person is shown."""
+"""Number formats for errors and their intervals."""
 
 import math
 from typing import TYPE_CHECKING
@@ -7,34 +7,36 @@ if TYPE_CHECKING:
     from fae.runtime.intervals import Estimate
 
 SMALL = 1e-6, 0.01
-"""An error between these has three digits; others have the four decimals that the paper gives."""
+"""Errors between these have three significant digits; others four decimals, as in the paper."""
 LARGE = 1e6
-"""An error from here on has an exponent."""
-MOST = 8
-"""Decimals at most."""
+"""Errors from here on have an exponent."""
+MAX_DECIMALS = 8
 
 
 def error(value: float) -> str:
-    """``0.0410``, or ``0.00817`` of a smaller one."""
+    """``0.0410``, or ``0.00817`` for a small error."""
     return f"{value:.3g}" if value >= LARGE else f"{value:.{_decimals(value)}f}"
 
 
 def interval(found: "Estimate") -> str:
-    """``0.0410 ± 0.0006 (5)``, or without an interval where one seed gives none."""
+    """``0.0410 ± 0.0006 (5)``, the last being the number of seeds; of one seed, no interval."""
     if found.half is None:
         return f"{error(found.mean)} (one seed)"
     return f"{with_half(found.mean, found.half, like=found.mean)} ({found.n})"
 
 
 def with_half(value: float, half: float, like: float) -> str:
-    """``0.0410 ± 0.0006``: a value and half of its interval, of which at least a digit is shown.
+    """``0.0410 ± 0.0006``, with at least one digit of the interval.
 
     Args:
-        like: an error that tells how many decimals there are at least.
+        half: of the interval's width.
+        like: an error that sets the least number of decimals.
     """
     if max(abs(value), half) >= LARGE:
         return f"{value:.3g} ± {half:.3g}"
-    decimals = max(_decimals(like), min(MOST, math.ceil(-math.log10(half))) if half > 0 else 0)
+    decimals = max(
+        _decimals(like), min(MAX_DECIMALS, math.ceil(-math.log10(half))) if half > 0 else 0
+    )
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
 
 

@@ -1,4 +1,4 @@
-"""A home for libraries that ask for one at import, where the user has none."""
+"""A home folder for libraries that need one at import, if the user has none."""
 
 import atexit
 import os
@@ -9,10 +9,12 @@ from pathlib import Path
 
 
 def ensure() -> None:
-    """Make a folder for as long as this process lasts, and tell so, where there is no home."""
+    """If there is no home folder, create one that is deleted when this process ends, and say so."""
     try:
         Path.home()
     except RuntimeError:
         os.environ["HOME"] = home = tempfile.mkdtemp(prefix="fae-home-")
         atexit.register(shutil.rmtree, home, ignore_errors=True)
-        sys.stderr.write(f"fae: no home (set HOME); what is cached ends with the command: {home}\n")
+        sys.stderr.write(
+            f"fae: no home folder (set HOME); using one until the command ends: {home}\n"
+        )

@@ -1,4 +1,4 @@
-"""How far a mean can be trusted, and what follows from it."""
+"""Confidence intervals of means, and verdicts that follow from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ Verdict = Literal["reproduced", "better", "worse", "not enough seeds"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean of a sample, with its 95 % interval by Student's t.
+    """The mean of a sample, with its 95 % confidence interval (Student's t).
 
     Attributes:
         n: size of the sample.
-        low, high: the interval's ends; None for a sample of one, which has no spread.
+        low, high: ends of the interval; None for a sample of one.
     """
 
     mean: float
@@ -28,12 +28,12 @@ class Estimate:
 
     @property
     def half(self) -> float | None:
-        """Half the interval's width."""
+        """Half of the interval's width; None for a sample of one."""
         return None if self.high is None else self.high - self.mean
 
 
 def estimate(sample: Sequence[float]) -> Estimate:
-    """The mean of a sample of one or more independent, roughly normal values."""
+    """The mean and interval of one or more independent, roughly normal values."""
     values = np.asarray(sample, dtype=np.float64)
     mean, n = float(values.mean()), len(values)
     if n < 2:
@@ -43,7 +43,7 @@ def estimate(sample: Sequence[float]) -> Estimate:
 
 
 def paired(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
-    """The mean of the differences ``ours - theirs``, seed by seed."""
+    """The mean and interval of the differences ``ours - theirs``, paired by seed."""
     return estimate([a - b for a, b in zip(ours, theirs, strict=True)])
 
 
@@ -54,11 +54,11 @@ def quartiles(sample: Sequence[float]) -> tuple[float, float, float]:
 
 
 def verdict(ours: Estimate, published: float, tolerance: float) -> Verdict:
-    """Whether a published error was reproduced, as far as the seeds can tell.
+    """Whether a published error was reproduced.
 
-    An equivalence test: reproduced where the whole interval lies within ``tolerance`` (a
-    share) of the published error, borders included; better or worse where all of it lies
-    below or above; otherwise the interval is too wide to decide. (Schuirmann 1987, *A
+    An equivalence test: reproduced if the whole interval lies within ``tolerance`` (a
+    share) of the published error, bounds included; better or worse if all of it lies
+    below or above; otherwise there are not enough seeds to decide. (Schuirmann 1987, *A
     comparison of the two one-sided tests procedure*.)
     """
     if ours.low is None or ours.high is None:

@@ -1,7 +1,7 @@
 """Random streams that depend on a position, never on what ran before.
 
-Every random number of a run is drawn from (seed, purpose, position), so a run
-alone, a run inside a sweep and a run that was resumed draw the same ones.
+Every random number of a run is drawn from (seed, purpose, position), so a single
+run, a run of a sweep and a resumed run draw the same ones.
 """
 
 from enum import IntEnum
@@ -11,7 +11,7 @@ import torch
 
 
 class Stream(IntEnum):
-    """What random numbers are drawn for. The values are part of every result: only append."""
+    """Purposes of random numbers. The values determine every result: only append."""
 
     SPLIT = 0
     IMAGES = 1
@@ -21,25 +21,25 @@ class Stream(IntEnum):
 
 
 def stream_seed(seed: int, stream: Stream, *position: int) -> int:
-    """A 64-bit seed for one place of one stream.
+    """A 64-bit seed for one position in one stream.
 
     Args:
         seed: the run's seed, 0 or more.
-        position: where in the stream, for instance (epoch, step); each 0 or more.
+        position: in the stream, for instance (epoch, step); each 0 or more.
     """
     sequence = np.random.SeedSequence(seed, spawn_key=(int(stream), *position))
     return int(sequence.generate_state(1, np.uint64)[0])
 
 
 def generator(seed: int, stream: Stream, *position: int) -> torch.Generator:
-    """A CPU generator that stands at one place of one stream."""
+    """A CPU generator, seeded for one position in one stream."""
     return torch.Generator().manual_seed(stream_seed(seed, stream, *position))
 
 
 def seed_torch(seed: int, stream: Stream, *position: int) -> None:
-    """Put torch's own generators, of every device, at one place of one stream.
+    """Seed torch's own generators, of all devices, for one position in one stream.
 
-    Layers such as ``nn.Dropout`` draw from these. Not by ``torch.manual_seed``, which
+    Layers such as ``nn.Dropout`` draw from these. Does without ``torch.manual_seed``, which
     formats the stack at each call while CUDA is not in use: too slow for every step.
     """
     value = stream_seed(seed, stream, *position)

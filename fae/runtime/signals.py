@@ -1,10 +1,10 @@
-"""The end of a command, by a signal or with its work done.
+"""Signal handling and process exit.
 
-SIGINT, SIGTERM and SIGHUP are an exception where something is to be put in order, and elsewhere the
-end; a second one ends the process at once. For the main thread, as Python's signals are.
+SIGINT, SIGTERM and SIGHUP raise ``Interrupted`` where a command has to clean up, and end the
+process at once elsewhere; so does a second signal. For the main thread, as Python's signals are.
 
-In a process that is not the command's own, such as a notebook's, what would be its end is an
-exception as well, and all is as it was once the command has ended.
+In a process that is not the command's own, such as a notebook's, they raise where they would end
+it, and its own handlers are back once the command has ended.
 """
 
 import os
@@ -22,10 +22,11 @@ from fae.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 AGAIN_S = 1.0
-"""After this time ``Interrupted`` is raised again: a library may have swallowed it."""
+"""Seconds after which ``Interrupted`` is raised again, as a library may have swallowed it."""
 SOON_S = 0.01
-WHOLE = {__name__, "contextlib"}
-"""Modules in which it is never raised: a block that is being left is left."""
+"""The same, where it could not be raised yet."""
+ATOMIC_MODULES = {__name__, "contextlib"}
+"""Modules in which ``Interrupted`` is not raised: entering and leaving a block is not cut short."""
 
 Mode = Literal["free", "held", "released"]
 _mode: Mode = "free"
@@ -36,7 +37,7 @@ _code: int | None = None
 
 @dataclass(frozen=True)
 class _Host:
-    """How a process handled signals before a command began in it."""
+    """How a process handled signals before a command was called in it."""
 
     handlers: dict[signal.Signals, Any]
     hook: Callable[["sys.UnraisableHookArgs"], object]
@@ -46,10 +47,10 @@ _host: _Host | None = None
 
 
 def handle(*, as_guest: bool = False) -> None:
-    """From here on a signal ends the process, but for what is ``held`` and ``released``.
+    """Install the handlers: a signal ends the process, except in a ``held`` block.
 
     Args:
-        as_guest: in a process that is not the command's own.
+        as_guest: the process is not the command's own.
     """
     global _host, _arrived, _mode
     if threading.current_thread() is not threading.main_thread():
@@ -59,20 +60,19 @@ def handle(*, as_guest: bool = False) -> None:
         handlers = {signum: signal.getsignal(signum) for signum in signals}
         _host, _arrived, _mode = _Host(handlers, sys.unraisablehook), None, "free"
     for signum in signals:
-        if not _is_hung_up_on(signum):
+        if not _ignores_hangup(signum):
             signal.signal(signum, _interrupt)
-    sys.unraisablehook = _tell_unless_interrupted
+    sys.unraisablehook = _report_unless_interrupted
 
 
 def leave(code: int | None = None) -> None:
-    """From here on nothing is left to be done but by exit functions.
+    """End signal handling: the work is done, only exit functions are left.
 
-    Where the code is known, a first signal leaves them to it: cut short, joblib's would complain.
-    Else, and in a process that is not the command's own, a signal is the affair of whoever
-    handled it before.
+    With an exit code, a first signal waits for them, as joblib's would print a traceback. Without
+    one, and in a process that is not the command's own, signals are handled as before.
 
     Args:
-        code: with which the process ends; None where Python knows.
+        code: exit code of the process; None if Python sets it.
     """
     global _code, _mode, _host
     if threading.current_thread() is not threading.main_thread():
@@ -88,14 +88,14 @@ def leave(code: int | None = None) -> None:
         _mode = "held"
         return
     for signum in SIGNALS:
-        if not _is_hung_up_on(signum):
+        if not _ignores_hangup(signum):
             signal.signal(signum, signal.SIG_DFL)
 
 
 def end() -> None:
-    """End the process; as the last of its exit functions.
+    """End the process, as its last exit function.
 
-    What Python would do after it, to take torch and MLflow apart, takes seconds.
+    Python would take seconds more to tear down torch and MLflow.
     """
     if _code is not None:
         with suppress(OSError):
@@ -105,31 +105,31 @@ def end() -> None:
 
 
 def arrived() -> bool:
-    """Whether there was a signal."""
+    """Whether a signal has arrived."""
     return _arrived is not None
 
 
 def seconds_since() -> float:
-    """Since the signal arrived; 0 if none did."""
+    """Seconds since a signal arrived; 0 if none has."""
     return time.monotonic() - _arrived_s if arrived() else 0.0
 
 
 def held() -> AbstractContextManager[None]:
-    """Signals that arrive in the block wait for its end, or for a ``released`` part of it."""
+    """Defer signals to the end of the block, or to a ``released`` block in it."""
     return _Block("held")
 
 
 def released() -> AbstractContextManager[None]:
-    """Within a ``held`` block: a part in which a signal, also one that waited, raises.
+    """Within a ``held`` block: raise when a signal arrives, or if one has been deferred.
 
     Raises:
-        Interrupted: there was a signal.
+        Interrupted: a signal arrived.
     """
     return _Block("released")
 
 
 class _Block(AbstractContextManager[None]):
-    """Not a generator: a signal between two steps of contextlib's would leave it half done."""
+    """A class, as a signal between two steps of a generator would leave the block half entered."""
 
     def __init__(self, mode: Mode) -> None:
         self.mode = mode
@@ -152,8 +152,8 @@ class _Block(AbstractContextManager[None]):
             _raise_if_arrived()
 
 
-def _is_hung_up_on(signum: int) -> bool:
-    """Whether this is the end of a terminal that the process is to outlive, as under nohup."""
+def _ignores_hangup(signum: int) -> bool:
+    """Whether the process ignores the end of its terminal, as under nohup."""
     return signum == signal.SIGHUP and signal.getsignal(signum) == signal.SIG_IGN
 
 
@@ -163,16 +163,16 @@ def _raise_if_arrived() -> None:
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
-    """The handler, also of the alarm by which it calls itself again."""
+    """The signal handler; an alarm calls it again."""
     global _arrived, _arrived_s
     if signum != signal.SIGALRM:
         if _mode == "free" or _arrived is not None:
             _end(signum)
         _arrived, _arrived_s = signum, time.monotonic()
     if _mode == "released":
-        whole = frame is not None and frame.f_globals.get("__name__") in WHOLE
-        signal.setitimer(signal.ITIMER_REAL, SOON_S if whole else AGAIN_S)
-        if not whole:
+        is_atomic = frame is not None and frame.f_globals.get("__name__") in ATOMIC_MODULES
+        signal.setitimer(signal.ITIMER_REAL, SOON_S if is_atomic else AGAIN_S)
+        if not is_atomic:
             _raise_if_arrived()
 
 
@@ -185,6 +185,6 @@ def _end(signum: int) -> None:
         os._exit(128 + signum)
 
 
-def _tell_unless_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
+def _report_unless_interrupted(unraisable: "sys.UnraisableHookArgs") -> None:
     if not isinstance(unraisable.exc_value, Interrupted):
         sys.__unraisablehook__(unraisable)

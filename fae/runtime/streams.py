@@ -1,7 +1,7 @@
-"""The standard streams of a command: whatever becomes of them, the work goes on.
+"""The standard streams of a command, which continues if they are closed or full.
 
-What they do not take is lost; standard error is told so once. A reader that goes away, as ``head``
-does, has had enough and needs no word.
+What cannot be written is lost; one line on standard error says so, except where the reader of a
+pipe has closed it, as ``head`` does.
 """
 
 import errno
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 NAMES = {1: "stdout", 2: "stderr"}
 PATIENCE_S = 5.0
-"""For which a stream that is full and does not block may stay so; to others Python waits itself."""
+"""How long a full, non-blocking stream is waited for; Python itself waits for others."""
 
 
 def guard() -> None:
-    """From here on writing to the standard streams of this process cannot fail."""
+    """Make sure that writing to the standard streams of this process cannot fail."""
     for descriptor in range(3):
         _open_if_closed(descriptor)
     for descriptor, name in NAMES.items():
@@ -34,13 +34,13 @@ def guard() -> None:
                 with suppress(OSError):
                     stream.flush()
             setattr(sys, name, _guarded(descriptor, getattr(stream, "encoding", "utf-8")))
-    logging.raiseExceptions = False  # logging would print a traceback for each line that is lost
-    _tell_warnings()
+    logging.raiseExceptions = False  # or logging prints a traceback for each lost line
+    _print_warnings()
 
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Guard the streams of a process, which is as it was after the block."""
+    """``guard`` within the block; after it the streams are as before."""
     before = sys.stdout, sys.stderr, logging.raiseExceptions
     with warnings.catch_warnings():
         guard()
@@ -53,7 +53,7 @@ def guarded() -> Iterator[None]:
 
 
 class _Guarded(io.FileIO):
-    """A stream that turns into ``os.devnull`` once it takes nothing more."""
+    """A stream that becomes ``os.devnull`` once writing to it fails."""
 
     def write(self, content: "ReadableBuffer", /) -> int:
         try:
@@ -62,37 +62,37 @@ class _Guarded(io.FileIO):
                     raise BlockingIOError(errno.EAGAIN, "nobody reads it")
             return written
         except OSError as problem:
-            _tell_loss(self.fileno(), problem)
+            _report_loss(self.fileno(), problem)
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
             return memoryview(content).nbytes
 
 
 def _guarded(descriptor: int, encoding: str) -> io.TextIOWrapper:
-    """What the encoding does not have is written as an escape."""
+    """A stream that escapes characters that its encoding lacks."""
     raw = io.BufferedWriter(_Guarded(descriptor, "w", closefd=False))
     return io.TextIOWrapper(raw, encoding, errors="backslashreplace", line_buffering=True)
 
 
 def _open_if_closed(descriptor: int) -> None:
-    """A closed one would become that of the next file that is opened, and printing write there."""
+    """Otherwise the next file to be opened takes its place, and printing writes to that."""
     try:
         os.fstat(descriptor)
     except OSError as problem:
         os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
-        _tell_loss(descriptor, problem)
+        _report_loss(descriptor, problem)
 
 
-def _tell_loss(descriptor: int, problem: OSError) -> None:
+def _report_loss(descriptor: int, problem: OSError) -> None:
     if descriptor == 1 and problem.errno != errno.EPIPE:
         with suppress(OSError):
-            line = f"fae: standard output is lost ({problem.strerror}); the work goes on\n"
+            line = f"fae: standard output is lost ({problem.strerror}); the command continues\n"
             os.write(2, line.encode())
 
 
-def _tell_warnings() -> None:
-    """Libraries break where Python is to raise their warnings, as with ``PYTHONWARNINGS=error``."""
-    told = [
+def _print_warnings() -> None:
+    """Print what ``PYTHONWARNINGS=error`` would raise, which libraries do not survive."""
+    filters = [
         ("default" if action == "error" else action, *rest) for action, *rest in warnings.filters
     ]
     warnings.resetwarnings()
-    warnings.filters.extend(told)  # type: ignore[attr-defined]
+    warnings.filters.extend(filters)  # type: ignore[attr-defined]

@@ -1,14 +1,14 @@
-"""The MLflow store: the only room that knows MLflow.
+"""The MLflow store: the only room that imports MLflow.
 
-A run that trains writes down what it has to say; a thread of its own delivers that to the store,
-now or later::
+A training run appends entries to a journal in its folder; a thread of its own uploads them to the
+store, at once or once the store is back::
 
     Store -- makes --> Run -- writes --> journal.jsonl, outbox/ -- delivery --> MLflow
                                                                                   |
     reports, plans, searches  <-- Archive, which checks all that it reads --------+
 
-``folder`` says whose a run's folder is, ``lock`` who is using it; ``recovery`` closes runs whose
-process has died and delivers the rest; ``moved`` finds a project that was moved. Every call names
-the store and the run, so runs that share a process share nothing here. What a run is, and what
-becomes of its numbers, is left to the rooms above.
+``folder`` links a run's folder and the store, ``lock`` keeps other processes out; ``recovery``
+closes crashed runs and uploads the rest of their entries; ``moved`` finds a project that was moved.
+Every call names the store and the run, so runs that share a process share nothing here. What a run
+contains, and what is made of its numbers, is left to the rooms above.
 """

@@ -1,4 +1,4 @@
-"""Addresses of stores and of studies: what they may be, and the files that they mean.
+"""Addresses of stores and of Optuna studies: which are valid, and which file each one names.
 
 Light at import (no SQLAlchemy), as every command checks its configuration.
 """
@@ -16,17 +16,17 @@ DATABASES = {"mariadb", "mssql", "mysql", "oracle", "postgres", "postgresql"}
 SECRET = "pass|pwd|secret|token|odbc_connect"
 """Parts of the names of an address's options that are secret, or may hold a secret."""
 LONGEST_DATABASE = 490
-"""Bytes of a database's path; SQLite takes 512, and has a journal beside it."""
+"""Bytes of a database's path; SQLite's limit is 512, its journal's name included."""
 
 
 def of_file(path: Path) -> str:
     """The address of an SQLite database in an absolute file.
 
-    As it is written by hand, where SQLAlchemy reads that back. Otherwise encoded, and with the
-    name of the driver: MLflow would make the folder of what follows ``sqlite:///``, not decoded.
+    Plain, if SQLAlchemy parses that to the same path. Otherwise percent-encoded, and with the name
+    of the driver: MLflow would create the folder of what follows ``sqlite:///`` without decoding.
 
     Raises:
-        ConfigError: SQLAlchemy cannot say it.
+        ConfigError: SQLAlchemy cannot express it.
     """
     from sqlalchemy.engine import URL
 
@@ -45,10 +45,10 @@ def file_of(address: str) -> Path | None:
 
 
 def of_store(given: str) -> str:
-    """The address of a store as MLflow takes it, its file absolute.
+    """A store's address for MLflow, with an absolute file.
 
     Raises:
-        ConfigError: it is none; names where it came from.
+        ConfigError: it is not valid; names where it came from.
     """
     variable = "MLFLOW_TRACKING_URI"
     key = variable if given == os.environ.get(variable) else "tracking.uri"
@@ -59,10 +59,10 @@ def of_store(given: str) -> str:
 
 
 def of_study(given: str) -> str:
-    """The address of Optuna's database as SQLAlchemy takes it, its file absolute.
+    """The address of Optuna's database for SQLAlchemy, with an absolute file.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not valid.
     """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -82,11 +82,13 @@ def of_study(given: str) -> str:
 
 
 def without_password(text: str) -> str:
-    """A text with addresses in it, without the passwords there, and without the names of web
-    servers' users, which may be tokens."""
+    """A text with the passwords in its addresses masked, and with the user names of web servers,
+    which may be tokens."""
     text = re.sub(r"(\w:/*[^:/\s]*):(?!\d+[/?#]).*@", r"\1:***@", text)
     text = re.sub(r"(https?:/*)[^:/?#\s]*@", r"\1***@", text, flags=re.IGNORECASE)
-    options = rf"([?&;][^?&;=]*(?:{SECRET})\w*=)[^&\s]*[^&\s:]"  # a colon may be the message's
+    options = (
+        rf"([?&;][^?&;=]*(?:{SECRET})\w*=)[^&\s]*[^&\s:]"  # the colon may belong to the message
+    )
     return re.sub(options, r"\1***", text, flags=re.IGNORECASE)
 
 
@@ -109,7 +111,7 @@ def _of_store(address: str) -> str:
 
 
 def _scheme(address: str) -> str:
-    """Its kind in small letters, without a driver; empty for a path."""
+    """The scheme in lower case, without a driver; empty for a path."""
     if address.strip() in {"databricks", "databricks-uc"}:
         return "databricks"
     found = re.match(r"\s*(\w+)[\w+.-]*:", address)
@@ -123,7 +125,7 @@ def _database(address: str) -> str:
 
 
 def _file(address: str) -> Path:
-    """The file of an SQLite address that a user gave."""
+    """The file of an SQLite address given by a user."""
     from sqlalchemy.engine import make_url
 
     driver, slashes, name = address.partition(":///")

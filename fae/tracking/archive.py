@@ -1,4 +1,4 @@
-"""Reading what runs have stored, which anyone may have written: it runs no code, and is checked."""
+"""Reads stored runs, which anyone may have written: values are checked, and no code is run."""
 
 import json
 import re
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TAG = "fae.fingerprint"
 KINDS = ("sweep", "study", "run", "trial")
-"""What runs can be, by their tag ``fae.kind``."""
+"""Kinds of runs: values of the tag ``fae.kind``."""
 TRAINED = ("run", "trial")
 """Those of ``KINDS`` that train a network."""
 READABLE = "attributes.start_time >= 0"
@@ -35,12 +35,12 @@ RUN_ID = re.compile(r"[0-9a-f]{32}")
 LARGEST_TEXT = 100_000_000
 """Bytes of an artifact that is read."""
 ONE_BY_ONE = 100
-"""Fingerprints that are looked up one by one; for more, all runs are read."""
+"""Fingerprints that are looked up one at a time; for more, all runs are read."""
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as the store has it.
+    """A run in the store.
 
     Attributes:
         status: RUNNING, FINISHED, FAILED or KILLED.
@@ -59,10 +59,10 @@ class StoredRun:
 
 
 class UnreadableError(StoreError):
-    """What a run stored is gone, damaged, or not what a run stores.
+    """Something that a run stored is missing, damaged or not valid.
 
     Attributes:
-        reason: what, and what is wrong with it.
+        reason: what is wrong with what.
     """
 
     def __init__(self, run: StoredRun, reason: str) -> None:
@@ -94,7 +94,7 @@ class Archive:
 
     @staticmethod
     def if_there(config: TrackingConfig) -> "Archive | None":
-        """The experiment, or None where no run was ever stored.
+        """The experiment; None if no run was ever stored.
 
         Raises:
             StoreError: the store cannot be reached or read.
@@ -108,10 +108,10 @@ class Archive:
         """The runs of one of ``KINDS``, oldest first.
 
         Args:
-            conditions: more of MLflow's search conditions, all of which must hold.
+            conditions: further search conditions of MLflow, all of which must hold.
 
         Raises:
-            StoreError: the store repeats itself instead of coming to an end.
+            StoreError: the list has no end, as pages repeat.
         """
         wanted = " AND ".join([f"tags.`fae.kind` = '{kind}'", READABLE, *conditions])
         found: dict[str, StoredRun] = {}
@@ -157,7 +157,7 @@ class Archive:
         return alike
 
     def runs_of(self, sweep: StoredRun) -> list[StoredRun]:
-        """The runs of a sweep, oldest first; those that other commands made for it included."""
+        """The runs of a sweep, oldest first, including those that other commands made for it."""
         found = self.runs("run", f"tags.`mlflow.parentRunId` = '{sweep.id}'")
         try:
             adopted = ", ".join(f"'{run_id}'" for run_id in self._adopted(sweep))
@@ -168,7 +168,7 @@ class Archive:
         return sorted(found, key=lambda run: run.started)
 
     def _adopted(self, sweep: StoredRun) -> list[str]:
-        """Ids of the runs that other commands made for a sweep."""
+        """Ids of a sweep's runs that other commands made."""
         path = sweep.tags.get("fae.adopted")
         if path is None:
             return []
@@ -212,22 +212,22 @@ class Archive:
             ]
 
     def text(self, run: StoredRun, path: str, largest: int = LARGEST_TEXT) -> str:
-        """An artifact of a run.
+        """A text artifact of a run.
 
         Raises:
-            UnreadableError: it is gone, larger, or no text.
+            UnreadableError: it is missing, too large, or not text.
         """
         with self.reading(run, path):
             folder = self._client.get_run(run.id).info.artifact_uri
             return self._content(f"{folder}/{path}", largest).decode()
 
     def model(self, run: StoredRun, largest: int) -> bytes:
-        """The file with the trained network, which anyone may have written.
+        """The content of the file with the trained network, which anyone may have written.
 
         ``torch.export.load`` would run code that it holds, and so would MLflow.
 
         Raises:
-            UnreadableError: it is gone or larger.
+            UnreadableError: it is missing or too large.
         """
         with self.reading(run, "its model"):
             outputs = self._client.get_run(run.id).outputs
@@ -238,11 +238,11 @@ class Archive:
 
     @contextmanager
     def reading(self, run: StoredRun, what: str) -> Iterator[None]:
-        """Names the run and the thing where reading it fails, in whichever way it does.
+        """Turn any error within the block into one that names the run and what was read.
 
         Raises:
-            UnreadableError: it did.
-            StoreError: it is the store that cannot be read.
+            UnreadableError: it cannot be read.
+            StoreError: the store cannot be read.
         """
         try:
             yield
@@ -253,10 +253,10 @@ class Archive:
             raise UnreadableError(run, f"{what} cannot be read ({first_line(error)})") from error
 
     def add_report(self, run: StoredRun, folder: Path, note: str) -> None:
-        """Put a report's files among a run's artifacts, and its table on the run's page.
+        """Log a report's files as artifacts of a run, and show its table on the run's page.
 
         Raises:
-            StoreError: the store does not take them; the folder is as it was.
+            StoreError: the store does not accept them; the folder is unchanged.
         """
         try:
             self.mend()
@@ -269,7 +269,7 @@ class Archive:
             ) from error
 
     def mend(self) -> None:
-        """Let the database of a project that has moved say so.
+        """Update the paths in the database of a project that was moved.
 
         Raises:
             StoreError: it cannot be written.
@@ -281,26 +281,26 @@ class Archive:
             self.move = None
 
     def delivery(self, run_id: str, folder: Path) -> Delivery:
-        """What stores the entries of a run, whose folder this is."""
+        """Stores the entries of a run with this folder."""
         with asking(self.uri):
             experiment_id = self._client.get_run(run_id).info.experiment_id
         return Delivery(self._client, experiment_id, run_id, folder)
 
     def unfinished(self) -> list[StoredRun]:
-        """Runs of all kinds that are RUNNING as far as the store knows."""
+        """Runs of all kinds that are RUNNING in the store."""
         return [run for kind in KINDS for run in self.runs(kind, "attributes.status = 'RUNNING'")]
 
     def set_folder(self, run: StoredRun, folder: Path) -> None:
-        """Note where the folder of a run is by now."""
+        """Store the new folder of a run."""
         with asking(self.uri):
             self._client.set_tag(run.id, "fae.folder", str(folder))
 
     def close(self, run: StoredRun, status: str, ended: int, cause: str = "") -> None:
-        """End a run in the place of the process that could not.
+        """End a run whose process has crashed.
 
         Args:
             ended: milliseconds since the epoch.
-            cause: of a failure, for a person.
+            cause: of a failure, human-readable.
         """
         with asking(self.uri):
             if cause:
@@ -308,7 +308,7 @@ class Archive:
             self._client.set_terminated(run.id, status, ended)
 
     def address(self, runs: list[StoredRun]) -> str:
-        """Where ``mlflow ui``, or the server, compares runs."""
+        """The address at which ``mlflow ui``, or the server, compares runs."""
         from urllib.parse import quote
 
         server = "http://127.0.0.1:5000" if file_of(self.uri) else self.uri.rstrip("/")
@@ -331,13 +331,13 @@ class Archive:
         )
 
     def _content(self, uri: str, largest: int) -> bytes:
-        """A file by its own address: ``runs:/`` would copy it for good."""
+        """The content of a file, by its own address: ``runs:/`` would leave a copy."""
         from mlflow.artifacts import download_artifacts
 
         if self.move:
             uri = self.move.now(uri)
         with tempfile.TemporaryDirectory() as folder:
-            copied = None if file_of(self.uri) else folder  # a file is read where it is
+            copied = None if file_of(self.uri) else folder  # a local file is not copied
             with downloading(largest):
                 path = Path(download_artifacts(uri, dst_path=copied, tracking_uri=self.uri))
             if not path.is_file():

@@ -1,4 +1,4 @@
-"""Reaching an experiment in a store, or saying why it cannot be reached."""
+"""Opening an experiment in a store, with messages about what is in the way."""
 
 import logging
 import os
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 DATABASE_TIMEOUT_S = 3
 SERVER_TIMEOUT_S = 3
-"""How long a server may take to answer at the start, to be there at all."""
+"""How long a server may take for its first answer."""
 LONGEST_LINE = 500
 HTTP = {"MAX_RETRIES": "1", "TIMEOUT": "10"}
-"""MLflow's own patience with a server, 7 retries and 4 minutes by default."""
+"""MLflow's retries and timeout; by default 7 retries, which take 4 minutes."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Connection:
     """A client of a store, and the experiment there.
 
     Attributes:
-        move: how the project has moved, where its database does not yet say so.
+        move: how the project was moved, if its database still has the old paths.
     """
 
     uri: str
@@ -50,12 +50,12 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
     """Open the experiment that ``config`` names.
 
     Args:
-        create: make what is missing (the database, its tables, the experiment), one process
-            at a time, and let the database of a project that has moved say so; otherwise leave
-            a store as it is.
+        create: create what is missing (the database, its tables, the experiment), one process
+            at a time, and update the paths in the database of a project that was moved; otherwise
+            the store is not changed.
 
     Raises:
-        StoreError: it cannot be opened, or is not there and not to be made.
+        StoreError: it cannot be opened, or does not exist and is not to be created.
     """
     path = file_of(config.uri)
     if path is None:
@@ -85,7 +85,7 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
 
 
 def mend_move(database: Path, move: Move) -> None:
-    """Let a database say where its project is now.
+    """Update the paths in the database of a project that was moved.
 
     Raises:
         sqlite3.Error: it cannot be written.
@@ -95,7 +95,7 @@ def mend_move(database: Path, move: Move) -> None:
 
 
 def _check_tables(uri: str, path: Path) -> None:
-    """Make sure that a file holds a store, since opening it would make one."""
+    """Check that a file contains a store, since opening it would create one."""
     if not path.is_file():
         raise NoStoreError(
             f"tracking.uri={uri}: there is no such store; go to the folder where runs were made, "
@@ -128,9 +128,9 @@ def without_start(path: Path, experiment_id: str) -> list[str]:
 
 
 def _tables(path: Path) -> set[str]:
-    """Names of a database's tables; none where there is no file.
+    """Names of a database's tables; none if there is no file.
 
-    Opened to be written, as what a process left that was killed while it wrote is mended first.
+    Opened for writing, so that SQLite first undoes an unfinished transaction of a killed process.
     """
     if not path.exists():
         return set()
@@ -140,11 +140,11 @@ def _tables(path: Path) -> set[str]:
 
 
 def _make(path: Path, artifacts: str) -> None:
-    """Make a database beside its place, and put it there whole.
+    """Create a database under another name, and move it to its place once it is complete.
 
-    MLflow takes seconds and many steps; what a process leaves that dies then is of no use. Left
-    to itself it would keep the artifacts of its experiment 0 in the working folder, whose path
-    it writes into SQL as it is.
+    MLflow needs seconds and many steps, and what a killed process leaves is unusable. By default
+    it would keep the artifacts of experiment 0 in the working folder, whose path it writes into
+    SQL unescaped.
     """
     _prepare_mlflow()
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -159,7 +159,7 @@ def _make(path: Path, artifacts: str) -> None:
 
 
 def _check_server(uri: str) -> None:
-    """Make sure that an MLflow server answers: at once, and to the user's credentials."""
+    """Check that an MLflow server answers promptly and accepts the user's credentials."""
     named = f"tracking.uri={without_password(uri)}"
     try:
         answer = _ask(uri)
@@ -191,7 +191,7 @@ def _check_server(uri: str) -> None:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What tells a server of MLflow's from another: HTTP status, media type, and who answered."""
+    """What identifies an MLflow server: HTTP status, media type, and the address that answered."""
 
     status: int
     kind: str
@@ -199,7 +199,7 @@ class _Answer:
 
 
 def _ask(uri: str) -> _Answer:
-    """Ask for an experiment that any server knows or not, as MLflow itself would ask."""
+    """Ask for an experiment as MLflow would; any answer of an MLflow server will do."""
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
@@ -218,7 +218,7 @@ def _ask(uri: str) -> _Answer:
 
 
 def _origin(error: BaseException) -> BaseException:
-    """What an error came from, through all that was raised in its place."""
+    """The first error in a chain of causes and contexts."""
     while before := error.__cause__ or (not error.__suppress_context__ and error.__context__):
         error = before
     return error
@@ -226,10 +226,10 @@ def _origin(error: BaseException) -> BaseException:
 
 @contextmanager
 def asking(uri: str) -> Iterator[None]:
-    """Names the store where it does not do what it is asked, in whichever way it does not.
+    """Turn any error of the store within the block into one that names the store.
 
     Raises:
-        StoreError: it is away, damaged, or does not know the thing.
+        StoreError: it is not reachable, is damaged, or lacks what was asked for.
     """
     try:
         yield
@@ -242,7 +242,7 @@ def asking(uri: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says, cut short if long, or else its kind."""
+    """The first line of an error's message, shortened if long, or its type if there is none."""
     lines = str(error).strip().splitlines()
     told = [line for line in lines if not line.startswith("(raised as a result of")]  # SQLAlchemy's
     return told[0][:LONGEST_LINE] if told else type(error).__name__
@@ -270,7 +270,7 @@ def _client(uri: str) -> "MlflowClient":
 
 
 def _prepare_mlflow() -> None:
-    """Tell MLflow to be brief and quiet."""
+    """Set MLflow to few retries and no output."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"

@@ -1,4 +1,4 @@
-"""From a run's journal to the store: in order, and again until the store takes it."""
+"""Uploads a run's journal to the store: in order, with retries."""
 
 import json
 import shutil
@@ -30,38 +30,36 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 TOGETHER_S = 1.0
-"""What is said within this time is stored together."""
+"""Seconds between uploads: entries of this time are stored together."""
 PATIENCE_S = 3.0
-"""How long the end of a run waits for a store that does not take what is left."""
+"""Seconds that the end of a run waits for a store that is not reachable."""
 LEAST_S = 0.5
-"""How long it waits at least, after others that the same signal ended."""
+"""The least of these, if several runs are ended by one signal."""
 SMALL = (256, 256)
-"""Pixels, at most, of the picture that the UI loads first."""
-
-
+"""Pixels, at most, of the preview in the UI."""
 TRIES = 5
-"""How often a store that answers must fail to take an entry before it is said to refuse it."""
+"""Failures after which an entry counts as rejected by a store that is reachable."""
 
 
 class NotTakenError(Exception):
-    """The store answers, and did not take an entry; it may yet."""
+    """The store is reachable, but failed to accept an entry; a retry may succeed."""
 
 
 class RefusedError(NotTakenError):
-    """The store answers, and does not take an entry: time and again, or others before it."""
+    """The store is reachable, but rejects an entry: repeatedly, or others for the same reason."""
 
 
 class DeletedError(Exception):
-    """The run, or its experiment, was deleted in the store; the text says what restores it."""
+    """The run or its experiment was deleted in the store; the message says how to restore it."""
 
 
 class Delivery:
-    """Stores entries one after the other. Storing one again changes nothing.
+    """Stores entries one after the other; storing one again changes nothing.
 
     Args:
         client: of the store.
-        experiment_id, run_id: where to.
-        folder: the run's.
+        experiment_id, run_id: of the run.
+        folder: of the run.
     """
 
     def __init__(
@@ -75,13 +73,13 @@ class Delivery:
         self._refusals: set[object] = set()
 
     def deliver(self, entries: Sequence[Entry]) -> int:
-        """Store the first entry, and those after it that go along; how many these are.
+        """Store the first entry, and those after it that fit in one request; returns their number.
 
         Raises:
-            NotTakenError, RefusedError: the store answers, and does not take the first entry.
-            DeletedError: it can take nothing until the run is restored.
-            DamagedError: the first entry names what is not to be read.
-            Exception: of any other kind, where the store is away.
+            NotTakenError, RefusedError: the store is reachable, but rejects the first entry.
+            DeletedError: the run must be restored first.
+            DamagedError: the first entry names a damaged file.
+            Exception: of any other type, if the store is not reachable.
         """
         try:
             count = self._deliver(entries[:1] if self._failures else entries)
@@ -103,7 +101,7 @@ class Delivery:
     def _deliver(self, entries: Sequence[Entry]) -> int:
         if "metrics" in entries[0]:
             return self._metrics(entries)
-        if "end" in entries[0] and len(entries) > 1:  # it went on
+        if "end" in entries[0] and len(entries) > 1:  # the run was resumed
             return 1
         self._other(entries[0])
         return 1
@@ -122,7 +120,7 @@ class Delivery:
             kinds[kind](entry)
 
     def _metrics(self, entries: Sequence[Entry]) -> int:
-        """Store all metrics at the head, as many as go into one transaction."""
+        """Store the metrics at the head, as many as fit in one transaction."""
         from mlflow.entities import Metric
 
         batch: list[Metric] = []
@@ -162,15 +160,15 @@ class Delivery:
 
     def _file(self, entry: Entry) -> None:
         file = self.outbox.find(entry["file"])
-        if file:  # otherwise it was stored, and the crash came before that was noted
+        if file:  # otherwise it was stored before a crash
             folder = str(Path(entry["file"]).parent)
             self.client.log_artifact(self.run_id, str(file), None if folder == "." else folder)
             file.unlink()
 
     def _picture(self, entry: Entry) -> None:
-        """Store a picture, and one that is smaller, under the names that the UI goes by.
+        """Store a picture and a preview, under the names that the UI expects.
 
-        As ``MlflowClient.log_image`` does, but that would store a second one the second time.
+        Like ``MlflowClient.log_image``, which stores another copy if called again.
         """
         from PIL import Image
 
@@ -237,17 +235,17 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 class Courier:
-    """Delivers a journal in a thread of its own, so that training never waits for the store.
+    """Uploads a journal in a thread, so that training never waits for the store.
 
-    A store that does not take an entry is asked again, ever less often. An entry that it refuses
-    is set aside, so that the others need not wait, and tried once more at the end.
+    Failed uploads are retried with growing pauses. A rejected entry is set aside, so that the
+    others need not wait, and tried once more at the end.
 
     Attributes:
-        lost: what was damaged before the store had it.
+        lost: files that were damaged before their upload.
 
     Args:
-        journal: what is delivered, and where that is noted.
-        deliver: stores the first of some entries, and says how many it stored.
+        journal: of the run; notes what is uploaded.
+        deliver: stores the first of some entries, and returns the number of stored ones.
     """
 
     def __init__(self, journal: Journal, deliver: Callable[[Sequence[Entry]], int]) -> None:
@@ -263,15 +261,15 @@ class Courier:
         self._thread.start()
 
     def notify(self) -> None:
-        """Say that the journal has more."""
+        """Tell the thread that the journal has new entries."""
         self._news.set()
 
     def close(self, *, hurry: bool = False) -> bool:
-        """Deliver what is left; whether all is.
+        """Upload what is left; whether everything is in the store.
 
         Args:
-            hurry: wait for ``PATIENCE_S`` at most, as where the store is away or a signal came;
-                of all that ends by one signal, for as long together.
+            hurry: wait ``PATIENCE_S`` at most, as if the store is not reachable or a signal has
+                arrived; all runs that are ended by one signal share that time.
         """
         patience = max(LEAST_S, PATIENCE_S - signals.seconds_since())
         self._deadline = time.monotonic() + patience
@@ -320,11 +318,11 @@ class Courier:
         warn(f"{problem}; it is left out")
 
     def _say_refused(self, entry: Entry, reason: str) -> None:
-        """Warn of the first; the end of the run says that something is lacking."""
+        """Warn once; the end of the run says what is missing."""
         if not self._refused:
             self._refused = True
             warn(
-                f"the store refuses {described(entry)} ({reason}); what it refuses is kept, all "
+                f"the store rejects {described(entry)} ({reason}); what it rejects is kept, all "
                 "else is stored"
             )
 
@@ -334,9 +332,9 @@ class Courier:
             self._away = True
             reason = str(problem).partition("\n")[0]
             state_of_it = (
-                "takes nothing" if isinstance(problem, DeletedError) else "does not answer"
+                "accepts nothing" if isinstance(problem, DeletedError) else "is not reachable"
             )
-            warn(f"the store {state_of_it} ({reason}); training goes on, and it gets all later")
+            warn(f"the store {state_of_it} ({reason}); training continues; uploading later")
 
     def _say_back(self) -> None:
         if self._away:
@@ -345,11 +343,11 @@ class Courier:
 
 
 def check_not_deleted(client: "MlflowClient", run_id: str) -> None:
-    """Make sure that the store can take what a run says.
+    """Check that a run still exists in the store.
 
     Raises:
         DeletedError: the run or its experiment was deleted.
-        Exception: of any other kind, where the store is away.
+        Exception: of any other type, if the store is not reachable.
     """
     try:
         info = client.get_run(run_id).info
@@ -370,17 +368,17 @@ def check_not_deleted(client: "MlflowClient", run_id: str) -> None:
 
 
 def is_unknown(error: BaseException | None) -> bool:
-    """Whether a store has answered that it does not have what it was asked for."""
+    """Whether a store has answered that something does not exist."""
     return getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 
 
 def retry_aside(
     journal: Journal, deliver: Callable[[Sequence[Entry]], int]
 ) -> tuple[str, list[str]]:
-    """Offer the store once more what it refused.
+    """Try rejected entries once more.
 
     Returns:
-        Why it refuses the last that it still does, and what was damaged meanwhile.
+        The reason of the last rejection, or nothing; and what was damaged meanwhile.
     """
     reason, lost = "", list[str]()
     for place in [*journal.aside]:
@@ -397,7 +395,7 @@ def retry_aside(
 
 
 def described(entry: Entry) -> str:
-    """What an entry is, for a message: ``the file config.yaml``."""
+    """An entry in a message: ``the file config.yaml``."""
     kind = next(iter(entry))
     named = {"file": "the file", "picture": "the picture", "model": "the"}
     return f"{named[kind]} {entry[kind]}" if kind in named else f"the run's {kind}"

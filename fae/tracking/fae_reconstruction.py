@@ -1,6 +1,6 @@
-"""How ``mlflow.pyfunc`` loads a network that ``fae`` trained; a copy lies beside each.
+"""How ``mlflow.pyfunc`` loads a network trained by ``fae``; a copy is stored with each network.
 
-Needs torch, NumPy and MLflow, nothing of ``fae``. ``mlflow.pytorch`` alone would take float32 only.
+Needs torch, NumPy and MLflow, but not ``fae``. ``mlflow.pytorch`` alone accepts float32 only.
 """
 
 import math
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 
 class Reconstruction:
-    """A trained network for images as NumPy users have them.
+    """A trained network that takes NumPy images.
 
     Args:
-        network: (batch, pixels) in [0, 1], float32, to the same.
-        pixels: of an image.
+        network: maps (batch, pixels) in [0, 1], float32, to the same.
+        pixels: number of pixels of an image.
     """
 
     def __init__(self, network: torch.nn.Module, pixels: int) -> None:
@@ -26,15 +26,15 @@ class Reconstruction:
         self.pixels = pixels
 
     def predict(self, images: Any, params: Any = None) -> NDArray[np.float32]:
-        """Reconstructions of images, as many and as they are arranged, float32.
+        """Reconstructions of images, in the same shape, float32.
 
         Args:
-            images: (batch, pixels) or (batch, height, width), an array or what becomes one;
+            images: (batch, pixels) or (batch, height, width), an array or array-like;
                 floating point in [0, 1], or uint8 from 0 to 255.
 
         Raises:
-            ValueError: they are arranged otherwise.
-            TypeError: they are of another type.
+            ValueError: they have another shape.
+            TypeError: they have another type.
         """
         array = np.asarray(images)
         if array.ndim not in (2, 3) or math.prod(array.shape[1:]) != self.pixels:
@@ -56,7 +56,7 @@ class Reconstruction:
 
 
 def _load_pyfunc(path: str) -> Reconstruction:
-    """What MLflow calls, with the folder of the network's file within that of the model."""
+    """Called by MLflow, with the folder of the network's file in that of the model."""
     network = mlflow.pytorch.load_model(str(Path(path).parent))
     first = next(network.parameters())
     return Reconstruction(network, first.shape[1])

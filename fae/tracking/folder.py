@@ -1,4 +1,4 @@
-"""Which run a folder holds, and taking the folder for another."""
+"""The link between a run's folder and the store, and clearing a folder for a new run."""
 
 import json
 import re
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 LINK = "run.json"
 KEY = "fae.key"
-"""Tag of a run; its folder has the same key."""
+"""Tag of a run; the link in its folder has the same value."""
 OF_A_RUN = ("journal.jsonl", "delivered", "checkpoints", outbox.NAME)
-"""What a run leaves beside its link, in the order in which it is cleared; the link is the last."""
+"""Files of a run besides its link, in the order of removal; the link is removed last."""
 
 
 class LinkError(FaeError):
-    """What a folder says of its run cannot be read, or is not this user's."""
+    """The link in a folder cannot be read, or belongs to another user."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """The run that a folder holds.
+    """The run to which a folder belongs.
 
     Attributes:
-        run_id: of the run in the store; empty until the store has made it.
-        name: what it is called.
-        store: where the run is.
-        experiment: in which it is there.
-        command: reproduces it.
-        key: drawn for the run before the store made it, and one of its tags.
+        run_id: of the run in the store; empty until it is created there.
+        name: of the run.
+        store: address of the run's store.
+        experiment: of the run in the store.
+        command: reproduces the run.
+        key: drawn before the run is created in the store, and one of its tags.
     """
 
     run_id: str
@@ -61,10 +61,10 @@ class Link:
 
     @staticmethod
     def read(folder: Path) -> "Link | None":
-        """What a folder says; None where it says nothing.
+        """The link in a folder; None if there is none.
 
         Raises:
-            LinkError: it cannot be read, or somebody else wrote it.
+            LinkError: it cannot be read, or belongs to another user.
         """
         path = folder / LINK
         try:
@@ -76,7 +76,7 @@ class Link:
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise LinkError(
-                f"{path}: damaged, or not of fae{f' ({where})' if where else ''}"
+                f"{path}: damaged, or not written by fae{f' ({where})' if where else ''}"
             ) from error
 
 
@@ -84,15 +84,15 @@ _LINK = TypeAdapter(Link)
 
 
 def named(run: "StoredRun") -> Path | None:
-    """The folder that a run has as far as its store says; whoever can write there can name any."""
+    """The folder that the store names for a run; not trusted, as others may write there."""
     folder = run.tags.get("fae.folder", "")
     return Path(folder) if folder.startswith("/") and "\0" not in folder else None
 
 
 def home(run: "StoredRun") -> Path | None:
-    """The folder of a run; None unless it proves to be that.
+    """The folder of a run; None unless that is verified.
 
-    It does where this user wrote what it says, and folder and run name each other.
+    It is if the link in the folder belongs to this user, and folder and run name each other.
     """
     folder = named(run)
     try:
@@ -107,63 +107,63 @@ def home(run: "StoredRun") -> Path | None:
 
 
 def is_genuine(link: Link, run: "StoredRun") -> bool:
-    """Whether a folder was a run's, wherever it is now: who made it drew the key of the run."""
+    """Whether a folder belonged to a run before it was moved: both have the same key."""
     return bool(link.key) and link.run_id == run.id and link.key == run.tags.get(KEY)
 
 
 def sync_command(folder: Path, store: str) -> str:
-    """The command that delivers what a folder holds to the store of its run."""
+    """The command that uploads the entries in a folder to the store of its run."""
     value = store
     if not re.fullmatch(r"[\w:/.%-]+", store, re.ASCII):
-        quoted = store.replace("'", r"\'")  # as Hydra reads it
+        quoted = store.replace("'", r"\'")  # for Hydra's grammar
         value = f"'{quoted}'"
     return shlex.join(["python", "-m", "fae.sync", f"tracking.uri={value}", str(folder)])
 
 
 def check_still_holds(folder: Path, run_id: str) -> None:
-    """Make sure that a run that is carried on finds nothing of another one in a folder.
+    """Check that a folder still belongs to a run that is about to be resumed.
 
     Raises:
-        TrainingError: the folder holds another run.
-        LinkError: it cannot be told.
+        TrainingError: it belongs to another run.
+        LinkError: its link cannot be read.
     """
     link = Link.read(folder)
     if link and link.run_id != run_id:
         raise TrainingError(
-            f"{folder}: holds {link}, so run {run_id[:8]} cannot go on there; name another folder, "
-            "or run it anew by sweep.rerun=true"
+            f"{folder}: belongs to {link}, so run {run_id[:8]} cannot be resumed there; name "
+            "another folder, or start again with sweep.rerun=true"
         )
 
 
 def clear(folder: Path, client: "MlflowClient", store: str) -> None:
-    """Take the traces of an earlier run out of a folder that is used again.
+    """Remove the files of an earlier run from a folder that is used again.
 
     Args:
-        client: of the store in which the next run is made.
+        client: of the store of the new run.
         store: its address.
 
     Raises:
-        TrainingError: they are still needed, or are not a run's.
-        LinkError: it cannot be told.
+        TrainingError: they are still needed, or do not belong to a run.
+        LinkError: the link in the folder cannot be read.
     """
     link = Link.read(folder)
     if link is None:
         if others := [name for name in OF_A_RUN if (folder / name).exists()]:
             raise TrainingError(
-                f"{folder}: holds {others[0]}, and no {LINK} that names its run; name another "
+                f"{folder}: has {others[0]}, but no {LINK} that names its run; name another "
                 "folder, or empty this one"
             )
         return
     status, where = _status(link, folder, client, store)
     if status != "gone" and Journal(folder).lacking:
         raise TrainingError(
-            f"{folder}: holds {link}, of which its store lacks something; "
-            f"{sync_command(folder, where)} delivers it, or empty the folder to give it up"
+            f"{folder}: belongs to {link}, which is not completely uploaded; "
+            f"{sync_command(folder, where)} uploads the rest; or empty the folder to discard it"
         )
     if status in {"KILLED", "RUNNING"}:
         raise TrainingError(
-            f"{folder}: holds {link}, which was interrupted; go on with it by {link.command}, or "
-            "name another folder, or empty this one to give that run up"
+            f"{folder}: belongs to {link}, which was interrupted; resume it with {link.command}, "
+            "name another folder, or empty this one to discard that run"
         )
     for name in OF_A_RUN:
         if (folder / name).is_dir():
@@ -174,10 +174,10 @@ def clear(folder: Path, client: "MlflowClient", store: str) -> None:
 
 
 def _status(link: Link, folder: Path, client: "MlflowClient", store: str) -> tuple[str, str]:
-    """How the run of a folder has ended, or that it is RUNNING, or gone; and the store it is in.
+    """The status of a folder's run, or ``gone`` or ``deleted``; and the address of its store.
 
-    Of a run in another store, the journal's last word tells: what is cleared does not come back,
-    and another folder is quickly named.
+    For a run in another store, the journal's last entry decides, and in doubt it counts as
+    RUNNING: what is cleared is lost, while another folder is easily named.
     """
     if not link.run_id:
         return "gone", store

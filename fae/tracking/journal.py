@@ -1,4 +1,4 @@
-"""What a run says, in a file of its folder before it is in the store."""
+"""The journal of a run: all that it logs, in a file of its folder until it is in the store."""
 
 import json
 import os
@@ -20,9 +20,9 @@ Entry = Mapping[str, Any]
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Key = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=200)]
 BATCH = 1000
-"""Metrics of an entry, at most; MLflow's limit of a request."""
+"""Metrics of an entry, at most: MLflow's limit per request."""
 FEW = 100
-"""Parameters or tags of an entry, at most; as well."""
+"""Parameters or tags of an entry, at most: MLflow's limit as well."""
 CHECKED = ConfigDict(strict=True, extra="forbid")
 
 
@@ -85,31 +85,31 @@ FORMS: TypeAdapter[Entry] = TypeAdapter(
     _Parameters | _Metrics | _Tags | _Data | _File | _Picture | _Model | _CarriedOn | _End,
     config=CHECKED,
 )
-"""What a run may say; times in milliseconds since the epoch."""
+"""All kinds of entries; times in milliseconds since the epoch."""
 
 
 NOTED = TypeAdapter(tuple[Whole, list[Whole]], config=CHECKED)
-"""Where what is delivered ends in the file, and where the entries end that were set aside."""
+"""Byte offsets in the journal: the end of what is uploaded, and the ends of rejected entries."""
 
 
 class Journal:
-    """The entries of a run, one line of JSON each, and which of them the store has.
+    """The entries of a run, one line of JSON each, and which of them are in the store.
 
-    A line is on the disk before ``append`` returns, with a checksum; one that a crash tore is
-    dropped, and one that is damaged counts as an entry that says nothing. Where the disk takes
-    none, entries are kept in memory, with a warning, and each ``append`` tries again. The store
-    gets none that a crash could still undo: a run that goes on would say it a second time.
+    A line is on the disk before ``append`` returns, with a checksum; a line cut short by a crash is
+    dropped, and a damaged one counts as an empty entry. If the disk is full, entries are kept in
+    memory, with a warning, and each ``append`` tries again. Only entries on the disk are uploaded:
+    a resumed run would log the others a second time.
 
     Attributes:
-        entries: all, in order; ``{}`` in the place of a damaged one.
-        delivered: the store has so many of these, except those set aside.
-        aside: places of the entries that the store refused.
+        entries: all, in order; ``{}`` for a damaged one.
+        delivered: number of entries in the store, with those set aside.
+        aside: indices of the entries that the store rejected.
 
     Args:
-        folder: the run's.
+        folder: of the run.
 
     Raises:
-        OSError: its files are not regular files of this user's, or cannot be read.
+        OSError: its files are not regular files of this user, or cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -125,29 +125,29 @@ class Journal:
         noted = _said(_content(self._noted).rstrip(b"\n"))
         try:
             delivered, aside = NOTED.validate_json(noted)
-        except ValidationError:  # absent or damaged: delivering again does no harm
+        except ValidationError:  # absent or damaged: uploading again does no harm
             delivered, aside = 0, []
         self.delivered = sum(end <= delivered for end in self._ends)
         self.aside = [place for place, end in enumerate(self._ends) if end in {*aside}]
 
     @property
     def damaged(self) -> list[int]:
-        """Numbers, from 1, of the lines that cannot be read and that the store does not have."""
+        """Numbers, from 1, of damaged lines that are not in the store."""
         lacking = enumerate(self.entries[self.delivered :], self.delivered + 1)
         return [number for number, entry in lacking if not entry]
 
     @property
     def lacking(self) -> int:
-        """Entries that the store does not have."""
+        """The number of entries that are not in the store."""
         return len(self.pending()) + len(self.aside)
 
     @property
     def unsaved(self) -> bool:
-        """Whether the disk lacks entries, which end with this process."""
+        """Whether entries are in memory only."""
         return bool(self._unwritten)
 
     def append(self, entry: Entry) -> None:
-        """Say something more."""
+        """Write an entry."""
         had_trouble = self.unsaved
         self._unwritten += _line(entry)
         self.entries.append(entry)
@@ -155,38 +155,38 @@ class Journal:
             self._write()
         except OSError as problem:
             if not had_trouble:
-                warn(f"{self._file}: cannot be written ({problem.strerror}); training goes on")
+                warn(f"{self._file}: cannot be written ({problem.strerror}); training continues")
 
     def pending(self) -> list[Entry]:
-        """What the store does not have, and may have."""
+        """The entries to upload next."""
         return self.entries[self.delivered : None if self._over else len(self._ends)]
 
-    def close(self, *, may_go_on: bool) -> None:
-        """Nothing more is said: the store may have also what the disk did not take.
+    def close(self, *, may_resume: bool) -> None:
+        """Allow to upload also the entries in memory, as none will follow.
 
         Args:
-            may_go_on: another process says it again; of all that, only the last entry stays.
+            may_resume: a resumed run logs those entries again, so all but the last are dropped.
         """
-        if may_go_on:
+        if may_resume:
             del self.entries[len(self._ends) : -1]
         self._over = True
 
     def deliver_again(self) -> None:
-        """Doubt all that is noted as delivered: a store may have been set back since."""
+        """Mark everything as not uploaded: the store may have been restored from a backup."""
         self.delivered, self.aside = 0, []
 
     def mark_delivered(self, count: int) -> None:
-        """Note that the store has so many entries more."""
+        """Mark the next entries as uploaded."""
         self.delivered += count
         self._note()
 
     def set_aside(self) -> None:
-        """Note that the store refuses the next entry: those after it need not wait."""
+        """Mark the next entry as rejected, so that those after it need not wait."""
         self.aside.append(self.delivered)
         self.mark_delivered(1)
 
     def forget_aside(self, place: int) -> None:
-        """Note that an entry that the store had refused is stored by now, or lost."""
+        """Mark a rejected entry as uploaded, or as lost."""
         self.aside.remove(place)
         self._note()
 
@@ -194,11 +194,11 @@ class Journal:
         ends = dict(enumerate(self._ends))
         delivered = ends.get(min(self.delivered, len(ends)) - 1, 0)
         aside = [ends[place] for place in self.aside if place in ends]
-        with suppress(OSError):  # it would be delivered again, which does no harm
+        with suppress(OSError):  # otherwise it is uploaded again, which does no harm
             files.write(self._noted, _line([delivered, aside]))
 
     def _write(self) -> None:
-        begin = 0 if self._written else os.O_CREAT  # one that is gone is not begun anew
+        begin = 0 if self._written else os.O_CREAT  # a deleted file is not created again
         file = os.open(self._file, os.O_WRONLY | begin | os.O_NOFOLLOW, 0o644)
         try:
             os.ftruncate(file, self._written)
@@ -221,7 +221,7 @@ def _content(file: Path) -> bytes:
 
 
 def _ends(lines: list[bytes], start: int = 0) -> Iterator[int]:
-    """Where each line ends in a file, in bytes."""
+    """Byte offsets of the ends of lines."""
     for line in lines:
         start += len(line) + 1
         yield start
@@ -233,7 +233,7 @@ def _line(said: object) -> bytes:
 
 
 def _said(line: bytes) -> bytes:
-    """What a line says, if it is as it was written; those of earlier versions have no checksum."""
+    """The text of an undamaged line, or empty; lines of earlier versions have no checksum."""
     if line.startswith(b"{"):
         return line
     checksum, _, text = line.partition(b" ")

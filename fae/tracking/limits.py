@@ -1,4 +1,4 @@
-"""What an answer of a server may cost: MLflow itself waits and reads on while anything comes."""
+"""Limits to the time and size of a server's answers; MLflow itself reads as long as data arrive."""
 
 import threading
 import time
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
 ANSWER_S = 60.0
-"""Seconds for one answer, its repetitions included, unless MLFLOW_HTTP_REQUEST_TIMEOUT is more."""
+"""Seconds for one answer with its retries, unless MLFLOW_HTTP_REQUEST_TIMEOUT is larger."""
 ANSWER_BYTES = 100_000_000
-"""A page of 1000 runs, the most that is ever asked for, takes a few million."""
+"""A page of 1000 runs, the largest that is requested, takes a few million bytes."""
 CHUNK = 1 << 16
 SLOWEST = 100_000
-"""Bytes per second of a download, beyond the time for one answer."""
+"""Bytes per second of a download, in addition to the time for one answer."""
 
 T = TypeVar("T")
 
 
 def within(seconds: float, call: Callable[[], T]) -> T:
-    """What a call returns, which is left behind in its thread if it takes longer.
+    """The result of a call, which is abandoned in its thread if it takes longer.
 
     Raises:
-        TimeoutError: it does.
+        TimeoutError: it takes longer.
     """
     outcome: Future[T] = Future()
 
@@ -44,29 +44,29 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     except StillWaiting:
         if outcome.done():  # the call's own
             raise
-        raise TimeoutError(f"no whole answer within {seconds:g} s") from None
+        raise TimeoutError(f"no complete answer within {seconds:g} s") from None
 
 
 @dataclass
 class _Download:
-    """What is left of a download: of all that is requested for it, in whichever threads.
+    """What is left of a download's limits, over all of its requests and threads.
 
     Attributes:
-        size: bytes.
-        until: when it must have ended, by ``time.monotonic``.
+        size: bytes left.
+        until: deadline, by ``time.monotonic``.
     """
 
     size: int
     until: float
 
     def chunks(self, response: "Response", *_: object, **__: object) -> Iterator[bytes]:
-        """In the place of ``response.iter_content``."""
+        """Replaces ``response.iter_content``."""
         chunks = type(response).iter_content(response, CHUNK)
         while chunk := within(self.seconds(), lambda: next(chunks, b"")):
             self.size -= len(chunk)
             if self.size < 0:
                 response.close()
-                raise OSError("it is larger than it may be")
+                raise OSError("it is larger than allowed")
             yield chunk
 
     def seconds(self) -> float:
@@ -74,7 +74,7 @@ class _Download:
 
 
 _downloads: list[_Download] = []
-"""The download in progress, if any. MLflow makes its requests in threads of its own."""
+"""The download in progress, if any; global, as MLflow downloads in threads of its own."""
 
 
 @contextmanager
@@ -98,9 +98,9 @@ def _answer_s() -> float:
 
 @cache
 def limit_answers() -> None:
-    """Hold MLflow's requests to these limits, files that it uploads excepted.
+    """Apply the limits to MLflow's requests, except uploads of files.
 
-    MLflow sends by an adapter of its own, which is private to it.
+    Patches MLflow's HTTP adapter, which is private to MLflow; it has no setting for this.
     """
     from mlflow.utils.request_utils import TCPKeepAliveHTTPAdapter as Adapter
 

@@ -1,5 +1,6 @@
-"""Whose a run's folder is, and whose turn to begin one: locks that the kernel lets go when their
-holder dies.
+"""Locks between processes: one per run folder, and one per store for beginning and closing runs.
+
+The kernel releases the locks of a process that dies.
 """
 
 import fcntl
@@ -18,21 +19,21 @@ from fae.tracking.address import file_of
 
 NAME = "run.lock"
 LOOK_S = 0.5
-"""Whoever only looks whether a folder is held keeps others from it, for less than this."""
+"""A process that checks whether a folder is locked holds its lock for less than this."""
 
 SOON_S = 3.0
-"""After this time a process says that it waits for its turn."""
+"""After this time a process says what it waits for."""
 
 
 @contextmanager
 def claiming(store: str) -> Iterator[None]:
-    """Begin or close runs in a store; of the processes on this machine, one at a time does.
+    """Lock a store for beginning or closing runs, against other processes on this machine.
 
     Args:
         store: its URI.
 
     Raises:
-        StoreError: the file of the lock cannot be written.
+        StoreError: the lock file cannot be written.
     """
     if path := file_of(store):
         file = path.with_name(f".{path.name}.claim")
@@ -44,7 +45,7 @@ def claiming(store: str) -> Iterator[None]:
         try:
             lock.acquire(timeout=SOON_S)
         except Timeout:
-            say(f"waits for another process that begins or closes runs in {store}")
+            say(f"waiting for another process, which begins or closes runs in {store}")
             lock.acquire()
     except OSError as error:
         raise StoreError(f"tracking.uri={store}: {file} cannot be locked ({error})") from error
@@ -56,19 +57,19 @@ def claiming(store: str) -> Iterator[None]:
 
 @contextmanager
 def own(folder: Path, name: str = NAME) -> Iterator[None]:
-    """Hold a run's folder against other processes.
+    """Lock a run's folder against other processes.
 
     Args:
-        name: of the lock; several may be held on a folder.
+        name: of the lock; a folder may have several.
 
     Raises:
-        TrainingError: another process holds it.
+        TrainingError: the run is running in another process.
     """
     lock = FileLock(folder / name)
     try:
         lock.acquire(timeout=LOOK_S, poll_interval=0.01)
     except Timeout:
-        raise TrainingError(f"{folder}: another process is at this run") from None
+        raise TrainingError(f"{folder}: this run is running in another process") from None
     try:
         yield
     finally:
@@ -76,10 +77,10 @@ def own(folder: Path, name: str = NAME) -> Iterator[None]:
 
 
 def is_alive(folder: Path, name: str = NAME) -> bool:
-    """Whether a process holds the folder; looking changes nothing there.
+    """Whether a process has locked the folder; nothing is changed there.
 
     Raises:
-        OSError: it cannot be told, as of a folder that may not be entered.
+        OSError: that cannot be determined, as in a folder without permission.
     """
     try:
         file = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -1,7 +1,6 @@
-"""A project that was moved, renamed or copied: its store names places where nothing of it is now.
+"""A project that was moved, renamed or copied, and whose store has paths in the old place.
 
-MLflow keeps the location of each run's files in the database as an absolute one, and fae that of
-each run's folder.
+The database has absolute paths: MLflow's of each run's artifacts, and fae's of each run's folder.
 """
 
 import sqlite3
@@ -18,17 +17,17 @@ LOCATIONS = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-"""MLflow's tables and columns that hold one."""
+"""MLflow's tables and columns that have such paths."""
 WITHIN = "substr({column}, 1, length(:old)) = :old"
 REPLACED = "{column} = :new || substr({column}, length(:old) + 1)"
 
 
 @dataclass(frozen=True)
 class Move:
-    """Where a project was, and where it is.
+    """Where a project was, and where it is now.
 
     Attributes:
-        old, new: its folder, which holds the database and ``mlruns/``.
+        old, new: the folder with the database and ``mlruns/``.
     """
 
     old: Path
@@ -38,14 +37,14 @@ class Move:
         return f"{self.old} is now {self.new}"
 
     def now(self, location: str) -> str:
-        """Where something is that was in the old folder; a path or a ``file:`` address."""
+        """The new location of something in the old folder; a path or a ``file:`` address."""
         for old, new in self._prefixes():
             if location.startswith(old):
                 return new + location.removeprefix(old)
         return location
 
     def mend(self, database: Path) -> None:
-        """Let all that the database names in the old folder be in the new one, or nothing.
+        """Replace all paths of the old folder in the database, in one transaction.
 
         Raises:
             sqlite3.Error: the database cannot be written.
@@ -70,11 +69,11 @@ class Move:
 
 
 def find_move(database: Path, location: str) -> Move | None:
-    """How a project has moved; None if it has not, or if its files did not come along.
+    """How a project was moved; None if it was not, or if its files were left behind.
 
     Args:
-        database: the store's.
-        location: of the files of an experiment, as the database has it.
+        database: of the store.
+        location: of an experiment's artifacts, as in the database.
     """
     artifacts = Path(unquote(urlsplit(location).path))
     move = Move(artifacts.parent, database.parent)

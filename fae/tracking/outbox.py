@@ -1,4 +1,4 @@
-"""The files of a run's folder that wait for the store."""
+"""The files in a run's folder that wait for their upload."""
 
 import stat
 from pathlib import Path, PurePosixPath
@@ -7,11 +7,11 @@ NAME = "outbox"
 
 
 class DamagedError(Exception):
-    """What waits for the store cannot be read, as after a power cut, and never will be."""
+    """A file to be uploaded is damaged for good, as after a power cut."""
 
 
 class Outbox:
-    """A folder, out of which nothing leads: no name in it, no link, no pipe.
+    """A folder in which names and links cannot lead out of it.
 
     Args:
         folder: the run's.
@@ -21,10 +21,10 @@ class Outbox:
         self.folder = folder / NAME
 
     def place(self, path: str) -> Path:
-        """Where a file or a folder waits, or is to be written.
+        """The path of a file or folder that waits or is to be written.
 
         Raises:
-            DamagedError: that would be elsewhere.
+            DamagedError: it would be outside.
         """
         named = PurePosixPath(path)
         if named.is_absolute() or ".." in named.parts or not named.parts or "\0" in path:
@@ -32,26 +32,26 @@ class Outbox:
         return self.folder / named
 
     def make_way(self, place: Path) -> None:
-        """Make the folders above a place that is to be written, within the run's own folder.
+        """Create the folders above a path that is to be written, within the run's folder.
 
         Raises:
-            DamagedError: one of them is not a folder of the run's.
-            OSError: the run's folder is gone, or takes none.
+            DamagedError: one of them is not a folder.
+            OSError: the run's folder is missing or not writable.
         """
         for folder in self._above(place):
             folder.mkdir(exist_ok=True)
             _check(folder)
 
     def _above(self, place: Path) -> list[Path]:
-        """The folders on the way to a place, this one first."""
+        """The folders from the outbox down to a path."""
         folders = reversed(place.parents)
         return [folder for folder in folders if folder.is_relative_to(self.folder)]
 
     def find(self, path: str) -> Path | None:
-        """What waits there; None if it was stored and removed.
+        """A file or folder that waits; None if it was uploaded and removed.
 
         Raises:
-            DamagedError: it would be elsewhere, or is not made of regular files.
+            DamagedError: it is outside, or contains something other than regular files.
         """
         place = self.place(path)
         try:

@@ -1,4 +1,4 @@
-"""What runs that ended without a word have left: delivered, and their status made true."""
+"""Recovers crashed runs: uploads their remaining entries and closes them in the store."""
 
 import os
 import platform
@@ -19,20 +19,20 @@ from fae.tracking.lock import claiming, is_alive, own
 from fae.tracking.outbox import DamagedError
 
 AGAIN_S = 0.2
-"""After this time a store that did not take an entry is asked again."""
+"""Seconds after which an entry that the store did not accept is tried again."""
 
 
 def close_dead(archive: Archive, tell: Callable[[str], object] = warn) -> list[StoredRun]:
-    """Close runs that are RUNNING in the store, and dead: as they ended, or else as KILLED.
+    """Close crashed runs, which are RUNNING in the store: as they ended, or as KILLED.
 
-    Those of other machines are left alone, unless their folder can be seen from here; those
-    that cannot be closed stay.
+    Runs of other machines are left alone, unless their folder can be seen from here; runs that
+    cannot be closed stay RUNNING.
 
     Args:
         tell: is given a sentence about each run that cannot be closed, or not be stored whole.
 
     Returns:
-        The runs as they were found.
+        The closed runs, as they were before.
     """
     closed: list[StoredRun] = []
     if not archive.unfinished():
@@ -44,26 +44,26 @@ def close_dead(archive: Archive, tell: Callable[[str], object] = warn) -> list[S
                     closed.append(run)
             except (FaeError, OSError) as problem:
                 name = f"{run.name} ({run.id[:8]})"
-                tell(f"{name}: ended without a word, but stays RUNNING ({problem})")
+                tell(f"{name}: crashed, but stays RUNNING ({problem})")
     return closed
 
 
 def unfinished_and_dead(archive: Archive) -> list[StoredRun]:
-    """Runs that are RUNNING in the store, and have no process any more; nothing is changed."""
+    """Runs that are RUNNING in the store but have no process any more; nothing is changed."""
     return [run for run in archive.unfinished() if _is_dead(run)]
 
 
 def deliver(folder: Path, archive: Archive) -> int:
-    """Deliver what a run's folder holds and its store does not have; how many entries.
+    """Upload the entries in a run's folder that its store lacks; returns their number.
 
     Args:
         archive: of the store that has the run.
 
     Raises:
-        StoreError: the store does not take them, or does not have the run; those that it took
-            are noted, no other is.
-        TrainingError: the run is going on in another process.
-        LinkError: it cannot be told which run the folder holds.
+        StoreError: the store does not accept them, or does not have the run; those that it
+            accepted are marked as uploaded.
+        TrainingError: the run is running in another process.
+        LinkError: the link in the folder cannot be read.
     """
     link = Link.read(folder)
     if link is None or not undelivered(folder):
@@ -75,16 +75,16 @@ def deliver(folder: Path, archive: Archive) -> int:
             return _deliver(folder, link, archive)
         if not is_genuine(link, run):
             raise StoreError(
-                f"{link} has its folder in {named(run)}, not in {folder}; nothing of this one is "
-                "delivered"
+                f"{link} has its folder in {named(run)}, not in {folder}, from which nothing was "
+                "uploaded"
             )
         if proven is None:  # the folder was moved
             archive.set_folder(run, folder.absolute())
-        return _deliver(folder, link, archive, went_on=proven is not None)
+        return _deliver(folder, link, archive, resumed=proven is not None)
 
 
 def _run_of(link: Link, archive: Archive) -> StoredRun:
-    """The run of a folder, as the store has it."""
+    """The run of a folder, from the store."""
     try:
         return archive.run(link.run_id)
     except StoreError as error:
@@ -94,17 +94,17 @@ def _run_of(link: Link, archive: Archive) -> StoredRun:
 
 
 def not_there(link: Link, uri: str) -> str:
-    """What to say where a store does not have the run of a folder."""
+    """A message for a store that does not have the run of a folder."""
     elsewhere = (
         f"its folder names tracking.uri={link.store}"
         if link.store != uri
-        else "it was removed for good; move its folder away to give up what that holds"
+        else "it was removed for good; move its folder away to discard what is in it"
     )
     return f"tracking.uri={uri}: does not have {link}; {elsewhere}"
 
 
 def undelivered(folder: Path) -> int:
-    """Entries that a run's folder holds and its store does not have.
+    """The number of entries in a run's folder that its store lacks.
 
     Raises:
         OSError: it cannot be read.
@@ -113,10 +113,10 @@ def undelivered(folder: Path) -> int:
 
 
 def is_left(folder: Path) -> bool:
-    """Whether a folder holds what its store does not have, and nobody is at it to deliver it.
+    """Whether a folder has entries that its store lacks, and no process that uploads them.
 
     Raises:
-        LinkError, OSError: it cannot be told.
+        LinkError, OSError: that cannot be determined.
     """
     if Link.read(folder) is None:
         return False
@@ -124,7 +124,7 @@ def is_left(folder: Path) -> bool:
 
 
 def _close(archive: Archive, run: StoredRun, tell: Callable[[str], object]) -> bool:
-    """Close a dead run, unless another process did so or carried it on meanwhile."""
+    """Close a crashed run, unless another process has closed or resumed it meanwhile."""
     folder = home(run)
     if folder is None:
         archive.close(run, "KILLED", run.started)
@@ -135,7 +135,9 @@ def _close(archive: Archive, run: StoredRun, tell: Callable[[str], object]) -> b
             return False
         link = Link.read(folder)
         assert link
-        if not link.run_id:  # its process died between the store's making of the run and this
+        if (
+            not link.run_id
+        ):  # it crashed after the run was created in the store, before it was linked
             link = replace(link, run_id=run.id)
             link.write(folder)
         try:
@@ -151,15 +153,15 @@ def _close(archive: Archive, run: StoredRun, tell: Callable[[str], object]) -> b
     return True
 
 
-def _deliver(folder: Path, link: Link, archive: Archive, *, went_on: bool = False) -> int:
-    """Deliver what is lacking.
+def _deliver(folder: Path, link: Link, archive: Archive, *, resumed: bool = False) -> int:
+    """Upload the entries that the store lacks.
 
     Args:
-        went_on: in another folder, where all but metrics was said again, and how it ended.
+        resumed: the run was resumed in another folder, where all but metrics was logged again.
 
     Raises:
-        UndeliveredError: some is refused, and kept, or was damaged, and is lost; all else is
-            stored.
+        UndeliveredError: some entries were rejected and are kept, or are damaged and lost; all
+            others are stored.
     """
     journal = Journal(folder)
     count = journal.lacking
@@ -172,7 +174,7 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, went_on: bool = Fals
         lost += damaged
         while pending := journal.pending():
             try:
-                passed = went_on and "metrics" not in pending[0]
+                passed = resumed and "metrics" not in pending[0]
                 journal.mark_delivered(1 if passed else delivery.deliver(pending))
             except DamagedError as problem:
                 journal.mark_delivered(1)
@@ -184,12 +186,12 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, went_on: bool = Fals
                 time.sleep(AGAIN_S)
     except Exception as error:
         raise StoreError(
-            f"tracking.uri={archive.uri}: does not take {link} ({first_line(error)})"
+            f"tracking.uri={archive.uri}: does not accept entries of {link} ({first_line(error)})"
         ) from error
     problems = []
     if journal.lacking:
         problems.append(
-            f"tracking.uri={archive.uri}: refuses {journal.lacking} entries of {link} ({refusal}); "
+            f"tracking.uri={archive.uri}: rejects {journal.lacking} entries of {link} ({refusal}); "
             f"they are kept in {folder}"
         )
     if lost:
@@ -201,7 +203,7 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, went_on: bool = Fals
 
 
 def _is_dead(run: StoredRun) -> bool:
-    """Whether no process is at a run; where that cannot be told, one is."""
+    """Whether no process runs a run; in doubt, one does."""
     if folder := home(run):
         return not _is_taken(folder)
     folder = named(run)
@@ -219,7 +221,7 @@ def _is_own(folder: Path) -> bool:
 def _is_taken(folder: Path) -> bool:
     try:
         return is_alive(folder)
-    except PermissionError:  # it may not be entered or locked: another user's, who will know
+    except PermissionError:  # another user's, who can tell
         return True
-    except OSError:  # who then locks it is told what is wrong with it
+    except OSError:  # whoever locks it next is told the error
         return False

@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 BESIDE_WEIGHTS = 10_000_000
-"""Bytes that a model takes beside its weights, at most."""
+"""Bytes that a model needs in addition to its weights, at most."""
 LOADER = Path(__file__).with_name("fae_reconstruction.py")
-"""Goes with a model; what its users load it by."""
+"""Stored with a model, for loading it."""
 
 
 class Run:
-    """A run that is being written: to its journal, and by a courier from there to the store.
+    """A run that is being written: to its journal, and from there to the store.
 
-    What it said before it was carried on (a metric of a step, a picture, its files, the
-    model), it does not say again.
+    A resumed run does not log again what it logged before (a metric of a step, a picture, a file,
+    the model).
 
     Attributes:
         id: MLflow's id of the run.
-        name: what it is called.
-        folder: where its files lie.
-        left_out: files that the disk did not take.
-        lacking: once the run has ended: what the store lacks of it, and how it gets that.
+        name: of the run.
+        folder: of the run's files.
+        left_out: files that could not be written.
+        lacking: once the run has ended: what is not in the store, and how to upload it.
     """
 
     def __init__(
@@ -58,34 +58,34 @@ class Run:
         self._said = {said for entry in journal.entries for said in _identities(entry)}
 
     def log_parameters(self, parameters: Mapping[str, object]) -> None:
-        """Write what people compare runs by."""
+        """Log the settings by which runs are compared."""
         if "parameters" not in self._said:
             self._say({"parameters": {key: str(value) for key, value in parameters.items()}})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Write the metrics of a step; they are stored in one transaction."""
+        """Log the metrics of a step, in one transaction."""
         new = {key: value for key, value in metrics.items() if (key, step) not in self._said}
         if new:
             self._say({"metrics": new, "step": step, "time": _now()})
 
     def log_data(self, name: str, digest: str, source: str, sizes: Mapping[str, int]) -> None:
-        """Name the data set that the run was trained on."""
+        """Log the data set that the run is trained on."""
         if "data" not in self._said:
             said = {"name": name, "digest": digest, "source": source, "sizes": dict(sizes)}
             self._say({"data": said})
 
     def log_text(self, text: str, path: str) -> None:
-        """Write a text file among the run's artifacts."""
+        """Log a text file as an artifact."""
         if path not in self._said:
             self._send("file", path, lambda place: place.write_text(text, encoding="utf-8"))
 
     def log_figure(self, figure: "Figure", path: str) -> None:
-        """Write a figure among the run's artifacts."""
+        """Log a figure as an artifact."""
         if path not in self._said:
             self._send("file", path, lambda place: figure.savefig(place, dpi=130))
 
     def log_image(self, image: NDArray[np.uint8], key: str, step: int) -> None:
-        """Write a picture (height, width) that the UI shows under ``key`` with a slider."""
+        """Log a picture (height, width), which the UI shows under ``key`` with a slider."""
         from PIL import Image
 
         if ("picture", key, step) not in self._said:
@@ -93,11 +93,11 @@ class Run:
             self._send("picture", path, picture.save, key=key, step=step, time=_now())
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Write several tags in one transaction."""
+        """Set several tags in one transaction."""
         self._say({"tags": dict(tags)})
 
     def log_model(self, network: "Module", example: NDArray[np.float32], step: int) -> None:
-        """Log a network that ``mlflow.pyfunc.load_model`` gives back, without this package.
+        """Log a network that ``mlflow.pyfunc.load_model`` loads without this package.
 
         Args:
             network: in evaluation mode, on the CPU.
@@ -118,7 +118,7 @@ class Run:
         def save(place: Path) -> None:
             _check_room(place.parent, network)
             with tempfile.TemporaryDirectory(dir=place.parent) as made:
-                # mlflow.pytorch.log_model would write to the one store that the process names.
+                # mlflow.pytorch.log_model writes to the global store of the process.
                 model = Model(run_id=self.id)
                 save_model(
                     network,
@@ -129,7 +129,7 @@ class Run:
                     pip_requirements=[f"torch=={version('torch')}"],
                     code_paths=[str(LOADER)],
                 )
-                model.signature = None  # which would refuse all but one type, before the loader
+                model.signature = None  # or MLflow accepts a single type only
                 pyfunc.add_to_model(
                     model,
                     loader_module=LOADER.stem,
@@ -139,45 +139,45 @@ class Run:
                     python_env="python_env.yaml",
                 )
                 model.save(str(Path(made, "model", MLMODEL_FILE_NAME)))
-                shutil.rmtree(place, ignore_errors=True)  # a kill may have left one
+                shutil.rmtree(place, ignore_errors=True)  # of a killed process
                 Path(made, "model").rename(place)
 
         self._send("model", "model", save, run=self.name, step=step)
 
     def bytes_used(self) -> int:
-        """What the run takes on disks so far: what the store gets, and its checkpoints."""
+        """Bytes of the run so far: what is uploaded, and its checkpoints."""
         sent: int = sum(entry.get("bytes", 0) for entry in self._journal.entries)
         return sent + _size(self.folder / "checkpoints")
 
     def end(self, status: str, cause: str) -> bool:
-        """Say how the run ended, and see everything into the store; whether all is there.
+        """End the run and upload the rest of its entries; whether all are in the store.
 
         Args:
-            status: FINISHED, FAILED or KILLED; the last is in a hurry.
-            cause: of a failure, for a person.
+            status: FINISHED, FAILED or KILLED; KILLED waits for a short time only.
+            cause: of a failure, human-readable.
         """
         if cause:
             self.set_tags({"fae.error": cause})
         self._say({"end": status, "time": _now()})
-        self._journal.close(may_go_on=status == "KILLED")
+        self._journal.close(may_resume=status == "KILLED")
         return self._courier.close(hurry=status == "KILLED")
 
     @property
     def damaged(self) -> list[str]:
-        """What was damaged in its folder before the store had it."""
+        """Files that were damaged before they were uploaded."""
         return self._courier.lost
 
     @property
     def lost(self) -> str:
-        """What neither the disk nor the store has, so that it must be made again."""
+        """What is neither on the disk nor in the store, and must be created again."""
         if self.left_out:
             return ", ".join(self.left_out)
         return "its last entries" if self._journal.unsaved and self._journal.lacking else ""
 
     def _send(self, kind: str, path: str, write: Callable[[Path], object], **more: object) -> None:
-        """Write a file where it waits for the courier, and say so.
+        """Write a file to the outbox, and append its entry.
 
-        One that cannot be written, as on a full disk, is left out with a warning.
+        A file that cannot be written, as on a full disk, is left out with a warning.
         """
         outbox = Outbox(self.folder)
         place = outbox.place(path)
@@ -202,7 +202,7 @@ class Run:
 
 
 def _identities(entry: Entry) -> list[Any]:
-    """What of an entry is said once only."""
+    """Keys by which an entry is deduplicated."""
     if "metrics" in entry:
         return [(key, entry["step"]) for key in entry["metrics"]]
     if "picture" in entry:
@@ -213,10 +213,10 @@ def _identities(entry: Entry) -> list[Any]:
 
 
 def _check_room(folder: Path, network: "Module") -> None:
-    """Make sure of the room for a model, as torch ends the process where it finds none.
+    """Check that there is room for a model, as torch ends the process on a full disk.
 
     Raises:
-        OSError: there is too little.
+        OSError: there is not enough.
     """
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     if shutil.disk_usage(folder).free < 2 * weights + BESIDE_WEIGHTS:
@@ -224,7 +224,7 @@ def _check_room(folder: Path, network: "Module") -> None:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
+    """Bytes of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 

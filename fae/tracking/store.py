@@ -1,4 +1,4 @@
-"""Making runs in a store, carrying them on, and ending them truthfully."""
+"""Creating and resuming runs in a store, and ending them with their true status."""
 
 import getpass
 import time
@@ -33,10 +33,10 @@ ENDED_FROM_OUTSIDE = Interrupted, KeyboardInterrupt, GeneratorExit
 
 
 class Store:
-    """An experiment in a store, made on first use.
+    """An experiment in a store, created on first use.
 
     Args:
-        patience_s: how long to wait for a store that is away.
+        patience_s: how long to wait for a store that is not reachable.
 
     Raises:
         StoreError: the store cannot be opened, read or written.
@@ -68,23 +68,24 @@ class Store:
         tags: Mapping[str, str] | None = None,
         carry_on: str | None = None,
     ) -> Iterator[Run]:
-        """A run that ends FINISHED, or FAILED or KILLED by what ends the block.
+        """A run that ends FINISHED, or FAILED or KILLED, depending on how the block ends.
 
-        A signal waits while the run is begun and ended: it is never left RUNNING. What the store
-        lacks in the end is a warning where the block raised, and else ``Run.lacking``.
+        Signals are deferred while the run is begun and ended, so that it is never left RUNNING. If
+        entries are missing from the store in the end, ``Run.lacking`` says so, and a warning if the
+        block raised.
 
         Args:
-            name: what the run is called in the UI.
+            name: of the run in the UI.
             kind: one of ``fae.tracking.archive.KINDS``.
-            folder: where the run's files lie; gets a ``run.json`` that leads to the run.
+            folder: for the run's files; gets a ``run.json`` that links to the run.
             command: reproduces the run.
-            parent: id of the run that this one is nested in.
-            carry_on: id of the run to go on with, whose folder it is; None for a new one.
+            parent: id of the run in which this one is nested.
+            carry_on: id of the run to resume, whose folder it is; None for a new run.
 
         Raises:
-            TrainingError: another process is at it, or the folder holds another run that may
-                go on or is not yet stored.
-            StoreError: the run cannot be made.
+            TrainingError: the run is running in another process, or the folder belongs to a run
+                that can be resumed or is not completely uploaded.
+            StoreError: the run cannot be created.
         """
         all_tags = {
             "fae.kind": kind,
@@ -103,7 +104,7 @@ class Store:
                     if parameters:
                         run.log_parameters(parameters)
                     yield run
-                # What the disk did not take is made again by the same command.
+                # What could not be written is created again by the same command.
                 status = "KILLED" if run.left_out else "FINISHED"
             except BaseException as error:
                 raised = True
@@ -121,19 +122,19 @@ class Store:
                     warn(run.lacking)
 
     def _lacking(self, run: Run, stored: bool) -> str:
-        """What the store lacks of a run that has ended, and how it gets that; nothing if all."""
+        """What of an ended run is not in the store, and how to upload it; empty if all is."""
         if run.damaged and stored:
             return f"{run.name}: damaged, and left out of the store: {'; '.join(run.damaged)}"
         if stored and not run.lost:
             return ""
         if run.lost:
             return (
-                f"{run.name}: {run.folder} did not take {run.lost}; make room there, and give the "
-                "same command again"
+                f"{run.name}: {run.lost} could not be written to {run.folder}; make room there, "
+                "and repeat the command"
             )
         return (
-            f"{run.name}: the store lacks something of it, which is kept in {run.folder}; "
-            f"{sync_command(run.folder, self.uri)} delivers it"
+            f"{run.name}: not completely in the store; the rest is kept in {run.folder}; "
+            f"{sync_command(run.folder, self.uri)} uploads it"
         )
 
     def _begin(
@@ -163,10 +164,10 @@ class Store:
         return Run(run_id, name, folder, journal, Courier(journal, delivery.deliver))
 
     def _make(self, name: str, folder: Path, command: str, tags: Mapping[str, str]) -> str:
-        """Make a run, and link its folder to it; its id.
+        """Create a run, and link its folder to it; returns its id.
 
-        The folder gets a key before the store makes the run: of one whose process dies in
-        between, folder and store still know each other.
+        The folder gets a key before the run is created in the store: after a crash in between,
+        folder and run can still be matched.
         """
         link = Link("", name, self.uri, self.config.experiment, command, key=uuid.uuid4().hex)
         link.write(folder)
@@ -182,10 +183,10 @@ class Store:
         return run_id
 
     def _go_on_with(self, run_id: str, name: str, folder: Path, command: str) -> None:
-        """Set a run RUNNING again, its folder another one perhaps.
+        """Set a run RUNNING again, perhaps in another folder.
 
-        Folder and run name each other before the folder says anything, and RUNNING is last: who
-        then finds it dead is led to this folder, whose last word is not how it ended before.
+        First folder and run are linked, then the journal gets an entry, and RUNNING comes last:
+        after a crash, recovery finds this folder, whose last entry is no longer an end.
         """
         key = self._client.get_run(run_id).data.tags.get(KEY, "")
         Link(run_id, name, self.uri, self.config.experiment, command, key).write(folder)

@@ -27,11 +27,11 @@ SHOWN = r"\x1b]0;title\x07\x1b[2J"
             2,
             f"fae: {Path('f').absolute()}: Permission denied; {WRITABLE}\n",
         ),
-        (MemoryError(), 1, "fae: too little memory (see ulimit -v): MemoryError\n"),
+        (MemoryError(), 1, "fae: not enough memory (see ulimit -v): MemoryError\n"),
         (
             ImportError("Wrong build.\nlibtorch.so: failed to map segment from shared object"),
             1,
-            "fae: too little memory (see ulimit -v): "
+            "fae: not enough memory (see ulimit -v): "
             "libtorch.so: failed to map segment from shared object\n",
         ),
     ],
@@ -40,16 +40,16 @@ SHOWN = r"\x1b]0;title\x07\x1b[2J"
 def test_what_the_user_can_mend_is_told_without_a_traceback(
     error: BaseException, code: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert _explain(error, Config, full=False) == code
+    assert _explain(error, [Config], full=False) == code
     assert capsys.readouterr().err == told
-    assert _explain(error, Config, full=True) == code
+    assert _explain(error, [Config], full=True) == code
     full = capsys.readouterr().err
     assert full.endswith(told)
     assert len(full) > len(told)
 
 
 def test_another_error_is_told_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _explain(RuntimeError(EVIL), Config, full=False) == 1
+    assert _explain(RuntimeError(EVIL), [Config], full=False) == 1
     assert capsys.readouterr().err == f"RuntimeError: {SHOWN}\n"
 
 
@@ -78,8 +78,8 @@ def test_a_full_error_has_the_same_exit_code() -> None:
 def test_presets_that_sweep_are_not_swept(module: str) -> None:
     """Their grids would be dropped; named are the commands that keep them."""
     problems = [
-        f"experiment={preset}: its hydra.sweeper.params cannot hold for one job of several; run it "
-        f"by itself: python -m fae.{module} -m epochs=3 {NO_LOCAL} experiment={preset}"
+        f"experiment={preset}: its hydra.sweeper.params cannot apply to one job of several; run it "
+        f"alone: python -m fae.{module} -m epochs=3 {NO_LOCAL} experiment={preset}"
         for preset in ("dropout", "lr")
     ]
     code, errors = told(module, "-m", "experiment=dropout,lr,smoke", "epochs=3")
@@ -89,4 +89,4 @@ def test_presets_that_sweep_are_not_swept(module: str) -> None:
 def test_a_grid_is_not_dropped_by_a_single_run() -> None:
     code, errors = told("train", "experiment=paper", "hydra.mode=RUN")
     assert code == 2
-    assert errors == "fae: hydra.mode=RUN: drops the preset's grid; leave it out\n"
+    assert errors == "fae: hydra.mode=RUN: would ignore the preset's grid; leave it out\n"

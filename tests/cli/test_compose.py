@@ -12,7 +12,8 @@ from hydra.core.utils import configure_log
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from fae.cli.compose import check, compose, compose_jobs, explain, known_keys, raised_by_hydra
+from fae.cli.compose import check, compose, compose_jobs
+from fae.cli.messages import explain, known_keys, raised_by_hydra
 from fae.config import Config, determines_result
 from fae.errors import ConfigError
 from fae.models.dense.config import AutoEncoderConfig
@@ -169,7 +170,7 @@ def test_every_key_is_known() -> None:
             keys |= dotted(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key}
         return keys
 
-    assert dotted(composed().plain()) <= set(known_keys())
+    assert dotted(composed().plain()) <= set(known_keys(Config))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +279,7 @@ def test_a_preset_without_its_package_is_told_so(
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("hydra.job.chdir=true", "hydra.job.chdir=true: relative folders would move"),
+        ("hydra.job.chdir=true", "hydra.job.chdir=true: would move relative folders"),
         ("hydra.sweeper.max_batch_size=0", "hydra.sweeper.max_batch_size=0: must be at least 1"),
         ("hydra.sweeper.max_batch_size=-3", "hydra.sweeper.max_batch_size=-3: must be at least 1"),
         ("+hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs=0: must be at least 1, or -1"),

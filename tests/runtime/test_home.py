@@ -38,7 +38,7 @@ def test_it_has_one_for_as_long_as_the_process_lasts(tmp_path: Path) -> None:
     home, errors = told(tmp_path, TMPDIR=f"{tmp_path}")
     assert home.parent == tmp_path
     assert not home.exists()
-    assert errors == f"fae: no home (set HOME); what is cached ends with the command: {home}\n"
+    assert errors == f"fae: no home folder (set HOME); using one until the command ends: {home}\n"
 
 
 def test_a_home_that_there_is_stays(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_a_block_that_is_being_left_is_left() -> None:
 
 
 def test_after_the_work_the_system_ends_the_process() -> None:
-    assert told("interrupts.leave(); signalled()") == ("", -2, "")
+    assert told("signals.leave(); signalled()") == ("", -2, "")
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -223,7 +223,7 @@ def test_a_command_that_still_imports_ends_in_an_orderly_way(
     tmp_path: Path, command: str, name: str, code: int
 ) -> None:
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "fae-train").write_text("from fae.train import main\nmain()\n")
+    (tmp_path / "bin" / "fae-train").write_text("from fae.cli.scripts import train\ntrain()\n")
     (tmp_path / "sitecustomize.py").write_text(FIRST_IMPORT.format(name=name))
     variables = environment("unused")
     ended = subprocess.run(
@@ -264,7 +264,7 @@ def state():
     handlers = [getsignal(signum) for signum in (SIGALRM, SIGHUP, SIGINT, SIGTERM)]
     streams = sys.stdout, sys.stderr, logging.raiseExceptions, list(warnings.filters)
     root = logging.getLogger().level, list(logging.getLogger().handlers)
-    return [*handlers, sys.unraisablehook, *streams, *root, os.environ.get("HYDRA_FULL_ERROR")]
+    return [*handlers, sys.unraisablehook, *streams, *root, dict(os.environ)]
 
 from fae.cli import command
 from fae.runtime.signals import held, released
@@ -290,6 +290,9 @@ def work():
         with released():
             print("not this")
 
+def set_variables():
+    os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", HOME="elsewhere")
+
 def impatient():
     with held():
         signalled(SIGINT, SIGTERM)
@@ -307,7 +310,7 @@ def test_a_command_in_a_notebook_leaves_the_process_as_it_was() -> None:
     ended = as_guest("""
         print(left_by(main), state() == before)
         print(left_by(lambda: command.run(work)), state() == before)
-        print(left_by(lambda: command.run(lambda: None)), state() == before)
+        print(left_by(lambda: command.run(set_variables)), state() == before)
         signalled(SIGTERM)
         try:
             signalled(SIGINT)

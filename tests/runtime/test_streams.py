@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, or cannot say it: the work goes on."""
+"""Standard streams that are closed, full, or cannot encode a text: the command continues."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import environment
 
-LOST = "fae: standard output is lost ({}); the work goes on\n"
+LOST = "fae: standard output is lost ({}); the command continues\n"
 FULL, CLOSED = LOST.format("No space left on device"), LOST.format("Bad file descriptor")
 
 
@@ -101,7 +101,8 @@ def test_a_warning_is_told_where_python_is_to_raise_it(tmp_path: Path) -> None:
 
 def test_a_script_has_its_streams_back(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(
-        "import sys, warnings\nfrom fae import streams\nbefore = sys.stdout, warnings.filters[:]\n"
+        "import sys, warnings\nfrom fae.runtime import streams\n"
+        "before = sys.stdout, warnings.filters[:]\n"
         "print('script')\n"
         "with streams.guarded():\n    print('command')\n"
         "print('script', before == (sys.stdout, warnings.filters))\n"
@@ -112,7 +113,7 @@ def test_a_script_has_its_streams_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_what_is_printed_comes_in_order(tmp_path: Path, unbuffered: str) -> None:
     (tmp_path / "prints.py").write_text(
-        "import os\nfrom fae import streams\nstreams.guard()\n"
+        "import os\nfrom fae.runtime import streams\nstreams.guard()\n"
         "print('first')\nos.write(1, b'second\\n')\nprint('third', end='')\n"
     )
     done = shell(tmp_path, "prints.py", PYTHONUNBUFFERED=unbuffered)

@@ -17,21 +17,14 @@ import yaml
 from conftest import NO_LOCAL, environment
 from hydra import compose as compose_node
 from hydra import initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override, OverrideType, ValueType
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from fae.cli.compose import (
-    CONF,
-    _as_typed,
-    compose,
-    explain,
-    known_keys,
-    raised_by_hydra,
-    to_config,
-)
+from fae.cli.compose import CONF, compose, read
+from fae.cli.hydra_internals import ConfigLoaderImpl
+from fae.cli.messages import as_typed, explain, known_keys, raised_by_hydra
 from fae.config import Config, determines_result
 from fae.errors import ConfigError
 from fae.runtime.console import in_one_line
@@ -104,7 +97,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "sweep.on_failure": st.sampled_from(["continue", "stop"]),
 }
 CHOSEN_BY_NAME = {"data.name", "model.name", "optimizer.name"}
-KEYS = sorted(known_keys())
+KEYS = sorted(known_keys(Config))
 
 REFERENCES = [
     "${hidden}",
@@ -199,16 +192,15 @@ def base(data: str, optimizer: str) -> dict[str, Any]:
 def changed(choices: tuple[str, str], changes: Changes) -> DictConfig:
     """What Hydra makes of a base and of overrides by ``++``, once it has parsed them."""
     node = OmegaConf.create(base(*choices))
-    overrides = [
-        Override(OverrideType.FORCE_ADD, key, ValueType.ELEMENT, value, input_line=f"++{key}")
-        for key, value in changes.items()
-    ]
-    try:
-        ConfigLoaderImpl._apply_overrides_to_config(overrides, node)
-    except Exception as error:
-        if not raised_by_hydra(error):
-            raise
-        raise explain(error) from error
+    for key, value in changes.items():
+        line = f"++{key}"
+        override = Override(OverrideType.FORCE_ADD, key, ValueType.ELEMENT, value, input_line=line)
+        try:
+            ConfigLoaderImpl._apply_overrides_to_config([override], node)
+        except Exception as error:
+            if not raised_by_hydra(error):
+                raise
+            raise explain(error, overrides=[line]) from error
     return node
 
 
@@ -223,9 +215,9 @@ def judged(make: Callable[[], Config], given: Collection[str]) -> str:
             assert consequence or any(_names(problem, key) for key in given), (problem, given)
         return "refused"
     written = yaml.safe_dump(config.plain()).encode()
-    read = to_config(DictConfig(yaml.safe_load(written)))
-    assert read == config
-    assert hash(read) == hash(config)
+    again = read(DictConfig(yaml.safe_load(written)), Config)
+    assert again == config
+    assert hash(again) == hash(config)
     assert config.parameters()
     assert determines_result(config)
     return "valid"
@@ -265,7 +257,7 @@ def test_a_configuration_is_valid_or_every_refusal_names_its_key(soak: Soak) -> 
     @example(("fashion_mnist", "sgd"), {"seed": "${0seed}"})
     @example(("synthetic", "sgd"), {"sweep.max_jobs": 10**400})
     def check(choices: tuple[str, str], changes: Changes) -> None:
-        outcomes[judged(lambda: to_config(changed(choices, changes)), changes)] += 1
+        outcomes[judged(lambda: read(changed(choices, changes), Config), changes)] += 1
 
     check()
     soak.tell(f"{outcomes['valid']} valid, {outcomes['refused']} refused, each by its key")
@@ -301,7 +293,7 @@ def _as_given(value: object) -> str:
         return "[" + ",".join(map(_as_given, value)) + "]"
     if isinstance(value, dict):
         return "{" + ",".join(f"{key}:{_as_given(item)}" for key, item in value.items()) + "}"
-    return _as_typed(value)
+    return as_typed(value)
 
 
 @st.composite
@@ -529,7 +521,7 @@ def attacks() -> list[list[str]]:
         ["+hydra.callbacks.x='${oc.select:nothing,{_target_:trap.run}}'"],
         ["+hydra.callbacks.x._target_=${oc.env:TRAP}"],
         ["+hydra.callbacks.x._target_=${model.name}", "model.name=trap.run"],
-        ["+hydra.callbacks.x={_target_:fae.cli.command.AroundRun,a:{_target_:trap.run}}"],
+        ["+hydra.callbacks.x={_target_:fae.cli.command.SingleRunGuard,a:{_target_:trap.run}}"],
         [*sweep, "+hydra.launcher.x='${oc.create:{_target_:trap.run}}'"],
         [*sweep, "hydra.launcher='${oc.create:{_target_:trap.run}}'"],
     ]

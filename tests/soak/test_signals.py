@@ -34,7 +34,7 @@ CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 LIMIT_S = 5.0
 AT_ONCE_S = 2.0
 """Where a process has a core; see ``with_load``."""
-IS_LEFT = "python -m fae.sync delivers it"
+IS_LEFT = " uploads it"
 """Said where the store had no time to take all."""
 NEVER = "never, as the command had ended"
 LAST_EPOCH = f"epoch {EPOCHS}/{EPOCHS}"

@@ -356,7 +356,7 @@ def test_a_server_that_goes_and_comes_gets_all_once_and_in_order(
                 end = time.monotonic()
             slowest_end = max(slowest_end, time.monotonic() - end)
             assert undelivered(folder) > 0
-            assert run.lacking.startswith(f"{folder.name}: the store lacks something of it")
+            assert run.lacking.startswith(f"{folder.name}: not completely in the store")
             (*_, last) = Journal(folder).entries
             assert last["end"] == "FINISHED"
             server.launch()

@@ -298,7 +298,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_answer_without_an_end_is_not_waited_for(behave: Behaviour) -> None:
     """The first one, and a later one."""
     with serving(behave) as server:
-        assert re.search("no whole answer within|is longer than", refusal(server.uri))
+        assert re.search("no complete answer within|is longer than", refusal(server.uri))
 
     def later(handler: Handler) -> None:
         (behave if "runs/search" in handler.path else mlflow)(handler)

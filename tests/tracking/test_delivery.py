@@ -109,8 +109,7 @@ def test_after_an_outage_all_arrives_once_with_one_warning(
     assert courier.close()
     assert numbers(shelf.taken) == list(range(6))
     assert capsys.readouterr().out.splitlines() == [
-        "warning: the store does not answer (nobody at home); training goes on, and it gets all "
-        "later",
+        "warning: the store is not reachable (nobody at home); training continues; uploading later",
         "the store is back",
     ]
 
@@ -445,7 +444,7 @@ def test_what_is_refused_holds_up_nothing_else_and_is_offered_again_at_the_end(
     assert Journal(tmp_path).lacking == 1
     (warning,) = capsys.readouterr().out.splitlines()
     assert warning == (
-        "warning: the store refuses the run's end (no such folder); what it refuses is kept, all "
+        "warning: the store rejects the run's end (no such folder); what it rejects is kept, all "
         "else is stored"
     )
 
@@ -536,10 +535,10 @@ def test_a_store_whose_files_cannot_be_written_has_all_else_and_gets_them_later(
     found = client.get_run(run.id)
     assert (found.info.status, found.data.metrics["a"]) == ("FINISHED", 2.0)
     assert run.lacking == (
-        f"refused: the store lacks something of it, which is kept in {folder}; python -m fae.sync "
-        f"tracking.uri={tracking.uri} {folder} delivers it"
+        f"refused: not completely in the store; the rest is kept in {folder}; python -m fae.sync "
+        f"tracking.uri={tracking.uri} {folder} uploads it"
     )
-    with pytest.raises(StoreError, match=r"refuses 3 entries of run \w{8} \(refused\) \(.*Not a"):
+    with pytest.raises(StoreError, match=r"rejects 3 entries of run \w{8} \(refused\) \(.*Not a"):
         deliver(folder, Archive(tracking))
     (tmp_path / "mlruns").unlink()
     assert deliver(folder, Archive(tracking)) == 3

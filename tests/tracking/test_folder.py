@@ -89,8 +89,8 @@ def test_who_uses_the_folder_of_an_interrupted_run_is_told_what_to_do(
 ) -> None:
     run_id = begin_and_end(tracking, tmp_path, "KILLED")
     told = (
-        f"{tmp_path}: holds run {run_id[:8]} (first), which was interrupted; go on with it by the "
-        "command, or name another folder, or empty this one to give that run up"
+        f"{tmp_path}: belongs to run {run_id[:8]} (first), which was interrupted; resume it with "
+        "the command, name another folder, or empty this one to discard that run"
     )
     with pytest.raises(TrainingError, match=re.escape(told)):
         begin_and_end(tracking, tmp_path, "FINISHED")
@@ -133,7 +133,7 @@ def test_a_run_does_not_go_on_with_what_another_left(
 ) -> None:
     interrupted = begin_and_end(tracking, tmp_path / "here", "KILLED")
     begin_and_end(tracking, tmp_path / "there", "FINISHED")
-    with pytest.raises(TrainingError, match=rf"so run {interrupted[:8]} cannot go on there"):
+    with pytest.raises(TrainingError, match=rf"so run {interrupted[:8]} cannot be resumed there"):
         begin_and_end(tracking, tmp_path / "there", "FINISHED", carry_on=interrupted)
     found = client.get_run(interrupted)
     assert found.info.status == "KILLED"
@@ -281,7 +281,7 @@ def test_a_folder_of_somebody_else_s_is_left_as_it_is(
     before = files(tmp_path)
     with pytest.raises(TrainingError, match=r"theirs: holds checkpoints, and no run\.json that"):
         begin_and_end(tracking, theirs, "FINISHED")
-    with pytest.raises(LinkError, match=r"run\.json: damaged, or not of fae \(run_id\)"):
+    with pytest.raises(LinkError, match=r"run\.json: damaged, or not written by fae \(run_id\)"):
         begin_and_end(tracking, named, "FINISHED")
     assert {path for path in files(tmp_path) if path.name != "run.lock"} == before.keys()
     assert before.items() <= files(tmp_path).items()

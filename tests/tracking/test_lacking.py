@@ -42,14 +42,14 @@ def test_a_sweep_whose_files_the_store_refuses_is_stored_by_the_command_it_names
     (tmp_path / "mlruns").write_text("in the way of the runs' files")
     code, said, told = run(tmp_path, "fae.train", "-m", "hidden=4,8", *SMOKE)
     assert code == 3, told
-    assert said.count("warning: the store refuses the file config.yaml") == 2
+    assert said.count("warning: the store rejects the file config.yaml") == 2
     assert "failed" not in said
-    lines = [line for line in told.splitlines() if "delivers it" in line]
+    lines = [line for line in told.splitlines() if "uploads it" in line]
     assert len(lines) == 3
-    (_, command) = lines[-1].removesuffix(" delivers it").split("; ")
+    *_, command = lines[-1].removesuffix(" uploads it").split("; ")
     _, _, module, *arguments = shlex.split(command)
     code, _, told = run(tmp_path, module, *arguments)
-    assert (code, "refuses" in told) == (3, True)
+    assert (code, "rejects" in told) == (3, True)
     (tmp_path / "mlruns").unlink()
     assert run(tmp_path, "fae.sync")[0] == 0
     assert run(tmp_path, "fae.report")[0] == 0

@@ -101,7 +101,7 @@ def test_a_hostile_journal_stores_and_removes_no_file_of_the_user_s(
     }
     Journal(run).append({kind: paths[way], "bytes": 1, **more[kind]})
     before = files(home)
-    with pytest.raises(UndeliveredError, match=r"damaged, and lost: .*; all else is stored"):
+    with pytest.raises(UndeliveredError, match=r"damaged and lost: .*; all else is stored"):
         deliver(run, Archive(tracking))
     assert files(home) == before
     stored = client.get_run(made.id)

@@ -1,4 +1,4 @@
-"""Runs that ended without a word: found, delivered, closed truthfully."""
+"""Crashed runs: found, uploaded, closed truthfully."""
 
 import os
 import platform
@@ -161,8 +161,8 @@ def test_what_cannot_be_closed_is_passed_over_with_a_warning(
     with own(tmp_path / "taken"):
         assert {run.id for run in close_dead(archive)} == {ids["torn"], ids["last"]}
     taken, unwritable = sorted(capsys.readouterr().out.splitlines())
-    assert taken.startswith(f"warning: taken ({ids['taken'][:8]}): ended without a word, but stays")
-    assert "another process is at this run" in taken
+    assert taken.startswith(f"warning: taken ({ids['taken'][:8]}): crashed, but stays")
+    assert "this run is running in another process" in taken
     assert str(journal) in unwritable
 
 
@@ -178,7 +178,7 @@ def test_a_dead_run_is_closed_though_the_store_refuses_some_of_it(
     (folder / "outbox" / "a.txt").write_text("a")
     Journal(folder).append({"file": "a.txt", "bytes": 1})
     assert [run.id for run in close_dead(Archive(tracking))] == [run_id]
-    assert "refuses 1 entries of run" in capsys.readouterr().out
+    assert "rejects 1 entries of run" in capsys.readouterr().out
     found = MlflowClient(tracking.uri).get_run(run_id)
     assert (found.info.status, found.data.metrics) == ("KILLED", {"val/mse": 0.5})
     assert undelivered(folder) == 1
@@ -411,7 +411,7 @@ def test_a_folder_that_another_user_wrote_is_not_delivered(
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
     archive = Archive(tracking)
     assert close_dead(archive) == []
-    with pytest.raises(LinkError, match=r"run\.json: written by another user"):
+    with pytest.raises(LinkError, match=r"run\.json: belongs to another user"):
         deliver(folder, archive)
     monkeypatch.setattr(os, "geteuid", lambda: me)
     assert [run.id for run in close_dead(archive)] == [run_id]

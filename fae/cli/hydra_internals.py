@@ -1,0 +1,47 @@
+"""The private parts of Hydra that are used here, each with its reason.
+
+``tests/cli/test_hydra_internals.py`` fails when a release changes one. The sweepers and launchers
+that extend Hydra's own import those themselves: Hydra loads them anew when it looks for plugins.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import hydra._internal.hydra as application
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.utils import get_args_parser
+from hydra.core.utils import JobReturn
+
+__all__ = ["ConfigLoaderImpl", "ConfigRepository"]
+# Only the loader sees what was composed before Hydra makes objects of it.
+
+
+@contextmanager
+def composing_by(loader: type[ConfigLoaderImpl]) -> Iterator[None]:
+    """Within the block Hydra composes by another loader; it has no setting for that."""
+    before = application.ConfigLoaderImpl  # type: ignore[attr-defined]
+    application.ConfigLoaderImpl = loader  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        application.ConfigLoaderImpl = before  # type: ignore[attr-defined]
+
+
+def pickle_to_rerun(arguments: Sequence[str]) -> str | None:
+    """The file that a command line tells Hydra to unpickle, by whichever prefix of the option."""
+    given, _ = get_args_parser().parse_known_args(arguments)
+    rerun: str | None = given.experimental_rerun
+    return rerun
+
+
+def overrides_of(arguments: Sequence[str]) -> list[str]:
+    """The overrides of a command line, without Hydra's options."""
+    given, _ = get_args_parser().parse_known_args(arguments)
+    return list(given.overrides)
+
+
+def failure(job: JobReturn) -> BaseException:
+    """What a job failed by; ``return_value`` would raise it, and print the overrides before."""
+    error: BaseException = job._return_value
+    return error

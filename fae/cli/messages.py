@@ -1,0 +1,178 @@
+"""What Hydra, OmegaConf, pydantic and YAML refuse, as a sentence with key, value and remedy."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from difflib import get_close_matches
+from traceback import walk_tb
+from typing import Any, get_args, get_type_hints
+
+from hydra.errors import MissingConfigException, OverrideParseException
+from pydantic import ValidationError
+from yaml import MarkedYAMLError
+
+from fae.config import Config
+from fae.errors import ConfigError
+from fae.runtime.catalogue import Catalogue
+from fae.runtime.console import in_one_line
+from fae.tracking import address
+
+OUR_PACKAGES = ("fae", "hydra_plugins", "__main__")
+LIBRARIES = ("hydra", "omegaconf", "yaml")
+MERGING = "Error merging override "
+UNINFORMATIVE = (MERGING, "Unable to configure")
+"""Beginnings of errors whose cause is more specific."""
+MAX_SHOWN = 100
+"""Characters of a value that a message shows."""
+
+
+def raised_by_hydra(error: Exception) -> bool:
+    """Whether Hydra, OmegaConf or YAML refused something, rather than our own code failed.
+
+    An error of another library counts for its caller, except an OSError, which is about a file.
+    """
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    packages = [frame.f_globals.get("__name__", "").partition(".")[0] for frame in frames]
+    if not isinstance(error, OSError):
+        packages = [package for package in packages if package in {*OUR_PACKAGES, *LIBRARIES}]
+    return bool(packages) and packages[-1] in LIBRARIES
+
+
+def explain(
+    error: Exception, schemas: Sequence[type] = (Config,), overrides: Sequence[str] = ()
+) -> ConfigError:
+    """What Hydra or OmegaConf refused, in one line that names the remedy.
+
+    Args:
+        schemas: of the command's configuration.
+        overrides: named where the error itself names none of them.
+    """
+    sentence = _sentence(error, schemas)
+    if overrides and is_anonymous(error, overrides):
+        sentence = f"{' '.join(overrides)}: {sentence}"
+    return ConfigError(printable_line(sentence))
+
+
+def is_anonymous(error: Exception, overrides: Sequence[str]) -> bool:
+    """Whether an error of Hydra names neither an override nor a file."""
+    if isinstance(error, MissingConfigException | OverrideParseException | MarkedYAMLError):
+        return False
+    sentence = _sentence(error)
+    keys = [override.lstrip("+~").partition("=")[0] for override in overrides]
+    return not any(_names(sentence, key) or sentence.startswith(f"{key}.") for key in keys)
+
+
+def _sentence(error: Exception, schemas: Sequence[type] = (Config,)) -> str:
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        asked = f"{group}={choice}" if group else choice
+        return f"{asked}: unknown{_choices(choice, error.options or [])}"
+    if isinstance(error, MissingConfigException):
+        return f"--config-path: {' '.join(str(error).splitlines())}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override or repr('')}: not of the form key=value"
+    if isinstance(error, MarkedYAMLError) and error.problem_mark:
+        where = f"{error.problem_mark.name}, line {error.problem_mark.line + 1}"
+        return f"{where}: not valid YAML ({error.problem})"
+    text = str(error)
+    if match := re.match(r"Could not override '(.+?)'", text):
+        return _unknown(getattr(error.__cause__, "full_key", None) or match[1], schemas)
+    if match := re.match(r"Ambiguous value for argument '(.+?)'", text):
+        return f"{match[1]}: several values make a sweep, which needs the option -m"
+    if text.startswith("Config group override must be"):
+        return "needs the name of a choice"
+    is_reason = bool(text) and not text.startswith(UNINFORMATIVE)
+    cause = error if is_reason else error.__cause__ or error
+    said = _first_line(str(cause)) or type(cause).__name__
+    key = text.removeprefix(MERGING) if text.startswith(MERGING) else None
+    key = key or getattr(cause, "full_key", None)
+    return said if not key or _names(said, key) else f"{key}: {said}"
+
+
+def _names(text: str, key: str) -> bool:
+    return re.search(rf"(?<![\w.]){re.escape(key)}(?!\w|\.\w)", text) is not None
+
+
+def known_keys(*schemas: type, prefix: str = "") -> Iterator[str]:
+    """All keys of schemas, dotted."""
+    for schema in schemas:
+        for name, hint in get_type_hints(schema, include_extras=True).items():
+            yield prefix + name
+            for option in (hint, *get_args(hint)):
+                variants = option.own.values() if isinstance(option, Catalogue) else [option]
+                groups = [v for v in variants if isinstance(v, type) and is_dataclass(v)]
+                yield from known_keys(*groups, prefix=f"{prefix}{name}.")
+
+
+def _first_line(text: str) -> str:
+    """The first line, and the next one if the first ends with a colon."""
+    first, _, rest = text.partition("\n")
+    return f"{first} {_first_line(rest)}" if first.endswith(":") and rest else first
+
+
+def explain_values(
+    error: ValidationError, values: Mapping[str, Any], schema: type
+) -> Iterator[str]:
+    """A sentence about each value that a schema refuses.
+
+    Args:
+        values: all that the schema was given.
+    """
+    for detail in error.errors():
+        yield printable_line(_refusal(detail, values, schema))
+
+
+def _refusal(detail: Mapping[str, Any], values: Mapping[str, Any], schema: type) -> str:
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    *parents, last = detail["loc"]
+    node: Any = values
+    path = []
+    for part in parents:
+        if isinstance(node, dict) and part in node:  # not the tag of a union
+            path.append(str(part))
+            node = node[part]
+    key = ".".join([*path, str(last)])
+    if detail["type"] == "unexpected_keyword_argument":
+        return _unknown(key, [schema])
+    if detail["type"] in {"missing", "missing_argument"} or detail["input"] == "???":
+        return f"{key}: is missing"
+    if detail["type"] == "union_tag_invalid":
+        return f"{key}.name: is not a setting; choose by {key}=NAME"
+    said = re.sub(r"^(Input|String) should", "must", detail["msg"])
+    return f"{key}={as_typed(detail['input'])}: {said}"
+
+
+def as_typed(value: object) -> str:
+    """A value as written on a command line."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = str(value)
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."
+
+
+def printable_line(text: str) -> str:
+    """A text in one printable line, with passwords masked."""
+    return address.without_password(in_one_line(text))
+
+
+def _unknown(key: str, schemas: Sequence[type]) -> str:
+    known = set(known_keys(*schemas))
+    group, _, setting = key.partition(".")
+    if key in known:
+        return f"{key}: not a setting of the {group} that was chosen"
+    if setting in known:
+        return f"{key}: no such key; did you mean {setting}?"
+    if key == "experiment":
+        return "experiment: a preset's file must begin with the line # @package _global_"
+    near = get_close_matches(key, ["experiment", *known], n=1)
+    return f"{key}: no such key" + (
+        f"; did you mean {near[0]}?" if near else "; --help lists them all"
+    )
+
+
+def _choices(wrong: str, options: Iterable[str]) -> str:
+    options = sorted(options)
+    near = get_close_matches(wrong, options, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ";"
+    return f"{hint} choose from {', '.join(options)}" if options else ""

@@ -1,0 +1,29 @@
+"""The process of a command, as opposed to that of a notebook or a script that calls one."""
+
+import atexit
+
+_has_begun = False
+
+
+def begin() -> None:
+    """Prepare the process of a command, before its slow imports.
+
+    From here on a signal ends it without a traceback, writing to the standard streams cannot fail,
+    and there is a home folder.
+    """
+    global _has_begun
+    from fae.runtime import signals
+
+    signals.handle()
+    atexit.register(signals.end)
+    _has_begun = True
+
+    from fae.runtime import home, streams
+
+    streams.guard()
+    home.ensure()
+
+
+def has_begun() -> bool:
+    """Whether this is the process of a command."""
+    return _has_begun
