@@ -101,7 +101,7 @@ def data(config: Config) -> Iterator[Finding]:
         yield Finding("data", f"{config.data.name}{place}, content as published")
     elif refusal := _refusal(data_set.folder or Path()):
         other = "set data.root to a folder that has them, unset FAE_DATA, or use experiment=digits"
-        yield Finding("data", f"{missing}, and takes none ({refusal})", other)
+        yield Finding("data", f"{missing}, and is not writable ({refusal})", other)
     else:
         yield Finding("data", f"{missing}; the first run downloads them", note=True)
 

@@ -158,7 +158,7 @@ def test_images_of_a_package_are_checked_too(
 ) -> None:
     config = configured(tmp_path, "data=digits")
     (found,) = doctor.data(config)
-    assert str(found) == "ok       data: digits, nothing to download"
+    assert str(found) == "ok       data: digits, content as published"
     monkeypatch.setattr(Digits, "digest", "another")
     (found,) = problems(doctor.data(config))
     assert "ships other digits" in found.state

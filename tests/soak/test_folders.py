@@ -18,6 +18,7 @@ from fae import doctor, sync
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.errors import FaeError
+from fae.runtime.files import read_own
 from fae.sweeps.plan import look_up, task
 from fae.tracking.address import of_file
 from fae.tracking.archive import Archive
@@ -73,7 +74,7 @@ class Victim:
 
 def flip(folder: Path, _: Victim, chance: random.Random) -> None:
     file = folder / chance.choice(FILES[:3])
-    content = bytearray(file.read_bytes())
+    content = bytearray(read_own(file))  # not through a link that another change has made
     for _times in range(chance.choice((1, 1, 1, 20))):
         content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
     file.write_bytes(content)
@@ -81,7 +82,7 @@ def flip(folder: Path, _: Victim, chance: random.Random) -> None:
 
 def cut(folder: Path, _: Victim, chance: random.Random) -> None:
     file = folder / chance.choice(FILES[:3])
-    content = file.read_bytes()
+    content = read_own(file)
     start, end = sorted((chance.randrange(len(content)), chance.randrange(len(content))))
     file.write_bytes(content[:start] + content[end:])
 
@@ -91,14 +92,14 @@ def forge(folder: Path, victim: Victim, chance: random.Random) -> None:
     entry = json.loads(json.dumps(chance.choice(ENTRIES)))
     key = chance.choice(list(entry))
     entry[key] = chance.choice((*ODD, *victim.ways(folder)))
-    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    lines = read_own(folder / "journal.jsonl").splitlines(keepends=True)
     lines.insert(chance.randrange(len(lines) + 1), line(entry))
     (folder / "journal.jsonl").write_bytes(b"".join(lines))
 
 
 def claim(folder: Path, victim: Victim, chance: random.Random) -> None:
     """A link of which one value is another."""
-    link = json.loads((folder / "run.json").read_text())
+    link = json.loads(read_own(folder / "run.json"))
     link[chance.choice(list(link))] = chance.choice((*ODD, *victim.ways(folder)))
     (folder / "run.json").write_text(json.dumps(link))
 
