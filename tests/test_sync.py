@@ -63,7 +63,9 @@ def test_what_cannot_be_delivered_keeps_nothing_else_from_being_put_right(
 ) -> None:
     """A run of another store, and damage of each kind."""
     dead = died(tmp_path / "dies", tracking)
-    damaged = {name: tmp_path / name for name in ("empty", "null", "binary", "piped", "far")}
+    damaged = {
+        name: tmp_path / name for name in ("empty", "null", "unnamed", "binary", "piped", "far")
+    }
     for folder in damaged.values():
         folder.mkdir()
         Link("id", folder.name, "http://127.0.0.1:9", "fae", "").write(folder)
@@ -72,6 +74,7 @@ def test_what_cannot_be_delivered_keeps_nothing_else_from_being_put_right(
     (damaged["null"] / "run.json").write_text(
         (damaged["null"] / "run.json").read_text().replace('"http://127.0.0.1:9"', "null")
     )
+    Link("id", "unnamed", "http://127.0.0.1:9", "", "").write(damaged["unnamed"])
     (damaged["binary"] / "run.json").write_bytes(b"\xff\x00")
     (damaged["piped"] / "journal.jsonl").unlink()
     os.mkfifo(damaged["piped"] / "journal.jsonl")
@@ -81,6 +84,8 @@ def test_what_cannot_be_delivered_keeps_nothing_else_from_being_put_right(
     assert told == {
         str(damaged["empty"]): f"{damaged['empty']}/run.json: damaged, or not written by fae",
         str(damaged["null"]): f"{damaged['null']}/run.json: damaged, or not written by fae (store)",
+        str(damaged["unnamed"]): f"{damaged['unnamed']}/run.json: damaged, or not written by fae "
+        "(experiment)",
         str(damaged["binary"]): f"{damaged['binary']}/run.json: damaged, or not written by fae",
         str(damaged["piped"]): f"[Errno 22] not a regular file: '{damaged['piped']}/journal.jsonl'",
         str(damaged["far"]): f"tracking.uri={tracking.uri}: does not have run id (far); its folder "

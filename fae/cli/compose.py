@@ -3,12 +3,13 @@
 What is wrong with one is put into words by ``fae.cli.messages``.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
@@ -25,6 +26,9 @@ from fae.errors import ConfigError
 from fae.runs.job import command_line
 from fae.runtime import paths
 from fae.runtime.installation import configuration
+
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
 
 Schema = TypeVar("Schema")
 Result = TypeVar("Result")
@@ -43,8 +47,8 @@ def compose(*overrides: str) -> Config:
     """
     from hydra import compose
 
-    with _conf():
-        node = compose("config", list(overrides))
+    with _conf() as (_, added):
+        node = compose("config", [*overrides, *added])
     return read(node, Config)
 
 
@@ -60,14 +64,18 @@ def compose_jobs(
     Raises:
         ConfigError: a key or a value is wrong.
     """
-    with _conf() as loader:
-        base = loader.load_configuration(name, list(overrides), RunMode.MULTIRUN)
+    with _conf() as (loader, added):
+        base = loader.load_configuration(name, [*overrides, *added], RunMode.MULTIRUN)
         return read_all(base, jobs(parse(base, base.hydra.overrides.task, loader)), loader, convert)
 
 
 @contextmanager
-def _conf() -> Iterator[ConfigLoader]:
-    """Hydra's access to ``conf/``; what it refuses within the block is a ``ConfigError``."""
+def _conf() -> Iterator[tuple[ConfigLoader, list[str]]]:
+    """Hydra's access to ``conf/``; what it refuses within the block is a ``ConfigError``.
+
+    Yields:
+        Hydra's loader, and overrides that let it look where the running command does as well.
+    """
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -77,13 +85,22 @@ def _conf() -> Iterator[ConfigLoader]:
     running, current.hydra = current.hydra, None  # of the job that calls this
     try:
         with known_code_only(), initialize_config_dir(CONF, version_base="1.3"):
-            yield current.config_loader()
+            yield current.config_loader(), _search_path(running)
     except Exception as error:
         if not raised_by_hydra(error):
             raise
         raise explain(error) from error
     finally:
-        current.hydra = running
+        GlobalHydra.instance().hydra = running  # another instance by now
+
+
+def _search_path(running: "Hydra | None") -> list[str]:
+    """The override for folders that the running command was given, as by ``--config-dir``."""
+    if running is None:
+        return []
+    elements = running.config_loader.get_search_path().get_path()
+    folders = [e.path for e in elements if e.provider == "command-line"]
+    return [f"hydra.searchpath={json.dumps(folders)}"] if folders else []
 
 
 def parse(base: DictConfig, arguments: Sequence[str], loader: ConfigLoader) -> list[Override]:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from fae.errors import FaeError, TrainingError
 from fae.runtime import files
 from fae.runtime.console import in_one_line
+from fae.runtime.fields import Name
 from fae.tracking import outbox
 from fae.tracking.delivery import is_unknown
 from fae.tracking.journal import Journal
@@ -49,7 +50,7 @@ class Link:
     run_id: str
     name: str
     store: str
-    experiment: str
+    experiment: Name
     command: str
     key: str = ""
 
