@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 import torch
 from conftest import NO_LOCAL, PROJECT, Cli, environment, runs
@@ -37,12 +38,10 @@ def sweep_folder(
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """The paper's command, on small images."""
     folder = tmp_path_factory.mktemp("sweep")
-    done = subprocess.run(
+    done = forking.run(
         [sys.executable, "-m", "fae.train", "-m", "hidden=64,128,256,512", SMOKE, NO_LOCAL],
         cwd=folder,
         env=environment(store_uri),
-        capture_output=True,
-        text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
@@ -319,7 +318,7 @@ def test_one_failed_job_leaves_the_others_and_ends_with_1(
 
 def begun(folder: Path, store_uri: str, *arguments: str) -> "subprocess.Popen[str]":
     """The command, on small images, while it runs."""
-    return subprocess.Popen(
+    return forking.Popen(
         [sys.executable, "-m", "fae.train", *arguments, SMOKE, NO_LOCAL],
         cwd=folder,
         env=environment(store_uri),
