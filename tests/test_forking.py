@@ -75,5 +75,5 @@ def test_each_draws_numbers_of_its_own(started: Started) -> None:
 
 def test_it_ends_at_once_where_it_is_told_to(started: Started) -> None:
     with started("import os, atexit; atexit.register(print, 'no'); os._exit(3)") as process:
-        assert process.communicate(timeout=60) == ("", None)
+        assert process.communicate(timeout=60)[0] == ""
     assert process.returncode == 3

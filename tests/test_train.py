@@ -195,14 +195,11 @@ def test_output_may_be_cut_short() -> None:
 def test_a_reader_that_goes_away_ends_no_run(
     client: MlflowClient, store_uri: str, tmp_path: Path
 ) -> None:
-    overrides = f"hidden=4 {SMOKE} {NO_LOCAL} epochs=20 sweep.rerun=true"
-    subprocess.run(
-        f"{sys.executable} -m fae.train {overrides} | head -2",
-        shell=True,
-        check=True,
-        cwd=tmp_path,
-        env=environment(store_uri),
-    )
+    with begun(tmp_path, store_uri, "hidden=4", "epochs=20", "sweep.rerun=true") as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=300) == 0
     (run,) = runs(client, "run", tmp_path)
     assert run.info.status == "FINISHED"
 
