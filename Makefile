@@ -9,7 +9,9 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 sweep: $(VENV)/installed  ## the paper's experiment
 	$(BIN)/python -m fae.train -m hidden=64,128,256,512
 
-test soak-short: export OMP_WAIT_POLICY = PASSIVE  # threads that wait leave the cores to others
+# Threads that wait leave the cores to the tests beside them.
+test soak-short: export OMP_WAIT_POLICY = PASSIVE
+
 test: $(VENV)/installed
 	$(BIN)/python -m pytest $(PARALLEL)
 
