@@ -22,7 +22,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def _server() -> socket.socket:
 
 def serve(control: int) -> Callable[[], None]:
     """Fork a process for each request, and return what is to be run in each of them."""
-    atexit.register(_end)  # before those of the libraries, so that it is run after them
+    atexit.register(_end)
     _import_libraries()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a keeper ended
     requests = socket.socket(fileno=control)
@@ -173,11 +173,31 @@ def _become(command: list[str], cwd: str, env: dict[str, str]) -> Callable[[], N
     return lambda: _run(lambda: exec(compile(what, "<string>", "exec"), vars(__main__)))
 
 
+_noted: list[Callable[[], object]] = []
+_register = atexit.register
+
+
+def _note(function: Callable[..., Any], *arguments: Any, **named: Any) -> Callable[..., Any]:
+    """Note an exit function of a library, in place of ``atexit.register``."""
+    _noted.append(partial(function, *arguments, **named))
+    return function
+
+
+def _register_after_first(*given: Any, **named: Any) -> Callable[..., Any]:
+    """Register an exit function, and then the libraries': a command has its own before theirs."""
+    atexit.register = _register
+    function = _register(*given, **named)
+    while _noted:
+        _register(_noted.pop(0))
+    return function
+
+
 _code: int | None = None
 
 
 def _run(entry: Callable[[], None]) -> None:
     global _code
+    atexit.register = _register_after_first
     try:
         entry()
         _code = 0
@@ -187,6 +207,9 @@ def _run(entry: Callable[[], None]) -> None:
     except Exception:
         _code = 1
         raise
+    finally:
+        if atexit.register is _register_after_first:  # there was none
+            atexit.register(bool)
 
 
 def _end() -> None:
@@ -218,6 +241,7 @@ LATE = (
 
 def _import_libraries() -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    atexit.register = _note  # type: ignore[assignment]
     from mlflow.utils import requirements_utils
 
     for name in sorted({*_imported(), *LATE}):
@@ -226,6 +250,7 @@ def _import_libraries() -> None:
         with suppress(ImportError):  # of another system, or an extra
             importlib.import_module(name)
     requirements_utils._init_modules_to_packages_map()
+    atexit.register = _register
     gc.freeze()
 
 

@@ -77,3 +77,12 @@ def test_it_ends_at_once_where_it_is_told_to(started: Started) -> None:
     with started("import os, atexit; atexit.register(print, 'no'); os._exit(3)") as process:
         assert process.communicate(timeout=60)[0] == ""
     assert process.returncode == 3
+
+
+def test_exit_functions_are_called_in_the_order_of_any_process(started: Started) -> None:
+    """What a command registers before it imports a library comes after what that registers."""
+    code = "import atexit, os; atexit.register(lambda: os._exit(len(seen))); "
+    code += "from torch import multiprocessing; from multiprocessing import util; seen = []; "
+    code += "util.Finalize(None, seen.append, [1], exitpriority=1)"
+    with started(code) as process:
+        assert process.wait(timeout=60) == 1
