@@ -1,18 +1,25 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile
 
-.PHONY: sweep test test-slow soak answers bench bench-growth bench-accuracy \
+.PHONY: sweep test test-slow soak soak-short answers bench bench-growth bench-accuracy \
 	lint format
 
 sweep: $(VENV)/installed  ## the paper's experiment
 	$(BIN)/python -m fae.train -m hidden=64,128,256,512
 
+# Threads that wait leave the cores to the tests beside them.
+test soak-short: export OMP_WAIT_POLICY = PASSIVE
+
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-slow: $(VENV)/installed  ## the paper's numbers, on the real data
 	$(BIN)/python -m pytest -m slow
+
+soak-short: $(VENV)/installed  ## the same, each in its shortest version
+	$(BIN)/python -m pytest tests/soak $(PARALLEL)
 
 soak: $(VENV)/installed  ## kills, crashes, outages, for half an hour; writes docs/reliability.md
 	$(BIN)/python -m pytest tests/soak --soak

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import forking
 import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from fae.cli.compose import compose
 from fae.config import Config
@@ -26,9 +28,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def store_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One database for all tests: making its tables takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database with MLflow's tables, which take seconds to make."""
+    folder = tmp_path_factory.mktemp("empty")
+    SqlAlchemyStore(f"sqlite:///{folder}/mlflow.db", f"{folder}/mlruns")
+    return (folder / "mlflow.db").read_bytes()
+
+
+@pytest.fixture
+def own_store(tmp_path: Path, empty_store: bytes) -> None:
+    """An empty ``mlflow.db`` in the test's folder, for a test that needs one but makes none."""
+    (tmp_path / "mlflow.db").write_bytes(empty_store)
+
+
+@pytest.fixture(scope="session")
+def store_uri(tmp_path_factory: pytest.TempPathFactory, empty_store: bytes) -> str:
+    """One store for all tests that do not need one of their own."""
+    database = tmp_path_factory.mktemp("store") / "mlflow.db"
+    database.write_bytes(empty_store)
+    return f"sqlite:///{database}"
 
 
 @pytest.fixture(scope="session")
@@ -67,12 +85,10 @@ def cli(tmp_path: Path, store_uri: str) -> Cli:
     """
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+        return forking.run(
             [sys.executable, "-m", "fae.train", *arguments, NO_LOCAL, "sweep.rerun=true"],
             cwd=tmp_path,
             env=environment(store_uri),
-            capture_output=True,
-            text=True,
             timeout=300,
         )
 

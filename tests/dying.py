@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forking
 from conftest import NO_LOCAL, environment
 
 from fae.tracking.config import TrackingConfig
@@ -32,7 +33,7 @@ with Store(config.tracking).run(
 
 def begun(folder: Path, tracking: TrackingConfig) -> "subprocess.Popen[str]":
     folder.mkdir()
-    return subprocess.Popen(
+    return forking.Popen(
         [sys.executable, "-c", DIES, str(folder), NO_LOCAL, f"tracking.uri='{tracking.uri}'"],
         env=environment(tracking.uri),
         stdin=subprocess.PIPE,

@@ -13,6 +13,7 @@ from contextlib import closing
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import forking
 import pytest
 from conftest import NO_LOCAL, environment
 from dying import begun, died
@@ -37,20 +38,19 @@ def problems(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def command(folder: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return forking.run(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,
         env=environment(f"sqlite:///{folder}/mlflow.db"),
-        capture_output=True,
-        text=True,
         timeout=120,
     )
 
 
-def test_what_the_doctor_names_mends_it(tmp_path: Path) -> None:
+def test_what_the_doctor_names_mends_it(tmp_path: Path, empty_store: bytes) -> None:
     """A run that was killed before all it said was stored, in a store of its own."""
     (tmp_path / "outputs").mkdir()
     overrides = NO_LOCAL, "data=synthetic", f"tracking.uri='sqlite:///{tmp_path}/other.db'"
+    (tmp_path / "other.db").write_bytes(empty_store)
     run_id = died(tmp_path / "outputs" / "dies", compose(*overrides).tracking)
     sick = command(tmp_path, "fae.doctor", *overrides)
     assert sick.returncode == 1
@@ -70,6 +70,7 @@ def test_what_the_doctor_names_mends_it(tmp_path: Path) -> None:
     assert "nothing to upload" in command(tmp_path, "fae.sync").stdout
 
 
+@pytest.mark.usefixtures("own_store")
 def test_a_run_that_goes_on_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "outputs").mkdir()
@@ -185,6 +186,7 @@ def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
     assert "not a database that can be read" in found.state
 
 
+@pytest.mark.usefixtures("own_store")
 def test_a_store_that_takes_no_write_is_named(tmp_path: Path) -> None:
     """As root may write anywhere, a trigger refuses; whoever may not gets that far as well."""
     config = configured(tmp_path)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 import yaml
 from conftest import NO_LOCAL, environment
@@ -29,7 +30,7 @@ def begin(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     """The search command in a folder with a store of its own."""
     options = [word for word in arguments if word.startswith("-")]
     overrides = [*SMALL, *(word for word in arguments if word not in options)]
-    return subprocess.Popen(
+    return forking.Popen(
         [sys.executable, "-m", "fae.search", *options, *overrides],
         cwd=folder,
         env={
@@ -71,9 +72,10 @@ def stored(folder: Path, kind: str) -> list[Run]:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def searched(tmp_path_factory: pytest.TempPathFactory, empty_store: bytes) -> tuple[Path, str]:
     """Two studies, and what the command said."""
     folder = tmp_path_factory.mktemp("searched")
+    (folder / "mlflow.db").write_bytes(empty_store)
     code, said, errors = search(folder, "-m", "hidden=4,8")
     assert (code, errors) == (0, "")
     return folder, said
@@ -174,6 +176,7 @@ def test_the_same_command_again_tries_nothing(searched: tuple[Path, str]) -> Non
     assert said.splitlines()[-2:] == again.splitlines()[-2:]
 
 
+@pytest.mark.usefixtures("own_store")
 def test_a_search_that_is_killed_goes_on_in_its_trial(tmp_path: Path) -> None:
     """With kill -9, and again with Ctrl-C: as many trials as were asked for, none twice."""
     for signum, text in ((signal.SIGKILL, "[2/5]"), (signal.SIGINT, "[3/5]")):
@@ -194,6 +197,7 @@ def test_a_search_that_is_killed_goes_on_in_its_trial(tmp_path: Path) -> None:
         assert steps == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.usefixtures("own_store")
 def test_a_killed_search_goes_on_in_a_copy_of_its_project(tmp_path: Path) -> None:
     """In its trial, and in the copy's own folders."""
     original, now = tmp_path / "original", tmp_path / "now"
@@ -217,6 +221,7 @@ def test_a_killed_search_goes_on_in_a_copy_of_its_project(tmp_path: Path) -> Non
     assert [*(now / "outputs").rglob("run.json")].count(home / "run.json") == 1
 
 
+@pytest.mark.usefixtures("own_store")
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
     both = [begin(tmp_path, "hidden=4"), begin(tmp_path, "hidden=4")]
     said = [process.communicate(timeout=300) for process in both]
@@ -227,6 +232,7 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
     assert len(stored(tmp_path, "run")) == 2
 
 
+@pytest.mark.usefixtures("own_store")
 def test_a_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
     slow = "hidden=4", "epochs=150", "search.pruner=none", "search.trials=10"
     first = begin(tmp_path, *slow)
@@ -241,6 +247,7 @@ def test_a_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
         assert [run.info.status for run in stored(tmp_path, kind)] == ["FINISHED"] * count
 
 
+@pytest.mark.usefixtures("own_store")
 def test_what_was_found_is_shown_though_the_store_lacks_some_of_it(tmp_path: Path) -> None:
     Store(compose(NO_LOCAL, f"tracking.uri='{of_file(tmp_path / 'mlflow.db')}'").tracking)
     (tmp_path / "mlruns").write_text("in the way of the runs' files")
@@ -259,6 +266,7 @@ def test_what_was_found_is_shown_though_the_store_lacks_some_of_it(tmp_path: Pat
         assert f"{run.data.tags['fae.folder']}; python -m fae.sync" in errors
 
 
+@pytest.mark.usefixtures("own_store")
 def test_values_that_clash_are_a_failed_trial(tmp_path: Path) -> None:
     space = "+search.space.model={hidden_activation:[relu,tanh],initialisation:[uniform,pca]}"
     code, said, errors = search(
@@ -269,6 +277,7 @@ def test_values_that_clash_are_a_failed_trial(tmp_path: Path) -> None:
     assert len(stored(tmp_path, "trial")) == 3
 
 
+@pytest.mark.usefixtures("own_store")
 def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
     space = ["search.space.lr.low=1e6", "search.space.lr.high=1e9", "search.trials=2"]
     code, _, errors = search(tmp_path, "hidden=4", *space)

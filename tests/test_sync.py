@@ -20,7 +20,8 @@ from fae.tracking.recovery import undelivered
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> TrackingConfig:
+def tracking(tmp_path: Path, empty_store: bytes) -> TrackingConfig:
+    (tmp_path / "mlflow.db").write_bytes(empty_store)
     return compose(NO_LOCAL, f"tracking.uri='sqlite:///{tmp_path}/mlflow.db'").tracking
 
 

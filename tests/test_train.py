@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 import torch
 from conftest import NO_LOCAL, PROJECT, Cli, environment, runs
@@ -37,12 +38,10 @@ def sweep_folder(
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """The paper's command, on small images."""
     folder = tmp_path_factory.mktemp("sweep")
-    done = subprocess.run(
+    done = forking.run(
         [sys.executable, "-m", "fae.train", "-m", "hidden=64,128,256,512", SMOKE, NO_LOCAL],
         cwd=folder,
         env=environment(store_uri),
-        capture_output=True,
-        text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
@@ -196,14 +195,11 @@ def test_output_may_be_cut_short() -> None:
 def test_a_reader_that_goes_away_ends_no_run(
     client: MlflowClient, store_uri: str, tmp_path: Path
 ) -> None:
-    overrides = f"hidden=4 {SMOKE} {NO_LOCAL} epochs=20 sweep.rerun=true"
-    subprocess.run(
-        f"{sys.executable} -m fae.train {overrides} | head -2",
-        shell=True,
-        check=True,
-        cwd=tmp_path,
-        env=environment(store_uri),
-    )
+    with begun(tmp_path, store_uri, "hidden=4", "epochs=20", "sweep.rerun=true") as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=300) == 0
     (run,) = runs(client, "run", tmp_path)
     assert run.info.status == "FINISHED"
 
@@ -319,7 +315,7 @@ def test_one_failed_job_leaves_the_others_and_ends_with_1(
 
 def begun(folder: Path, store_uri: str, *arguments: str) -> "subprocess.Popen[str]":
     """The command, on small images, while it runs."""
-    return subprocess.Popen(
+    return forking.Popen(
         [sys.executable, "-m", "fae.train", *arguments, SMOKE, NO_LOCAL],
         cwd=folder,
         env=environment(store_uri),

@@ -1,10 +1,10 @@
 """Errors as messages and exit codes."""
 
 import errno
-import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 from conftest import NO_LOCAL, environment
 
@@ -55,11 +55,9 @@ def test_another_error_is_told_with_its_traceback(capsys: pytest.CaptureFixture[
 
 def told(module: str, *arguments: str, full_error: str = "0") -> tuple[int, str]:
     """The exit code of a command, and its standard error."""
-    ended = subprocess.run(
+    ended = forking.run(
         [sys.executable, "-m", f"fae.{module}", *arguments, NO_LOCAL],
         env={**environment("sqlite:///unused.db"), "HYDRA_FULL_ERROR": full_error},
-        capture_output=True,
-        text=True,
         timeout=60,
     )
     return ended.returncode, ended.stderr

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import forking
 import numpy as np
 import pytest
 from conftest import NO_LOCAL, environment
@@ -41,9 +42,10 @@ SWEEP = "hidden=4,8 seed=0,1,2"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, empty_store: bytes) -> Path:
     """A folder with a store of its own, so that the latest sweep is known: ``swept``."""
     home = tmp_path_factory.mktemp("home")
+    (home / "mlflow.db").write_bytes(empty_store)
     _sweep(home)
     return home
 
@@ -302,7 +304,7 @@ def being_written(home: Path, tmp_path: Path) -> subprocess.Popen[str]:
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "summary.json").write_text("old")
     arguments = [sys.executable, "-m", "fae.report", f"sweep={SWEEP}", NO_LOCAL]
-    running = subprocess.Popen(
+    running = forking.Popen(
         [*arguments, f"out={tmp_path}/report"],
         cwd=home,
         env=environment(f"sqlite:///{home}/mlflow.db"),
@@ -565,10 +567,14 @@ def test_a_sweep_of_which_nothing_finished_has_no_report(
 def command(
     folder: Path, *arguments: str, preexec_fn: Callable[[], None] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    given = [sys.executable, "-m", "fae.report", *arguments, NO_LOCAL]
+    variables = environment(f"sqlite:///{folder}/mlflow.db")
+    if preexec_fn is None:
+        return forking.run(given, cwd=folder, env=variables, timeout=120)
     return subprocess.run(
-        [sys.executable, "-m", "fae.report", *arguments, NO_LOCAL],
+        given,
         cwd=folder,
-        env=environment(f"sqlite:///{folder}/mlflow.db"),
+        env=variables,
         capture_output=True,
         text=True,
         timeout=120,

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
+import forking
 import pytest
 from conftest import NO_LOCAL, environment, runs
 from mlflow import MlflowClient
@@ -177,12 +178,10 @@ def test_a_run_whose_folder_is_gone_is_named(
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The train command, with a store of its own in a folder."""
-    return subprocess.run(
+    return forking.run(
         [sys.executable, "-m", "fae.train", *arguments, "experiment=smoke", "hidden=4", NO_LOCAL],
         cwd=folder,
         env=environment(f"sqlite:///{folder}/mlflow.db"),
-        capture_output=True,
-        text=True,
         timeout=300,
     )
 
@@ -213,6 +212,7 @@ def test_so_is_one_of_too_many_repeats(tmp_path: Path) -> None:
     assert "sweep.max_jobs=1000: this sweep has 100000 runs" in done.stderr
 
 
+@pytest.mark.usefixtures("own_store")
 def test_a_sweep_one_of_whose_runs_is_another_processs_is_not_done(tmp_path: Path) -> None:
     config = compose(
         NO_LOCAL, "experiment=smoke", "hidden=4", f"tracking.uri='sqlite:///{tmp_path}/mlflow.db'"
@@ -234,6 +234,7 @@ def test_a_sweep_one_of_whose_runs_is_another_processs_is_not_done(tmp_path: Pat
     assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FAILED"]
 
 
+@pytest.mark.usefixtures("own_store")
 def test_the_same_sweep_again_runs_nothing(tmp_path: Path) -> None:
     """Nor what another sweep or a single run has done; all of it is in the report."""
     assert command(tmp_path, "-m", "seed=0,1").returncode == 0

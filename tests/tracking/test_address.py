@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import forking
 import pytest
 from conftest import NO_LOCAL, PROJECT
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -76,17 +77,9 @@ def test_a_question_mark_is_refused_where_no_address_can_have_it() -> None:
         of_file(Path("/what?/x.db"))
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A database with MLflow's tables, which take seconds to make."""
-    folder = tmp_path_factory.mktemp("empty")
-    SqlAlchemyStore(f"sqlite:///{folder}/mlflow.db", f"{folder}/mlruns")
-    return (folder / "mlflow.db").read_bytes()
-
-
 @pytest.mark.parametrize("name", ODD)
 def test_runs_are_kept_in_a_folder_of_any_name(
-    empty: bytes, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_store: bytes, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And found by the address that a bare ``mlflow ui`` takes there."""
     here = tmp_path / name
@@ -95,7 +88,7 @@ def test_runs_are_kept_in_a_folder_of_any_name(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     tracking = compose(NO_LOCAL).tracking
     assert file_of(tracking.uri) == here / "mlflow.db"
-    (here / "mlflow.db").write_bytes(empty)
+    (here / "mlflow.db").write_bytes(empty_store)
     folder = here / "outputs"
     folder.mkdir()
     with Store(tracking).run("odd", kind="run", folder=folder, command="") as run:
@@ -294,14 +287,13 @@ def test_what_the_environment_says_as_mlflow_users_expect(monkeypatch: pytest.Mo
 def command(folder: Path, module: str, *arguments: str, **variables: str) -> tuple[int, str]:
     """Its exit code, and what it said on standard error."""
     others = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    done = subprocess.run(
-        [sys.executable, "-m", module, *arguments, NO_LOCAL],
-        cwd=folder,
-        env={**others, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", **variables},
-        capture_output=True,
-        timeout=300,
-    )
-    return done.returncode, done.stderr.decode()
+    given = [sys.executable, "-m", module, *arguments, NO_LOCAL]
+    env = {**others, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", **variables}
+    if variables:  # which Python reads as it begins
+        done = subprocess.run(given, cwd=folder, env=env, capture_output=True, text=True)
+    else:
+        done = forking.run(given, cwd=folder, env=env, timeout=300)
+    return done.returncode, done.stderr
 
 
 def test_a_sweep_runs_in_a_folder_of_an_odd_name(tmp_path: Path) -> None:

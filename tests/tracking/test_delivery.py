@@ -522,6 +522,7 @@ def test_a_store_that_answers_is_tried_several_times_before_it_is_said_to_refuse
     assert kinds(TRIES) == [NotTakenError] * (TRIES - 1) + [RefusedError]
 
 
+@pytest.mark.usefixtures("own_store")
 def test_a_store_whose_files_cannot_be_written_has_all_else_and_gets_them_later(
     tmp_path: Path, tiny: Tiny
 ) -> None:

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import forking
+import pytest
 from conftest import NO_LOCAL, environment
 from mlflow import MlflowClient
 
@@ -17,7 +19,7 @@ SMOKE = (NO_LOCAL, "experiment=smoke")
 
 
 def begin(folder: Path, *command: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+    return forking.Popen(
         [sys.executable, "-m", *command],
         cwd=folder,
         env=environment(of_file(folder / "mlflow.db")),
@@ -35,6 +37,7 @@ def run(folder: Path, *command: str) -> tuple[int, str, str]:
     return process.returncode, said, told
 
 
+@pytest.mark.usefixtures("own_store")
 def test_a_sweep_whose_files_the_store_refuses_is_stored_by_the_command_it_names(
     tmp_path: Path,
 ) -> None:
@@ -57,6 +60,7 @@ def test_a_sweep_whose_files_the_store_refuses_is_stored_by_the_command_it_names
     assert (code, said.count("done: test 0.0")) == (0, 2)
 
 
+@pytest.mark.usefixtures("own_store")
 def test_a_run_whose_experiment_is_deleted_is_whole_once_that_is_restored(tmp_path: Path) -> None:
     command = ("fae.train", *SMOKE, "hidden=4", "epochs=300")
     client = MlflowClient(of_file(tmp_path / "mlflow.db"))

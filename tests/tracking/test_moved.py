@@ -21,11 +21,12 @@ from fae.tracking.store import Store
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Path:
+def made(tmp_path: Path, empty_store: bytes) -> Path:
     """A project in a folder of an odd name, with an interrupted run that another process made."""
     project = tmp_path / "my project"
     folder = project / "outputs" / "run"
     folder.mkdir(parents=True)
+    (project / "mlflow.db").write_bytes(empty_store)
     opened = Store(tracking(project)).run("first", kind="run", folder=folder, command="")
     with suppress(KeyboardInterrupt), opened as run:
         run.log_text("hello", "greeting.txt")

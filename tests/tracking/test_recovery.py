@@ -32,8 +32,9 @@ TAGS = {"fae.kind": "run", "fae.host": platform.node(), "fae.command": ""}
 
 
 @pytest.fixture
-def tracking(tmp_path: Path) -> TrackingConfig:
+def tracking(tmp_path: Path, empty_store: bytes) -> TrackingConfig:
     """A store of this test's own: what is dead there is this test's doing."""
+    (tmp_path / "mlflow.db").write_bytes(empty_store)
     return compose(NO_LOCAL, f"tracking.uri='sqlite:///{tmp_path}/mlflow.db'").tracking
 
 
