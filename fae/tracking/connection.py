@@ -90,7 +90,7 @@ def mend_move(database: Path, move: Move) -> None:
         sqlite3.Error: it cannot be written.
     """
     move.mend(database)
-    say(f"{move}; {database.name} names its files there from now on")
+    say(f"{move}; the paths in {database.name} are updated")
 
 
 def _check_tables(uri: str, path: Path) -> None:
@@ -259,7 +259,7 @@ def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connec
             made = client.create_experiment(name, artifacts)
             return Connection(uri, client, str(made))
     except Exception as error:  # an answer of a server may be anything
-        upgrade = f"mlflow db upgrade {shlex.quote(uri)} may mend it"
+        upgrade = f"mlflow db upgrade {shlex.quote(uri)} may fix it"
         remedy = upgrade if file_of(uri) else "ask there"
         raise StoreError(
             f"tracking.uri={uri}: MLflow cannot use it ({first_line(error)}); was it made "

@@ -126,11 +126,11 @@ class Delivery:
         batch: list[Metric] = []
         count = 0
         for entry in entries:
-            said = entry.get("metrics")
-            if said is None or len(batch) + len(said) > BATCH:
+            metrics = entry.get("metrics")
+            if metrics is None or len(batch) + len(metrics) > BATCH:
                 break
             batch += [
-                Metric(key, value, entry["time"], entry["step"]) for key, value in said.items()
+                Metric(key, value, entry["time"], entry["step"]) for key, value in metrics.items()
             ]
             count += 1
         self.client.log_batch(self.run_id, metrics=batch)
@@ -151,9 +151,9 @@ class Delivery:
     def _data(self, entry: Entry) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        said = entry["data"]
-        source, sizes = json.dumps({"uri": said["source"]}), json.dumps(said["sizes"])
-        data = Dataset(said["name"], said["digest"], "local", source, None, sizes)
+        about = entry["data"]
+        source, sizes = json.dumps({"uri": about["source"]}), json.dumps(about["sizes"])
+        data = Dataset(about["name"], about["digest"], "local", source, None, sizes)
         self.client.log_inputs(
             self.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])]
         )

@@ -84,9 +84,9 @@ def test_entries_wait_in_memory_for_a_file_that_cannot_be_written(
     )
 
 
-@pytest.mark.parametrize(("may_go_on", "left"), [(False, [1, 2, 3]), (True, [1, 3])])
+@pytest.mark.parametrize(("may_resume", "left"), [(False, [1, 2, 3]), (True, [1, 3])])
 def test_at_the_end_the_store_gets_what_never_came_to_the_disk_and_nobody_says_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_go_on: bool, left: list[int]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_resume: bool, left: list[int]
 ) -> None:
     journal = written(tmp_path, said(2))
     journal.mark_delivered(1)
@@ -94,7 +94,7 @@ def test_at_the_end_the_store_gets_what_never_came_to_the_disk_and_nobody_says_a
         full.setattr(files, "write_all", raise_full)
         for entry in said(2, start=2):
             journal.append(entry)
-        journal.close(may_go_on=may_go_on)
+        journal.close(may_resume=may_resume)
     assert steps(journal.pending()) == left
     journal.mark_delivered(len(left))
     later = written(tmp_path, said(1, start=9))
@@ -102,12 +102,12 @@ def test_at_the_end_the_store_gets_what_never_came_to_the_disk_and_nobody_says_a
     assert steps(Journal(tmp_path).pending()) == [9]
 
 
-@pytest.mark.parametrize("may_go_on", [False, True])
+@pytest.mark.parametrize("may_resume", [False, True])
 def test_the_end_of_a_run_whose_disk_took_all_drops_nothing(
-    tmp_path: Path, may_go_on: bool
+    tmp_path: Path, may_resume: bool
 ) -> None:
     journal = written(tmp_path, said(3))
-    journal.close(may_go_on=may_go_on)
+    journal.close(may_resume=may_resume)
     assert steps(journal.pending()) == [0, 1, 2]
 
 
