@@ -129,8 +129,8 @@ class Store:
             return ""
         if run.lost:
             return (
-                f"{run.name}: {run.lost} could not be written to {run.folder}; make room there, "
-                "and repeat the command"
+                f"{run.name}: {run.folder} is missing {run.lost}, which could not be written; make "
+                "room there, and repeat the command"
             )
         return (
             f"{run.name}: not completely in the store; the rest is kept in {run.folder}; "

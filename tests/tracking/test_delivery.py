@@ -342,7 +342,7 @@ def test_a_run_with_files_that_cannot_be_written_may_go_on(
     assert stored.data.metrics["a"] == 2.0
     assert client.list_artifacts(run.id) == []
     assert run.lacking.startswith(
-        f"full: {tmp_path} did not take greetings/english.txt, pictures/picture-1.png, model"
+        f"full: {tmp_path} is missing greetings/english.txt, pictures/picture-1.png, model"
     )
 
 

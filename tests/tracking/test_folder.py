@@ -278,7 +278,7 @@ def test_a_folder_of_somebody_else_s_is_left_as_it_is(
     named.mkdir()
     (named / "run.json").write_text('{"of": "another program"}')
     before = files(tmp_path)
-    with pytest.raises(TrainingError, match=r"theirs: holds checkpoints, and no run\.json that"):
+    with pytest.raises(TrainingError, match=r"theirs: has checkpoints, but no run\.json that"):
         begin_and_end(tracking, theirs, "FINISHED")
     with pytest.raises(LinkError, match=r"run\.json: damaged, or not written by fae \(run_id\)"):
         begin_and_end(tracking, named, "FINISHED")
