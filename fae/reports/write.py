@@ -32,7 +32,7 @@ from fae.reports.summary import Summary, summarise
 from fae.runs.result import Panel
 from fae.runs.trained import parameters, trained_network
 from fae.runtime import files
-from fae.runtime.signals import held, released
+from fae.runtime.signals import allow_signals, defer_signals
 from fae.tracking.archive import Archive, StoredRun
 from fae.training.metrics import mse_per_image
 
@@ -273,12 +273,12 @@ def _write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) 
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder.parent)
     with (
-        held(),
+        defer_signals(),
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch,
         files.locked(Path(scratch)),
     ):
         fresh = Path(scratch, "new")
-        with released():
+        with allow_signals():
             _write_files(fresh, texts, drawn)
             files.sync_tree(fresh, Path(scratch))
         if folder.exists():

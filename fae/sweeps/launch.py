@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fae.errors import ConfigError, Interrupted, UndeliveredError
 from fae.runs.job import Origin, Schedule
 from fae.runtime.console import say, warn
-from fae.runtime.signals import held
+from fae.runtime.signals import defer_signals
 from fae.sweeps.plan import Task
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import home
@@ -146,7 +146,7 @@ class Launch:
                 returns = self.launcher.launch(overrides, initial_job_idx=first)
             except Interrupted:
                 closing = threading.Thread(target=self._close_all, daemon=True)
-                with held():
+                with defer_signals():
                     closing.start()
                     closing.join(ENDING_S + SLACK_S)
                 raise

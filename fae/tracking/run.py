@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fae.runtime import files
 from fae.runtime.console import warn
-from fae.runtime.signals import held
+from fae.runtime.signals import defer_signals
 from fae.tracking.delivery import Courier
 from fae.tracking.journal import Entry, Journal
 from fae.tracking.outbox import DamagedError, Outbox
@@ -195,7 +195,7 @@ class Run:
             self._say({kind: path, "bytes": _size(place), **more})
 
     def _say(self, entry: Entry) -> None:
-        with held():
+        with defer_signals():
             self._journal.append(entry)
             self._said.update(_identities(entry))
             self._courier.notify()

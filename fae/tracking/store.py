@@ -21,7 +21,7 @@ from fae.config import TrackingConfig
 from fae.errors import FaeError, Interrupted, StoreError, cause
 from fae.runtime import signals
 from fae.runtime.console import warn
-from fae.runtime.signals import held, released
+from fae.runtime.signals import allow_signals, defer_signals
 from fae.tracking.connection import connect
 from fae.tracking.delivery import Courier, Delivery
 from fae.tracking.folder import KEY, Link, check_still_holds, clear, sync_command
@@ -96,11 +96,11 @@ class Store:
             **(tags or {}),
             **({"mlflow.parentRunId": parent} if parent else {}),
         }
-        with held(), own(folder):
+        with defer_signals(), own(folder):
             run = self._begin(name, folder, command, all_tags, carry_on)
             status, reason, raised = "FAILED", "", False
             try:
-                with released(), self._system_metrics(run, resumed=bool(carry_on)):
+                with allow_signals(), self._system_metrics(run, resumed=bool(carry_on)):
                     if parameters:
                         run.log_parameters(parameters)
                     yield run
