@@ -11,8 +11,8 @@ from fae.data.dataset import build_source
 from fae.runs.checkpoint import saved_epochs
 from fae.runs.job import Origin, run_name
 from fae.runs.provenance import fingerprint
-from fae.runtime import formatting
 from fae.runtime.console import say
+from fae.runtime.formatting import format_error
 from fae.sweeps.forecast import estimate, work
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import home
@@ -74,7 +74,7 @@ class Task:
             return "begins"
         run = f"run {self.run.id[:8]}"
         if self.state == "done":
-            error = formatting.error(self.run.metrics.get("test/mse", float("nan")))
+            error = format_error(self.run.metrics.get("test/mse", float("nan")))
             return f"done: test {error}, {run}"
         if self.state == "goes on":
             return f"goes on after epoch {self.epochs_done} of {self.config.epochs}, {run}"

@@ -30,8 +30,8 @@ from fae.runs import provenance
 from fae.runs.job import Job, Origin, Schedule, command_line, run_name
 from fae.runs.result import Result
 from fae.runs.run import check_surroundings, fitted, train
-from fae.runtime import formatting
 from fae.runtime.console import say, warn
+from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import estimate
 from fae.sweeps import plan
 from fae.sweeps.plan import Task
@@ -294,7 +294,7 @@ class Search:
                     job = job.going_on_with(task.origin)
                 results[number] = train(task.config, job)
                 self._lacking.append(results[number].lacking)
-                say(f"{job.label}  test {formatting.error(results[number].metrics['test/mse'])}")
+                say(f"{job.label}  test {format_error(results[number].metrics['test/mse'])}")
         found = self._found(tests, results)
         assert found.best.error is not None
         run.log_metrics({"val/mse": found.best.error, "test/mse": found.test.mean}, step=0)
@@ -418,5 +418,5 @@ def _comments(found: Found) -> list[str]:
     """Where a preset comes from."""
     return [
         f"The best of {len(found.trials)} trials of the study {found.study!r}.",
-        f"Reached a test error of {formatting.interval(found.test)}, seeds in brackets.",
+        f"Reached a test error of {format_interval(found.test)}, seeds in brackets.",
     ]
