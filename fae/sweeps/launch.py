@@ -23,7 +23,7 @@ from fae.runtime.signals import defer_signals
 from fae.sweeps.plan import Task
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import home
-from fae.tracking.recovery import close_dead
+from fae.tracking.recovery import close_crashed
 
 BY_NUMBER = "${hydra.job.num}"
 """Hydra's own name of a job's folder."""
@@ -210,7 +210,7 @@ class Launch:
     def _close_all(self) -> None:
         """Close the runs of processes that are ending with this one."""
         deadline = time.monotonic() + ENDING_S
-        while close_dead(self.archive) or self._under_way():
+        while close_crashed(self.archive) or self._under_way():
             if time.monotonic() > deadline:
                 return
             time.sleep(0.1)
@@ -225,7 +225,7 @@ class Launch:
         origin = self.schedule.origins[number]
         deadline = time.monotonic() + SETTLING_S
         while True:
-            close_dead(self.archive)
+            close_crashed(self.archive)
             for run in reversed(self.archive.alike("run", [fingerprint]).get(fingerprint, [])):
                 if run.started >= self.schedule.started * 1000 or (
                     origin and origin.run_id == run.id

@@ -16,7 +16,7 @@ from fae.runtime.formatting import format_error
 from fae.sweeps.forecast import estimate, work
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import home
-from fae.tracking.recovery import close_dead, unfinished_and_dead
+from fae.tracking.recovery import close_crashed, crashed_runs
 
 State = Literal["begins", "goes on", "done", "failed", "running"]
 SHOWN = 24
@@ -101,10 +101,10 @@ def look_up(tasks: Sequence[Task], archive: Archive | None, settings: SweepConfi
     if archive is None:
         return list(tasks)
     if not settings.plan_only:
-        close_dead(archive)
+        close_crashed(archive)
     if settings.rerun:
         return list(tasks)
-    dead = {run.id for run in unfinished_and_dead(archive)} if settings.plan_only else set()
+    dead = {run.id for run in crashed_runs(archive)} if settings.plan_only else set()
     known = archive.alike("run", [one.fingerprint for one in tasks])
     looked_up = []
     for one in tasks:

@@ -74,7 +74,7 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
                 raise PermissionError("read-only file")
             connection = _open(config.uri, config.experiment, artifacts, create=True)
             if connection.move:
-                mend_move(path, connection.move)
+                update_paths(path, connection.move)
             return replace(connection, move=None)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
@@ -83,13 +83,13 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
         ) from error
 
 
-def mend_move(database: Path, move: Move) -> None:
+def update_paths(database: Path, move: Move) -> None:
     """Update the paths in the database of a project that was moved.
 
     Raises:
         sqlite3.Error: it cannot be written.
     """
-    move.mend(database)
+    move.apply(database)
     say(f"{move}; the paths in {database.name} are updated")
 
 

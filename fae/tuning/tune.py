@@ -38,7 +38,7 @@ from fae.sweeps.plan import Task
 from fae.tracking import address
 from fae.tracking.archive import Archive
 from fae.tracking.folder import home
-from fae.tracking.recovery import close_dead
+from fae.tracking.recovery import close_crashed
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.tuning.results import FOUND, Found, Outcome, columns, errors_by_value
@@ -173,7 +173,7 @@ class Search:
     def _take_over(self, store: Store, archive: Archive, held: ExitStack) -> Run | None:
         """The study's run, this process's from now on; None while it is another's."""
         with self.study.claiming:
-            close_dead(archive)
+            close_crashed(archive)
             parent, status = self._known(archive)
             if status == "RUNNING":
                 return None
@@ -209,7 +209,7 @@ class Search:
             folder=self.folder,
             command=self.command,
             tags=provenance.tags(self.config.trainer.accelerator),
-            carry_on=parent,
+            resume=parent,
         )
 
     def _try_all(self, archive: Archive, until: float) -> None:
@@ -272,7 +272,7 @@ class Search:
             f"tags.`fae.folder` LIKE '%/trial-{job.number}'",
         )
         if runs:
-            close_dead(archive)
+            close_crashed(archive)
         for run in reversed(runs):
             if run.name == job.name and (folder := home(run)):
                 return Origin(run.id, str(folder))
