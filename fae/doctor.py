@@ -109,7 +109,7 @@ def data(config: Config) -> Iterator[Finding]:
 def store(config: Config, sync: str) -> Iterator[Finding]:
     """The store: reachable, readable, writable, not damaged."""
     from fae.tracking.archive import Archive
-    from fae.tracking.recovery import unfinished_and_dead
+    from fae.tracking.recovery import crashed_runs
 
     uri = config.tracking.uri
     try:
@@ -124,7 +124,7 @@ def store(config: Config, sync: str) -> Iterator[Finding]:
     if archive.move:
         yield Finding("store", f"{archive.move}, but {uri} has the old paths", sync)
     try:
-        dead = unfinished_and_dead(archive)
+        dead = crashed_runs(archive)
     except FaeError as problem:
         yield Finding("runs", str(problem), SEE_MESSAGE)
         return
@@ -183,13 +183,13 @@ def studies(config: Config) -> Iterator[Finding]:
 
 def journals(sync: str) -> Iterator[Finding]:
     """Runs that are not completely uploaded, and have no process any more."""
-    from fae.tracking.recovery import is_left
+    from fae.tracking.recovery import has_unsent
 
     here = [Path(name) for name in FOLDERS if Path(name).is_dir()]
     left = []
     for folder in runs_in(here):
         try:
-            if is_left(folder):
+            if has_unsent(folder):
                 left.append(str(folder))
         except (FaeError, OSError) as problem:
             remedy = f"move {folder} away, and the command of its run starts again"

@@ -1,16 +1,16 @@
-"""The ways a command can end badly, each with its exit code."""
+"""The ways in which a command can fail, each with its exit code."""
 
 import signal
 
 
 class FaeError(Exception):
-    """Something that the user can mend: the text says what, where and how."""
+    """Something that the user can fix: the message says what, where and how."""
 
     exit_code = 1
 
 
 def cause(error: BaseException) -> str:
-    """What happened, for a person: our own errors speak for themselves."""
+    """A human-readable description of an error, without the type if it is one of ours."""
     if isinstance(error, FaeError) or not str(error):
         return str(error) or type(error).__name__
     return f"{type(error).__name__}: {error}"
@@ -20,7 +20,7 @@ class ConfigError(FaeError, ValueError):
     """The configuration is wrong; nothing was computed.
 
     Args:
-        problems: one sentence each, beginning with the key and its value.
+        problems: one sentence each, which begins with the key and its value.
     """
 
     exit_code = 2
@@ -43,29 +43,29 @@ class StoreError(FaeError):
 
 
 class NoStoreError(StoreError):
-    """There is no store yet, or it does not know the experiment."""
+    """There is no store yet, or it does not have the experiment."""
 
 
 class UndeliveredError(StoreError):
-    """All was computed, but the store lacks something of it."""
+    """Everything was computed, but not all of it is in the store."""
 
 
 class TrainingError(FaeError):
-    """A run, or some run of a sweep, failed."""
+    """A run, or at least one run of a sweep, failed."""
 
 
 class CheckpointError(FaeError):
-    """A checkpoint is damaged, or not of this run."""
+    """A checkpoint is damaged, or belongs to another run."""
 
 
 class VerdictError(FaeError):
-    """The numbers are there, but not what was asked of them."""
+    """The results are not what ``report.fail_unless`` requires."""
 
 
 class Interrupted(BaseException):
     """SIGINT, SIGTERM or SIGHUP arrived.
 
-    Not an ``Exception``, so that nobody mistakes it for a failure, and not a
+    Not an ``Exception``, so that it is not handled as a failure, and not a
     ``KeyboardInterrupt``, which Lightning turns into ``sys.exit(1)``.
     """
 

@@ -44,7 +44,7 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
     """
     from fae.tracking.archive import Archive, StoredRun
     from fae.tracking.folder import Link
-    from fae.tracking.recovery import close_dead, deliver, is_left, not_there
+    from fae.tracking.recovery import close_crashed, deliver, has_unsent, not_there
 
     for folder in folders:
         if not folder.is_dir():
@@ -58,7 +58,7 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
     def archive_of(experiment: str) -> Archive | None:
         archive = Archive.if_there(replace(tracking, experiment=experiment))
         if archive:
-            archive.mend()
+            archive.update_paths()
         return archive
 
     def tell(problem: str) -> None:
@@ -70,7 +70,7 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
             link = Link.read(folder)
             assert link
             experiments[link.experiment] = None
-            if not is_left(folder):
+            if not has_unsent(folder):
                 continue
             archive = archive_of(link.experiment)
             if archive is None:
@@ -82,7 +82,7 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
     for experiment in experiments:
         try:
             archive = archive_of(experiment)
-            closed += close_dead(archive, tell) if archive else []
+            closed += close_crashed(archive, tell) if archive else []
         except StoreError as problem:
             tell(str(problem))
     for run in closed:

@@ -21,8 +21,8 @@ from fae.cli.compose import CONF, read
 from fae.config import Config
 from fae.errors import FaeError, TrainingError, UndeliveredError, cause
 from fae.runs.job import Job, current_job
-from fae.runtime import formatting
 from fae.runtime.console import say
+from fae.runtime.formatting import format_error
 
 if TYPE_CHECKING:
     from fae.runs.result import Result
@@ -62,7 +62,7 @@ def run_job(node: DictConfig) -> "Result | None":
         gc.unfreeze()
     final = result.final
     errors = "  ".join(
-        f"{split} {formatting.error(final[f'{split}/mse'])}" for split in ("train", "val", "test")
+        f"{split} {format_error(final[f'{split}/mse'])}" for split in ("train", "val", "test")
     )
     say(f"{job.label}  {errors}  {final['time/fit_s']:.1f} s  run {result.run_id[:8]}")
     if result.lacking:

@@ -18,7 +18,7 @@ from fae.runs.provenance import tags
 from fae.tracking.store import Store
 from fae.tracking import delivery
 
-delivery.TOGETHER_S = 60.0
+delivery.FLUSH_INTERVAL_S = 60.0
 config = compose(*sys.argv[2:])
 folder = Path(sys.argv[1])
 with Store(config.tracking).run(

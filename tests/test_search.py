@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from fae.cli.compose import compose
-from fae.runtime import formatting
+from fae.runtime.formatting import format_error
 from fae.runtime.intervals import estimate
 from fae.tracking.address import of_file
 from fae.tracking.store import Store
@@ -133,7 +133,7 @@ def test_the_best_is_trained_with_fresh_seeds(searched: tuple[Path, str]) -> Non
         assert {run.data.params["lr"] for run in runs} == {best.data.params["lr"]}
         mean = sum(run.data.metrics["test/mse"] for run in runs) / 2
         assert study.data.metrics["test/mse"] == pytest.approx(mean)
-        assert formatting.error(mean) in said
+        assert format_error(mean) in said
 
 
 def test_a_study_keeps_what_it_found(searched: tuple[Path, str]) -> None:

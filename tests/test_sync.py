@@ -16,7 +16,7 @@ from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import Link
 from fae.tracking.journal import Journal
-from fae.tracking.recovery import undelivered
+from fae.tracking.recovery import count_unsent
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_run_that_goes_on_keeps_nothing_else_from_being_put_right(
         assert process.stdout is not None
         alive = process.stdout.readline().strip()
         sync.sync([tmp_path], tracking)
-        assert undelivered(tmp_path / "stays") == 1
+        assert count_unsent(tmp_path / "stays") == 1
         archive = Archive(tracking)
         assert [archive.run(run).status for run in (dead, alive)] == ["KILLED", "RUNNING"]
     assert capsys.readouterr().out.splitlines() == [

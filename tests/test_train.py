@@ -154,7 +154,7 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["-m", "hidden=1,2", "hydra.sweep.subdir=x", SMOKE], "hydra.sweep.subdir=x: is x for"),
         (["-m", "hydra/sweeper=basic", SMOKE], "hydra/sweeper: must be fae"),
         (["hydra.run.dir=file/out"], "file/out: Not a directory"),
-        (["hydra.mode=RUN", "repeats=2"], "repeats=2: cannot be with hydra.mode=RUN"),
+        (["hydra.mode=RUN", "repeats=2"], "repeats=2: cannot be combined with hydra.mode=RUN"),
         (["repeats=0"], "repeats=0: must be greater than or equal to 1"),
         (["report.fail_unless=reproduced"], "report.fail_unless: applies to sweeps only"),
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch sees no GPU here"),
@@ -344,7 +344,7 @@ def test_commands_given_at_once_compute_nothing_twice(
     both = [begun(tmp_path, store_uri, *one, "epochs=20") for one in (first, second)]
     for process in both:
         said, told = process.communicate(timeout=300)
-        assert process.returncode == 0 or "another process is at" in said + told
+        assert process.returncode == 0 or "another process" in said + told
         assert "Traceback" not in told
     assert 0 in [process.returncode for process in both]
     for overrides in (first, second):

@@ -52,7 +52,7 @@ def run(entry: Callable[[], object], *schemas: type) -> None:
     """
     full_error = os.environ.get(FULL_ERROR) == "1"
     schemas = SingleRunGuard.schemas = schemas or (Config,)
-    signals.handle(as_guest=not process.has_begun())
+    signals.install(as_guest=not process.has_begun())
     code: int | None = None
     try:
         with streams.guarded(), _environment(), _hydra_logs():
@@ -63,7 +63,7 @@ def run(entry: Callable[[], object], *schemas: type) -> None:
     except (Exception, Interrupted) as error:
         code = _explain(error, schemas, full=full_error)
     finally:
-        signals.leave(code)
+        signals.finish(code)
     if code:
         sys.exit(code)
 
@@ -98,7 +98,7 @@ def _hydra_logs() -> Iterator[None]:
 def enter() -> None:
     """Prepare the process of a job, which a launcher may have started."""
     streams.guard()
-    signals.handle()
+    signals.install()
 
 
 class PastHydraError(BaseException):

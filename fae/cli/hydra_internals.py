@@ -1,7 +1,8 @@
 """The private parts of Hydra that are used here, each with its reason.
 
 ``tests/cli/test_hydra_internals.py`` fails when a release changes one. The sweepers and launchers
-that extend Hydra's own import those themselves: Hydra loads them anew when it looks for plugins.
+that extend Hydra's own import those where they are defined, as Hydra's search for plugins loads
+them a second time, and would not know the first.
 """
 
 from collections.abc import Iterator, Sequence

@@ -83,10 +83,10 @@ def _sentence(error: Exception, schemas: Sequence[type] = (Config,)) -> str:
         return "needs the name of a choice"
     is_reason = bool(text) and not text.startswith(UNINFORMATIVE)
     cause = error if is_reason else error.__cause__ or error
-    said = _first_line(str(cause)) or type(cause).__name__
+    reason = _first_line(str(cause)) or type(cause).__name__
     key = text.removeprefix(MERGING) if text.startswith(MERGING) else None
     key = key or getattr(cause, "full_key", None)
-    return said if not key or _names(said, key) else f"{key}: {said}"
+    return reason if not key or _names(reason, key) else f"{key}: {reason}"
 
 
 def _names(text: str, key: str) -> bool:
@@ -139,8 +139,8 @@ def _refusal(detail: Mapping[str, Any], values: Mapping[str, Any], schema: type)
         return f"{key}: is missing"
     if detail["type"] == "union_tag_invalid":
         return f"{key}.name: is not a setting; choose by {key}=NAME"
-    said = re.sub(r"^(Input|String) should", "must", detail["msg"])
-    return f"{key}={as_typed(detail['input'])}: {said}"
+    rule = re.sub(r"^(Input|String) should", "must", detail["msg"])
+    return f"{key}={as_typed(detail['input'])}: {rule}"
 
 
 def as_typed(value: object) -> str:

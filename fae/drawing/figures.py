@@ -13,8 +13,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFor
 from fae.drawing.charts import Chart, Kind, Plot, Series
 from fae.drawing.pictures import Example, Gallery, Picture, error_map, grey, tiles
 from fae.runs.result import Panel
-from fae.runtime import formatting
 from fae.runtime.console import printable
+from fae.runtime.formatting import format_error
 
 STYLES: dict[Kind, dict[str, Any]] = {
     "line": {"linewidth": 1.2, "marker": "."},
@@ -55,7 +55,7 @@ def reconstructions(panels: Mapping[str, Panel]) -> Figure:
         grid.show(row, 0, grey(image), left=label, above="" if row else "original")
     for column, (title, panel) in enumerate(panels.items(), start=1):
         for row, image in enumerate(panel.reconstructions):
-            below = formatting.error(panel.errors[row])
+            below = format_error(panel.errors[row])
             grid.show(row, column, grey(image), below=below, above="" if row else title)
     return _literal(grid.figure)
 
@@ -67,7 +67,7 @@ def extremes(galleries: Sequence[Gallery]) -> Figure:
         for i, example in enumerate(gallery.extremes):
             for j, picture in enumerate(_views(example)):
                 above = ("" if row else example.label) if j == 1 else ""
-                below = (example.shows, formatting.error(example.error), "")[j]
+                below = (example.shows, format_error(example.error), "")[j]
                 left = gallery.title if i == j == 0 else ""
                 grid.show(row, 3 * i + j, picture, left=left, above=above, below=below)
     return _literal(grid.figure)

@@ -14,7 +14,7 @@ from fae.paper.evidence import BEST, PAPER, SIZES, Evidence, MissingError, Setti
 from fae.reports import table
 from fae.reports.claims import Comparison, claims, compare
 from fae.reports.table import Columns
-from fae.runtime import formatting
+from fae.runtime.formatting import format_error, format_interval, format_with_interval
 from fae.runtime.intervals import Estimate
 from fae.tracking.config import TrackingConfig
 from fae.tuning.results import Found, columns, errors_by_value
@@ -158,7 +158,7 @@ def _learning_rates(evidence: Evidence) -> Answer:
                 {
                     **columns(list(of_n.values())),
                     "test error with the paper's settings": [
-                        formatting.interval(papers[n]) for n in of_n
+                        format_interval(papers[n]) for n in of_n
                     ],
                 }
                 for of_n in studies.values()
@@ -283,9 +283,9 @@ def _depth(evidence: Evidence) -> Answer:
     shown = {
         "network": ["one hidden layer", f"one more of {widths} units on both sides", "PCA"],
         "test error": [
-            formatting.interval(shallow.test),
-            formatting.interval(deep.test),
-            formatting.error(evidence.pca[deep.hidden]),
+            format_interval(shallow.test),
+            format_interval(deep.test),
+            format_error(evidence.pca[deep.hidden]),
         ],
     }
     return Answer(
@@ -336,7 +336,7 @@ def _matrix(grid: Mapping[int, Mapping[float, Setting]], key: str) -> Columns:
         "n": [str(n) for n in grid],
         **{
             f"{key}={value:g}": [
-                formatting.interval(of_value[value].test) if value in of_value else ""
+                format_interval(of_value[value].test) if value in of_value else ""
                 for of_value in grid.values()
             ]
             for value in values
@@ -348,8 +348,8 @@ def _by_n(lines: Mapping[str, Mapping[int, Estimate]], evidence: Evidence) -> Co
     """A row an n, and PCA in the last column."""
     return {
         "n": [str(n) for n in SIZES],
-        **{name: [formatting.interval(of_n[n]) for n in SIZES] for name, of_n in lines.items()},
-        "PCA": [formatting.error(evidence.pca[n]) for n in SIZES],
+        **{name: [format_interval(of_n[n]) for n in SIZES] for name, of_n in lines.items()},
+        "PCA": [format_error(evidence.pca[n]) for n in SIZES],
     }
 
 
@@ -388,7 +388,7 @@ def _compared(
 def _difference(one: Comparison, base: float) -> str:
     """``+0.0020 ± 0.0004 (+5.0%)``."""
     mean = one.difference.mean
-    size = formatting.with_half(abs(mean), one.difference.half or 0, like=base)
+    size = format_with_interval(abs(mean), one.difference.half or 0, like=base)
     return f"{'+' if mean > 0 else '-'}{size} ({mean / base:+.1%})"
 
 

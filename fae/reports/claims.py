@@ -7,7 +7,7 @@ from statistics import fmean
 
 from fae.reports.rows import Row
 from fae.runs.diagnosis import GAP
-from fae.runtime import formatting
+from fae.runtime.formatting import format_with_interval
 from fae.runtime.intervals import Estimate, paired
 
 
@@ -116,7 +116,7 @@ def compare(
     larger = theirs if difference.mean < 0 else ours
     mean = fmean(larger[seed] for seed in seeds)
     size = (
-        f"{formatting.with_half(abs(difference.mean), difference.half or 0, like=mean)} "
+        f"{format_with_interval(abs(difference.mean), difference.half or 0, like=mean)} "
         f"({abs(difference.mean) / mean:.1%})"
     )
     sentence = (

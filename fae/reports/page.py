@@ -19,8 +19,8 @@ from fae.drawing.figures import units_title
 from fae.drawing.pictures import Example, Gallery, Picture
 from fae.reports import table
 from fae.reports.summary import Summary
-from fae.runtime import formatting
 from fae.runtime.console import in_one_line, printable
+from fae.runtime.formatting import format_error
 from fae.runtime.intervals import Verdict
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -60,7 +60,7 @@ def page(summary: Summary, charts: Sequence[Chart], galleries: Sequence[Gallery]
     environment.filters |= {
         "capital": lambda text: text[:1].upper() + text[1:],
         "grey": lambda image: _png(pictures.grey(image)),
-        "error": formatting.error,
+        "error": format_error,
         "error_map": _error_map,
         "tiles": lambda gallery: _png(pictures.tiles(gallery.weights)),
         "units_title": units_title,

@@ -13,8 +13,8 @@ from rich.text import Text
 from fae.reports.rows import Row
 from fae.reports.summary import Summary
 from fae.reports.timing import Times
-from fae.runtime import formatting
 from fae.runtime.console import in_one_line
+from fae.runtime.formatting import format_error, format_interval
 
 Columns = Mapping[str, Sequence[str]]
 FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001 spreadsheets read the wide ones alike
@@ -27,11 +27,11 @@ def errors(summary: Summary) -> Columns:
         summary.rows,
         {
             "setting": lambda row: row.title,
-            "test error": lambda row: formatting.interval(row.test),
+            "test error": lambda row: format_interval(row.test),
             "paper": lambda row: _error(row.published),
             "diff": lambda row: _number(row.difference, "+.1%"),
             "verdict": lambda row: row.verdict or "",
-            "PCA": lambda row: formatting.error(row.pca),
+            "PCA": lambda row: format_error(row.pca),
             "below PCA": lambda row: _number(_gain(row), ".1%"),
         },
     )
@@ -43,8 +43,8 @@ def details(summary: Summary) -> Columns:
         summary.rows,
         {
             "setting": lambda row: row.title,
-            "val": lambda row: formatting.error(row.val),
-            "train": lambda row: formatting.error(row.train),
+            "val": lambda row: format_error(row.val),
+            "train": lambda row: format_error(row.train),
             "parameters": lambda row: f"{row.parameters:,}",
             "time [s]": lambda row: with_quartiles(row.times, row.test.n),
             "paper's time [s]": lambda row: _number(row.published_s, ".1f"),
@@ -59,7 +59,7 @@ def legend(summary: Summary) -> str:
         "Errors: mean squared error over images and pixels in [0, 1]; mean over the seeds, their "
         "number in brackets, with a 95 % interval (Student's t).",
         "PCA: test error of as many principal components, the best that is linear; "
-        f"the mean image reaches {formatting.error(summary.mean_image)}.",
+        f"the mean image reaches {format_error(summary.mean_image)}.",
         "Times: median (quartiles) over the seeds, or over as many of them as have a time to "
         "compare (they ran alone, as far as this store tells, and on the same hardware as most).",
     ]
@@ -140,7 +140,7 @@ def _seconds(value: float) -> str:
 
 
 def _error(value: float | None) -> str:
-    return "" if value is None else formatting.error(value)
+    return "" if value is None else format_error(value)
 
 
 def _gain(row: Row) -> float | None:

@@ -33,9 +33,9 @@ from fae.reports.summary import Summary, summarise
 from fae.runs.result import Panel
 from fae.runs.trained import parameters, trained_network
 from fae.runtime import files
-from fae.runtime.signals import held, released
+from fae.runtime.signals import allow_signals, defer_signals
 from fae.tracking.archive import Archive, StoredRun
-from fae.tracking.recovery import unfinished_and_dead
+from fae.tracking.recovery import crashed_runs
 from fae.training.metrics import mse_per_image
 
 PICTURED = 6
@@ -196,7 +196,7 @@ def _beside(archive: Archive, selection: Selection) -> list[StoredRun]:
     beside = archive.runs_during(
         min(run.started for run in runs), max(run.ended or run.started for run in runs)
     )
-    dead = {run.id for run in unfinished_and_dead(archive)}
+    dead = {run.id for run in crashed_runs(archive)}
     return [replace(run, ended=run.started) if run.id in dead else run for run in beside]
 
 
@@ -277,12 +277,12 @@ def _write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) 
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder.parent)
     with (
-        held(),
+        defer_signals(),
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch,
         files.locked(Path(scratch)),
     ):
         fresh = Path(scratch, "new")
-        with released():
+        with allow_signals():
             _write_files(fresh, texts, drawn)
             files.sync_tree(fresh, Path(scratch))
         if folder.exists():

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from fae.runs.job import Job
-from fae.runtime import formatting
 from fae.runtime.console import say
+from fae.runtime.formatting import format_error
 
 
 class ProgressDisplay(pl.Callback):
@@ -49,7 +49,7 @@ class ProgressDisplay(pl.Callback):
         assert trainer.max_epochs is not None
         done = trainer.current_epoch + 1
         errors = "  ".join(
-            f"{split} {formatting.error(float(trainer.callback_metrics[f'{split}/mse']))}"
+            f"{split} {format_error(float(trainer.callback_metrics[f'{split}/mse']))}"
             for split in ("train", "val")
         )
         share_since = (done - self._first) / (trainer.max_epochs - self._first)

@@ -23,7 +23,7 @@ from fae.runs.progress import ProgressDisplay
 from fae.runs.result import Panel, Result
 from fae.runtime.console import console
 from fae.sweeps.forecast import work
-from fae.tracking.lock import claiming
+from fae.tracking.lock import store_lock
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.training.early_stopping import choose_weights
@@ -134,7 +134,7 @@ def fitted(
     }
     store = Store(config.tracking, patience_s=STORE_PATIENCE_S if job.sweep else 0)
     with ExitStack() as until_end:
-        with claiming(store.uri):
+        with store_lock(store.uri):
             job = claim(job)
             run = until_end.enter_context(
                 store.run(
@@ -145,7 +145,7 @@ def fitted(
                     parent=job.sweep.parent if job.sweep else None,
                     parameters=config.parameters(),
                     tags=tags,
-                    carry_on=job.carries_on,
+                    resume=job.carries_on,
                 )
             )
         _record_origin(run, config, source)

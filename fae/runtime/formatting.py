@@ -13,19 +13,19 @@ LARGE = 1e6
 MAX_DECIMALS = 8
 
 
-def error(value: float) -> str:
+def format_error(value: float) -> str:
     """``0.0410``, or ``0.00817`` for a small error."""
     return f"{value:.3g}" if value >= LARGE else f"{value:.{_decimals(value)}f}"
 
 
-def interval(found: "Estimate") -> str:
+def format_interval(found: "Estimate") -> str:
     """``0.0410 ± 0.0006 (5)``, the last being the number of seeds; of one seed, no interval."""
     if found.half is None:
-        return f"{error(found.mean)} (one seed)"
-    return f"{with_half(found.mean, found.half, like=found.mean)} ({found.n})"
+        return f"{format_error(found.mean)} (one seed)"
+    return f"{format_with_interval(found.mean, found.half, like=found.mean)} ({found.n})"
 
 
-def with_half(value: float, half: float, like: float) -> str:
+def format_with_interval(value: float, half: float, like: float) -> str:
     """``0.0410 ± 0.0006``, with at least one digit of the interval.
 
     Args:

@@ -14,8 +14,8 @@ def begin() -> None:
     global _has_begun
     from fae.runtime import signals
 
-    signals.handle()
-    atexit.register(signals.end)
+    signals.install()
+    atexit.register(signals.exit_now)
     _has_begun = True
 
     from fae.runtime import home, streams

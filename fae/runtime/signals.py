@@ -21,15 +21,15 @@ from typing import Any, Literal
 from fae.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-AGAIN_S = 1.0
+REPEAT_S = 1.0
 """Seconds after which ``Interrupted`` is raised again, as a library may have swallowed it."""
-SOON_S = 0.01
+RETRY_S = 0.01
 """The same, where it could not be raised yet."""
 ATOMIC_MODULES = {__name__, "contextlib"}
 """Modules in which ``Interrupted`` is not raised: entering and leaving a block is not cut short."""
 
-Mode = Literal["free", "held", "released"]
-_mode: Mode = "free"
+Mode = Literal["immediate", "deferred", "allowed"]
+_mode: Mode = "immediate"
 _arrived: int | None = None
 _arrived_s = 0.0
 _code: int | None = None
@@ -46,8 +46,8 @@ class _Host:
 _host: _Host | None = None
 
 
-def handle(*, as_guest: bool = False) -> None:
-    """Install the handlers: a signal ends the process, except in a ``held`` block.
+def install(*, as_guest: bool = False) -> None:
+    """Install the handlers: a signal ends the process, except in a ``defer_signals`` block.
 
     Args:
         as_guest: the process is not the command's own.
@@ -58,14 +58,14 @@ def handle(*, as_guest: bool = False) -> None:
     signals = (*SIGNALS, signal.SIGALRM)
     if as_guest:
         handlers = {signum: signal.getsignal(signum) for signum in signals}
-        _host, _arrived, _mode = _Host(handlers, sys.unraisablehook), None, "free"
+        _host, _arrived, _mode = _Host(handlers, sys.unraisablehook), None, "immediate"
     for signum in signals:
         if not _ignores_hangup(signum):
             signal.signal(signum, _interrupt)
     sys.unraisablehook = _report_unless_interrupted
 
 
-def leave(code: int | None = None) -> None:
+def finish(code: int | None = None) -> None:
     """End signal handling: the work is done, only exit functions are left.
 
     With an exit code, a first signal waits for them, as joblib's would print a traceback. Without
@@ -85,14 +85,14 @@ def leave(code: int | None = None) -> None:
         return
     _code = code
     if code is not None:
-        _mode = "held"
+        _mode = "deferred"
         return
     for signum in SIGNALS:
         if not _ignores_hangup(signum):
             signal.signal(signum, signal.SIG_DFL)
 
 
-def end() -> None:
+def exit_now() -> None:
     """End the process, as its last exit function.
 
     Python would take seconds more to tear down torch and MLflow.
@@ -114,18 +114,18 @@ def seconds_since() -> float:
     return time.monotonic() - _arrived_s if arrived() else 0.0
 
 
-def held() -> AbstractContextManager[None]:
-    """Defer signals to the end of the block, or to a ``released`` block in it."""
-    return _Block("held")
+def defer_signals() -> AbstractContextManager[None]:
+    """Defer signals to the end of the block, or to a ``allow_signals`` block in it."""
+    return _Block("deferred")
 
 
-def released() -> AbstractContextManager[None]:
-    """Within a ``held`` block: raise when a signal arrives, or if one has been deferred.
+def allow_signals() -> AbstractContextManager[None]:
+    """Within a ``defer_signals`` block: raise when a signal arrives, or if one has been deferred.
 
     Raises:
         Interrupted: a signal arrived.
     """
-    return _Block("released")
+    return _Block("allowed")
 
 
 class _Block(AbstractContextManager[None]):
@@ -133,12 +133,12 @@ class _Block(AbstractContextManager[None]):
 
     def __init__(self, mode: Mode) -> None:
         self.mode = mode
-        self.before: Mode = "free"
+        self.before: Mode = "immediate"
 
     def __enter__(self) -> None:
         global _mode
         self.before, _mode = _mode, self.mode
-        if self.mode == "released":
+        if self.mode == "allowed":
             try:
                 _raise_if_arrived()
             except Interrupted:
@@ -148,7 +148,7 @@ class _Block(AbstractContextManager[None]):
     def __exit__(self, *_: object) -> None:
         global _mode
         _mode = self.before
-        if _mode != "held":
+        if _mode != "deferred":
             _raise_if_arrived()
 
 
@@ -166,17 +166,17 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     """The signal handler; an alarm calls it again."""
     global _arrived, _arrived_s
     if signum != signal.SIGALRM:
-        if _mode == "free" or _arrived is not None:
-            _end(signum)
+        if _mode == "immediate" or _arrived is not None:
+            _exit(signum)
         _arrived, _arrived_s = signum, time.monotonic()
-    if _mode == "released":
+    if _mode == "allowed":
         is_atomic = frame is not None and frame.f_globals.get("__name__") in ATOMIC_MODULES
-        signal.setitimer(signal.ITIMER_REAL, SOON_S if is_atomic else AGAIN_S)
+        signal.setitimer(signal.ITIMER_REAL, RETRY_S if is_atomic else REPEAT_S)
         if not is_atomic:
             _raise_if_arrived()
 
 
-def _end(signum: int) -> None:
+def _exit(signum: int) -> None:
     if _host is not None:
         raise Interrupted(signum)
     try:

@@ -19,11 +19,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fae.errors import ConfigError, Interrupted, UndeliveredError
 from fae.runs.job import Origin, Schedule
 from fae.runtime.console import say, warn
-from fae.runtime.signals import held
+from fae.runtime.signals import defer_signals
 from fae.sweeps.plan import Task
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import home
-from fae.tracking.recovery import close_dead
+from fae.tracking.recovery import close_crashed
 
 BY_NUMBER = "${hydra.job.num}"
 """Hydra's own name of a job's folder."""
@@ -148,7 +148,7 @@ class Launch:
                 returns = self.launcher.launch(overrides, initial_job_idx=first)
             except Interrupted:
                 closing = threading.Thread(target=self._close_all, daemon=True)
-                with held():
+                with defer_signals():
                     closing.start()
                     closing.join(ENDING_S + SLACK_S)
                 raise
@@ -212,7 +212,7 @@ class Launch:
     def _close_all(self) -> None:
         """Close the runs of processes that are ending with this one."""
         deadline = time.monotonic() + ENDING_S
-        while close_dead(self.archive) or self._under_way():
+        while close_crashed(self.archive) or self._under_way():
             if time.monotonic() > deadline:
                 return
             time.sleep(0.1)
@@ -227,7 +227,7 @@ class Launch:
         origin = self.schedule.origins[number]
         deadline = time.monotonic() + SETTLING_S
         while True:
-            close_dead(self.archive)
+            close_crashed(self.archive)
             for run in reversed(self.archive.alike("run", [fingerprint]).get(fingerprint, [])):
                 if run.id not in self.earlier or (origin and origin.run_id == run.id):
                     break

@@ -10,12 +10,12 @@ from fae.config import Config, SweepConfig
 from fae.runs.checkpoint import saved_epochs
 from fae.runs.fingerprint import fingerprint, former
 from fae.runs.job import Origin, run_name
-from fae.runtime import formatting
 from fae.runtime.console import say
+from fae.runtime.formatting import format_error
 from fae.sweeps.forecast import estimate, work
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import home
-from fae.tracking.recovery import close_dead, unfinished_and_dead
+from fae.tracking.recovery import close_crashed, crashed_runs
 
 State = Literal["begins", "goes on", "done", "failed", "running"]
 SHOWN = 24
@@ -73,7 +73,7 @@ class Task:
             return "begins"
         run = f"run {self.run.id[:8]}"
         if self.state == "done":
-            error = formatting.error(self.run.metrics.get("test/mse", float("nan")))
+            error = format_error(self.run.metrics.get("test/mse", float("nan")))
             return f"done: test {error}, {run}"
         if self.state == "goes on":
             return f"goes on after epoch {self.epochs_done} of {self.config.epochs}, {run}"
@@ -99,10 +99,10 @@ def look_up(tasks: Sequence[Task], archive: Archive | None, settings: SweepConfi
     if archive is None:
         return list(tasks)
     if not settings.plan_only:
-        close_dead(archive)
+        close_crashed(archive)
     if settings.rerun:
         return list(tasks)
-    dead = {run.id for run in unfinished_and_dead(archive)} if settings.plan_only else set()
+    dead = {run.id for run in crashed_runs(archive)} if settings.plan_only else set()
     known = archive.alike("run", [one.fingerprint for one in tasks])
     looked_up = []
     for one in tasks:

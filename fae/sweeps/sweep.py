@@ -77,7 +77,7 @@ def sweep(
     from fae.sweeps import plan
     from fae.sweeps.launch import Launch
     from fae.tracking.archive import Archive
-    from fae.tracking.lock import claiming
+    from fae.tracking.lock import store_lock
     from fae.tracking.store import Store
 
     _check_surroundings(configs)
@@ -101,7 +101,7 @@ def sweep(
         at_once = base.hydra.sweeper.max_batch_size or (1 if stop else len(tasks))
         try:
             with ExitStack() as until_end:
-                with claiming(store.uri):
+                with store_lock(store.uri):
                     known = None if settings.rerun else _known(archive, tasks)
                     run = until_end.enter_context(
                         store.run(
@@ -110,7 +110,7 @@ def sweep(
                             folder=folder,
                             command=command_line(arguments, "-m"),
                             tags=_tags(tasks),
-                            carry_on=known.id if known else None,
+                            resume=known.id if known else None,
                         )
                     )
                 parent = run.id

@@ -15,8 +15,14 @@ from fae.errors import NoStoreError, StoreError
 from fae.runtime.console import in_one_line, warn
 from fae.tracking.address import file_of
 from fae.tracking.config import TrackingConfig
-from fae.tracking.connection import asking, connect, first_line, mend_move, without_start
-from fae.tracking.delivery import Delivery
+from fae.tracking.connection import (
+    asking,
+    connect,
+    first_line,
+    update_paths,
+    without_start,
+)
+from fae.tracking.delivery import Uploader
 from fae.tracking.limits import downloading
 
 if TYPE_CHECKING:
@@ -259,7 +265,7 @@ class Archive:
             StoreError: the store does not accept them; the folder is unchanged.
         """
         try:
-            self.mend()
+            self.update_paths()
             self._client.log_artifacts(run.id, str(folder), "report")
             self._client.set_tag(run.id, "mlflow.note.content", note)
         except Exception as error:
@@ -268,7 +274,7 @@ class Archive:
                 f"run of the sweep ({first_line(error)})"
             ) from error
 
-    def mend(self) -> None:
+    def update_paths(self) -> None:
         """Update the paths in the database of a project that was moved.
 
         Raises:
@@ -277,14 +283,14 @@ class Archive:
         path = file_of(self.uri)
         if self.move and path:
             with asking(self.uri):
-                mend_move(path, self.move)
+                update_paths(path, self.move)
             self.move = None
 
-    def delivery(self, run_id: str, folder: Path) -> Delivery:
+    def uploader(self, run_id: str, folder: Path) -> Uploader:
         """Stores the entries of a run with this folder."""
         with asking(self.uri):
             experiment_id = self._client.get_run(run_id).info.experiment_id
-        return Delivery(self._client, experiment_id, run_id, folder)
+        return Uploader(self._client, experiment_id, run_id, folder)
 
     def unfinished(self) -> list[StoredRun]:
         """Runs of all kinds that are RUNNING in the store."""

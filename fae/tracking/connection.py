@@ -75,7 +75,7 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
                 raise PermissionError("read-only file")
             connection = _open(config.uri, config.experiment, artifacts, create=True)
             if connection.move:
-                mend_move(path, connection.move)
+                update_paths(path, connection.move)
             return replace(connection, move=None)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
@@ -84,14 +84,14 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
         ) from error
 
 
-def mend_move(database: Path, move: Move) -> None:
+def update_paths(database: Path, move: Move) -> None:
     """Update the paths in the database of a project that was moved.
 
     Raises:
         sqlite3.Error: it cannot be written.
     """
-    move.mend(database)
-    say(f"{move}; {database.name} names its files there from now on")
+    move.apply(database)
+    say(f"{move}; the paths in {database.name} are updated")
 
 
 def _check_tables(uri: str, path: Path) -> None:
@@ -289,7 +289,7 @@ def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connec
         if experiment is not None and experiment.name != name:
             raise ValueError("it answers with another experiment")
     except Exception as error:  # an answer of a server may be anything
-        upgrade = f"mlflow db upgrade {shlex.quote(uri)} may mend it"
+        upgrade = f"mlflow db upgrade {shlex.quote(uri)} may fix it"
         remedy = upgrade if file_of(uri) else "ask there"
         raise StoreError(
             f"tracking.uri={uri}: MLflow cannot use it ({first_line(error)}); was it made "

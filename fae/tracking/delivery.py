@@ -29,11 +29,11 @@ from fae.tracking.outbox import DamagedError, Outbox
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TOGETHER_S = 1.0
+FLUSH_INTERVAL_S = 1.0
 """Seconds between uploads: entries of this time are stored together."""
-PATIENCE_S = 3.0
+SHUTDOWN_WAIT_S = 3.0
 """Seconds that the end of a run waits for a store that is not reachable."""
-LEAST_S = 0.5
+MIN_SHUTDOWN_WAIT_S = 0.5
 """The least of these, if several runs are ended by one signal."""
 SMALL = (256, 256)
 """Pixels, at most, of the preview in the UI."""
@@ -41,11 +41,11 @@ TRIES = 5
 """Failures after which an entry counts as rejected by a store that is reachable."""
 
 
-class NotTakenError(Exception):
+class NotAcceptedError(Exception):
     """The store is reachable, but failed to accept an entry; a retry may succeed."""
 
 
-class RefusedError(NotTakenError):
+class RejectedError(NotAcceptedError):
     """The store is reachable, but rejects an entry: repeatedly, or others for the same reason."""
 
 
@@ -53,7 +53,7 @@ class DeletedError(Exception):
     """The run or its experiment was deleted in the store; the message says how to restore it."""
 
 
-class Delivery:
+class Uploader:
     """Stores entries one after the other; storing one again changes nothing.
 
     Args:
@@ -76,7 +76,7 @@ class Delivery:
         """Store the first entry, and those after it that fit in one request; returns their number.
 
         Raises:
-            NotTakenError, RefusedError: the store is reachable, but rejects the first entry.
+            NotAcceptedError, RejectedError: the store is reachable, but rejects the first entry.
             DeletedError: the run must be restored first.
             DamagedError: the first entry names a damaged file.
             Exception: of any other type, if the store is not reachable.
@@ -94,7 +94,7 @@ class Delivery:
             if refused:
                 self._failures = 0
                 self._refusals.add(kind)
-            raise (RefusedError if refused else NotTakenError)(first_line(error)) from error
+            raise (RejectedError if refused else NotAcceptedError)(first_line(error)) from error
         self._failures = 0
         return count
 
@@ -126,11 +126,11 @@ class Delivery:
         batch: list[Metric] = []
         count = 0
         for entry in entries:
-            said = entry.get("metrics")
-            if said is None or len(batch) + len(said) > BATCH:
+            metrics = entry.get("metrics")
+            if metrics is None or len(batch) + len(metrics) > BATCH:
                 break
             batch += [
-                Metric(key, value, entry["time"], entry["step"]) for key, value in said.items()
+                Metric(key, value, entry["time"], entry["step"]) for key, value in metrics.items()
             ]
             count += 1
         self.client.log_batch(self.run_id, metrics=batch)
@@ -151,9 +151,9 @@ class Delivery:
     def _data(self, entry: Entry) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        said = entry["data"]
-        source, sizes = json.dumps({"uri": said["source"]}), json.dumps(said["sizes"])
-        data = Dataset(said["name"], said["digest"], "local", source, None, sizes)
+        about = entry["data"]
+        source, sizes = json.dumps({"uri": about["source"]}), json.dumps(about["sizes"])
+        data = Dataset(about["name"], about["digest"], "local", source, None, sizes)
         self.client.log_inputs(
             self.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])]
         )
@@ -234,7 +234,7 @@ def _reading(path: Path) -> Iterator[None]:
         raise DamagedError(f"{path}: cannot be read ({first_line(error)})") from error
 
 
-class Courier:
+class UploadWorker:
     """Uploads a journal in a thread, so that training never waits for the store.
 
     Failed uploads are retried with growing pauses. A rejected entry is set aside, so that the
@@ -257,7 +257,7 @@ class Courier:
         self._away = False
         self._refused = False
         self.lost: list[str] = []
-        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
         self._thread.start()
 
     def notify(self) -> None:
@@ -268,10 +268,10 @@ class Courier:
         """Upload what is left; whether everything is in the store.
 
         Args:
-            hurry: wait ``PATIENCE_S`` at most, as if the store is not reachable or a signal has
-                arrived; all runs that are ended by one signal share that time.
+            hurry: wait ``SHUTDOWN_WAIT_S`` at most, as if the store is not reachable or a signal
+                has arrived; all runs that are ended by one signal share that time.
         """
-        patience = max(LEAST_S, PATIENCE_S - signals.seconds_since())
+        patience = max(MIN_SHUTDOWN_WAIT_S, SHUTDOWN_WAIT_S - signals.seconds_since())
         self._deadline = time.monotonic() + patience
         self._closing.set()
         self._news.set()
@@ -287,7 +287,7 @@ class Courier:
 
     def _run(self) -> None:
         retrying = Retrying(
-            retry=retry_if_not_exception_type((DamagedError, RefusedError)),
+            retry=retry_if_not_exception_type((DamagedError, RejectedError)),
             wait=wait_random_exponential(multiplier=0.5, max=30),
             stop=lambda _: self._away and self._closing.is_set() and self._is_late(),
             sleep=lambda seconds: time.sleep(0.2) if self._closing.wait(seconds) else None,
@@ -297,23 +297,23 @@ class Courier:
             while not self._closing.is_set() or self.journal.pending():
                 self._news.wait()
                 self._news.clear()
-                self._closing.wait(TOGETHER_S)
+                self._closing.wait(FLUSH_INTERVAL_S)
                 while pending := self.journal.pending():
                     try:
-                        self.journal.mark_delivered(retrying(self._deliver, pending))
+                        self.journal.mark_uploaded(retrying(self._deliver, pending))
                     except DamagedError as problem:
-                        self.journal.mark_delivered(1)
-                        self._say_lost(str(problem))
-                    except RefusedError as problem:
+                        self.journal.mark_uploaded(1)
+                        self._warn_lost(str(problem))
+                    except RejectedError as problem:
                         self.journal.set_aside()
                         self._say_refused(pending[0], str(problem))
                     else:
                         self._say_back()
-            _, damaged = retry_aside(self.journal, self._deliver)
+            _, damaged = retry_rejected(self.journal, self._deliver)
             for loss in damaged:
-                self._say_lost(loss)
+                self._warn_lost(loss)
 
-    def _say_lost(self, problem: str) -> None:
+    def _warn_lost(self, problem: str) -> None:
         self.lost.append(problem)
         warn(f"{problem}; it is left out")
 
@@ -328,7 +328,7 @@ class Courier:
 
     def _say_away(self, state: RetryCallState) -> None:
         problem = state.outcome.exception() if state.outcome else None
-        if problem and not self._away and not isinstance(problem, NotTakenError):
+        if problem and not self._away and not isinstance(problem, NotAcceptedError):
             self._away = True
             reason = str(problem).partition("\n")[0]
             state_of_it = (
@@ -372,7 +372,7 @@ def is_unknown(error: BaseException | None) -> bool:
     return getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST"
 
 
-def retry_aside(
+def retry_rejected(
     journal: Journal, deliver: Callable[[Sequence[Entry]], int]
 ) -> tuple[str, list[str]]:
     """Try rejected entries once more.
@@ -386,11 +386,11 @@ def retry_aside(
             deliver([journal.entries[place]])
         except DamagedError as problem:
             lost.append(str(problem))
-            journal.forget_aside(place)
+            journal.forget_rejected(place)
         except Exception as error:  # it is still kept, and counted as lacking
             reason = first_line(error)
         else:
-            journal.forget_aside(place)
+            journal.forget_rejected(place)
     return reason, lost
 
 

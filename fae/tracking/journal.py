@@ -171,11 +171,11 @@ class Journal:
             del self.entries[len(self._ends) : -1]
         self._over = True
 
-    def deliver_again(self) -> None:
+    def mark_all_pending(self) -> None:
         """Mark everything as not uploaded: the store may have been restored from a backup."""
         self.delivered, self.aside = 0, []
 
-    def mark_delivered(self, count: int) -> None:
+    def mark_uploaded(self, count: int) -> None:
         """Mark the next entries as uploaded."""
         self.delivered += count
         self._note()
@@ -183,9 +183,9 @@ class Journal:
     def set_aside(self) -> None:
         """Mark the next entry as rejected, so that those after it need not wait."""
         self.aside.append(self.delivered)
-        self.mark_delivered(1)
+        self.mark_uploaded(1)
 
-    def forget_aside(self, place: int) -> None:
+    def forget_rejected(self, place: int) -> None:
         """Mark a rejected entry as uploaded, or as lost."""
         self.aside.remove(place)
         self._note()

@@ -26,7 +26,7 @@ SOON_S = 3.0
 
 
 @contextmanager
-def claiming(store: str) -> Iterator[None]:
+def store_lock(store: str) -> Iterator[None]:
     """Lock a store for beginning or closing runs, against other processes on this machine.
 
     Args:
@@ -56,7 +56,7 @@ def claiming(store: str) -> Iterator[None]:
 
 
 @contextmanager
-def own(folder: Path, name: str = NAME) -> Iterator[None]:
+def run_lock(folder: Path, name: str = NAME) -> Iterator[None]:
     """Lock a run's folder against other processes.
 
     Args:

@@ -43,7 +43,7 @@ class Move:
                 return new + location.removeprefix(old)
         return location
 
-    def mend(self, database: Path) -> None:
+    def apply(self, database: Path) -> None:
         """Replace all paths of the old folder in the database, in one transaction.
 
         Raises:

@@ -12,17 +12,17 @@ from fae.errors import FaeError, StoreError, UndeliveredError
 from fae.runtime.console import warn
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.connection import first_line
-from fae.tracking.delivery import NotTakenError, RefusedError, is_unknown, retry_aside
+from fae.tracking.delivery import NotAcceptedError, RejectedError, is_unknown, retry_rejected
 from fae.tracking.folder import Link, home, is_genuine, named
 from fae.tracking.journal import Journal
-from fae.tracking.lock import claiming, is_alive, own
+from fae.tracking.lock import is_alive, run_lock, store_lock
 from fae.tracking.outbox import DamagedError
 
 AGAIN_S = 0.2
 """Seconds after which an entry that the store did not accept is tried again."""
 
 
-def close_dead(archive: Archive, tell: Callable[[str], object] = warn) -> list[StoredRun]:
+def close_crashed(archive: Archive, tell: Callable[[str], object] = warn) -> list[StoredRun]:
     """Close crashed runs, which are RUNNING in the store: as they ended, or as KILLED.
 
     Runs of other machines are left alone, unless their folder can be seen from here; runs that
@@ -37,8 +37,8 @@ def close_dead(archive: Archive, tell: Callable[[str], object] = warn) -> list[S
     closed: list[StoredRun] = []
     if not archive.unfinished():
         return closed
-    with claiming(archive.uri):
-        for run in unfinished_and_dead(archive):
+    with store_lock(archive.uri):
+        for run in crashed_runs(archive):
             try:
                 if _close(archive, run, tell):
                     closed.append(run)
@@ -48,9 +48,9 @@ def close_dead(archive: Archive, tell: Callable[[str], object] = warn) -> list[S
     return closed
 
 
-def unfinished_and_dead(archive: Archive) -> list[StoredRun]:
+def crashed_runs(archive: Archive) -> list[StoredRun]:
     """Runs that are RUNNING in the store but have no process any more; nothing is changed."""
-    return [run for run in archive.unfinished() if _is_dead(run)]
+    return [run for run in archive.unfinished() if _is_crashed(run)]
 
 
 def deliver(folder: Path, archive: Archive) -> int:
@@ -66,9 +66,9 @@ def deliver(folder: Path, archive: Archive) -> int:
         LinkError: the link in the folder cannot be read.
     """
     link = Link.read(folder)
-    if link is None or not undelivered(folder):
+    if link is None or not count_unsent(folder):
         return 0
-    with own(folder):
+    with run_lock(folder):
         run = _run_of(link, archive)
         proven = home(run)
         if proven and proven.samefile(folder):
@@ -103,7 +103,7 @@ def not_there(link: Link, uri: str) -> str:
     return f"tracking.uri={uri}: does not have {link}; {elsewhere}"
 
 
-def undelivered(folder: Path) -> int:
+def count_unsent(folder: Path) -> int:
     """The number of entries in a run's folder that its store lacks.
 
     Raises:
@@ -112,7 +112,7 @@ def undelivered(folder: Path) -> int:
     return Journal(folder).lacking
 
 
-def is_left(folder: Path) -> bool:
+def has_unsent(folder: Path) -> bool:
     """Whether a folder has entries that its store lacks, and no process that uploads them.
 
     Raises:
@@ -120,7 +120,7 @@ def is_left(folder: Path) -> bool:
     """
     if Link.read(folder) is None:
         return False
-    return not _is_taken(folder) and undelivered(folder) > 0
+    return not _is_taken(folder) and count_unsent(folder) > 0
 
 
 def _close(archive: Archive, run: StoredRun, tell: Callable[[str], object]) -> bool:
@@ -129,7 +129,7 @@ def _close(archive: Archive, run: StoredRun, tell: Callable[[str], object]) -> b
     if folder is None:
         archive.close(run, "KILLED", run.started)
         return True
-    with own(folder):
+    with run_lock(folder):
         found = archive.run(run.id)
         if found.status != "RUNNING":
             return False
@@ -169,20 +169,20 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, resumed: bool = Fals
         return 0
     lost = [f"line {number} of its journal" for number in journal.damaged]
     try:
-        delivery = archive.delivery(link.run_id, folder)
-        refusal, damaged = retry_aside(journal, delivery.deliver)
+        uploader = archive.uploader(link.run_id, folder)
+        refusal, damaged = retry_rejected(journal, uploader.deliver)
         lost += damaged
         while pending := journal.pending():
             try:
                 passed = resumed and "metrics" not in pending[0]
-                journal.mark_delivered(1 if passed else delivery.deliver(pending))
+                journal.mark_uploaded(1 if passed else uploader.deliver(pending))
             except DamagedError as problem:
-                journal.mark_delivered(1)
+                journal.mark_uploaded(1)
                 lost.append(str(problem))
-            except RefusedError as problem:
+            except RejectedError as problem:
                 journal.set_aside()
                 refusal = str(problem)
-            except NotTakenError:
+            except NotAcceptedError:
                 time.sleep(AGAIN_S)
     except Exception as error:
         raise StoreError(
@@ -202,7 +202,7 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, resumed: bool = Fals
     return count
 
 
-def _is_dead(run: StoredRun) -> bool:
+def _is_crashed(run: StoredRun) -> bool:
     """Whether no process runs a run; in doubt, one does."""
     if folder := home(run):
         return not _is_taken(folder)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from fae.runtime import files
 from fae.runtime.console import warn
-from fae.runtime.signals import held
-from fae.tracking.delivery import Courier
+from fae.runtime.signals import defer_signals
+from fae.tracking.delivery import UploadWorker
 from fae.tracking.journal import Entry, Journal
 from fae.tracking.outbox import DamagedError, Outbox
 
@@ -46,7 +46,7 @@ class Run:
     """
 
     def __init__(
-        self, run_id: str, name: str, folder: Path, journal: Journal, courier: Courier
+        self, run_id: str, name: str, folder: Path, journal: Journal, worker: UploadWorker
     ) -> None:
         self.id = run_id
         self.name = name
@@ -54,47 +54,47 @@ class Run:
         self.left_out: list[str] = []
         self.lacking = ""
         self._journal = journal
-        self._courier = courier
-        self._said = {said for entry in journal.entries for said in _identities(entry)}
+        self._worker = worker
+        self._logged = {key for entry in journal.entries for key in _identities(entry)}
 
     def log_parameters(self, parameters: Mapping[str, object]) -> None:
         """Log the settings by which runs are compared."""
-        if "parameters" not in self._said:
-            self._say({"parameters": {key: str(value) for key, value in parameters.items()}})
+        if "parameters" not in self._logged:
+            self._append({"parameters": {key: str(value) for key, value in parameters.items()}})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Log the metrics of a step, in one transaction."""
-        new = {key: value for key, value in metrics.items() if (key, step) not in self._said}
+        new = {key: value for key, value in metrics.items() if (key, step) not in self._logged}
         if new:
-            self._say({"metrics": new, "step": step, "time": _now()})
+            self._append({"metrics": new, "step": step, "time": _now()})
 
     def log_data(self, name: str, digest: str, source: str, sizes: Mapping[str, int]) -> None:
         """Log the data set that the run is trained on."""
-        if "data" not in self._said:
-            said = {"name": name, "digest": digest, "source": source, "sizes": dict(sizes)}
-            self._say({"data": said})
+        if "data" not in self._logged:
+            about = {"name": name, "digest": digest, "source": source, "sizes": dict(sizes)}
+            self._append({"data": about})
 
     def log_text(self, text: str, path: str) -> None:
         """Log a text file as an artifact."""
-        if path not in self._said:
+        if path not in self._logged:
             self._send("file", path, lambda place: place.write_text(text, encoding="utf-8"))
 
     def log_figure(self, figure: "Figure", path: str) -> None:
         """Log a figure as an artifact."""
-        if path not in self._said:
+        if path not in self._logged:
             self._send("file", path, lambda place: figure.savefig(place, dpi=130))
 
     def log_image(self, image: NDArray[np.uint8], key: str, step: int) -> None:
         """Log a picture (height, width), which the UI shows under ``key`` with a slider."""
         from PIL import Image
 
-        if ("picture", key, step) not in self._said:
+        if ("picture", key, step) not in self._logged:
             path, picture = f"pictures/{key}-{step}.png", Image.fromarray(image)
             self._send("picture", path, picture.save, key=key, step=step, time=_now())
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set several tags in one transaction."""
-        self._say({"tags": dict(tags)})
+        self._append({"tags": dict(tags)})
 
     def log_model(self, network: "Module", example: NDArray[np.float32], step: int) -> None:
         """Log a network that ``mlflow.pyfunc.load_model`` loads without this package.
@@ -110,7 +110,7 @@ class Run:
         from mlflow.models.model import MLMODEL_FILE_NAME
         from mlflow.pytorch import save_model
 
-        if "model" in self._said:
+        if "model" in self._logged:
             return
         with torch.inference_mode():
             output = network(torch.from_numpy(example)).numpy()
@@ -158,14 +158,14 @@ class Run:
         """
         if cause:
             self.set_tags({"fae.error": cause})
-        self._say({"end": status, "time": _now()})
+        self._append({"end": status, "time": _now()})
         self._journal.close(may_resume=status == "KILLED")
-        return self._courier.close(hurry=status == "KILLED")
+        return self._worker.close(hurry=status == "KILLED")
 
     @property
     def damaged(self) -> list[str]:
         """Files that were damaged before they were uploaded."""
-        return self._courier.lost
+        return self._worker.lost
 
     @property
     def lost(self) -> str:
@@ -192,13 +192,13 @@ class Run:
             reason = getattr(problem, "strerror", None) or problem
             warn(f"{place}: cannot be written ({reason}); it is left out")
         else:
-            self._say({kind: path, "bytes": _size(place), **more})
+            self._append({kind: path, "bytes": _size(place), **more})
 
-    def _say(self, entry: Entry) -> None:
-        with held():
+    def _append(self, entry: Entry) -> None:
+        with defer_signals():
             self._journal.append(entry)
-            self._said.update(_identities(entry))
-            self._courier.notify()
+            self._logged.update(_identities(entry))
+            self._worker.notify()
 
 
 def _identities(entry: Entry) -> list[Any]:

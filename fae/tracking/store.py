@@ -20,13 +20,13 @@ from tenacity import (
 from fae.errors import FaeError, Interrupted, StoreError, cause
 from fae.runtime import signals
 from fae.runtime.console import warn
-from fae.runtime.signals import held, released
+from fae.runtime.signals import allow_signals, defer_signals
 from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import connect
-from fae.tracking.delivery import Courier, Delivery
+from fae.tracking.delivery import Uploader, UploadWorker
 from fae.tracking.folder import KEY, Link, check_still_holds, clear, sync_command
 from fae.tracking.journal import Journal
-from fae.tracking.lock import own
+from fae.tracking.lock import run_lock
 from fae.tracking.run import Run
 
 ENDED_FROM_OUTSIDE = Interrupted, KeyboardInterrupt, GeneratorExit
@@ -66,7 +66,7 @@ class Store:
         parent: str | None = None,
         parameters: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
-        carry_on: str | None = None,
+        resume: str | None = None,
     ) -> Iterator[Run]:
         """A run that ends FINISHED, or FAILED or KILLED, depending on how the block ends.
 
@@ -80,7 +80,7 @@ class Store:
             folder: for the run's files; gets a ``run.json`` that links to the run.
             command: reproduces the run.
             parent: id of the run in which this one is nested.
-            carry_on: id of the run to resume, whose folder it is; None for a new run.
+            resume: id of the run to resume, whose folder it is; None for a new run.
 
         Raises:
             TrainingError: the run is running in another process, or the folder belongs to a run
@@ -96,11 +96,11 @@ class Store:
             **(tags or {}),
             **({"mlflow.parentRunId": parent} if parent else {}),
         }
-        with held(), own(folder):
-            run = self._begin(name, folder, command, all_tags, carry_on)
+        with defer_signals(), run_lock(folder):
+            run = self._begin(name, folder, command, all_tags, resume)
             status, reason, raised = "FAILED", "", False
             try:
-                with released(), self._system_metrics(run, resumed=bool(carry_on)):
+                with allow_signals(), self._system_metrics(run, resumed=bool(resume)):
                     if parameters:
                         run.log_parameters(parameters)
                     yield run
@@ -129,8 +129,8 @@ class Store:
             return ""
         if run.lost:
             return (
-                f"{run.name}: {run.lost} could not be written to {run.folder}; make room there, "
-                "and repeat the command"
+                f"{run.name}: {run.folder} is missing {run.lost}, which could not be written; make "
+                "room there, and repeat the command"
             )
         return (
             f"{run.name}: not completely in the store; the rest is kept in {run.folder}; "
@@ -143,25 +143,25 @@ class Store:
         folder: Path,
         command: str,
         tags: Mapping[str, str],
-        carry_on: str | None,
+        resume: str | None,
     ) -> Run:
         from mlflow.exceptions import MlflowException
 
-        if carry_on:
-            check_still_holds(folder, carry_on)
+        if resume:
+            check_still_holds(folder, resume)
         else:
             clear(folder, self._client, self.uri)
         try:
-            if carry_on:
-                self._go_on_with(carry_on, name, folder, command)
-            run_id = carry_on or self._make(name, folder, command, tags)
+            if resume:
+                self._resume(resume, name, folder, command)
+            run_id = resume or self._make(name, folder, command, tags)
         except MlflowException as error:
             reason = str(error).partition("\n")[0]
             raise StoreError(f"tracking.uri={self.uri}: cannot be written ({reason})") from error
-        delivery = Delivery(self._client, self.experiment_id, run_id, folder)
+        uploader = Uploader(self._client, self.experiment_id, run_id, folder)
         journal = Journal(folder)
-        journal.deliver_again()
-        return Run(run_id, name, folder, journal, Courier(journal, delivery.deliver))
+        journal.mark_all_pending()
+        return Run(run_id, name, folder, journal, UploadWorker(journal, uploader.deliver))
 
     def _make(self, name: str, folder: Path, command: str, tags: Mapping[str, str]) -> str:
         """Create a run, and link its folder to it; returns its id.
@@ -182,7 +182,7 @@ class Store:
             raise
         return run_id
 
-    def _go_on_with(self, run_id: str, name: str, folder: Path, command: str) -> None:
+    def _resume(self, run_id: str, name: str, folder: Path, command: str) -> None:
         """Set a run RUNNING again, perhaps in another folder.
 
         First folder and run are linked, then the journal gets an entry, and RUNNING comes last:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from fae.drawing.charts import Chart, Kind, Plot, Series
 from fae.reports.table import Columns
-from fae.runtime import formatting
+from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import Estimate
 from fae.tuning.space import Dimension, Range
 from fae.tuning.study import Tried
@@ -79,10 +79,10 @@ def columns(found: Sequence[Found]) -> Columns:
         "trials": [str(len(one.trials)) for one in found],
         "epochs saved": [f"{one.epochs_saved:.0%}" for one in found],
         "best": [one.best.name for one in found],
-        "val": [formatting.error(one.best.error or math.nan) for one in found],
-        "test error": [formatting.interval(one.test) for one in found],
+        "val": [format_error(one.best.error or math.nan) for one in found],
+        "test error": [format_interval(one.test) for one in found],
         "paper, lr=0.5": [
-            "" if one.published is None else formatting.error(one.published) for one in found
+            "" if one.published is None else format_error(one.published) for one in found
         ],
     }
     return {heading: cells for heading, cells in shown.items() if any(cells)}

@@ -26,7 +26,7 @@ from platformdirs import user_state_path
 
 from fae.errors import ConfigError, StoreError
 from fae.tracking.address import file_of, without_password
-from fae.tracking.lock import is_alive, own
+from fae.tracking.lock import is_alive, run_lock
 from fae.tuning.space import Choices, Dimension, SearchConfig, short
 
 LOCK = "trial.lock"
@@ -205,7 +205,7 @@ class Study:
                     self._study.sampler = _sampler(self.config, trial.number)
                     home = folder / f"trial-{trial.number}"
                     home.mkdir(parents=True, exist_ok=True)
-                    held.enter_context(own(home, LOCK))
+                    held.enter_context(run_lock(home, LOCK))
                     trial.set_user_attr("host", platform.node())
                     within = home.is_relative_to(self._base)  # and so in a copy of the project
                     place = home.relative_to(self._base) if within else home

@@ -30,15 +30,15 @@ from fae.runs.fingerprint import fingerprint
 from fae.runs.job import Job, Origin, Schedule, command_line, run_name
 from fae.runs.result import Result
 from fae.runs.run import check_surroundings, fitted, train
-from fae.runtime import formatting
 from fae.runtime.console import say, warn
+from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import estimate
 from fae.sweeps import plan
 from fae.sweeps.plan import Task
 from fae.tracking import address
 from fae.tracking.archive import Archive
 from fae.tracking.folder import home
-from fae.tracking.recovery import close_dead
+from fae.tracking.recovery import close_crashed
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.tuning.results import FOUND, Found, Outcome, columns, errors_by_value
@@ -173,7 +173,7 @@ class Search:
     def _take_over(self, store: Store, archive: Archive, held: ExitStack) -> Run | None:
         """The study's run, this process's from now on; None while it is another's."""
         with self.study.claiming:
-            close_dead(archive)
+            close_crashed(archive)
             parent, status = self._known(archive)
             if status == "RUNNING":
                 return None
@@ -209,7 +209,7 @@ class Search:
             folder=self.folder,
             command=self.command,
             tags=provenance.tags(self.config.trainer.accelerator),
-            carry_on=parent,
+            resume=parent,
         )
 
     def _try_all(self, archive: Archive, until: float) -> None:
@@ -272,7 +272,7 @@ class Search:
             f"tags.`fae.folder` LIKE '%/trial-{job.number}'",
         )
         if runs:
-            close_dead(archive)
+            close_crashed(archive)
         for run in reversed(runs):
             if run.name == job.name and (folder := home(run)):
                 return Origin(run.id, str(folder))
@@ -294,7 +294,7 @@ class Search:
                     job = job.going_on_with(task.origin)
                 results[number] = train(task.config, job)
                 self._lacking.append(results[number].lacking)
-                say(f"{job.label}  test {formatting.error(results[number].metrics['test/mse'])}")
+                say(f"{job.label}  test {format_error(results[number].metrics['test/mse'])}")
         found = self._found(tests, results)
         assert found.best.error is not None
         run.log_metrics({"val/mse": found.best.error, "test/mse": found.test.mean}, step=0)
@@ -430,5 +430,5 @@ def _comments(found: Found) -> list[str]:
     """Where a preset comes from."""
     return [
         f"The best of {len(found.trials)} trials of the study {found.study!r}.",
-        f"Reached a test error of {formatting.interval(found.test)}, seeds in brackets.",
+        f"Reached a test error of {format_interval(found.test)}, seeds in brackets.",
     ]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fae.runtime import formatting
+from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import Estimate
 
 
@@ -25,20 +25,18 @@ from fae.runtime.intervals import Estimate
 def test_small_errors_have_three_digits_and_others_the_papers_four_decimals(
     value: float, shown: str
 ) -> None:
-    assert formatting.error(value) == shown
+    assert format_error(value) == shown
 
 
 def test_an_interval_has_the_decimals_of_its_middle() -> None:
-    assert formatting.interval(Estimate(0.04186, 5, 0.04124, 0.04248)) == "0.0419 ± 0.0006 (5)"
-    assert (
-        formatting.interval(Estimate(0.00475, 5, 0.004746, 0.004754)) == "0.004750 ± 0.000004 (5)"
-    )
-    assert formatting.interval(Estimate(0.5, 5, 0.5, 0.5)) == "0.5000 ± 0.0000 (5)"
-    assert formatting.interval(Estimate(0.0081, 5, 0.008, 0.0082)) == "0.00810 ± 0.00010 (5)"
-    assert formatting.interval(Estimate(0.0410, 1, None, None)) == "0.0410 (one seed)"
+    assert format_interval(Estimate(0.04186, 5, 0.04124, 0.04248)) == "0.0419 ± 0.0006 (5)"
+    assert format_interval(Estimate(0.00475, 5, 0.004746, 0.004754)) == "0.004750 ± 0.000004 (5)"
+    assert format_interval(Estimate(0.5, 5, 0.5, 0.5)) == "0.5000 ± 0.0000 (5)"
+    assert format_interval(Estimate(0.0081, 5, 0.008, 0.0082)) == "0.00810 ± 0.00010 (5)"
+    assert format_interval(Estimate(0.0410, 1, None, None)) == "0.0410 (one seed)"
 
 
 def test_errors_that_are_far_too_large_have_an_exponent() -> None:
-    assert formatting.error(9.87e29) == "9.87e+29"
-    assert formatting.interval(Estimate(9.87e29, 5, 9.86e29, 9.88e29)) == "9.87e+29 ± 1e+27 (5)"
-    assert formatting.interval(Estimate(4.0, 2, -1e7, 1e7)) == "4 ± 1e+07 (2)"
+    assert format_error(9.87e29) == "9.87e+29"
+    assert format_interval(Estimate(9.87e29, 5, 9.86e29, 9.88e29)) == "9.87e+29 ± 1e+27 (5)"
+    assert format_interval(Estimate(4.0, 2, -1e7, 1e7)) == "4 ± 1e+07 (2)"

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal
 from fae.runtime import signals
 from fae.errors import Interrupted
-from fae.runtime.signals import held, released
+from fae.runtime.signals import allow_signals, defer_signals
 
 def signalled(signum=SIGINT):
     os.kill(os.getpid(), signum)
 
 signal(SIGHUP, SIG_DFL)  # whatever these tests were started by
-signals.handle()
+signals.install()
 """
 
 
@@ -46,9 +46,9 @@ def test_where_nothing_is_held_a_signal_is_the_end(name: str, code: int) -> None
 def test_under_nohup_the_end_of_the_terminal_is_none() -> None:
     said = told("""
         signal(SIGHUP, SIG_IGN)
-        signals.handle()
+        signals.install()
         signalled(SIGHUP)
-        signals.leave(0)
+        signals.finish(0)
         signalled(SIGHUP)
         print("after")
     """)
@@ -58,9 +58,9 @@ def test_under_nohup_the_end_of_the_terminal_is_none() -> None:
 def test_a_signal_waits_for_the_end_of_what_is_held() -> None:
     said, _, _ = told("""
         try:
-            with held():
+            with defer_signals():
                 signalled()
-                with held():
+                with defer_signals():
                     print("inner")
                 print("outer")
         except Interrupted as interrupted:
@@ -69,14 +69,16 @@ def test_a_signal_waits_for_the_end_of_what_is_held() -> None:
     assert said == "inner outer interrupted by SIGINT"
 
 
-@pytest.mark.parametrize("where", ["signalled()", "with released(): signalled(); print('not')"])
+@pytest.mark.parametrize(
+    "where", ["signalled()", "with allow_signals(): signalled(); print('not')"]
+)
 def test_it_is_raised_in_a_released_part_also_if_it_waited(where: str) -> None:
     said, _, _ = told(f"""
         try:
-            with held():
+            with defer_signals():
                 try:
                     {where}
-                    with released():
+                    with allow_signals():
                         print("not this")
                 finally:
                     print("in order")
@@ -89,7 +91,7 @@ def test_it_is_raised_in_a_released_part_also_if_it_waited(where: str) -> None:
 @pytest.mark.parametrize("first", ["SIGINT", "SIGTERM"])
 def test_a_second_signal_is_the_end_whatever_is_held(first: str) -> None:
     said = told(f"""
-        with held():
+        with defer_signals():
             signalled({first})
             print("first", flush=True)
             signalled(SIGTERM)
@@ -108,16 +110,16 @@ def test_a_second_signal_is_the_end_whatever_is_held(first: str) -> None:
 )
 def test_what_a_library_swallows_is_raised_again(swallowing: str) -> None:
     said, code, errors = told(f"""
-signals.AGAIN_S = 0.1
+signals.REPEAT_S = 0.1
 try:
-    with held(), released():
+    with defer_signals(), allow_signals():
         exec({swallowing!r})
         print("swallowed")
         time.sleep(10)
         print("not this")
 except Interrupted as interrupted:
     print(interrupted)
-signals.leave()
+signals.finish()
 """)
     assert (said, code, errors) == ("swallowed interrupted by SIGINT", 0, "")
 
@@ -147,29 +149,29 @@ def test_a_block_that_is_being_left_is_left() -> None:
             finally:
                 inside.pop()
 
-        left = unheld = 0
+        left = undeferred = 0
         for number in range(300):
             signals._arrived = None
             try:
-                with held():
+                with defer_signals():
                     threading.Timer(number / 1e5, signalled).start()
                     try:
                         while True:
-                            with released(), block():
+                            with allow_signals(), block():
                                 pass
                     finally:
-                        unheld += signals._mode != "held"
+                        undeferred += signals._mode != "deferred"
             except Interrupted:
                 left += len(inside)
                 inside.clear()
-        signals.leave()
-        print(left, unheld)
+        signals.finish()
+        print(left, undeferred)
     """)
     assert (said, errors) == ("0 0", "")
 
 
 def test_after_the_work_the_system_ends_the_process() -> None:
-    assert told("signals.leave(); signalled()") == ("", -2, "")
+    assert told("signals.finish(); signalled()") == ("", -2, "")
 
 
 @pytest.mark.parametrize("code", [0, 3])
@@ -180,9 +182,9 @@ def test_a_command_with_its_work_done_ends_with_its_last_exit_function(code: int
             def __del__(self):
                 print("not this")
         takes_long = TakesLong()
-        atexit.register(signals.end)
+        atexit.register(signals.exit_now)
         atexit.register(print, "an exit function")
-        signals.leave({code})
+        signals.finish({code})
         print("done")
     """)
     assert said == ("done an exit function", code, "")
@@ -197,10 +199,10 @@ def test_exit_functions_are_cut_short_by_a_second_signal_only(
 ) -> None:
     said = told(f"""
         import atexit
-        atexit.register(signals.end)
+        atexit.register(signals.exit_now)
         atexit.register(print, "an exit function")
         atexit.register(lambda: [signalled() for _ in range({signals})])
-        signals.leave(3)
+        signals.finish(3)
     """)
     assert said == end
 
@@ -267,7 +269,7 @@ def state():
     return [*handlers, sys.unraisablehook, *streams, *root, dict(os.environ)]
 
 from fae.cli import command
-from fae.runtime.signals import held, released
+from fae.runtime.signals import allow_signals, defer_signals
 from fae.train import main
 
 signal(SIGTERM, lambda *_: print("own handler"))
@@ -285,16 +287,16 @@ def signalled(*signals):
         os.kill(os.getpid(), signum)
 
 def work():
-    with held():
+    with defer_signals():
         signalled(SIGINT)
-        with released():
+        with allow_signals():
             print("not this")
 
 def set_variables():
     os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", HOME="elsewhere")
 
 def impatient():
-    with held():
+    with defer_signals():
         signalled(SIGINT, SIGTERM)
         print("nor this")
 

@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.entities import FileInfo
 
 from fae.cli.compose import compose
-from fae.tracking.delivery import Courier, Delivery
+from fae.tracking.delivery import Uploader, UploadWorker
 from fae.tracking.journal import Journal
 from fae.tracking.run import Run
 from fae.tracking.store import Store
@@ -107,17 +107,17 @@ class Mortal:
 def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model as a run leaves it in its outbox; it takes a second to make."""
     folder = tmp_path_factory.mktemp("model")
-    courier = Courier(Journal(folder / "idle"), len)
-    run = Run("id", "first", folder, Journal(folder), courier)
+    worker = UploadWorker(Journal(folder / "idle"), len)
+    run = Run("id", "first", folder, Journal(folder), worker)
     run.log_model(torch.nn.Linear(4, 4).eval(), np.zeros((2, 4), np.float32), step=2)
-    courier.close()
+    worker.close()
     return folder / "outbox" / "model"
 
 
-def live(folder: Path, delivery: Delivery) -> None:
+def live(folder: Path, delivery: Uploader) -> None:
     """Say what is not yet said, and store what is not yet stored."""
-    courier = Courier(Journal(folder / "idle"), len)
-    run = Run(delivery.run_id, "run", folder, Journal(folder), courier)
+    worker = UploadWorker(Journal(folder / "idle"), len)
+    run = Run(delivery.run_id, "run", folder, Journal(folder), worker)
     run.log_parameters({"hidden": 4})
     run.log_data("synthetic", "digest", "here", {"train": 1})
     run.log_metrics({"a": 1.0}, step=1)
@@ -130,7 +130,7 @@ def live(folder: Path, delivery: Delivery) -> None:
     if "end" not in journal.entries[-1]:
         journal.append(ENDED)
     while pending := journal.pending():
-        journal.mark_delivered(delivery.deliver(pending))
+        journal.mark_uploaded(delivery.deliver(pending))
 
 
 def stored(client: MlflowClient, run_id: str) -> dict[str, Any]:
@@ -181,10 +181,10 @@ def test_what_is_cut_short_at_any_step_and_said_again_is_stored_once(
         "mlflow.pytorch.save_model", lambda _, place, **__: shutil.copytree(saved_model, place)
     )
 
-    def life_in(folder: Path) -> Delivery:
+    def life_in(folder: Path) -> Uploader:
         folder.mkdir()
         run_id = client.create_run(store.experiment_id).info.run_id
-        return Delivery(mortal.calling(client), store.experiment_id, run_id, folder)
+        return Uploader(mortal.calling(client), store.experiment_id, run_id, folder)
 
     undisturbed = life_in(tmp_path / "undisturbed")
     live(tmp_path / "undisturbed", undisturbed)

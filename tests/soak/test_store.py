@@ -34,9 +34,9 @@ from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO
 from fae.runs.history import History
 from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
-from fae.tracking.delivery import Delivery
+from fae.tracking.delivery import Uploader
 from fae.tracking.journal import Journal
-from fae.tracking.recovery import close_dead, deliver, undelivered
+from fae.tracking.recovery import close_crashed, count_unsent, deliver
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.training.trainer import build_trainer
@@ -190,8 +190,8 @@ def share_a_store(folder: Path, processes: int, points: int, chance: random.Rand
     for process in started:
         process.join()
     assert [process.exitcode for process in started] == [-9, -9] + [0] * (processes - 2)
-    close_dead(Archive(config))
-    assert [undelivered(own) for own in folders] == [0] * processes
+    close_crashed(Archive(config))
+    assert [count_unsent(own) for own in folders] == [0] * processes
     runs = dict(rows(database, "SELECT name, run_uuid FROM runs"))
     steps = [Counter(stored_steps(database, runs[own.name], "value")) for own in folders]
     for own, found in zip(folders, steps, strict=True):
@@ -345,7 +345,7 @@ def test_a_server_that_goes_and_comes_gets_all_once_and_in_order(
     with store.run("lasting", kind="run", folder=tmp_path, command="") as lasting:
         always = Speaker(lasting)
         for number in range(outages):
-            always.speak_until(lambda: undelivered(tmp_path) < 10)
+            always.speak_until(lambda: count_unsent(tmp_path) < 10)
             folder = tmp_path / f"run-{number}"
             folder.mkdir()
             with store.run(folder.name, kind="run", folder=folder, command="") as run:
@@ -355,7 +355,7 @@ def test_a_server_that_goes_and_comes_gets_all_once_and_in_order(
                 both.speak(chance.uniform(0.0, 1))
                 end = time.monotonic()
             slowest_end = max(slowest_end, time.monotonic() - end)
-            assert undelivered(folder) > 0
+            assert count_unsent(folder) > 0
             assert run.lacking.startswith(f"{folder.name}: not completely in the store")
             (*_, last) = Journal(folder).entries
             assert last["end"] == "FINISHED"
@@ -448,7 +448,7 @@ def test_training_does_not_wait_for_a_store_that_is_away(
         server.start()
         with monkeypatch.context() as patch:
             if way == "free":
-                patch.setattr(Delivery, "deliver", lambda _, entries: len(entries))
+                patch.setattr(Uploader, "deliver", lambda _, entries: len(entries))
             store = Store(tracking(server.uri))
             took = fit_s(config, tmp_path / f"{name}-{way}", store, ways[way]())
         if name != "warm":

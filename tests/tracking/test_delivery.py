@@ -22,10 +22,10 @@ from fae.errors import StoreError
 from fae.runtime import files
 from fae.tracking import delivery
 from fae.tracking.archive import Archive
-from fae.tracking.delivery import TRIES, Courier, Delivery, NotTakenError, RefusedError
+from fae.tracking.delivery import TRIES, NotAcceptedError, RejectedError, Uploader, UploadWorker
 from fae.tracking.journal import Entry, Journal
-from fae.tracking.lock import own
-from fae.tracking.recovery import close_dead, deliver, undelivered
+from fae.tracking.lock import run_lock
+from fae.tracking.recovery import close_crashed, count_unsent, deliver
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 
@@ -57,14 +57,14 @@ def shelf() -> Shelf:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "TOGETHER_S", 0.05)
-    monkeypatch.setattr(delivery, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(delivery, "FLUSH_INTERVAL_S", 0.05)
+    monkeypatch.setattr(delivery, "SHUTDOWN_WAIT_S", 0.5)
 
 
-def say(journal: Journal, courier: Courier, count: int) -> None:
+def say(journal: Journal, worker: UploadWorker, count: int) -> None:
     for _ in range(count):
         journal.append({"end": "KILLED", "time": len(journal.entries)})
-        courier.notify()
+        worker.notify()
 
 
 def numbers(entries: Sequence[Entry]) -> list[int]:
@@ -75,9 +75,9 @@ def test_what_is_said_within_a_moment_is_stored_together_and_in_order(
     tmp_path: Path, shelf: Shelf
 ) -> None:
     journal = Journal(tmp_path)
-    courier = Courier(journal, shelf.take)
-    say(journal, courier, 7)
-    assert courier.close()
+    worker = UploadWorker(journal, shelf.take)
+    say(journal, worker, 7)
+    assert worker.close()
     assert numbers(shelf.taken) == list(range(7))
     assert shelf.batches == [3, 3, 1]
     assert Journal(tmp_path).delivered == 7
@@ -87,11 +87,11 @@ def test_what_an_earlier_process_left_is_stored_first(tmp_path: Path, shelf: She
     earlier = Journal(tmp_path)
     for number in range(4):
         earlier.append({"end": "KILLED", "time": number})
-    earlier.mark_delivered(2)
+    earlier.mark_uploaded(2)
     journal = Journal(tmp_path)
-    courier = Courier(journal, shelf.take)
-    say(journal, courier, 1)
-    assert courier.close()
+    worker = UploadWorker(journal, shelf.take)
+    say(journal, worker, 1)
+    assert worker.close()
     assert numbers(shelf.taken) == [2, 3, 4]
 
 
@@ -99,14 +99,14 @@ def test_after_an_outage_all_arrives_once_with_one_warning(
     tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = Journal(tmp_path)
-    courier = Courier(journal, shelf.take)
+    worker = UploadWorker(journal, shelf.take)
     shelf.away = True
     for _ in range(3):
         shelf.asked.clear()
-        say(journal, courier, 2)
+        say(journal, worker, 2)
         assert shelf.asked.wait(10)
     shelf.away = False
-    assert courier.close()
+    assert worker.close()
     assert numbers(shelf.taken) == list(range(6))
     assert capsys.readouterr().out.splitlines() == [
         "warning: the store is not reachable (nobody at home); training continues; uploading later",
@@ -116,13 +116,13 @@ def test_after_an_outage_all_arrives_once_with_one_warning(
 
 def test_a_store_that_stays_away_holds_up_the_end_but_little(tmp_path: Path, shelf: Shelf) -> None:
     journal = Journal(tmp_path)
-    courier = Courier(journal, shelf.take)
+    worker = UploadWorker(journal, shelf.take)
     shelf.away = True
     back = threading.Timer(10, setattr, (shelf, "away", False))
     back.start()
-    say(journal, courier, 3)
+    say(journal, worker, 3)
     start = time.monotonic()
-    assert not courier.close()
+    assert not worker.close()
     assert time.monotonic() - start < 5
     assert numbers(Journal(tmp_path).pending()) == [0, 1, 2]
     time.sleep(0.5)
@@ -137,13 +137,13 @@ def test_who_is_in_a_hurry_does_not_wait_for_a_store_that_hangs(
 ) -> None:
     journal = Journal(tmp_path)
     goes_on = threading.Event()
-    courier = Courier(journal, lambda entries: goes_on.wait(10) or len(entries))
-    say(journal, courier, 1)
+    worker = UploadWorker(journal, lambda entries: goes_on.wait(10) or len(entries))
+    say(journal, worker, 1)
     if in_a_hurry == "signalled":
         monkeypatch.setattr("fae.runtime.signals._arrived", 15)
         monkeypatch.setattr("fae.runtime.signals._arrived_s", time.monotonic())
     start = time.monotonic()
-    assert not courier.close(hurry=in_a_hurry == "killed")
+    assert not worker.close(hurry=in_a_hurry == "killed")
     assert time.monotonic() - start < 5
     goes_on.set()
 
@@ -152,7 +152,7 @@ def test_runs_that_end_by_one_signal_wait_no_longer_than_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """But for the half second that each has."""
-    monkeypatch.setattr(delivery, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(delivery, "SHUTDOWN_WAIT_S", 3.0)
     monkeypatch.setattr("fae.runtime.signals._arrived", 15)
     monkeypatch.setattr("fae.runtime.signals._arrived_s", time.monotonic() - 2.9)
     goes_on = threading.Event()
@@ -160,9 +160,9 @@ def test_runs_that_end_by_one_signal_wait_no_longer_than_one(
     for name in ("run", "sweep"):
         (tmp_path / name).mkdir()
         journal = Journal(tmp_path / name)
-        courier = Courier(journal, lambda entries: goes_on.wait(10) or len(entries))
-        say(journal, courier, 1)
-        assert not courier.close()
+        worker = UploadWorker(journal, lambda entries: goes_on.wait(10) or len(entries))
+        say(journal, worker, 1)
+        assert not worker.close()
     assert 0.9 < time.monotonic() - start < 2
     goes_on.set()
 
@@ -190,11 +190,11 @@ class Forgetful:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[tuple[Run, Courier]]:
+def kept(tmp_path: Path) -> Iterator[tuple[Run, UploadWorker]]:
     """A run that is kept for later, not stored."""
-    courier = Courier(Journal(tmp_path / "idle"), len)
-    yield Run("id", "kept", tmp_path, Journal(tmp_path), courier), courier
-    courier.close()
+    worker = UploadWorker(Journal(tmp_path / "idle"), len)
+    yield Run("id", "kept", tmp_path, Journal(tmp_path), worker), worker
+    worker.close()
 
 
 def say_one_of_each(run: Run) -> None:
@@ -209,7 +209,7 @@ def say_one_of_each(run: Run) -> None:
 
 
 def test_what_is_stored_again_for_a_lost_answer_is_there_once(
-    tiny: Tiny, client: MlflowClient, tmp_path: Path, kept: tuple[Run, Courier]
+    tiny: Tiny, client: MlflowClient, tmp_path: Path, kept: tuple[Run, UploadWorker]
 ) -> None:
     run, _ = kept
     say_one_of_each(run)
@@ -218,9 +218,9 @@ def test_what_is_stored_again_for_a_lost_answer_is_there_once(
     store = Store(tiny().tracking)
     made = client.create_run(store.experiment_id).info.run_id
     forgetful: Any = Forgetful(client)
-    stored = Delivery(forgetful, store.experiment_id, made, tmp_path)
+    stored = Uploader(forgetful, store.experiment_id, made, tmp_path)
     while entries:
-        with suppress(ConnectionError, NotTakenError):
+        with suppress(ConnectionError, NotAcceptedError):
             del entries[: stored.deliver(entries)]
             forgetful.lost.clear()
     found = client.get_run(made)
@@ -253,7 +253,7 @@ def test_a_file_that_is_damaged_as_it_waits_is_left_out_with_a_warning(
     damaged: str,
 ) -> None:
     with Store(tiny().tracking).run("cut", kind="run", folder=tmp_path, command="") as run:
-        kept_back = Run(run.id, "cut", tmp_path, run._journal, Mock(Courier))
+        kept_back = Run(run.id, "cut", tmp_path, run._journal, Mock(UploadWorker))
         say_one_of_each(kept_back)
         (tmp_path / "outbox" / damaged).write_bytes(b"")
     stored = client.get_run(run.id)
@@ -265,13 +265,13 @@ def test_a_file_that_is_damaged_as_it_waits_is_left_out_with_a_warning(
 
 
 def test_a_run_that_is_carried_on_says_nothing_twice(
-    tmp_path: Path, kept: tuple[Run, Courier]
+    tmp_path: Path, kept: tuple[Run, UploadWorker]
 ) -> None:
-    run, courier = kept
+    run, worker = kept
     say_one_of_each(run)
     shutil.rmtree(tmp_path / "outbox")
     before = (tmp_path / "journal.jsonl").read_bytes()
-    carried_on = Run("id", "kept", tmp_path, Journal(tmp_path), courier)
+    carried_on = Run("id", "kept", tmp_path, Journal(tmp_path), worker)
     say_one_of_each(carried_on)
     assert (tmp_path / "journal.jsonl").read_bytes() == before
     carried_on.log_metrics({"a": 2.0, "c": 3.0}, step=2)
@@ -287,7 +287,7 @@ class Torn(Figure):
 
 
 def test_a_file_that_the_disk_does_not_take_whole_is_left_out_and_may_come_later(
-    tmp_path: Path, kept: tuple[Run, Courier], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, kept: tuple[Run, UploadWorker], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, _ = kept
     run.log_figure(Torn(), "figures/curves.png")
@@ -303,7 +303,7 @@ def test_a_file_that_the_disk_does_not_take_whole_is_left_out_and_may_come_later
 
 def test_a_model_that_would_not_fit_is_not_begun(
     tmp_path: Path,
-    kept: tuple[Run, Courier],
+    kept: tuple[Run, UploadWorker],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -342,12 +342,12 @@ def test_a_run_with_files_that_cannot_be_written_may_go_on(
     assert stored.data.metrics["a"] == 2.0
     assert client.list_artifacts(run.id) == []
     assert run.lacking.startswith(
-        f"full: {tmp_path} did not take greetings/english.txt, pictures/picture-1.png, model"
+        f"full: {tmp_path} is missing greetings/english.txt, pictures/picture-1.png, model"
     )
 
 
 def test_a_model_of_which_a_kill_left_no_word_is_made_again(
-    tmp_path: Path, kept: tuple[Run, Courier]
+    tmp_path: Path, kept: tuple[Run, UploadWorker]
 ) -> None:
     run, _ = kept
     left = tmp_path / "outbox" / "model" / "left"
@@ -378,7 +378,7 @@ def test_what_is_said_on_a_full_disk_is_stored_once_though_the_run_is_interrupte
         run.log_metrics({"a": 2.0}, step=2)
         raise KeyboardInterrupt
     assert client.get_run(run.id).info.status == "KILLED"
-    with store.run("full", kind="run", folder=tmp_path, command="", carry_on=run.id) as again:
+    with store.run("full", kind="run", folder=tmp_path, command="", resume=run.id) as again:
         again.log_metrics({"a": 1.0}, step=1)
         again.log_metrics({"a": 2.0}, step=2)
     assert client.get_run(run.id).info.status == "FINISHED"
@@ -409,10 +409,10 @@ def test_a_run_that_dies_as_it_is_carried_on_is_closed(
         store.run("ends", kind="run", folder=tmp_path, command="") as run,
     ):
         raise KeyboardInterrupt
-    with own(tmp_path):
+    with run_lock(tmp_path):
         store._begin("ends", tmp_path, "", {}, run.id)
     assert client.get_run(run.id).info.status == "RUNNING"
-    close_dead(Archive(tracking))
+    close_crashed(Archive(tracking))
     assert client.get_run(run.id).info.status == "KILLED"
 
 
@@ -425,7 +425,7 @@ class Refusing(Shelf):
 
     def take(self, entries: Sequence[Entry]) -> int:
         if entries[0]["time"] in self.refused:
-            raise RefusedError("no such folder")
+            raise RejectedError("no such folder")
         return super().take(entries[:1])
 
 
@@ -433,13 +433,13 @@ def test_what_is_refused_holds_up_nothing_else_and_is_offered_again_at_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shelf, journal = Refusing(1, 3), Journal(tmp_path)
-    courier = Courier(journal, shelf.take)
-    say(journal, courier, 5)
+    worker = UploadWorker(journal, shelf.take)
+    say(journal, worker, 5)
     while len(shelf.taken) < 3:
         time.sleep(0.01)
     assert (numbers(shelf.taken), journal.aside) == ([0, 2, 4], [1, 3])
     shelf.refused = {3}
-    assert not courier.close()
+    assert not worker.close()
     assert numbers(shelf.taken) == [0, 2, 4, 1]
     assert Journal(tmp_path).lacking == 1
     (warning,) = capsys.readouterr().out.splitlines()
@@ -477,7 +477,7 @@ def test_what_was_refused_and_is_damaged_since_is_lost_and_named(
         damage()
         with pytest.raises(StoreError, match=rf"damaged, and lost: {picture}: .*all else is sto"):
             deliver(folder, Archive(tracking))
-    assert undelivered(folder) == 0
+    assert count_unsent(folder) == 0
     assert deliver(folder, Archive(tracking)) == 0
     outputs = MlflowClient(tracking.uri).get_run(run.id).outputs
     assert outputs
@@ -504,22 +504,22 @@ def test_a_store_that_answers_is_tried_several_times_before_it_is_said_to_refuse
     store = Store(tiny().tracking)
     run_id = client.create_run(store.experiment_id).info.run_id
     broken: Any = Broken(client, PermissionError(13, "Permission denied", "a"))
-    stored = Delivery(broken, store.experiment_id, run_id, tmp_path)
+    stored = Uploader(broken, store.experiment_id, run_id, tmp_path)
     entry = {"tags": {"a": "b"}}
 
     def kinds(tries: int) -> list[type]:
         raised = []
         for _ in range(tries):
-            with pytest.raises(NotTakenError) as error:
+            with pytest.raises(NotAcceptedError) as error:
                 stored.deliver([entry])
             raised.append(error.type)
         return raised
 
-    assert kinds(TRIES) == [NotTakenError] * (TRIES - 1) + [RefusedError]
+    assert kinds(TRIES) == [NotAcceptedError] * (TRIES - 1) + [RejectedError]
     broken.error = PermissionError(13, "Permission denied", "b")  # of the same kind
-    assert kinds(1) == [RefusedError]
+    assert kinds(1) == [RejectedError]
     broken.error = OSError(28, "No space left on device")
-    assert kinds(TRIES) == [NotTakenError] * (TRIES - 1) + [RefusedError]
+    assert kinds(TRIES) == [NotAcceptedError] * (TRIES - 1) + [RejectedError]
 
 
 @pytest.mark.usefixtures("own_store")

@@ -21,8 +21,8 @@ from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import OF_A_RUN, Link, LinkError, home
 from fae.tracking.journal import Journal
-from fae.tracking.lock import own
-from fae.tracking.recovery import close_dead, deliver, undelivered
+from fae.tracking.lock import run_lock
+from fae.tracking.recovery import close_crashed, count_unsent, deliver
 from fae.tracking.store import Store
 
 Tiny = Callable[..., Config]
@@ -134,7 +134,7 @@ def test_a_run_does_not_go_on_with_what_another_left(
     interrupted = begin_and_end(tracking, tmp_path / "here", "KILLED")
     begin_and_end(tracking, tmp_path / "there", "FINISHED")
     with pytest.raises(TrainingError, match=rf"so run {interrupted[:8]} cannot be resumed there"):
-        begin_and_end(tracking, tmp_path / "there", "FINISHED", carry_on=interrupted)
+        begin_and_end(tracking, tmp_path / "there", "FINISHED", resume=interrupted)
     found = client.get_run(interrupted)
     assert found.info.status == "KILLED"
     assert found.data.tags["fae.folder"] == str(tmp_path / "here")
@@ -166,13 +166,13 @@ def test_a_run_that_dies_as_it_is_carried_on_in_a_new_folder_can_be_closed_and_d
         call(*arguments, **named)
         raise Dead
 
-    with monkeypatch.context() as until, suppress(Dead), own(new):
+    with monkeypatch.context() as until, suppress(Dead), run_lock(new):
         until.setattr(owner, last, die)
         store._begin("first", new, "", {}, run_id)
-    close_dead(Archive(tracking))
+    close_crashed(Archive(tracking))
     assert client.get_run(run_id).info.status == "KILLED"
-    assert undelivered(new) == deliver(new, Archive(tracking))
-    begin_and_end(tracking, new, "FINISHED", carry_on=run_id)
+    assert count_unsent(new) == deliver(new, Archive(tracking))
+    begin_and_end(tracking, new, "FINISHED", resume=run_id)
     assert client.get_run(run_id).info.status == "FINISHED"
 
 
@@ -197,7 +197,7 @@ def test_a_run_that_dies_as_it_is_made_goes_on_in_its_folder(
     store = Store(config.tracking)
     told = {"fae.folder": str(tmp_path), "fae.command": "the command", "fae.kind": "run"}
     told |= {"fae.host": platform.node(), "fae.fingerprint": one.fingerprint}
-    with monkeypatch.context() as until, suppress(Dead), own(tmp_path):
+    with monkeypatch.context() as until, suppress(Dead), run_lock(tmp_path):
         until.setattr(MlflowClient, "create_run", die)
         store._begin("dies", tmp_path, "the command", told, None)
     (found,) = look_up([one], Archive(config.tracking), config.sweep)
@@ -207,7 +207,7 @@ def test_a_run_that_dies_as_it_is_made_goes_on_in_its_folder(
     link = Link.read(tmp_path)
     assert link
     assert (link.run_id, link.name, link.command) == (found.run.id, "dies", "the command")
-    begin_and_end(config.tracking, tmp_path, "FINISHED", carry_on=found.run.id)
+    begin_and_end(config.tracking, tmp_path, "FINISHED", resume=found.run.id)
     assert client.get_run(found.run.id).info.status == "FINISHED"
 
 
@@ -238,7 +238,7 @@ def test_a_run_that_cannot_go_on_as_its_folder_cannot_be_written_may_go_on_later
     full = OSError(errno.ENOSPC, "No space left on device")
     monkeypatch.setattr(Link, "write", Mock(side_effect=full))
     with pytest.raises(OSError, match="No space left"):
-        begin_and_end(tracking, tmp_path, "FINISHED", carry_on=interrupted)
+        begin_and_end(tracking, tmp_path, "FINISHED", resume=interrupted)
     assert client.get_run(interrupted).info.status == "KILLED"
     link = Link.read(tmp_path)
     assert link
@@ -253,7 +253,7 @@ def test_a_killed_run_whose_folder_was_emptied_is_given_up(
     for file in files(tmp_path):
         file.unlink()
     archive = Archive(tracking)
-    close_dead(archive)
+    close_crashed(archive)
     run = archive.run(run_id)
     assert (run.status, home(run)) == ("KILLED", None)
 
@@ -279,7 +279,7 @@ def test_a_folder_of_somebody_else_s_is_left_as_it_is(
     named.mkdir()
     (named / "run.json").write_text('{"of": "another program"}')
     before = files(tmp_path)
-    with pytest.raises(TrainingError, match=r"theirs: holds checkpoints, and no run\.json that"):
+    with pytest.raises(TrainingError, match=r"theirs: has checkpoints, but no run\.json that"):
         begin_and_end(tracking, theirs, "FINISHED")
     with pytest.raises(LinkError, match=r"run\.json: damaged, or not written by fae \(run_id\)"):
         begin_and_end(tracking, named, "FINISHED")

@@ -33,10 +33,10 @@ def steps(entries: list[Entry]) -> list[int]:
 
 
 def test_entries_and_what_is_delivered_outlast_the_process(tmp_path: Path) -> None:
-    written(tmp_path, said(5)).mark_delivered(2)
+    written(tmp_path, said(5)).mark_uploaded(2)
     journal = written(tmp_path, said(2, start=5))
     assert steps(journal.entries) == [0, 1, 2, 3, 4, 5, 6]
-    journal.mark_delivered(2)
+    journal.mark_uploaded(2)
     assert steps(Journal(tmp_path).pending()) == [4, 5, 6]
 
 
@@ -50,7 +50,7 @@ def test_a_line_that_a_crash_tore_is_dropped(tmp_path: Path) -> None:
 
 
 def test_what_was_delivered_and_lost_by_a_crash_hides_nothing(tmp_path: Path) -> None:
-    written(tmp_path, said(3)).mark_delivered(3)
+    written(tmp_path, said(3)).mark_uploaded(3)
     (tmp_path / "journal.jsonl").write_text("")
     assert steps(written(tmp_path, said(2)).pending()) == [0, 1]
 
@@ -89,14 +89,14 @@ def test_at_the_end_the_store_gets_what_never_came_to_the_disk_and_nobody_says_a
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_resume: bool, left: list[int]
 ) -> None:
     journal = written(tmp_path, said(2))
-    journal.mark_delivered(1)
+    journal.mark_uploaded(1)
     with monkeypatch.context() as full:
         full.setattr(files, "write_all", raise_full)
         for entry in said(2, start=2):
             journal.append(entry)
         journal.close(may_resume=may_resume)
     assert steps(journal.pending()) == left
-    journal.mark_delivered(len(left))
+    journal.mark_uploaded(len(left))
     later = written(tmp_path, said(1, start=9))
     assert (steps(later.entries), steps(later.pending())) == ([0, 1, 9], [9])
     assert steps(Journal(tmp_path).pending()) == [9]
@@ -133,7 +133,7 @@ def test_a_line_that_is_damaged_says_nothing_and_hides_nothing(tmp_path: Path) -
     """Each bit of a journal of three lines, of which the store has the first, flipped."""
     for folder in (tmp_path / "whole", tmp_path / "flipped"):
         folder.mkdir()
-    written(tmp_path / "whole", said(3)).mark_delivered(1)
+    written(tmp_path / "whole", said(3)).mark_uploaded(1)
     content = (tmp_path / "whole" / "journal.jsonl").read_bytes()
     delivered = (tmp_path / "whole" / "delivered").read_bytes()
     for place in range(len(content)):
@@ -150,7 +150,7 @@ def test_a_line_that_is_damaged_says_nothing_and_hides_nothing(tmp_path: Path) -
 
 
 def test_a_damaged_count_delivers_again(tmp_path: Path) -> None:
-    written(tmp_path, said(3)).mark_delivered(2)
+    written(tmp_path, said(3)).mark_uploaded(2)
     count = tmp_path / "delivered"
     content = count.read_bytes()
     assert steps(Journal(tmp_path).pending()) == [2]
@@ -204,19 +204,19 @@ def test_nothing_is_read_or_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / ".delivered.part").symlink_to(theirs)
     (tmp_path / "journal.jsonl").unlink()
     (tmp_path / "journal.jsonl").symlink_to(theirs)
-    journal.mark_delivered(1)
+    journal.mark_uploaded(1)
     journal.append(said(1)[0])
     assert theirs.read_text() == "theirs"
 
 
 def test_what_the_store_refuses_is_set_aside_and_outlasts_the_process(tmp_path: Path) -> None:
     journal = written(tmp_path, said(4))
-    journal.mark_delivered(1)
+    journal.mark_uploaded(1)
     journal.set_aside()
     journal.set_aside()
     again = Journal(tmp_path)
     assert (steps(again.pending()), again.aside, again.lacking) == ([3], [1, 2], 3)
-    again.forget_aside(1)
-    again.mark_delivered(1)
+    again.forget_rejected(1)
+    again.mark_uploaded(1)
     last = Journal(tmp_path)
     assert (last.pending(), last.aside, last.lacking) == ([], [2], 1)

@@ -85,9 +85,9 @@ def test_what_is_new_lies_with_what_was_moved(
     run = the_run(Archive(tracking(project)))
     store = Store(tracking(project))
     assert capsys.readouterr().out == (
-        f"{original} is now {project}; mlflow.db names its files there from now on\n"
+        f"{original} is now {project}; the paths in mlflow.db are updated\n"
     )
-    with store.run("first", kind="run", folder=folder, command="", carry_on=run.id) as again:
+    with store.run("first", kind="run", folder=folder, command="", resume=run.id) as again:
         again.log_text("goodbye", "later.txt")
     (project / "new").mkdir()
     with store.run("second", kind="run", folder=project / "new", command="") as new:

@@ -119,7 +119,7 @@ def test_nothing_is_written_through_a_link(
         (run / "outbox").symlink_to(home)
         made.log_text("hello", "notes/hello.txt")
     assert list(home.iterdir()) == []
-    assert made.lacking.startswith(f"linked: {run} did not take notes/hello.txt")
+    assert made.lacking.startswith(f"linked: {run} is missing notes/hello.txt")
     assert client.get_run(made.id).info.status == "KILLED"
 
 

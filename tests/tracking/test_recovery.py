@@ -24,8 +24,8 @@ from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import Link, LinkError, home
 from fae.tracking.journal import Journal
-from fae.tracking.lock import is_alive, own
-from fae.tracking.recovery import close_dead, deliver, undelivered, unfinished_and_dead
+from fae.tracking.lock import is_alive, run_lock
+from fae.tracking.recovery import close_crashed, count_unsent, crashed_runs, deliver
 from fae.tracking.store import Store
 
 TAGS = {"fae.kind": "run", "fae.host": platform.node(), "fae.command": ""}
@@ -51,13 +51,13 @@ def test_a_dead_run_is_closed_as_killed_with_all_it_said(
     client = MlflowClient(tracking.uri)
     before = client.get_run(run_id)
     assert (before.info.status, before.data.metrics) == ("RUNNING", {})
-    assert undelivered(folder) == 1
-    assert [run.id for run in close_dead(Archive(tracking))] == [run_id]
+    assert count_unsent(folder) == 1
+    assert [run.id for run in close_crashed(Archive(tracking))] == [run_id]
     after = client.get_run(run_id)
     assert (after.info.status, after.data.metrics) == ("KILLED", {"val/mse": 0.5})
     (entry,) = Journal(folder).entries
     assert after.info.end_time == entry["time"]
-    assert close_dead(Archive(tracking)) == []
+    assert close_crashed(Archive(tracking)) == []
 
 
 def test_a_run_that_goes_on_is_left_alone(tmp_path: Path, tracking: TrackingConfig) -> None:
@@ -66,7 +66,7 @@ def test_a_run_that_goes_on_is_left_alone(tmp_path: Path, tracking: TrackingConf
     assert process.stdout is not None
     run_id = process.stdout.readline().strip()
     archive = Archive(tracking)
-    assert close_dead(archive) == []
+    assert close_crashed(archive) == []
     assert archive.run(run_id).status == "RUNNING"
     process.communicate(input="", timeout=60)
     assert archive.run(run_id).status == "FINISHED"
@@ -78,12 +78,12 @@ def test_a_run_of_another_machine_is_left_alone(
     run_id, folder = dead
     MlflowClient(tracking.uri).set_tag(run_id, "fae.host", "another")
     folder.rename(tmp_path / "elsewhere")
-    assert close_dead(Archive(tracking)) == []
+    assert close_crashed(Archive(tracking)) == []
     folder.mkdir()  # one of the same name, but of this machine
-    assert close_dead(Archive(tracking)) == []
+    assert close_crashed(Archive(tracking)) == []
     folder.rmdir()
     (tmp_path / "elsewhere").rename(folder)
-    assert [run.id for run in close_dead(Archive(tracking))] == [run_id]
+    assert [run.id for run in close_crashed(Archive(tracking))] == [run_id]
 
 
 def test_a_run_that_ended_while_the_store_was_away_ends_as_it_did(
@@ -91,7 +91,7 @@ def test_a_run_that_ended_while_the_store_was_away_ends_as_it_did(
 ) -> None:
     run_id, folder = dead
     Journal(folder).append({"end": "FINISHED", "time": 1234567890123})
-    close_dead(Archive(tracking))
+    close_crashed(Archive(tracking))
     info = MlflowClient(tracking.uri).get_run(run_id).info
     assert (info.status, info.end_time) == ("FINISHED", 1234567890123)
 
@@ -104,7 +104,7 @@ def test_a_run_that_dies_before_it_is_carried_on_ends_as_it_had(
     with store.run("ends", kind="run", folder=tmp_path, command="") as run:
         pass
     client.update_run(run.id, status="RUNNING")
-    assert [run.name for run in close_dead(Archive(tracking))] == ["ends"]
+    assert [run.name for run in close_crashed(Archive(tracking))] == ["ends"]
     info = client.get_run(run.id).info
     assert (info.status, info.end_time) == ("FINISHED", Journal(tmp_path).entries[-1]["time"])
 
@@ -116,14 +116,14 @@ def test_a_run_that_was_taken_up_and_finished_meanwhile_is_left_alone(
         archive = Archive(tracking)
         before = archive.unfinished()
     monkeypatch.setattr(archive, "unfinished", lambda: before)
-    assert close_dead(archive) == []
+    assert close_crashed(archive) == []
     assert archive.run(run.id).status == "FINISHED"
 
 
 def left_running(store: Store, folder: Path) -> str:
     """The id of a run that is RUNNING, with nobody at it."""
     folder.mkdir()
-    with own(folder):
+    with run_lock(folder):
         return store._begin(folder.name, folder, "", {**TAGS, "fae.folder": str(folder)}, None).id
 
 
@@ -141,7 +141,7 @@ def test_a_folder_that_may_not_be_entered_or_locked_is_somebody_s(
 
     monkeypatch.setattr(recovery, "is_alive", refusing)
     archive = Archive(tracking)
-    assert [run.id for run in close_dead(archive)] == [ours]
+    assert [run.id for run in close_crashed(archive)] == [ours]
     assert archive.run(theirs).status == "RUNNING"
 
 
@@ -159,8 +159,8 @@ def test_what_cannot_be_closed_is_passed_over_with_a_warning(
     journal.symlink_to(tmp_path / "elsewhere")
     monkeypatch.setattr(recovery, "is_alive", lambda _: False)
     archive = Archive(tracking)
-    with own(tmp_path / "taken"):
-        assert {run.id for run in close_dead(archive)} == {ids["torn"], ids["last"]}
+    with run_lock(tmp_path / "taken"):
+        assert {run.id for run in close_crashed(archive)} == {ids["torn"], ids["last"]}
     taken, unwritable = sorted(capsys.readouterr().out.splitlines())
     assert taken.startswith(f"warning: taken ({ids['taken'][:8]}): crashed, but stays")
     assert "this run is running in another process" in taken
@@ -178,11 +178,11 @@ def test_a_dead_run_is_closed_though_the_store_refuses_some_of_it(
     (folder / "outbox").mkdir()
     (folder / "outbox" / "a.txt").write_text("a")
     Journal(folder).append({"file": "a.txt", "bytes": 1})
-    assert [run.id for run in close_dead(Archive(tracking))] == [run_id]
+    assert [run.id for run in close_crashed(Archive(tracking))] == [run_id]
     assert "rejects 1 entries of run" in capsys.readouterr().out
     found = MlflowClient(tracking.uri).get_run(run_id)
     assert (found.info.status, found.data.metrics) == ("KILLED", {"val/mse": 0.5})
-    assert undelivered(folder) == 1
+    assert count_unsent(folder) == 1
 
 
 def test_what_a_deleted_run_lacks_is_kept_until_it_is_restored(
@@ -193,7 +193,7 @@ def test_what_a_deleted_run_lacks_is_kept_until_it_is_restored(
     client.delete_run(run_id)
     with pytest.raises(StoreError, match=f"deleted; mlflow runs restore --run-id {run_id} "):
         deliver(folder, archive)
-    assert undelivered(folder) == 1
+    assert count_unsent(folder) == 1
     client.restore_run(run_id)
     assert deliver(folder, archive) == 1
     assert client.get_run(run_id).data.metrics == {"val/mse": 0.5}
@@ -208,7 +208,7 @@ def test_what_a_deleted_experiment_lacks_is_kept_until_it_is_restored(
     told = f"mlflow experiments restore --experiment-id {archive.experiment_id} "
     with pytest.raises(StoreError, match=told):
         deliver(folder, archive)
-    assert undelivered(folder) == 1
+    assert count_unsent(folder) == 1
     client.restore_experiment(archive.experiment_id)
     assert deliver(folder, archive) == 1
     assert client.get_run(run_id).data.metrics == {"val/mse": 0.5}
@@ -226,13 +226,13 @@ def test_a_folder_that_a_run_has_left_adds_nothing_but_metrics(
         store.run("moves", kind="sweep", folder=old, command="") as run,
     ):
         raise KeyboardInterrupt
-    with store.run("moves", kind="sweep", folder=new, command="", carry_on=run.id):
+    with store.run("moves", kind="sweep", folder=new, command="", resume=run.id):
         pass
     (old / "delivered").unlink()
     Journal(old).append({"metrics": {"left": 1.0}, "step": 1, "time": 1})
     Journal(old).append({"tags": {"left": "behind"}})
     Journal(old).append({"end": "KILLED", "time": 1})
-    assert deliver(old, Archive(tracking)) == undelivered(old) + 4
+    assert deliver(old, Archive(tracking)) == count_unsent(old) + 4
     stored = MlflowClient(tracking.uri).get_run(run.id)
     assert (stored.info.status, stored.data.metrics) == ("FINISHED", {"left": 1.0})
     assert "left" not in stored.data.tags
@@ -277,7 +277,7 @@ def test_a_run_that_goes_on_is_not_told_how_it_ended_before(
         raise KeyboardInterrupt
     (tmp_path / "delivered").unlink()
     client = MlflowClient(tracking.uri)
-    with store.run("again", kind="run", folder=tmp_path, command="", carry_on=run.id) as again:
+    with store.run("again", kind="run", folder=tmp_path, command="", resume=run.id) as again:
         again.log_metrics({"a": 1.0}, step=1)
         while not client.get_run(run.id).data.metrics:
             time.sleep(0.1)
@@ -294,7 +294,7 @@ def test_what_another_store_lacks_is_not_delivered(
     Store(other)
     with pytest.raises(StoreError, match=f"its folder names tracking.uri={tracking.uri}"):
         deliver(folder, Archive(other))
-    assert undelivered(folder) == 1
+    assert count_unsent(folder) == 1
 
 
 def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
@@ -316,12 +316,12 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
         "config": lambda: stored_config(archive, run),
         "model": lambda: archive.model(run, 1),
         "add_report": lambda: archive.add_report(run, tmp_path, "note"),
-        "delivery": lambda: archive.delivery(run.id, tmp_path),
+        "delivery": lambda: archive.uploader(run.id, tmp_path),
         "set_folder": lambda: archive.set_folder(run, tmp_path),
         "unfinished": archive.unfinished,
         "close": lambda: archive.close(run, "FAILED", 1, "cause"),
     }
-    others = {"if_there", "address", "mend", "reading"}
+    others = {"if_there", "address", "update_paths", "reading"}
     assert {name for name in vars(Archive) if name[0] != "_"} == questions.keys() | others
     (tmp_path / "mlflow.db").write_text("not a database" * 100)
     for question in questions.values():
@@ -363,7 +363,7 @@ def test_who_only_looks_keeps_nobody_from_a_folder(tmp_path: Path) -> None:
     looking.start()
     try:
         for _ in range(300):
-            with own(tmp_path):
+            with run_lock(tmp_path):
                 assert is_alive(tmp_path)
     finally:
         over.set()
@@ -396,8 +396,8 @@ def test_a_store_s_word_about_a_folder_lets_nobody_touch_it(
     run_id = client.create_run(store.experiment_id, tags=tags).info.run_id
     before = tree(theirs)
     archive = Archive(tracking)
-    assert [run.id for run in unfinished_and_dead(archive)] == [run_id]
-    assert [run.id for run in close_dead(archive)] == [run_id]
+    assert [run.id for run in crashed_runs(archive)] == [run_id]
+    assert [run.id for run in close_crashed(archive)] == [run_id]
     assert tree(theirs) == before
     assert list(theirs.iterdir()) == [Path(path) for path in before]
     stored = client.get_run(run_id)
@@ -411,11 +411,11 @@ def test_a_folder_that_another_user_wrote_is_not_delivered(
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
     archive = Archive(tracking)
-    assert close_dead(archive) == []
+    assert close_crashed(archive) == []
     with pytest.raises(LinkError, match=r"run\.json: belongs to another user"):
         deliver(folder, archive)
     monkeypatch.setattr(os, "geteuid", lambda: me)
-    assert [run.id for run in close_dead(archive)] == [run_id]
+    assert [run.id for run in close_crashed(archive)] == [run_id]
 
 
 def test_who_asks_for_a_plan_changes_nothing(

@@ -90,7 +90,7 @@ def test_system_metrics_of_a_run_that_is_carried_on_come_after_those_it_has(
 
     run_id = None
     for _ in range(2):
-        opened = store.run("seen", kind="run", folder=tmp_path, command="", carry_on=run_id)
+        opened = store.run("seen", kind="run", folder=tmp_path, command="", resume=run_id)
         with suppress(KeyboardInterrupt), opened as run:
             run_id = run.id
             before, deadline = len(steps(run_id)), time.monotonic() + 30
