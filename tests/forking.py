@@ -70,8 +70,9 @@ class Popen(subprocess.Popen[str]):
         return self.returncode is not None
 
     def _told(self) -> int:
-        (number,) = NUMBER.unpack(os.read(self._status, NUMBER.size))
-        return int(number)
+        answer = os.read(self._status, NUMBER.size)
+        assert answer, "the process that forks has ended"
+        return int(NUMBER.unpack(answer)[0])
 
 
 def run(

@@ -72,8 +72,9 @@ def numbers(entries: Sequence[Entry]) -> list[int]:
 
 
 def test_what_is_said_within_a_moment_is_stored_together_and_in_order(
-    tmp_path: Path, shelf: Shelf
+    tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(delivery, "TOGETHER_S", 60.0)
     journal = Journal(tmp_path)
     worker = UploadWorker(journal, shelf.take)
     say(journal, worker, 7)
