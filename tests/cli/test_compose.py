@@ -266,6 +266,14 @@ def test_a_mistake_is_named_with_its_remedy(overrides: list[str], message: str) 
     assert len(str(error.value).splitlines()) <= 3
 
 
+@pytest.mark.parametrize("wrong", ["data=[null]", "optimizer=null", "data='${'"])
+def test_of_several_overrides_only_the_wrong_one_is_named(wrong: str) -> None:
+    """Also where Hydra's own error names none."""
+    with pytest.raises(ConfigError) as error:
+        composed("seed=3", wrong, "lr=0.1")
+    assert str(error.value).startswith(f"{wrong}: ")
+
+
 def test_a_preset_without_its_package_is_told_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
