@@ -15,18 +15,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from fae.cli.command import enter, run
 from fae.cli.compose import CONF, check, compose, read_all, to_config, to_search
+from fae.cli.overrides import assignment, command_line, key_of, run_name, without
 from fae.config import WITHOUT_EFFECT, Config
 from fae.errors import ConfigError, UndeliveredError
-from fae.runs.job import command_line, run_name
 from fae.runtime.console import wide
-from fae.tuning.space import Range, SearchConfig, override
+from fae.tuning.space import Range, SearchConfig
 
 if TYPE_CHECKING:
     from fae.tuning.results import Outcome
 
 NOT_SEARCHED = {*WITHOUT_EFFECT, "seed", "data", "epochs"}
-"""Keys, or groups of them, that make an error neither better nor worse, or one that does not
-compare."""
+"""Keys, or groups of them, that do not change the error, or make it incomparable."""
+NOT_OF_TRIALS = ("search", "hydra")
+"""Keys of overrides that are for the search, not for its trials."""
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="search")
@@ -35,7 +36,7 @@ def run_study(node: DictConfig) -> "Outcome":
     enter()
     job = HydraConfig.get()
     command = command_line(job.overrides.task, module="fae.search")
-    overrides = of_trials(job.overrides.task)
+    overrides = without(job.overrides.task, *NOT_OF_TRIALS)
     config, settings = to_config(node), to_search(node)
     check_space(config, settings, overrides)
 
@@ -48,27 +49,22 @@ def run_study(node: DictConfig) -> "Outcome":
     return outcome
 
 
-def of_trials(overrides: Sequence[str]) -> list[str]:
-    """The overrides that are for the trials, and not for the search."""
-    return [o for o in overrides if not o.lstrip("+~").startswith(("search", "hydra"))]
-
-
 def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoader) -> None:
-    """Make sure of the configuration and the space of each study.
+    """Check the configuration and the space of each study.
 
     Args:
         base: Hydra's configuration of the multirun.
         jobs: the overrides of each study.
 
     Raises:
-        ConfigError: names every bad value of every job; nothing was begun.
+        ConfigError: names every bad value of every job; nothing was computed.
     """
     studies = read_all(base, jobs, loader, _read)
     names = Counter(name for name, *_ in studies)
     if twice := [name for name, count in names.items() if count > 1]:
         raise ConfigError(
-            f"search.name={twice[0]}: is that of {names[twice[0]]} studies; leave it out, and each "
-            "is named by what varies"
+            f"search.name={twice[0]}: is the name of {names[twice[0]]} studies; leave it out, and "
+            "each is named by what varies"
         )
 
     from fae.tuning.tune import Search
@@ -86,35 +82,37 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
 def _read(
     node: DictConfig, overrides: Sequence[str]
 ) -> tuple[str, Config, SearchConfig, Sequence[str]]:
-    """A study's name, what its trials share, how it is searched, and what makes it."""
-    config, settings, given = check(node), to_search(node), of_trials(overrides)
-    check_space(config, settings, given)
-    return settings.name or run_name(config, given), config, settings, given
+    """A study's name, the configuration and settings of its search, and what makes them."""
+    config, settings = check(node), to_search(node)
+    of_trials = without(overrides, *NOT_OF_TRIALS)
+    check_space(config, settings, of_trials)
+    return settings.name or run_name(config, of_trials), config, settings, of_trials
 
 
 def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]) -> None:
-    """Make sure that every key of the space is one, and takes the ends of its range.
+    """Check that every key of the space exists, may vary, and takes the ends of its range.
 
     Args:
-        config: what the trials share.
-        overrides: what makes it.
+        config: of each trial, except for the values that vary.
+        overrides: make it.
 
     Raises:
         ConfigError: names every key that does not.
     """
     plain = config.plain()
     problems: list[str] = []
-    given = {override.lstrip("+~").partition("=")[0]: override for override in overrides}
-    for one in settings.space:
-        parts = one.key.split(".")
-        if one.key in given:
-            problems.append(f"{given[one.key]}: search.space.{one.key} varies it; leave one out")
+    given = {key_of(override): override for override in overrides}
+    for dimension in settings.space:
+        key = dimension.key
+        parts = key.split(".")
+        if key in given:
+            problems.append(f"{given[key]}: search.space.{key} varies it; leave one out")
         if {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)} & NOT_SEARCHED:
-            problems.append(f"search.space.{one.key}: is not to be searched; leave it out")
-        elif isinstance(one, Range) and isinstance(_value(plain, one.key), str | bool | dict):
-            problems.append(f"search.space.{one.key}: is not a number; list its choices")
+            problems.append(f"search.space.{key}: is not to be searched; leave it out")
+        elif isinstance(dimension, Range) and isinstance(_value(plain, key), str | bool | dict):
+            problems.append(f"search.space.{key}: is not a number; list its choices")
         else:
-            problems += [p for value in one.ends for p in _problems(overrides, one.key, value)]
+            problems += [p for value in dimension.ends for p in _problems(overrides, key, value)]
     if problems:
         raise ConfigError(*problems)
 
@@ -122,7 +120,7 @@ def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]
 def _problems(overrides: Sequence[str], key: str, value: object) -> list[str]:
     """What is wrong with a value of the space."""
     try:
-        compose(*overrides, override(key, value))
+        compose(*overrides, assignment(key, value))
     except ConfigError as error:
         own = (f"{key}:", f"{key}=")
         return [
@@ -141,10 +139,10 @@ def _value(plain: Mapping[str, Any], key: str) -> object:
 
 
 def conclude(outcomes: "Sequence[Outcome]") -> None:
-    """Print the table of what studies found.
+    """Print a table of what studies found.
 
     Raises:
-        UndeliveredError: the store lacks something of it.
+        UndeliveredError: the store lacks something of them.
     """
     from fae.reports.table import as_rich
     from fae.tuning.results import columns

@@ -106,7 +106,7 @@ def test_pruned_trials_are_marked(searched: tuple[Path, str]) -> None:
     folder, said = searched
     pruned = [run for run in stored(folder, "trial") if "fae.pruned" in run.data.tags]
     assert re.search(r"^\[2/5\] lr=.* left, study 0:\d\d left$", said, re.MULTILINE)
-    assert 0 < len(pruned) == said.count("given up after epoch 3 of 9")
+    assert 0 < len(pruned) == said.count("pruned after epoch 3 of 9")
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     for run in pruned:
         steps = [p.step for p in client.get_metric_history(run.info.run_id, "val/mse")]
@@ -269,7 +269,7 @@ def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
     space = ["search.space.lr.low=1e6", "search.space.lr.high=1e9", "search.trials=2"]
     code, _, errors = search(tmp_path, "hidden=4", *space)
     assert code == 1
-    assert "no trial came to its end (the first failed: " in errors
+    assert "no trial finished (the first failed: " in errors
     assert "; raise search.trials, or give another search.space" in errors
 
 
@@ -284,7 +284,10 @@ def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
         (["search.storage=sqlite:////no/such/folder/x.db"], "search.storage=sqlite:"),
         (["+search.space.epochs=[1,2]"], "search.space.epochs: is not to be searched"),
         (["lr=0.5"], "lr=0.5: search.space.lr varies it; leave one out"),
-        (["-m", "hidden=4,8", "search.name=a"], "search.name=a: is that of 2 studies; leave it"),
+        (
+            ["-m", "hidden=4,8", "search.name=a"],
+            "search.name=a: is the name of 2 studies;",
+        ),
         (["search.trials=0"], "search.trials=0: must be"),
         (["-m", "hidden=4,0"], "hidden=0: must be"),
     ],

@@ -17,9 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 from yaml import MarkedYAMLError
 
+from fae.cli.overrides import command_line, key_of
 from fae.config import Config, ReportRequest
 from fae.errors import ConfigError
-from fae.runs.job import command_line
 from fae.runtime.console import in_one_line
 from fae.tracking import address
 from fae.tuning.space import SearchConfig, SearchRequest
@@ -192,13 +192,12 @@ def _refuse_what_a_job_cannot_set(
     chosen = [
         override
         for override in overrides
-        if override not in asked
-        and override.lstrip("+").partition("=")[0] in node.hydra.runtime.choices
+        if override not in asked and key_of(override) in node.hydra.runtime.choices
     ]
     dropped = sorted(_different(_hydra_of_all(base), _hydra_of_all(node)))
     if dropped:
-        keys = [override.lstrip("+").partition("=")[0] for override in chosen]
-        others = [o for o in asked if o.lstrip("+").partition("=")[0] not in keys]
+        keys = [key_of(override) for override in chosen]
+        others = [override for override in asked if key_of(override) not in keys]
         of_hydra = [o for o in base.hydra.overrides.hydra if o != "hydra.mode=MULTIRUN"]
         name = f"fae.{base.hydra.job.name}"
         raise ConfigError(

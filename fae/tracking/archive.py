@@ -55,6 +55,11 @@ class StoredRun:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
 
+    @property
+    def parent(self) -> str:
+        """Id of the run that this one is nested in; empty if it is in none."""
+        return self.tags.get("mlflow.parentRunId", "")
+
 
 class UnreadableError(StoreError):
     """What a run stored is gone, damaged, or not what a run stores.

@@ -15,7 +15,7 @@ from fae.paper import answering
 from fae.paper.answering import QUESTIONS, Answer, answer, write
 from fae.paper.evidence import SIZES, Evidence, MissingError, Setting
 from fae.reports.summary import Summary
-from fae.runs.job import Job, Schedule
+from fae.runs.job import Job, JobGroup
 from fae.runs.run import train
 from fae.runtime.intervals import estimate
 from fae.tracking.store import Store
@@ -249,8 +249,8 @@ def test_a_run_that_cannot_be_read_is_named_and_the_others_count(
     with store.run("experiment=dropout", kind="sweep", folder=tmp_path, command="") as parent:
         for seed in range(3):
             (tmp_path / str(seed)).mkdir()
-            schedule = Schedule(parent.id, 0, [1], [None])
-            job = Job(f"seed={seed}", tmp_path / str(seed), "", schedule)
+            group = JobGroup(parent.id, 0, [1])
+            job = Job(f"seed={seed}", tmp_path / str(seed), "", group)
             bad = train(tiny("tracking.experiment=evidence", f"seed={seed}"), job).run_id
     place = Path(config.tracking.uri.removeprefix("sqlite:///")).parent / "mlruns"
     (place / bad / "artifacts" / "config.yaml").write_text("hidden: [")
