@@ -10,7 +10,7 @@ from typing import Any, cast
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -125,35 +125,25 @@ class Launch:
             Exception: the launcher's, if it did not begin any job.
         """
         self.archive = archive
-        self.group = JobGroup(
-            parent,
-            time.time(),
-            [task.work for task in self.tasks],
-            first=_unused(folder),
-            in_turn=isinstance(self.launcher, BasicLauncher),
-        )
+        work, in_turn = [task.work for task in self.tasks], isinstance(self.launcher, BasicLauncher)
+        self.group = JobGroup(parent, time.time(), work, first=_unused(folder), in_turn=in_turn)
         self.group.write(folder)
         numbers = list(range(len(self.tasks)))
         waiting = [numbers[start : start + at_once] for start in range(0, len(numbers), at_once)]
         while waiting and not (stop_at_failure and self.failures):
             batch = waiting.pop(0)
-            overrides = [tuple(self.tasks[number].overrides) for number in batch]
             try:
-                first = self.group.first + batch[0]
-                returns = self.launcher.launch(overrides, initial_job_idx=first)
+                self._launch(batch)
             except Interrupted:
-                closing = threading.Thread(target=self._close_all, daemon=True)
-                with held():
-                    closing.start()
-                    closing.join(ENDING_S + SLACK_S)
+                self._close_in_time()
                 raise
             except Exception as error:
                 waiting = self._after_breakdown(batch, error) + waiting
-            else:
-                self._note(batch, returns)
 
-    def _note(self, batch: Sequence[int], returns: Sequence[JobReturn]) -> None:
-        """Note how the jobs of a batch ended."""
+    def _launch(self, batch: Sequence[int]) -> None:
+        """Launch the jobs of a batch, and note how they ended."""
+        overrides = [tuple(self.tasks[number].overrides) for number in batch]
+        returns = self.launcher.launch(overrides, initial_job_idx=self.group.first + batch[0])
         for number, done in zip(batch, returns, strict=True):
             if isinstance(done._return_value, UndeliveredError):
                 self.lacking.append(str(done._return_value))
@@ -215,8 +205,14 @@ class Launch:
                 )
             taken[folder] = task.name
 
+    def _close_in_time(self) -> None:
+        """Close the runs of processes that are ending with this one, unless the store hangs."""
+        closing = threading.Thread(target=self._close_all, daemon=True)
+        with held():
+            closing.start()
+            closing.join(ENDING_S + SLACK_S)
+
     def _close_all(self) -> None:
-        """Close the runs of processes that are ending with this one."""
         deadline = time.monotonic() + ENDING_S
         while close_dead(self.archive) or self._any_running():
             if time.monotonic() > deadline:

@@ -8,18 +8,18 @@ from fae.cli.compose import compose
 from fae.cli.overrides import command_line, rounded_assignment, without
 from fae.cli.preset import preset
 from fae.drawing import figures
-from fae.errors import ConfigError, TrainingError
+from fae.errors import ConfigError, TrainingError, UndeliveredError
 from fae.reports.published import RESULTS
-from fae.reports.table import as_markdown
+from fae.reports.table import as_markdown, as_rich
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import Result, train
 from fae.runs.task import State, Task, look_up
 from fae.runtime import formatting
-from fae.runtime.console import say, warn
+from fae.runtime.console import say, warn, wide
 from fae.runtime.intervals import estimate
 from fae.tracking.archive import Archive
 from fae.tracking.run import Run
-from fae.tuning.results import FOUND, Found, columns, errors_by_value
+from fae.tuning.results import FOUND, Found, Outcome, columns, errors_by_value
 from fae.tuning.space import Range
 from fae.tuning.study import Study, Tried
 from fae.tuning.trials import Shared
@@ -53,6 +53,18 @@ def conclude(shared: Shared, run: Run, archive: Archive) -> Found:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in found.importances.items())
         say(f"{shared.name}: share of the variance of completed trials' errors: {shares}")
     return found
+
+
+def show(outcomes: Sequence[Outcome]) -> None:
+    """Print a table of what studies found.
+
+    Raises:
+        UndeliveredError: the store lacks something of them.
+    """
+    if found := [outcome.found for outcome in outcomes if outcome.found]:
+        wide().print(as_rich(columns(found)))
+    if lacking := [line for outcome in outcomes for line in outcome.lacking]:
+        raise UndeliveredError("\n".join(lacking))
 
 
 def fresh_runs(overrides: Sequence[str], repeats: int) -> list[Task]:

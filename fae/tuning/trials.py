@@ -113,9 +113,9 @@ def wait_for_others(study: Study) -> None:
     """Wait until other processes have ended their trials; name one that is on another host."""
     named = False
     while running := study.under_way_elsewhere:
-        if not named and (far := [one for one in running if one.host != platform.node()]):
-            named = True
-            trial = far[0]
+        elsewhere = [trial for trial in running if trial.host != platform.node()]
+        if elsewhere and not named:
+            named, trial = True, elsewhere[0]
             say(
                 f"{study.name}: waits for trial {trial.number} on {trial.host}; if that is gone, "
                 f"Ctrl-C, optuna tell --storage {shlex.quote(study.storage)} --study-name "

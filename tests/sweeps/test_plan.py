@@ -83,6 +83,26 @@ def test_a_run_whose_folder_is_gone_is_named(
     )
 
 
+def test_a_run_that_is_retried_was_not_interrupted(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = "seed=7", f"tracking.experiment={tmp_path.name}", "sweep.retry_failed=true"
+    task = Task(tiny(*given), [])
+    opened = Store(task.config.tracking).run(
+        "it",
+        kind="run",
+        folder=tmp_path,
+        command="",
+        parameters=task.config.parameters(),
+        tags={"fae.fingerprint": task.fingerprint},
+    )
+    with suppress(RuntimeError), opened:
+        raise RuntimeError
+    archive = Archive(task.config.tracking)
+    show("plan", look_up([task], archive, task.config.sweep), archive, asked=1)
+    assert capsys.readouterr().out.splitlines()[1].split("    ")[-1] == "new"
+
+
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The train command, with a store of its own in a folder."""
     return subprocess.run(
