@@ -23,7 +23,7 @@ from fae.runs.history import History
 from fae.runs.job import Job
 from fae.runs.progress import ProgressDisplay
 from fae.runs.task import Known, State, Task, fingerprint_of, look_up, work
-from fae.runtime.console import console
+from fae.runtime.console import console, warn
 from fae.tracking.archive import Archive
 from fae.tracking.run import Run
 from fae.tracking.store import Store
@@ -95,12 +95,15 @@ def train(config: Config, job: Job) -> Result:
     started = time.perf_counter()
 
     def known() -> Known:
-        task = Task(config, ())
-        return look_up([task], Archive(config.tracking), config.sweep, job.group)[0].known
+        archive = Archive(config.tracking)
+        return look_up([Task(config, ())], archive, config.sweep, job.group)[0].known
 
     with open_run(config, job, known, kind="run") as (run, found):
+        task = Task(config, (), known=found)
         if run is None:
-            return _stored(Task(config, (), known=found), job)
+            return _stored(task, job)
+        if found.state == State.NEW and found.run and not job.group:  # a sweep's plan has said so
+            warn(f"{job.name}: {task.describe()}")
         fitted = fit(run, config, job, resumed=found.state == State.RESUMABLE, started=started)
         metrics = _finish(fitted, config)
     return Result(run.id, metrics, run.lacking)

@@ -33,7 +33,8 @@ class Known:
     """What the store knows of a run.
 
     Attributes:
-        run: the stored run that is resumable, done, failed or running; None for a new one.
+        run: the stored run that is resumable, done, failed or running; of a new one the interrupted
+            run that cannot be resumed, as its folder is gone, or None.
         folder: of a resumable run; None if it gets another one.
     """
 
@@ -102,6 +103,11 @@ class Task:
         if self.run is None:
             return self.state.value
         run = f"run {self.run.id[:8]}"
+        if self.state == State.NEW:
+            return (
+                f"new: {run} was interrupted, and its folder is not where it was; if it was moved, "
+                "python -m fae.sync finds it"
+            )
         if self.state == State.DONE:
             return f"done: test {formatting.error(_test_error(self.run))}, {run}"
         if self.state == State.RESUMABLE:
@@ -182,7 +188,7 @@ def _known(runs: Sequence[StoredRun], settings: SweepConfig, dead: Collection[st
     if latest.status == "FAILED":
         return Known() if settings.retry_failed else Known(State.FAILED, latest)
     folder = home(latest)
-    return Known(State.RESUMABLE, latest, folder) if folder else Known()
+    return Known(State.RESUMABLE if folder else State.NEW, latest, folder)
 
 
 def _test_error(run: StoredRun) -> float:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fae.cli.overrides import parse
 from fae.errors import ConfigError, Interrupted, UndeliveredError
 from fae.runs.job import JobGroup
-from fae.runs.task import Task
+from fae.runs.task import State, Task
 from fae.runtime.console import say, warn
 from fae.runtime.signals import held
 from fae.tracking.archive import Archive, StoredRun
@@ -225,7 +225,7 @@ class Launch:
     def _run_of(self, number: int) -> StoredRun | None:
         """The run that a task has begun or resumed in this sweep, once its process has ended."""
         task = self.tasks[number]
-        resumed = task.run and task.run.id
+        resumed = task.run.id if task.run and task.state == State.RESUMABLE else None
         deadline = time.monotonic() + SETTLING_S
         while True:
             close_dead(self.archive)

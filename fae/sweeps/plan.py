@@ -34,29 +34,22 @@ def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int)
 
 
 def _why_new(task: Task, archive: Archive | None) -> str:
-    """Why a task is new though the store has a run that differs in ``epochs`` at most.
+    """Why a task is new though the store has a run that differs in ``epochs`` alone.
 
-    One of other ``epochs`` is not resumed, as they are part of what a run is (schedules end with
-    the last); an interrupted one of the same is, if its folder can be found.
+    Its epochs are part of what a run is (schedules end with the last), so it is not resumed.
     """
     config = task.config
-    if task.state != State.NEW or archive is None or config.sweep.rerun:
+    if task.state != State.NEW or task.run or archive is None or config.sweep.rerun:
         return ""
     plain = config.plain()
-    alike = [f"params.{key} = '{plain[key]}'" for key in ("hidden", "seed", "lr", "batch_size")]
-    for run in reversed(archive.runs("run", *alike)):
+    near = [f"params.{key} = '{plain[key]}'" for key in ("hidden", "seed", "lr", "batch_size")]
+    for run in reversed(archive.runs("run", *near)):
         stored = run.parameters.get("epochs", "")
         if not re.fullmatch(r"[1-9]\d{0,8}", stored):
             continue
         epochs = int(stored)
-        if run.tags.get("fae.fingerprint") != fingerprint_of(replace(config, epochs=epochs)):
-            continue
-        if epochs != config.epochs:
+        alike = fingerprint_of(replace(config, epochs=epochs)) == run.tags.get("fae.fingerprint")
+        if alike and epochs != config.epochs:
             cannot = "extended" if epochs < config.epochs else "shortened"
             return f": run {run.id[:8]} with epochs={epochs} cannot be {cannot}"
-        if run.status != "FAILED":
-            return (
-                f": run {run.id[:8]} was interrupted, and its folder is not where it was; if it "
-                "was moved, python -m fae.sync finds it"
-            )
     return ""

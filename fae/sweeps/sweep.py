@@ -293,10 +293,11 @@ def _record(run: "Run", tasks: Sequence[Task]) -> None:
 
 def _adopt(run: "Run", tasks: Sequence[Task]) -> None:
     """Store with the sweep which runs of other commands are part of it by now."""
+    states = {State.RESUMABLE, State.RUNNING, State.DONE}
     adopted = [
         task.run.id
         for task in tasks
-        if task.run and task.state != State.FAILED and task.run.parent != run.id
+        if task.run and task.state in states and task.run.parent != run.id
     ]
     if adopted:
         text = json.dumps(adopted) + "\n"

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from fae.runs.build import build
 from fae.runs.checkpoint import checkpoint_path, saved_epochs
 from fae.runs.diagnosis import diagnose
 from fae.runs.job import Job
-from fae.runs.run import Result, _panel, train
+from fae.runs.run import Result, _panel, open_run, train
+from fae.runs.task import Known
 
 Tiny = Callable[..., Config]
 
@@ -393,3 +395,23 @@ def test_a_run_that_failed_is_not_trained_again(tiny: Tiny, tmp_path: Path) -> N
     (tmp_path / "second").mkdir()
     with pytest.raises(TrainingError, match=r"^second: failed before: loss is .* runs it again"):
         train(config, Job("second", tmp_path / "second", ""))
+
+
+def test_a_run_that_starts_again_as_its_folder_is_gone_says_so(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny(f"tracking.experiment={tmp_path.name}", "epochs=1")
+    (tmp_path / "first").mkdir()
+    first = Job("first", tmp_path / "first", "")
+    with suppress(KeyboardInterrupt), open_run(config, first, Known, kind="run") as (run, _):
+        assert run
+        gone = run.id
+        raise KeyboardInterrupt
+    (tmp_path / "first").rename(tmp_path / "moved")
+    (tmp_path / "second").mkdir()
+    result = train(config, Job("second", tmp_path / "second", ""))
+    assert result.run_id != gone
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"warning: second: new: run {gone[:8]} was interrupted, and its folder is not where it "
+        "was; if it was moved, python -m fae.sync finds it"
+    )
