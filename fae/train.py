@@ -20,19 +20,20 @@ from fae.cli import command
 from fae.cli.compose import CONF, read
 from fae.config import Config
 from fae.errors import FaeError, TrainingError, UndeliveredError, cause
-from fae.runs.job import Job, current_job
+from fae.runs.job import current_job
 from fae.runtime.console import say
 from fae.runtime.formatting import format_error
 
 if TYPE_CHECKING:
-    from fae.runs.result import Result
+    from fae.runs.run import Result
 
 log = logging.getLogger(__name__)
+SPLITS = ("train", "val", "test")
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
 def run_job(node: DictConfig) -> "Result | None":
-    """One job, as Hydra runs it: train, and say in a line how it ended."""
+    """One job, as Hydra runs it: train, and report in one line how it ended."""
     command.enter()
 
     from fae.runs.run import train
@@ -40,19 +41,16 @@ def run_job(node: DictConfig) -> "Result | None":
     config = read(node, Config)
     job = current_job(config)
     if config.sweep.plan_only:
-        _plan(config)
+        _show_plan(config)
         return None
     gc.freeze()  # what was imported holds no images: no need to look through it each time
     try:
-        result = train(config, job, lambda job: _what_is_left(config, job))
-    except DoneError as done:
-        say(f"{job.label}  {done}; sweep.rerun=true runs it again")
-        return None
+        result = train(config, job)
     except Exception as error:
         known = isinstance(error, FaeError)
-        told = not known and (job.sweep or isinstance(error, OSError))
-        failure = TrainingError(cause(error)) if told else error
-        if job.sweep:
+        in_one_line = not known and (job.group or isinstance(error, OSError))
+        failure = TrainingError(cause(error)) if in_one_line else error
+        if job.group:
             log.warning("%s  failed", job.label, exc_info=not known)
             say(f"{job.label}  failed: {failure}")
             failure = failure.with_traceback(None)  # its frames would keep the images alive
@@ -60,49 +58,32 @@ def run_job(node: DictConfig) -> "Result | None":
     finally:
         gc.collect()  # a Trainer is a cycle: its images would live on beside the next job's
         gc.unfreeze()
-    final = result.final
-    errors = "  ".join(
-        f"{split} {format_error(final[f'{split}/mse'])}" for split in ("train", "val", "test")
-    )
-    say(f"{job.label}  {errors}  {final['time/fit_s']:.1f} s  run {result.run_id[:8]}")
+    say(f"{job.label}  {_summary(result)}")
     if result.lacking:
         raise UndeliveredError(result.lacking)
     return result
 
 
-class DoneError(Exception):
-    """Another command has finished the same run."""
+def _summary(result: "Result") -> str:
+    run, metrics = f"run {result.run_id[:8]}", result.metrics
+    if result.was_done:
+        error = format_error(metrics["test/mse"])
+        return f"done: test {error}, {run}; sweep.rerun=true runs it again"
+    errors = (f"{name} {format_error(metrics[f'{name}/mse'])}" for name in SPLITS)
+    return f"{'  '.join(errors)}  {metrics['time/fit_s']:.1f} s  {run}"
 
 
-def _what_is_left(config: Config, job: Job) -> Job:
-    """What is left to do of a job, by what the store knows of it by now.
-
-    Raises:
-        DoneError: nothing.
-        TrainingError: it failed before, or another process is at it.
-    """
-    from fae.sweeps import plan
-    from fae.tracking.archive import Archive
-
-    task = plan.task(config, HydraConfig.get().overrides.task)
-    (task,) = plan.look_up([task], Archive(config.tracking), config.sweep)
-    if task.state == "done":
-        raise DoneError(task.outlook())
-    if not task.to_do:
-        raise TrainingError(f"{task.name}: {task.outlook()}")
-    return job.going_on_with(task.origin) if task.origin else job
-
-
-def _plan(config: Config) -> None:
+def _show_plan(config: Config) -> None:
     """Show what would become of a single run."""
-    from fae.runs.run import check_surroundings
+    from fae.runs.run import check_prerequisites
+    from fae.runs.task import Task, look_up
     from fae.sweeps import plan
     from fae.tracking.archive import Archive
 
-    check_surroundings(config)
-    task = plan.task(config, HydraConfig.get().overrides.task)
+    check_prerequisites(config)
+    task = Task(config, HydraConfig.get().overrides.task)
     archive = Archive.if_there(config.tracking)
-    plan.show("plan", plan.look_up([task], archive, config.sweep), archive, asked=1)
+    plan.show("plan", look_up([task], archive, config.sweep), archive, asked=1)
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""Hydra's door to ``fae.sweeps`` and ``fae.search``: it takes sweepers from this package only."""
+"""Sweepers for Hydra, which takes them from this package only; ``fae.sweeps`` and ``fae.tuning``
+do the work.
+"""
 
 import os
 from itertools import islice
@@ -11,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 COUNTED = 1_000_000
-"""Values of a key, at most; a range may have any number of them."""
+"""Largest number of values of a key that is counted; a range may have any number."""
 
 
 class FaeSweeper(BasicSweeper):
@@ -36,13 +38,13 @@ class FaeSweeper(BasicSweeper):
 
 
 class SearchSweeper(BasicSweeper):
-    """Hydra's own grid, a study for each job, and a table of what they found."""
+    """Hydra's own grid of jobs, one study per job, and a table of what they found."""
 
     def sweep(self, arguments: list[str]) -> Any:
         from fae.cli.compose import jobs, parse
         from fae.errors import UndeliveredError
         from fae.runtime.console import warn
-        from fae.search import check_all, conclude
+        from fae.tuning.check import check_all
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -52,14 +54,16 @@ class SearchSweeper(BasicSweeper):
         ended = [job for batch in batches for job in batch]
         failed = [job for job in ended if job.status != JobStatus.COMPLETED]
         done = [job.return_value for job in ended if job.status == JobStatus.COMPLETED]
+        from fae.tuning.conclusion import show
+
         try:
-            conclude(done)
+            show(done)
         except UndeliveredError as lacking:
             if not failed:
                 raise
             warn(str(lacking))
         for job in failed:
-            _ = job.return_value  # raises what the study failed by
+            _ = job.return_value  # raises the study's error
         return batches
 
 

@@ -10,6 +10,7 @@ from records import record, summary
 import fae.report
 from fae.errors import ConfigError, VerdictError
 from fae.reports.config import ReportRequest
+from fae.reports.present import report
 from fae.reports.summary import Summary
 from fae.reports.write import Report
 
@@ -84,7 +85,7 @@ def test_it_fails_unless_everything_is_reproduced(
     monkeypatch.undo()
     monkeypatch.setattr("fae.reports.write.make_report", lambda _: Report(Path(), found, ""))
     if others is None:
-        fae.report.report(asked[0])
+        report(asked[0])
     else:
         with pytest.raises(VerdictError, match=others):
-            fae.report.report(asked[0])
+            report(asked[0])

@@ -19,9 +19,9 @@ from fae.runtime.formatting import format_error
 from fae.runtime.intervals import estimate
 from fae.tracking.address import of_file
 from fae.tracking.store import Store
+from fae.tuning.conclusion import fresh_runs
 from fae.tuning.results import Found
 from fae.tuning.space import Range
-from fae.tuning.tune import fresh_seeds
 
 SMALL = ["experiment=smoke", "epochs=9", "search.trials=5", "search.repeats=2", NO_LOCAL]
 
@@ -109,14 +109,14 @@ def test_pruned_trials_are_marked(searched: tuple[Path, str]) -> None:
     folder, said = searched
     pruned = [run for run in stored(folder, "trial") if "fae.pruned" in run.data.tags]
     assert re.search(r"^\[2/5\] lr=.* left, study 0:\d\d left$", said, re.MULTILINE)
-    assert 0 < len(pruned) == said.count("given up after epoch 3 of 9")
+    assert 0 < len(pruned) == said.count("pruned after epoch 3 of 9")
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     for run in pruned:
         steps = [p.step for p in client.get_metric_history(run.info.run_id, "val/mse")]
         assert steps == [1, 2, 3]
 
 
-def test_the_best_is_trained_with_fresh_seeds(searched: tuple[Path, str]) -> None:
+def test_the_best_is_trained_with_fresh_runs(searched: tuple[Path, str]) -> None:
     folder, said = searched
     for study in stored(folder, "study"):
         of_study = f"tags.`mlflow.parentRunId` = '{study.info.run_id}'"
@@ -151,7 +151,7 @@ def test_a_study_keeps_what_it_found(searched: tuple[Path, str]) -> None:
         tests = [client.get_run(run_id).data.metrics["test/mse"] for run_id in found.runs]
         assert found.test == estimate(tests)
         trial = [*SMALL[:2], NO_LOCAL, f"hidden={found.hidden}", f"lr={found.best.values['lr']}"]
-        asked = [task.fingerprint for task in fresh_seeds(trial, 2)]
+        asked = [task.fingerprint for task in fresh_runs(trial, 2)]
         assert asked == [client.get_run(i).data.tags["fae.fingerprint"] for i in found.runs]
         assert Found.read(found.json()) == found
 
@@ -282,7 +282,7 @@ def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
     space = ["search.space.lr.low=1e6", "search.space.lr.high=1e9", "search.trials=2"]
     code, _, errors = search(tmp_path, "hidden=4", *space)
     assert code == 1
-    assert "no trial came to its end (the first failed: " in errors
+    assert "no trial finished (the first failed: " in errors
     assert "; raise search.trials, or give another search.space" in errors
 
 
@@ -297,7 +297,10 @@ def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
         (["search.storage=sqlite:////no/such/folder/x.db"], "search.storage=sqlite:"),
         (["+search.space.epochs=[1,2]"], "search.space.epochs: is not to be searched"),
         (["lr=0.5"], "lr=0.5: search.space.lr varies it; leave one out"),
-        (["-m", "hidden=4,8", "search.name=a"], "search.name=a: is that of 2 studies; leave it"),
+        (
+            ["-m", "hidden=4,8", "search.name=a"],
+            "search.name=a: is the name of 2 studies;",
+        ),
         (["search.trials=0"], "search.trials=0: must be"),
         (["-m", "hidden=4,0"], "hidden=0: must be"),
     ],

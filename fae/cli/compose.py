@@ -21,9 +21,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from fae.cli.messages import explain, explain_values, printable_line, raised_by_hydra
+from fae.cli.overrides import command_line, key_of
 from fae.config import Config
 from fae.errors import ConfigError
-from fae.runs.job import command_line
 from fae.runtime import paths
 from fae.runtime.installation import configuration
 
@@ -222,13 +222,12 @@ def _check_multirun_settings(base: DictConfig, node: DictConfig, overrides: Sequ
     chosen = [
         override
         for override in overrides
-        if override not in asked
-        and override.lstrip("+").partition("=")[0] in node.hydra.runtime.choices
+        if override not in asked and key_of(override) in node.hydra.runtime.choices
     ]
     dropped = sorted(_different(_multirun_settings(base), _multirun_settings(node)))
     if dropped:
-        keys = [override.lstrip("+").partition("=")[0] for override in chosen]
-        others = [o for o in asked if o.lstrip("+").partition("=")[0] not in keys]
+        keys = [key_of(override) for override in chosen]
+        others = [override for override in asked if key_of(override) not in keys]
         of_hydra = [o for o in base.hydra.overrides.hydra if o != "hydra.mode=MULTIRUN"]
         name = f"fae.{base.hydra.job.name}"
         raise ConfigError(

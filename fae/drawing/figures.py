@@ -11,8 +11,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from fae.drawing.charts import Chart, Kind, Plot, Series
-from fae.drawing.pictures import Example, Gallery, Picture, error_map, grey, tiles
-from fae.runs.result import Panel
+from fae.drawing.pictures import Example, Gallery, Panel, Picture, error_map, grey, tiles
 from fae.runtime.console import printable
 from fae.runtime.formatting import format_error
 

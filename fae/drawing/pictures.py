@@ -7,10 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fae.runs.result import Floats, Panel
-
+Floats = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 """(height, width) grey or (height, width, 3) colours, 0 to 255."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Some test images, one of each class at least, and what a network made of them.
+
+    Attributes:
+        originals, reconstructions: (images, pixels), float32; originals in [0, 1].
+        errors: (images,), mean squared error of each image.
+        classes: (images,), what each image shows.
+    """
+
+    originals: Floats
+    reconstructions: Floats
+    errors: Floats
+    classes: list[str]
 
 
 @dataclass(frozen=True)

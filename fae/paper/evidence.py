@@ -10,21 +10,21 @@ from typing import Any
 from omegaconf import DictConfig
 
 from fae.cli.compose import check, compose_jobs, read
+from fae.cli.overrides import assignment, command_line
 from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import ConfigError
 from fae.reports.selection import Record, Selection, set_apart
 from fae.reports.summary import Summary
 from fae.reports.write import DataSets, summary_of
-from fae.runs.job import command_line
+from fae.runs.task import State, look_up
 from fae.runtime.intervals import Estimate, estimate
-from fae.sweeps.plan import look_up
 from fae.sweeps.sweep import planned
 from fae.tracking.address import without_password
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 from fae.tracking.config import TrackingConfig
+from fae.tuning.conclusion import fresh_runs
 from fae.tuning.results import FOUND, Found
-from fae.tuning.space import SearchConfig, SearchRequest, override
-from fae.tuning.tune import fresh_seeds
+from fae.tuning.space import SearchConfig, SearchRequest
 
 SIZES = (64, 128, 256, 512)
 """The paper's n."""
@@ -150,7 +150,7 @@ class Evidence:
         tasks = planned(self._all(experiment))
         settings = replace(tasks[0].config.sweep, rerun=False, retry_failed=False, plan_only=True)
         tasks = look_up(tasks, self._archive, settings)
-        if any(task.state not in {"done", "failed"} for task in tasks):
+        if any(task.state not in {State.DONE, State.FAILED} for task in tasks):
             raise MissingError(command)
         records, apart = set_apart(self._archive, [task.run for task in tasks if task.run])
         self.unreadable[command] = [
@@ -198,9 +198,9 @@ class Evidence:
         """
         if found.space != settings.space or len(found.trials) < settings.trials:
             return False
-        values = [override(key, value) for key, value in found.best.values.items()]
+        values = [assignment(key, value) for key, value in found.best.values.items()]
         try:
-            tasks = fresh_seeds([*overrides, *values], settings.repeats)
+            tasks = fresh_runs([*overrides, *values], settings.repeats)
         except ConfigError:  # it cannot have had a trial with these values
             return False
         alike = self._archive.alike("run", [task.fingerprint for task in tasks])

@@ -23,14 +23,13 @@ from fae.data.images import DataSet, Images
 from fae.data.pca import pca_errors
 from fae.drawing import charts, figures
 from fae.drawing.charts import Chart
-from fae.drawing.pictures import Gallery, extremes
+from fae.drawing.pictures import Gallery, Panel, extremes
 from fae.errors import ConfigError, StoreError
 from fae.reports import table
 from fae.reports.config import ReportRequest
 from fae.reports.page import page
 from fae.reports.selection import Record, Selection, select
 from fae.reports.summary import Summary, summarise
-from fae.runs.result import Panel
 from fae.runs.trained import parameters, trained_network
 from fae.runtime import files
 from fae.runtime.signals import allow_signals, defer_signals

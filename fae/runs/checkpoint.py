@@ -65,7 +65,7 @@ class Checkpoints(Checkpoint):
             if not self._failing:
                 warn(
                     f"epoch {epoch} could not be saved ({problem.strerror or problem}); training "
-                    "goes on, and each epoch tries again"
+                    "continues, and each epoch tries again"
                 )
             self._failing = True
         else:
@@ -102,7 +102,7 @@ class Checkpoints(Checkpoint):
 
 
 class DurableCheckpointIO(CheckpointIO):
-    """How Lightning's Trainer writes and reads a checkpoint: whole or not at all.
+    """Writes and reads checkpoints for Lightning's Trainer: whole or not at all.
 
     Args:
         fingerprint: of the run; a checkpoint of another one is refused.
@@ -167,9 +167,9 @@ def saved_epochs(folder: Path) -> list[int]:
 
 
 def resume_point(folder: Path, fingerprint: str, learner: Learner) -> Path | None:
-    """The newest checkpoint from which a run can go on; None where it has to start over.
+    """The newest checkpoint from which a run can be resumed; None if it has to start over.
 
-    Damaged ones are passed over with a warning.
+    Damaged ones are skipped with a warning.
 
     Args:
         learner: as the run begins; the checkpoint's keys and shapes must be those of its own.
@@ -180,7 +180,7 @@ def resume_point(folder: Path, fingerprint: str, learner: Learner) -> Path | Non
             checkpoint = read(path, fingerprint)
             check_fits(checkpoint, learner)
             if checkpoint["epoch"] + 1 != epoch:
-                raise CheckpointError("not of the epoch that its name tells")
+                raise CheckpointError("not of the epoch in its name")
         except CheckpointError as problem:
             warn(f"epoch {epoch} cannot be used ({problem}); going back to the one before")
             continue
@@ -214,7 +214,7 @@ def read(path: Path, fingerprint: str) -> dict[str, Any]:
 
 
 def check_fits(checkpoint: Mapping[str, Any], learner: Learner) -> None:
-    """Make sure that what was read is the state of this very network and its optimizer.
+    """Check that what was read is the state of this very network and its optimizer.
 
     Args:
         learner: as the run begins.
@@ -237,7 +237,7 @@ def check_fits(checkpoint: Mapping[str, Any], learner: Learner) -> None:
 
 
 def _check_like(found: Any, wanted: Any, name: str) -> None:
-    """Make sure that a plain value has the types, keys and shapes of another.
+    """Check that a plain value has the types, keys and shapes of another.
 
     Raises:
         CheckpointError: names what is otherwise.

@@ -1,4 +1,4 @@
-"""What the curves of a run say, in numbers, tags and words."""
+"""Diagnosis of a run's curves, in numbers, tags and words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ import numpy as np
 WINDOW = 6
 """Epochs at the end of a run over which its slope is taken."""
 MOVING = 0.001
-"""A validation error that changes by a larger share an epoch has not come to rest."""
+"""A validation error that changes by a larger share per epoch has not converged."""
 GAP = 0.05
 """Training and validation errors that differ by a smaller share are almost identical."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is to be known about a run's curves.
+    """What a run's curves show.
 
     Attributes:
-        epochs: how many there are.
+        epochs: number of epochs.
         best_epoch: the first, from 1, with the least ``val/mse``.
-        slope: relative change of ``val/mse`` an epoch at the end, by least squares on its
+        slope: relative change of ``val/mse`` per epoch at the end, by least squares on its
             logarithm over the last 6 epochs; None where there are fewer than 3.
         gap: ``val/mse`` above ``train/mse`` after the last epoch, as a share of the latter.
         largest_gap: the largest such gap, in size, after any epoch.
@@ -39,7 +39,7 @@ class Diagnosis:
 
     @property
     def converged(self) -> bool | None:
-        """Whether the validation error had come to rest; None where it cannot be told."""
+        """Whether the validation error had converged; None if that cannot be told."""
         return None if self.slope is None else not self.diverged and abs(self.slope) <= MOVING
 
     @property
@@ -89,7 +89,7 @@ def diagnose(epochs: Sequence[Mapping[str, float]], dead: int | None = None) -> 
     """Read the curves of a run.
 
     Args:
-        epochs: an entry an epoch, with ``train/mse`` and ``val/mse``; at least one.
+        epochs: one entry per epoch, with ``train/mse`` and ``val/mse``; at least one.
         dead: hidden units that never change, where counted.
     """
     train = np.array([epoch["train/mse"] for epoch in epochs])

@@ -1,4 +1,4 @@
-"""What each epoch left: its metrics, its time, and a picture now and then."""
+"""History of a run: the metrics and times of its epochs, and pictures of some."""
 
 import time
 from typing import Any
@@ -18,28 +18,28 @@ class History(pl.Callback):
     with both evaluations. All of it is part of a checkpoint.
 
     Attributes:
-        epochs: an entry a finished epoch, metric name to value.
+        epochs: one entry per finished epoch, metric name to value.
         fit_s: seconds spent in batches and evaluations so far, the paper's time; what
             happens between them (checkpoints, tracking, pictures) is left out.
 
     Args:
         run: where to write.
         data: whose validation images are pictured.
-        begun: when this process began with the run, by ``time.perf_counter``.
+        started: when this process began with the run, by ``time.perf_counter``.
     """
 
-    def __init__(self, run: Run, data: ImageDataModule, begun: float) -> None:
+    def __init__(self, run: Run, data: ImageDataModule, started: float) -> None:
         self.run = run
         self.data = data
         self.epochs: list[dict[str, float]] = []
         self.fit_s = 0.0
-        self._begun = begun
+        self._started = started
         self._before_s = 0.0
         self._epoch_start = self._train_s = self._epoch_s = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for done, metrics in enumerate(self.epochs, 1):
-            self.run.log_metrics(metrics, step=done)  # news if the disk was full at its time
+            self.run.log_metrics(metrics, step=done)  # new if the disk was full when it ended
         if not self.epochs:
             self.picture(pl_module)
 
@@ -64,8 +64,8 @@ class History(pl.Callback):
 
     @property
     def total_s(self) -> float:
-        """Seconds of the run so far, set-up included; what was lost with a process is not."""
-        return self._before_s + time.perf_counter() - self._begun
+        """Seconds of the run so far, set-up included, but not what was lost in a crash."""
+        return self._before_s + time.perf_counter() - self._started
 
     def state_dict(self) -> dict[str, Any]:
         return {"epochs": self.epochs, "fit_s": self.fit_s, "total_s": self.total_s}
@@ -75,7 +75,7 @@ class History(pl.Callback):
         self._before_s = state_dict["total_s"]
 
     def picture(self, pl_module: pl.LightningModule) -> None:
-        """Show what the network makes of validation images after the epochs so far."""
+        """Store reconstructions of validation images after the epochs so far."""
         assert isinstance(pl_module, Learner)
         val = self.data.val
         images = val[val.first_of_each_class()].as_floats().pixels

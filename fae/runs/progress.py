@@ -1,4 +1,4 @@
-"""How far a run is, for a person: a live bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: a live bar on a terminal, plain lines elsewhere."""
 
 import time
 from datetime import timedelta
@@ -13,7 +13,7 @@ from fae.runtime.formatting import format_error
 
 
 class ProgressDisplay(pl.Callback):
-    """Shows epochs done, both errors and the time left, of the run and of its sweep.
+    """Shows epochs done, both errors, and the time left of the run and of its group.
 
     Args:
         job: the run that is shown.
@@ -43,7 +43,7 @@ class ProgressDisplay(pl.Callback):
             self._bar.start()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._first = trainer.current_epoch  # not 0 where a run goes on
+        self._first = trainer.current_epoch  # not 0 in a resumed run
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert trainer.max_epochs is not None
@@ -54,10 +54,10 @@ class ProgressDisplay(pl.Callback):
         )
         share_since = (done - self._first) / (trainer.max_epochs - self._first)
         left = _left(time.time() - self._started, share_since) + " left"
-        schedule = self.job.sweep
-        if schedule and schedule.in_turn:
-            share = schedule.share_done(self.job.number, done / trainer.max_epochs)
-            left += f", {schedule.kind} {_left(time.time() - schedule.started, share)} left"
+        group = self.job.group
+        if group and group.in_turn:
+            share = group.share_done(self.job.number, done / trainer.max_epochs)
+            left += f", {group.kind} {_left(time.time() - group.started, share)} left"
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=done, state=f"{errors}  {left}")
         else:
@@ -79,6 +79,6 @@ class ProgressDisplay(pl.Callback):
 
 
 def _left(elapsed_s: float, share_done: float) -> str:
-    """The time left, as m:ss or h:mm:ss, if the rest takes as long as what is done did."""
+    """The time left, as m:ss or h:mm:ss, if the rest is as fast as what is done."""
     seconds = round(elapsed_s * (1 - share_done) / share_done)
     return str(timedelta(seconds=seconds)).removeprefix("0:").removeprefix("0")

@@ -1,9 +1,9 @@
 """One run, from its configuration to its result."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import pytorch_lightning as pl
 import yaml
@@ -12,18 +12,19 @@ from fae.config import Config
 from fae.data.datamodule import ImageDataModule, Slices
 from fae.data.images import DataSet, Images
 from fae.drawing import charts, figures
+from fae.drawing.pictures import Panel
+from fae.errors import TrainingError
 from fae.runs import provenance
+from fae.runs.begin import begin
 from fae.runs.build import build
 from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO, resume_point
 from fae.runs.diagnosis import diagnose
-from fae.runs.fingerprint import fingerprint
 from fae.runs.history import History
 from fae.runs.job import Job
 from fae.runs.progress import ProgressDisplay
-from fae.runs.result import Panel, Result
-from fae.runtime.console import console
-from fae.sweeps.forecast import work
-from fae.tracking.lock import store_lock
+from fae.runs.task import Known, State, Task, fingerprint_of, look_up, work
+from fae.runtime.console import console, warn
+from fae.tracking.archive import Archive
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.training.early_stopping import choose_weights
@@ -35,14 +36,22 @@ STORE_PATIENCE_S = 300
 """How long a run of a sweep waits, before it begins, for a store that is away."""
 
 
-def check_surroundings(config: Config) -> None:
-    """Make sure of what a run needs besides its configuration: the data and the device.
+@dataclass(frozen=True)
+class Result:
+    """A finished run, small enough to travel between processes.
 
-    Raises:
-        ConfigError, DataError: it is not there.
+    Attributes:
+        run_id: of the run in the store.
+        metrics: of the tested epoch and of the end: ``train/mse``, ``val/mse``, ``test/mse``,
+            ``time/fit_s`` and others.
+        lacking: what the store lacks of the run, and how it gets that; empty if nothing.
+        was_done: whether the store had the run already.
     """
-    check_trainer(config.trainer)
-    config.data.build().verify()
+
+    run_id: str
+    metrics: dict[str, float]
+    lacking: str = ""
+    was_done: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,110 +72,137 @@ class Fitted:
     epoch: int
 
 
-Claim = Callable[[Job], Job]
-"""What a job has become, once no other process on this machine begins one."""
+def check_prerequisites(config: Config) -> None:
+    """Check that the data set and the device are available.
+
+    Raises:
+        ConfigError, DataError: they are not.
+    """
+    check_trainer(config.trainer)
+    config.data.build().verify()
 
 
-def train(config: Config, job: Job, claim: Claim = lambda job: job) -> Result:
-    """Train, test and draw one network, and track all of it.
+def train(config: Config, job: Job) -> Result:
+    """Train, test and draw one network, and track all of it, unless the store has the run.
 
     Tested are the last weights or, with early stopping, the best by ``val/mse``.
 
+    Raises:
+        ConfigError, DataError, StoreError: nothing was computed.
+        TrainingError: training diverged, and the run is FAILED; or it failed before, or is
+            running in another process.
+    """
+    started = time.perf_counter()
+
+    def known() -> Known:
+        archive = Archive(config.tracking)
+        return look_up([Task(config, ())], archive, config.sweep, job.group)[0].known
+
+    with open_run(config, job, known, kind="run") as (run, found):
+        task = Task(config, (), known=found)
+        if run is None:
+            return _stored(task, job)
+        if found.state == State.NEW and found.run and not job.group:  # a sweep's plan has said so
+            warn(f"{job.name}: {task.describe()}")
+        fitted = fit(run, config, job, resumed=found.state == State.RESUMABLE, started=started)
+        metrics = _finish(fitted, config)
+    return Result(run.id, metrics, run.lacking)
+
+
+def open_run(
+    config: Config, job: Job, known: Callable[[], Known], *, kind: str
+) -> AbstractContextManager[tuple[Run | None, Known]]:
+    """Begin the run of a configuration, as ``begin`` does.
+
     Args:
-        claim: looks again at what other processes have done of the job; what it raises is
-            passed on.
+        known: what the store knows of the run by then.
+        kind: of the run, as ``Store.run`` has it.
 
     Raises:
         ConfigError, DataError, StoreError: nothing was computed.
-        TrainingError: training diverged; the run is FAILED.
+        TrainingError: as ``Store.run``.
     """
-    with fitted(config, job, kind="run", claim=claim) as done:
-        run, data, learner, history = done.run, done.data, done.learner, done.history
-        (test,) = done.trainer.test(learner, data, verbose=False)
-        dead = learner.dead_units(Slices(data.train))
-        run.set_tags(diagnose(history.epochs, dead).tags())
-        shown = data.test[data.test.first_of_each_class()].as_floats()
-        panel = _panel(learner, shown, done.source)
-        _draw(run, history, panel)
-        run.log_model(learner.network.cpu().eval(), panel.originals, step=done.epoch)
-        metrics = {
-            **test,
-            "hidden/dead": dead,
-            "time/fit_s": history.fit_s,
-            "time/total_s": history.total_s,
-        }
-        run.log_metrics(metrics, step=len(history.epochs))
-        work_done = work(config, len(history.epochs))
-        run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(work_done)})
-        result = Result(
-            job.name, run.id, config.parameters(), history.epochs, done.epoch, metrics, panel
-        )
-    return replace(result, lacking=run.lacking)
+    check_prerequisites(config)
+    tags = {
+        **provenance.tags(config.trainer.accelerator),
+        "fae.data_digest": config.data.build().digest,
+        "fae.fingerprint": fingerprint_of(config),
+    }
+    store = Store(config.tracking, patience_s=STORE_PATIENCE_S if job.group else 0)
+    return begin(store, job, known, kind=kind, parameters=config.parameters(), tags=tags)
 
 
-@contextmanager
-def fitted(
+def fit(
+    run: Run,
     config: Config,
     job: Job,
     *,
-    kind: str,
+    resumed: bool,
+    started: float,
     callbacks: Sequence[pl.Callback] = (),
-    claim: Claim = lambda job: job,
-) -> Iterator[Fitted]:
-    """Train one network within a tracked run, which ends with the block.
+) -> Fitted:
+    """Train one network within its run, from its last checkpoint if it is resumed.
 
     Args:
-        kind: of the run, as ``Store.run`` has it.
+        started: when this process began with the run, by ``time.perf_counter``.
         callbacks: more of them for the trainer.
-        claim: as ``train`` has it.
 
     Raises:
-        ConfigError, DataError, StoreError, TrainingError: as ``train``.
+        TrainingError: training diverged.
     """
-    started = time.perf_counter()
-    check_surroundings(config)
     source = config.data.build()
-    known_by = fingerprint(config)
-    tags = {
-        **provenance.tags(config.trainer.accelerator),
-        "fae.data_digest": source.digest,
-        "fae.fingerprint": known_by,
+    _record_provenance(run, config, source)
+    data, learner = build(config, source)
+    history, fingerprint = History(run, data, started), fingerprint_of(config)
+    progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(run.folder)
+    trainer = build_trainer(
+        config.trainer,
+        epochs=config.epochs,
+        folder=run.folder,
+        callbacks=[history, progress, *callbacks, checkpoints],
+        checkpoint_io=DurableCheckpointIO(fingerprint),
+    )
+    start = resume_point(run.folder, fingerprint, learner) if resumed else None
+    trainer.fit(learner, data, ckpt_path=start, weights_only=True)
+    history.picture(learner)
+    epoch = choose_weights(trainer, learner, last=len(history.epochs))
+    return Fitted(run, source, data, learner, trainer, history, epoch)
+
+
+def _stored(task: Task, job: Job) -> Result:
+    """The result of a run that is not to be run.
+
+    Raises:
+        TrainingError: it has none.
+    """
+    if task.state != State.DONE or task.run is None:
+        raise TrainingError(f"{job.name}: {task.describe()}")
+    return Result(task.run.id, dict(task.run.metrics), was_done=True)
+
+
+def _finish(fitted: Fitted, config: Config) -> dict[str, float]:
+    """Test, draw and store a trained network; the metrics of its result."""
+    run, data, learner, history = fitted.run, fitted.data, fitted.learner, fitted.history
+    (test,) = fitted.trainer.test(learner, data, verbose=False)
+    dead = learner.dead_units(Slices(data.train))
+    run.set_tags(diagnose(history.epochs, dead).tags())
+    shown = data.test[data.test.first_of_each_class()].as_floats()
+    panel = _panel(learner, shown, fitted.source)
+    _draw(run, history, panel)
+    run.log_model(learner.network.cpu().eval(), panel.originals, step=fitted.epoch)
+    metrics = {
+        **test,
+        "hidden/dead": dead,
+        "time/fit_s": history.fit_s,
+        "time/total_s": history.total_s,
     }
-    store = Store(config.tracking, patience_s=STORE_PATIENCE_S if job.sweep else 0)
-    with ExitStack() as until_end:
-        with store_lock(store.uri):
-            job = claim(job)
-            run = until_end.enter_context(
-                store.run(
-                    job.name,
-                    kind=kind,
-                    folder=job.folder,
-                    command=job.command,
-                    parent=job.sweep.parent if job.sweep else None,
-                    parameters=config.parameters(),
-                    tags=tags,
-                    resume=job.carries_on,
-                )
-            )
-        _record_origin(run, config, source)
-        data, learner = build(config, source)
-        history = History(run, data, started)
-        progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(job.folder)
-        trainer = build_trainer(
-            config.trainer,
-            epochs=config.epochs,
-            folder=job.folder,
-            callbacks=[history, progress, *callbacks, checkpoints],
-            checkpoint_io=DurableCheckpointIO(known_by),
-        )
-        start = resume_point(job.folder, known_by, learner) if job.carries_on else None
-        trainer.fit(learner, data, ckpt_path=start, weights_only=True)
-        history.picture(learner)
-        epoch = choose_weights(trainer, learner, last=len(history.epochs))
-        yield Fitted(run, source, data, learner, trainer, history, epoch)
+    run.log_metrics(metrics, step=len(history.epochs))
+    work_done = work(config, len(history.epochs))
+    run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(work_done)})
+    return {**history.epochs[fitted.epoch - 1], **metrics}
 
 
-def _record_origin(run: Run, config: Config, source: DataSet) -> None:
+def _record_provenance(run: Run, config: Config, source: DataSet) -> None:
     run.log_text(yaml.safe_dump(config.plain(), sort_keys=False), "config.yaml")
     run.log_text(provenance.uncommitted_diff(), "uncommitted.diff")
     run.log_text(provenance.installed_versions(), "requirements.txt")

@@ -134,7 +134,7 @@ def _records(content: bytes) -> dict[str, bytes]:
 
 
 def _check_pickle(pickled: bytes) -> None:
-    """Make sure that a pickle asks for no more than ``torch.save`` does.
+    """Check that a pickle asks for no more than ``torch.save`` does.
 
     ``weights_only`` runs no code, but what it does allow can take any amount of memory, such as
     ``bytearray(10**12)``, or a large dictionary copied by every few bytes.
@@ -156,7 +156,7 @@ def _check_pickle(pickled: bytes) -> None:
 
 
 def _check_plain(checkpoint: Any, most: int) -> None:
-    """Make sure of nothing but plain values and tensors, ``most`` of them and not nested deeply.
+    """Check that there are only plain values and tensors, at most ``most``, not deeply nested.
 
     Raises:
         CheckpointError: there is something else.

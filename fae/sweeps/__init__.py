@@ -1,1 +1,4 @@
-"""Many runs: planned, estimated, launched by a launcher of Hydra's, joined under a parent run."""
+"""Many runs: planned, forecast, launched by one of Hydra's launchers, under one parent run.
+
+One run is the business of ``fae.runs``, what the runs found that of ``fae.reports``.
+"""

@@ -1,26 +1,23 @@
-"""What runs will take, by what earlier ones took on this machine."""
+"""Forecasts of time and space, by what earlier runs on this machine took."""
 
 import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
 
 from fae.config import Config
-
-if TYPE_CHECKING:
-    from fae.sweeps.plan import Task
-    from fae.tracking.archive import Archive, StoredRun
+from fae.runs.task import Task
+from fae.tracking.archive import Archive, StoredRun
 
 SIMILAR = 50
-"""Earlier runs that an estimate is made from, at most."""
+"""Largest number of earlier runs that an estimate is made from."""
 COMPARABLE = 0.1
-"""Of a run's work, how much an earlier one has to have done to say anything about its time."""
+"""Least work of an earlier run, as a share of the smallest task's, for its time to count."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What runs will take, by earlier ones on this machine.
+    """Time and space that runs will take, by earlier runs on this machine.
 
     Attributes:
         seconds: one after the other, start-up left out.
@@ -35,18 +32,6 @@ class Estimate:
         return f"about {minutes}:{seconds:02d} and {self.bytes / 1e6:.0f} MB by earlier runs here"
 
 
-def work(config: Config, epochs: int) -> float:
-    """The work of so many epochs, in units of what one hidden unit takes for 1000 images.
-
-    A step costs a part that grows with the hidden layer and a part that does not, as
-    much as some 30 units (from docs/speed-table.md).
-    """
-    images, limit = config.data.train, config.trainer.limit_batches
-    if limit is not None:
-        images = min(images, limit * config.batch_size)
-    return epochs * (30.0 + config.hidden) * images / 1000
-
-
 def size(hidden: int) -> float:
     """The size of a run's files, in units of what one hidden unit takes.
 
@@ -56,8 +41,8 @@ def size(hidden: int) -> float:
     return 20.0 + hidden
 
 
-def estimate(tasks: "Sequence[Task]", archive: "Archive | None") -> Estimate | None:
-    """What these tasks take; None where some are like no run that was made on this machine.
+def estimate(tasks: Sequence[Task], archive: Archive | None) -> Estimate | None:
+    """What these tasks will take; None if some are like no run that was made on this machine.
 
     Each is measured by earlier runs with its data, precision and accelerator.
     """
@@ -83,7 +68,7 @@ def _conditions(config: Config) -> tuple[str, ...]:
 
 
 def _estimate(
-    tasks: "Sequence[Task]", conditions: tuple[str, ...], archive: "Archive"
+    tasks: Sequence[Task], conditions: tuple[str, ...], archive: Archive
 ) -> Estimate | None:
     """What tasks take of which the same runs tell."""
     similar = archive.latest(
@@ -92,7 +77,7 @@ def _estimate(
         f"tags.`fae.host` = '{platform.node()}'",
         *conditions,
     )
-    least = COMPARABLE * min(one.work for one in tasks)
+    least = COMPARABLE * min(task.work for task in tasks)
     measured = [cost for cost in map(_cost, similar) if cost and cost.work >= least]
     if not measured:
         return None
@@ -100,15 +85,15 @@ def _estimate(
     rates = [cost.fit_s / cost.work for cost in measured]
     others = [cost.total_s - cost.fit_s for cost in measured]
     return Estimate(
-        statistics.median(rates) * sum(one.work for one in tasks)
+        statistics.median(rates) * sum(task.work for task in tasks)
         + statistics.median(others) * len(tasks),
-        statistics.median(densities) * sum(size(one.config.hidden) for one in tasks),
+        statistics.median(densities) * sum(size(task.config.hidden) for task in tasks),
     )
 
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a run took, as it says itself."""
+    """What a run took, as its tags and metrics say."""
 
     hidden: int
     work: float
@@ -117,8 +102,8 @@ class _Cost:
     total_s: float
 
 
-def _cost(run: "StoredRun") -> _Cost | None:
-    """None for a run that does not say so, or not in numbers that can be."""
+def _cost(run: StoredRun) -> _Cost | None:
+    """None for a run that does not say so, or in impossible numbers."""
     try:
         cost = _Cost(
             int(run.parameters["hidden"]),

@@ -1,4 +1,4 @@
-"""Launching the jobs of a sweep by whichever of Hydra's launchers, whatever becomes of them."""
+"""Launching the jobs of a sweep by any launcher of Hydra's, which may break down."""
 
 import threading
 import time
@@ -10,33 +10,32 @@ from typing import Any, cast
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from fae.cli.overrides import parse
 from fae.errors import ConfigError, Interrupted, UndeliveredError
-from fae.runs.job import Origin, Schedule
+from fae.runs.job import JobGroup
+from fae.runs.task import State, Task
 from fae.runtime.console import say, warn
 from fae.runtime.signals import defer_signals
-from fae.sweeps.plan import Task
 from fae.tracking.archive import Archive, StoredRun
-from fae.tracking.folder import home
 from fae.tracking.recovery import close_crashed
 
 BY_NUMBER = "${hydra.job.num}"
-"""Hydra's own name of a job's folder."""
+"""Hydra's default name of a job's folder."""
 ENDING_S = 2.0
 """How long the processes of a launcher may take to end after a signal."""
 SLACK_S = 0.5
-"""How much longer the store may take; one that hangs is left to the next command."""
+"""How much longer the store may take; if it hangs, the next command closes the runs."""
 SETTLING_S = 10.0
-"""How long the processes of a launcher that broke down may take to be gone."""
+"""How long the processes of a launcher that broke down may take to end."""
 
 
 class FrozenLoader:
-    """Hands launchers the configurations that were planned, whatever has become of conf/.
+    """Hands launchers the planned configurations, even if files in conf/ have changed since.
 
     Args:
         jobs: the configuration of each job and its choices of Hydra's groups, by the overrides
@@ -51,7 +50,7 @@ class FrozenLoader:
     def load_sweep_config(
         self, master_config: DictConfig, sweep_overrides: Sequence[str]
     ) -> DictConfig:
-        """As Hydra's own does: a job's values, and Hydra's section of the sweep."""
+        """A job's values with Hydra's section of the sweep, as Hydra's own loader returns."""
         config, choices = self.jobs[tuple(sweep_overrides)]
         node = deepcopy(master_config)
         naming = node.hydra.job.config.override_dirname
@@ -63,7 +62,7 @@ class FrozenLoader:
             node.hydra.overrides.task = list(sweep_overrides)
             node.hydra.runtime.choices = dict(choices)
             node.hydra.job.override_dirname = get_overrides_dirname(
-                OverridesParser.create().parse_overrides(list(sweep_overrides)),
+                [parse(override) for override in sweep_overrides],
                 naming.exclude_keys,
                 naming.item_sep,
                 naming.kv_sep,
@@ -74,19 +73,17 @@ class FrozenLoader:
 class Launch:
     """The launch of a sweep's tasks, in order.
 
-    A task's folder is its own, whatever the configuration names folders after.
-
-    A launcher that breaks down, as when the kernel kills one of its processes, takes jobs
-    with it that did nothing wrong. Those that had begun are launched again, each by itself:
-    one that brings the launcher down alone is to blame.
+    A launcher that breaks down, as when the kernel kills one of its processes, takes innocent
+    jobs with it. Those that had begun are launched again, one by one: a job that brings the
+    launcher down alone is to blame.
 
     Attributes:
-        failures: why a task failed, by its number.
-        lacking: what the store lacks of tasks that came to their end.
+        failures: why tasks failed, by their numbers.
+        lacking: what the store lacks of tasks that finished.
 
     Args:
         launcher: Hydra's.
-        tasks: what is to be done.
+        tasks: to be run.
 
     Raises:
         ConfigError: two tasks would share a folder.
@@ -95,7 +92,7 @@ class Launch:
     def __init__(self, launcher: Launcher, tasks: Sequence[Task]) -> None:
         context = launcher.hydra_context  # type: ignore[attr-defined]
         self.frozen = FrozenLoader(
-            {one.overrides: (one.config.plain(), one.choices) for one in tasks}
+            {tuple(task.overrides): (task.config.plain(), task.choices) for task in tasks}
         )
         launcher.hydra_context = HydraContext(  # type: ignore[attr-defined]
             cast("ConfigLoader", self.frozen), context.callbacks
@@ -115,51 +112,45 @@ class Launch:
         *,
         stop_at_failure: bool,
     ) -> None:
-        """Launch all tasks, so many at once, or until one fails.
+        """Launch all tasks, or until one fails.
 
         Args:
+            at_once: tasks that the launcher gets at a time.
             parent: id of the sweep's run.
             folder: the sweep's.
             archive: where the tasks' runs are.
 
         Raises:
             Interrupted: by a signal; no run is left RUNNING.
-            Exception: the launcher's, where it does not begin any job.
+            Exception: the launcher's, if it did not begin any job.
         """
         self.archive = archive
-        known = archive.alike("run", [one.fingerprint for one in self.tasks])
-        self.earlier = {run.id for runs in known.values() for run in runs}
-        self.schedule = Schedule(
-            parent,
-            time.time(),
-            [one.work for one in self.tasks],
-            [one.origin for one in self.tasks],
-            first=_unused(folder),
-            in_turn=isinstance(self.launcher, BasicLauncher),
-        )
+        stored = archive.alike("run", [task.fingerprint for task in self.tasks])
+        self.earlier = {run.id for runs in stored.values() for run in runs}
+        work, in_turn = [task.work for task in self.tasks], isinstance(self.launcher, BasicLauncher)
+        self.group = JobGroup(parent, time.time(), work, first=_unused(folder), in_turn=in_turn)
+        self.group.write(folder)
         numbers = list(range(len(self.tasks)))
         waiting = [numbers[start : start + at_once] for start in range(0, len(numbers), at_once)]
         while waiting and not (stop_at_failure and self.failures):
             batch = waiting.pop(0)
-            self.schedule.write(folder)
-            overrides = [self.tasks[number].overrides for number in batch]
             try:
-                first = self.schedule.first + batch[0]
-                returns = self.launcher.launch(overrides, initial_job_idx=first)
+                self._launch(batch)
             except Interrupted:
-                closing = threading.Thread(target=self._close_all, daemon=True)
-                with defer_signals():
-                    closing.start()
-                    closing.join(ENDING_S + SLACK_S)
+                self._close_in_time()
                 raise
             except Exception as error:
                 waiting = self._after_breakdown(batch, error) + waiting
-            else:
-                for number, done in zip(batch, returns, strict=True):
-                    if isinstance(done._return_value, UndeliveredError):
-                        self.lacking.append(str(done._return_value))
-                    elif done.status != JobStatus.COMPLETED:
-                        self.failures[number] = str(done._return_value)
+
+    def _launch(self, batch: Sequence[int]) -> None:
+        """Launch the jobs of a batch, and note how they ended."""
+        overrides = [tuple(self.tasks[number].overrides) for number in batch]
+        returns = self.launcher.launch(overrides, initial_job_idx=self.group.first + batch[0])
+        for number, done in zip(batch, returns, strict=True):
+            if isinstance(done._return_value, UndeliveredError):
+                self.lacking.append(str(done._return_value))
+            elif done.status != JobStatus.COMPLETED:
+                self.failures[number] = str(done._return_value)
 
     def _after_breakdown(self, batch: Sequence[int], error: Exception) -> list[list[int]]:
         """What of a batch is to be launched again: what had begun one by one, then the rest."""
@@ -170,26 +161,33 @@ class Launch:
             run = self._run_of(number)
             if run is None:
                 rest.append(number)
-            elif run.status == "FAILED":
-                self.failures[number] = run.tags.get("fae.error", "")
             elif run.status == "KILLED" and len(batch) > 1:
                 begun.append(number)
-                folder = home(run)
-                self.schedule.origins[number] = Origin(run.id, str(folder)) if folder else None
-            elif run.status == "RUNNING":
-                self.failures[number] = f"its process goes on without its launcher ({reason})"
-            elif run.status == "KILLED":
-                self.failures[number] = cause = f"its process died ({reason})"
-                self.archive.close(run, "FAILED", run.ended or run.started, cause)
-                say(f"{self.tasks[number].name}  failed: {cause}")
+            elif run.status != "FINISHED":
+                self.failures[number] = self._cause(number, run, reason)
         if len(rest) == len(batch):
             raise error
         if begun or rest:
             warn(f"the launcher broke down ({reason}); {len(begun + rest)} runs are launched again")
         return [*([number] for number in begun), *_consecutive(rest)]
 
+    def _cause(self, number: int, run: StoredRun, reason: str) -> str:
+        """Why the run of a task failed; one that brought the launcher down is closed as FAILED.
+
+        Args:
+            reason: why the launcher broke down.
+        """
+        if run.status == "FAILED":
+            return run.tags.get("fae.error", "")
+        if run.status == "RUNNING":
+            return f"its process still runs, without its launcher ({reason})"
+        cause = f"its process died ({reason})"
+        self.archive.close(run, "FAILED", run.ended or run.started, cause)
+        say(f"{self.tasks[number].name}  failed: {cause}")
+        return cause
+
     def _check_folders(self) -> None:
-        """Make sure that no two tasks share a folder, as far as their configuration says."""
+        """Check that no two tasks share a folder, as far as their configuration says."""
         config = self.launcher.config  # type: ignore[attr-defined]
         written = OmegaConf.to_container(config.hydra.sweep, resolve=False)
         assert isinstance(written, dict)
@@ -197,54 +195,59 @@ class Launch:
         if subdir == BY_NUMBER:
             return
         taken: dict[str, str] = {}
-        for number, one in enumerate(self.tasks):
-            node = self.frozen.load_sweep_config(config, one.overrides)
+        for number, task in enumerate(self.tasks):
+            node = self.frozen.load_sweep_config(config, task.overrides)
             with open_dict(node):
                 node.hydra.job.num, node.hydra.job.id = number, f"{number}"
             folder = str(Path(node.hydra.sweep.subdir))
             if folder in taken:
                 raise ConfigError(
                     f"hydra.sweep.subdir={subdir}: is {folder} for {taken[folder]} and for "
-                    f"{one.name}; a name with {BY_NUMBER} in it differs from run to run"
+                    f"{task.name}; a name with {BY_NUMBER} in it differs from run to run"
                 )
-            taken[folder] = one.name
+            taken[folder] = task.name
+
+    def _close_in_time(self) -> None:
+        """Close the runs of processes that are ending with this one, unless the store hangs."""
+        closing = threading.Thread(target=self._close_all, daemon=True)
+        with defer_signals():
+            closing.start()
+            closing.join(ENDING_S + SLACK_S)
 
     def _close_all(self) -> None:
-        """Close the runs of processes that are ending with this one."""
         deadline = time.monotonic() + ENDING_S
-        while close_crashed(self.archive) or self._under_way():
+        while close_crashed(self.archive) or self._any_running():
             if time.monotonic() > deadline:
                 return
             time.sleep(0.1)
 
-    def _under_way(self) -> bool:
-        parents = (run.tags.get("mlflow.parentRunId") for run in self.archive.unfinished())
-        return self.schedule.parent in parents
+    def _any_running(self) -> bool:
+        return any(run.parent == self.group.parent for run in self.archive.unfinished())
 
     def _run_of(self, number: int) -> StoredRun | None:
-        """What a task has begun in this sweep, once its process is gone."""
-        fingerprint = self.tasks[number].fingerprint
-        origin = self.schedule.origins[number]
+        """The run that a task has begun or resumed in this sweep, once its process has ended."""
+        task = self.tasks[number]
+        resumed = task.run.id if task.run and task.state == State.RESUMABLE else None
         deadline = time.monotonic() + SETTLING_S
         while True:
             close_crashed(self.archive)
-            for run in reversed(self.archive.alike("run", [fingerprint]).get(fingerprint, [])):
-                if run.id not in self.earlier or (origin and origin.run_id == run.id):
-                    break
-            else:
+            stored = self.archive.alike("run", [task.fingerprint]).get(task.fingerprint, [])
+            ours = [run for run in stored if run.id not in self.earlier or run.id == resumed]
+            if not ours:
                 return None
-            if run.status != "RUNNING" or time.monotonic() > deadline:
-                return run
+            if ours[-1].status != "RUNNING" or time.monotonic() > deadline:
+                return ours[-1]
             time.sleep(0.5)
 
 
 def _unused(folder: Path) -> int:
-    """A number from which on a sweep's folder has none of Hydra's folders of jobs."""
-    return 1 + max((int(one.name) for one in folder.iterdir() if one.name.isdecimal()), default=-1)
+    """The first number after those of the jobs' folders that a sweep's folder has already."""
+    numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
+    return 1 + max(numbers, default=-1)
 
 
 def _consecutive(numbers: Sequence[int]) -> list[list[int]]:
-    """Numbers in ascending order, cut where one is missing, as launchers count on."""
+    """Ascending numbers in groups without gaps, as launchers count on from the first."""
     groups: list[list[int]] = []
     for number in numbers:
         if groups and groups[-1][-1] == number - 1:

@@ -5,9 +5,9 @@ Heavy imports wait until the configurations are known to be good.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,21 +17,23 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 from fae.cli.compose import check, compose_jobs, read_all
+from fae.cli.overrides import command_line, sweep_name, without
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
 from fae.reports.config import DataRoot, ReportRequest
-from fae.runs.job import command_line, sweep_name
+from fae.runs.job import Job
+from fae.runs.task import Known, State, Task, look_up
 from fae.runtime.console import say
 
 if TYPE_CHECKING:
     from fae.sweeps.launch import Launch
-    from fae.sweeps.plan import Task
-    from fae.tracking.archive import Archive, StoredRun
+    from fae.tracking.archive import Archive
     from fae.tracking.run import Run
+    from fae.tracking.store import Store
 
 Overrides = Sequence[str]
-NOT_A_JOBS = ("seed=", "repeats=", "report.", "report=")
-"""Beginnings of overrides that are the sweep's, or that each of its jobs has of its own."""
+NOT_OF_A_JOB = ("seed", "repeats", "report")
+"""Keys that hold for the whole sweep, or that each of its jobs gets a value of its own of."""
 
 
 class FailedRunsError(TrainingError):
@@ -53,7 +55,7 @@ def sweep(
     loader: ConfigLoader,
     launcher: Launcher,
 ) -> None:
-    """Plan all runs, launch those that are to be done under one parent run, and report.
+    """Plan all runs, launch those that are not done under one parent run, and report.
 
     Args:
         base: Hydra's configuration of the multirun.
@@ -68,89 +70,145 @@ def sweep(
         UndeliveredError: all are finished, and the store lacks something of them.
     """
     composed = _compose(base, jobs, loader)
-    settings = composed[0].config.sweep
-    asked = sum(one.config.repeats for one in composed)
-    check_size([asked], settings.max_jobs)
+    asked = sum(task.config.repeats for task in composed)
+    check_size([asked], composed[0].config.sweep.max_jobs)
     repeated = _repeat(composed)
-    configs = [one.config for one in repeated]
 
-    from fae.sweeps import plan
     from fae.sweeps.launch import Launch
+    from fae.sweeps.plan import show
+
+    tasks, store, archive = _plan(repeated)
+    launch = Launch(launcher, [task for task in tasks if task.to_run])
+    name = sweep_name(arguments)
+    show(name, tasks, archive, asked=asked)
+    if store and archive:
+        job = Job(name, Path(base.hydra.sweep.dir).absolute(), command_line(arguments, "-m"))
+        _run(job, tasks, launch, store, archive, at_once=base.hydra.sweeper.max_batch_size)
+
+
+def _plan(tasks: Sequence[Task]) -> "tuple[list[Task], Store | None, Archive | None]":
+    """Different tasks with what the store knows of them, and the store.
+
+    Returns:
+        No store for a mere plan, and no archive either where there is none yet.
+    """
+    from fae.runs.run import check_prerequisites
     from fae.tracking.archive import Archive
-    from fae.tracking.lock import store_lock
     from fae.tracking.store import Store
 
-    _check_surroundings(configs)
-    store = None if settings.plan_only else Store(configs[0].tracking)
-    archive = Archive.if_there(configs[0].tracking)
-    tasks = plan.look_up(_tasks(repeated), archive, settings)
-    launch = Launch(launcher, [one for one in tasks if one.to_do])
-    name = sweep_name(arguments)
-    plan.show(name, tasks, archive, asked=asked)
-    if store is None:
-        return
-    assert archive is not None
-    known = None if settings.rerun else _known(archive, tasks)
-    parent = known.id if known else ""
-    failure: FaeError | None = None
+    configs = [task.config for task in tasks]
+    for config in {(config.data, config.trainer): config for config in configs}.values():
+        check_prerequisites(config)
+    tracking, settings = configs[0].tracking, configs[0].sweep
+    store = None if settings.plan_only else Store(tracking)
+    archive = Archive.if_there(tracking)
+    different = {task.fingerprint: task for task in tasks}
+    return look_up([*different.values()], archive, settings), store, archive
+
+
+def _run(
+    job: Job,
+    tasks: Sequence[Task],
+    launch: "Launch",
+    store: "Store",
+    archive: "Archive",
+    at_once: int | None,
+) -> None:
+    """Launch what is to be run within the sweep's run, unless all is done, and report.
+
+    Raises:
+        FaeError: as ``sweep``; of several problems the runs that failed count most.
+    """
+    known = _known(archive, tasks)
+    problems: list[FaeError] = []
     lacking: list[str] = []
-    if known is None or known.status != "FINISHED" or any(one.to_do for one in tasks):
-        folder = Path(base.hydra.sweep.dir).absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        stop = settings.on_failure == "stop"
-        at_once = base.hydra.sweeper.max_batch_size or (1 if stop else len(tasks))
+    if known.run and known.run.status == "FINISHED" and not launch.tasks:
+        parent = known.run.id
+    else:
+        _refuse_running(known)
         try:
-            with ExitStack() as until_end:
-                with store_lock(store.uri):
-                    known = None if settings.rerun else _known(archive, tasks)
-                    run = until_end.enter_context(
-                        store.run(
-                            name,
-                            kind="sweep",
-                            folder=folder,
-                            command=command_line(arguments, "-m"),
-                            tags=_tags(tasks),
-                            resume=known.id if known else None,
-                        )
-                    )
-                parent = run.id
-                _record(run, tasks)
-                _adopt(run, tasks)
-                launch.run(at_once, parent, folder, archive, stop_at_failure=stop)
-                tasks = plan.look_up(tasks, archive, settings)
-                _adopt(run, tasks)
-                if causes := _causes(tasks, launch):
-                    raise FailedRunsError(causes, len(tasks))
+            with _open(job, tasks, store, archive) as run:
+                _launch(run, tasks, launch, archive, at_once)
         except FailedRunsError as error:
-            failure = error
-        lacking = [*launch.lacking, *filter(None, [run.lacking])]
-    problems: list[FaeError] = [failure] if failure else []
+            problems.append(error)
+        parent, lacking = run.id, [*launch.lacking, *filter(None, [run.lacking])]
     try:
-        _report(configs, parent, archive)
+        _report(tasks, parent, archive)
     except FaeError as error:
         problems.append(error)
-    problems += map(UndeliveredError, lacking)
+    _raise([*problems, *map(UndeliveredError, lacking)])
+
+
+@contextmanager
+def _open(job: Job, tasks: Sequence[Task], store: "Store", archive: "Archive") -> "Iterator[Run]":
+    """The run of the sweep: a new one, or that of an earlier sweep of the same runs.
+
+    Raises:
+        TrainingError: the sweep is running in another process.
+    """
+    from fae.runs.begin import begin
+
+    job.folder.mkdir(parents=True, exist_ok=True)
+    tags = _tags(tasks)
+    with begin(store, job, lambda: _known(archive, tasks), kind="sweep", tags=tags) as (run, known):
+        _refuse_running(known)
+        assert run
+        yield run
+
+
+def _refuse_running(known: Known) -> None:
+    if known.run and known.state == State.RUNNING:
+        raise TrainingError(
+            f"{known.run.name}: this sweep is running in another process, run "
+            f"{known.run.id[:8]}; wait for it, or run everything again by sweep.rerun=true"
+        )
+
+
+def _launch(
+    run: "Run", tasks: Sequence[Task], launch: "Launch", archive: "Archive", at_once: int | None
+) -> None:
+    """Launch all jobs within the sweep's run.
+
+    Raises:
+        FailedRunsError: some runs of the sweep failed, now or before.
+    """
+    _record(run, tasks)
+    _adopt(run, tasks)
+    settings = tasks[0].config.sweep
+    stop = settings.on_failure == "stop"
+    at_once = at_once or (1 if stop else len(tasks))
+    launch.run(at_once, run.id, run.folder, archive, stop_at_failure=stop)
+    tasks = look_up(tasks, archive, settings)
+    _adopt(run, tasks)
+    if causes := _causes(tasks, launch):
+        raise FailedRunsError(causes, len(tasks))
+
+
+def _raise(problems: Sequence[FaeError]) -> None:
+    """Raise the problems of a sweep as one; that of its runs counts most."""
     if len(problems) == 1:
         raise problems[0]
     if problems:
-        kind = TrainingError if failure else UndeliveredError
+        failed = isinstance(problems[0], FailedRunsError)
+        kind = TrainingError if failed else UndeliveredError
         raise kind("\n".join(map(str, problems)))
 
 
-def planned(overrides: Overrides) -> "list[Task]":
+def planned(overrides: Overrides) -> list[Task]:
     """The runs of ``python -m fae.train -m`` with these overrides, whatever the store has of them.
 
     Raises:
         ConfigError: a key or a value is wrong.
     """
-    return _tasks(_repeat(compose_jobs("config", overrides, _read)))
+    tasks = _repeat(compose_jobs("config", overrides, _read))
+    return [*{task.fingerprint: task for task in tasks}.values()]
 
 
 def check_size(choices: Sequence[int], limit: int) -> None:
-    """Make sure that a sweep is not larger than ``sweep.max_jobs``.
+    """Check that a sweep is not larger than ``sweep.max_jobs``.
 
     Args:
-        choices: values of each key; every one of them goes with every other.
+        choices: number of values of each key; each is combined with each.
 
     Raises:
         ConfigError: it is.
@@ -162,91 +220,65 @@ def check_size(choices: Sequence[int], limit: int) -> None:
         )
 
 
-@dataclass(frozen=True)
-class _Composed:
-    """A job's configuration, the overrides that make it, and its choices of Hydra's groups."""
+def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) -> list[Task]:
+    """The task of each job.
 
-    config: Config
-    overrides: Overrides
-    choices: Mapping[str, str]
-
-
-def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) -> list[_Composed]:
-    """The configuration of each job, or a ConfigError about all that are wrong."""
+    Raises:
+        ConfigError: about all that are wrong.
+    """
     if not jobs:
         raise ConfigError("sweep: no runs; a range or a list of values is empty")
     composed = read_all(base, jobs, loader, _read)
     for group in ("tracking", "sweep", "report"):
-        if len({getattr(one.config, group) for one in composed}) > 1:
+        if len({getattr(task.config, group) for task in composed}) > 1:
             raise ConfigError(f"{group}: must be the same for all runs of a sweep")
     return composed
 
 
-def _read(node: DictConfig, overrides: Overrides) -> _Composed:
-    return _Composed(check(node), overrides, dict(node.hydra.runtime.choices))
+def _read(node: DictConfig, overrides: Overrides) -> Task:
+    return Task(check(node), overrides, dict(node.hydra.runtime.choices))
 
 
-def _repeat(composed: Sequence[_Composed]) -> list[_Composed]:
+def _repeat(composed: Sequence[Task]) -> list[Task]:
     """Each configuration once with each of its seeds.
 
     All first seeds go first, then all second ones, so that a sweep that is cut short has
     every configuration, and a machine that slows down slows all of them alike.
     """
-    repeated: dict[Config, _Composed] = {}
-    for repeat in range(max(one.config.repeats for one in composed)):
-        for one in composed:
-            if repeat < one.config.repeats:
-                config = replace(one.config, seed=one.config.seed + repeat, repeats=1)
-                others = [o for o in one.overrides if not o.lstrip("+").startswith(NOT_A_JOBS)]
+    repeated: dict[Config, Task] = {}
+    for repeat in range(max(task.config.repeats for task in composed)):
+        for task in composed:
+            if repeat < task.config.repeats:
+                config = replace(task.config, seed=task.config.seed + repeat, repeats=1)
+                others = without(task.overrides, *NOT_OF_A_JOB)
                 overrides = [*others, f"seed={config.seed}", "repeats=1"]
-                repeated.setdefault(config, _Composed(config, overrides, one.choices))
+                repeated.setdefault(config, replace(task, config=config, overrides=overrides))
     return list(repeated.values())
 
 
-def _tasks(repeated: Sequence[_Composed]) -> "list[Task]":
-    """The runs of a sweep, each once, as if the store knew nothing of them."""
-    from fae.sweeps.plan import task
-
-    asked_for = (task(one.config, one.overrides, one.choices) for one in repeated)
-    return list({one.fingerprint: one for one in asked_for}.values())
-
-
-def _check_surroundings(configs: Sequence[Config]) -> None:
-    """Make sure of the data and the devices."""
-    from fae.runs.run import check_surroundings
-
-    for config in {(config.data, config.trainer): config for config in configs}.values():
-        check_surroundings(config)
-
-
-def _identity(tasks: "Sequence[Task]") -> str:
+def _identity(tasks: Sequence[Task]) -> str:
     """The fingerprint of a sweep: the same for the same runs in any order."""
-    all_of_them = "\n".join(sorted(one.fingerprint for one in tasks))
+    all_of_them = "\n".join(sorted(task.fingerprint for task in tasks))
     return hashlib.sha256(all_of_them.encode()).hexdigest()[:16]
 
 
-def _known(archive: "Archive", tasks: "Sequence[Task]") -> "StoredRun | None":
-    """The newest sweep of the same runs.
-
-    Raises:
-        TrainingError: another process is at it.
-    """
+def _known(archive: "Archive", tasks: Sequence[Task]) -> Known:
+    """What the store knows of sweeps of the same runs; the newest is the one to resume."""
+    if tasks[0].config.sweep.rerun:
+        return Known()
     identity = _identity(tasks)
     sweeps = archive.alike("sweep", [identity]).get(identity, [])
     for sweep in sweeps:
         if sweep.status == "RUNNING":
-            raise TrainingError(
-                f"{sweep.name}: another process is at this sweep, run {sweep.id[:8]}; wait for "
-                "it, or run everything anew by sweep.rerun=true"
-            )
-    return sweeps[-1] if sweeps else None
+            return Known(State.RUNNING, sweep)
+    return Known(State.RESUMABLE, sweeps[-1]) if sweeps else Known()
 
 
-def _tags(tasks: "Sequence[Task]") -> dict[str, str]:
+def _tags(tasks: Sequence[Task]) -> dict[str, str]:
 
     from fae.runs.provenance import tags
 
-    digests = dict.fromkeys(one.config.data.build().digest for one in tasks)
+    digests = dict.fromkeys(task.config.data.build().digest for task in tasks)
     return {
         **tags(tasks[0].config.trainer.accelerator),
         "fae.data_digest": " ".join(digests),
@@ -255,27 +287,28 @@ def _tags(tasks: "Sequence[Task]") -> dict[str, str]:
     }
 
 
-def _record(run: "Run", tasks: "Sequence[Task]") -> None:
-    """Keep the plan with the sweep."""
+def _record(run: "Run", tasks: Sequence[Task]) -> None:
+    """Store the plan with the sweep."""
     plan = [
         {
-            "name": one.name,
-            "overrides": one.overrides,
-            "fingerprint": one.fingerprint,
-            "outlook": one.outlook(),
-            "config": one.config.plain(),
+            "name": task.name,
+            "overrides": task.overrides,
+            "fingerprint": task.fingerprint,
+            "outlook": task.describe(),
+            "config": task.config.plain(),
         }
-        for one in tasks
+        for task in tasks
     ]
     run.log_text(json.dumps(plan, indent=1) + "\n", "plan.json")
 
 
-def _adopt(run: "Run", tasks: "Sequence[Task]") -> None:
-    """Keep with the sweep which runs of other commands are part of it by now."""
+def _adopt(run: "Run", tasks: Sequence[Task]) -> None:
+    """Store with the sweep which runs of other commands are part of it by now."""
+    states = {State.RESUMABLE, State.RUNNING, State.DONE}
     adopted = [
-        one.run.id
-        for one in tasks
-        if one.run and one.state != "failed" and one.run.tags.get("mlflow.parentRunId") != run.id
+        task.run.id
+        for task in tasks
+        if task.run and task.state in states and task.run.parent != run.id
     ]
     if adopted:
         text = json.dumps(adopted) + "\n"
@@ -284,37 +317,39 @@ def _adopt(run: "Run", tasks: "Sequence[Task]") -> None:
         run.set_tags({"fae.adopted": path})
 
 
-def _causes(tasks: "Sequence[Task]", launch: "Launch") -> dict[str, str]:
-    """Why runs are not there, now or before, by name; said with the command for each.
+def _causes(tasks: Sequence[Task], launch: "Launch") -> dict[str, str]:
+    """Why runs failed, now or before, by name; printed with the command that retries each.
 
     Args:
         tasks: as they are now.
     """
-    causes = {one.name: one.outlook() for one in tasks if one.state in {"failed", "running"}}
-    done = {one.fingerprint for one in tasks if one.state == "done"}  # by other commands, perhaps
+    missing = {State.FAILED, State.RUNNING}
+    causes = {task.name: task.describe() for task in tasks if task.state in missing}
+    done = {task.fingerprint for task in tasks if task.state == State.DONE}  # perhaps elsewhere
     for number, cause in launch.failures.items():
         if launch.tasks[number].fingerprint not in done:
             causes[launch.tasks[number].name] = cause
-    again = {one.name: command_line([*one.overrides, "sweep.retry_failed=true"]) for one in tasks}
+    overrides = {task.name: task.overrides for task in tasks}
     for name, cause in causes.items():
         say(f"failed  {name}: {cause}")
-        say(f"        {again[name]}")
+        say(f"        {command_line([*overrides[name], 'sweep.retry_failed=true'])}")
     return causes
 
 
-def _report(configs: Sequence[Config], parent: str, archive: "Archive") -> None:
-    """The report of the runs that finished, if there are any."""
-    from fae.report import report
+def _report(tasks: Sequence[Task], parent: str, archive: "Archive") -> None:
+    """Report the runs that finished, if there are any."""
+    from fae.reports.present import report
 
     if not any(run.status == "FINISHED" for run in archive.runs_of(archive.run(parent))):
         return
-    config = configs[0]
+    config = tasks[0].config
+    places = (task.config.data.place for task in tasks)
     report(
         ReportRequest(
             sweep=(parent,),
             where=None,
             out=None,
-            data=DataRoot(root=next(filter(None, (c.data.place for c in configs)), None)),
+            data=DataRoot(root=next(filter(None, places), None)),
             tracking=config.tracking,
             report=config.report,
         )

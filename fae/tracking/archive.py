@@ -63,6 +63,11 @@ class StoredRun:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
 
+    @property
+    def parent(self) -> str:
+        """Id of the run that this one is nested in; empty if it is in none."""
+        return self.tags.get("mlflow.parentRunId", "")
+
 
 class UnreadableError(StoreError):
     """Something that a run stored is missing, damaged or not valid.

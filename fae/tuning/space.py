@@ -108,18 +108,6 @@ class Choices:
 Dimension = Range | Choices
 
 
-def override(key: str, value: object) -> str:
-    """A value as a command line gives it: ``lr=0.01``."""
-    if value is None or isinstance(value, bool):
-        return f"{key}={'null' if value is None else str(value).lower()}"
-    return f"{key}={value}"
-
-
-def short(key: str, value: object) -> str:
-    """The same for a person: four digits of a number with more."""
-    return f"{key}={value:.4g}" if isinstance(value, float) else override(key, value)
-
-
 def _dimensions(space: object) -> object:
     """The space as a user writes it, keys within keys, as dimensions."""
     return tuple(_within("", space)) if isinstance(space, Mapping) else space

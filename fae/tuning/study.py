@@ -24,10 +24,11 @@ from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, 
 from optuna.trial import FrozenTrial, Trial, TrialState
 from platformdirs import user_state_path
 
+from fae.cli.overrides import rounded_assignment
 from fae.errors import ConfigError, StoreError
 from fae.tracking.address import file_of, without_password
 from fae.tracking.lock import is_alive, run_lock
-from fae.tuning.space import Choices, Dimension, SearchConfig, short
+from fae.tuning.space import Choices, Dimension, SearchConfig
 
 LOCK = "trial.lock"
 LEAST_EPOCHS = 3
@@ -57,7 +58,7 @@ class Tried:
 
     @property
     def name(self) -> str:
-        return " ".join(short(key, value) for key, value in self.values.items())
+        return " ".join(rounded_assignment(key, value) for key, value in self.values.items())
 
 
 @dataclass(frozen=True)

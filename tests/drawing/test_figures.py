@@ -8,8 +8,7 @@ from matplotlib.text import Text
 from records import record, summary
 
 from fae.drawing import charts, figures
-from fae.drawing.pictures import Gallery, extremes, grey
-from fae.runs.result import Panel
+from fae.drawing.pictures import Gallery, Panel, extremes, grey
 
 EPOCHS = [{"train/mse": 0.3, "val/mse": 0.4}, {"train/mse": 0.1, "val/mse": 0.2}]
 IMAGES = np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)

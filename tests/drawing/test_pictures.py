@@ -3,7 +3,7 @@
 import numpy as np
 
 from fae.drawing import pictures
-from fae.runs.result import Floats
+from fae.drawing.pictures import Floats
 
 
 def floats(*values: float) -> Floats:

@@ -15,15 +15,15 @@ from fae.errors import TrainingError
 from fae.paper import answering
 from fae.paper.evidence import Evidence, MissingError
 from fae.runs.build import build_network
+from fae.runs.task import Task
 from fae.runtime.intervals import estimate
-from fae.sweeps.plan import Task
 from fae.sweeps.sweep import planned
 from fae.tracking.config import TrackingConfig
 from fae.tracking.store import Store
+from fae.tuning.conclusion import fresh_runs
 from fae.tuning.results import FOUND, Found
 from fae.tuning.space import Dimension, Range
 from fae.tuning.study import Tried
-from fae.tuning.tune import fresh_seeds
 
 SEARCHED: tuple[Dimension, ...] = (Range(key="lr", low=1e-3, high=30, log=True),)
 Error = Callable[[Task], float]
@@ -200,7 +200,7 @@ def test_studies_are_found_by_what_they_searched(filled: Filled) -> None:
     """Newer ones have the names that such a study has, and differ in one thing each."""
 
     def tested(error: float, *overrides: str) -> list[str]:
-        tasks = fresh_seeds([NO_LOCAL, *overrides, "lr=2.0"], 5)
+        tasks = fresh_runs([NO_LOCAL, *overrides, "lr=2.0"], 5)
         return [filled.run(task, error, whole=False) for task in tasks]
 
     narrow = (Range(key="lr", low=1e-3, high=10, log=True),)

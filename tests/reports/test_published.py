@@ -22,7 +22,7 @@ def test_the_default_reproduces_the_papers_test_error(
     config = compose(NO_LOCAL, f"hidden={hidden}", f"tracking.uri='{store_uri}'")
     result = train(config, Job(f"hidden={hidden}", tmp_path, ""))
     assert result.metrics["test/mse"] == pytest.approx(published.RESULTS[hidden].test_mse, rel=0.03)
-    assert result.final["val/mse"] == pytest.approx(result.final["train/mse"], rel=0.02)
+    assert result.metrics["val/mse"] == pytest.approx(result.metrics["train/mse"], rel=0.02)
 
 
 @pytest.mark.usefixtures("fashion_mnist")

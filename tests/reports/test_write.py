@@ -30,9 +30,8 @@ from fae.errors import ConfigError, Interrupted, StoreError
 from fae.reports import write
 from fae.reports.config import DataRoot, ReportRequest
 from fae.reports.write import Report, make_report
-from fae.runs.job import Job, Schedule
-from fae.runs.result import Result
-from fae.runs.run import train
+from fae.runs.job import Job, JobGroup
+from fae.runs.run import Result, train
 from fae.runtime import files
 from fae.runtime.intervals import estimate
 from fae.tracking.archive import Archive
@@ -69,7 +68,7 @@ def _sweep(home: Path) -> None:
             for seed in range(3):
                 name = f"hidden={hidden} seed={seed}"
                 (home / name).mkdir()
-                job = Job(name, home / name, "", Schedule(parent.id, 0, [1], [None]))
+                job = Job(name, home / name, "", JobGroup(parent.id, 0, [1]))
                 config = configured(home, f"hidden={hidden}", f"seed={seed}")
                 results.append(train(config, job))
     (home / "results").write_bytes(pickle.dumps(results))
@@ -122,7 +121,7 @@ def folder_of(report: Report) -> Path:
 def test_the_numbers_are_those_of_the_runs(written: Report, swept: list[Result]) -> None:
     for row, runs in zip(written.summary.rows, (swept[:3], swept[3:]), strict=True):
         assert row.test == estimate([run.metrics["test/mse"] for run in runs])
-        assert row.val == pytest.approx(np.mean([run.final["val/mse"] for run in runs]))
+        assert row.val == pytest.approx(np.mean([run.metrics["val/mse"] for run in runs]))
         assert row.times.median == sorted(run.metrics["time/fit_s"] for run in runs)[1]
         assert [run.id for run in row.runs] == [run.run_id for run in runs]
         assert row.parameters == 2 * 64 * row.hidden + row.hidden + 64

@@ -1,4 +1,4 @@
-"""Checkpoints: a run goes on from one as if nothing had happened, or from the one before."""
+"""Checkpoints: a run is resumed from one as if nothing had happened, or from the one before."""
 
 import json
 import resource
@@ -327,7 +327,7 @@ def test_training_goes_on_when_the_disk_is_full_and_each_epoch_tries_again(
     with pytest.raises(Killed):
         fit(config, tmp_path, killed_after=3, checkpoint_io=FullDisk(size, 2, 3))
     assert capsys.readouterr().out.splitlines() == [
-        "warning: epoch 2 could not be saved (File too large); training goes on, and each epoch "
+        "warning: epoch 2 could not be saved (File too large); training continues, and each epoch "
         "tries again"
     ]
     files = {path.name for path in (tmp_path / "checkpoints").iterdir()}

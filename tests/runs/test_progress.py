@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on."""
+"""What the terminal shows while a run is running."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from rich.console import Console
 from fae.config import Config
 from fae.errors import TrainingError
 from fae.runs.build import build
-from fae.runs.job import Job, Schedule
+from fae.runs.job import Job, JobGroup
 from fae.runs.progress import ProgressDisplay, _left
 from fae.training.trainer import build_trainer
 
@@ -40,8 +40,8 @@ def test_without_a_terminal_an_epoch_is_a_line(
     """By a clock that stands still, 100 s after the sweep began."""
     monkeypatch.setattr("fae.runs.progress.time", SimpleNamespace(time=lambda: 100.0))
     console = Console(file=io.StringIO())
-    plan = Schedule("parent", started=0.0, work=[1.0, 1.0], origins=[None, None])
-    show(tiny("epochs=3"), Job("hidden=4", tmp_path, "", plan, 1), console)
+    group = JobGroup("parent", started=0.0, work=[1.0, 1.0])
+    show(tiny("epochs=3"), Job("hidden=4", tmp_path, "", group, 1), console)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 3
@@ -49,7 +49,7 @@ def test_without_a_terminal_an_epoch_is_a_line(
     assert re.fullmatch(line, lines[1])
 
 
-def test_the_time_left_of_a_run_that_goes_on_is_by_what_it_did_since(tmp_path: Path) -> None:
+def test_the_time_left_of_a_resumed_run_is_by_what_it_did_since(tmp_path: Path) -> None:
     """Begun at epoch 8 of 10, 10 s ago; epoch 9 is done now."""
     console = Console(file=io.StringIO())
     display = ProgressDisplay(Job("hidden=4", tmp_path, ""), console)

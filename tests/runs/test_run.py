@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import yaml
 from conftest import NO_LOCAL, environment, runs
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from numpy.typing import NDArray
 
 from fae.cli.compose import compose
 from fae.config import Config
@@ -25,8 +27,8 @@ from fae.runs.build import build
 from fae.runs.checkpoint import checkpoint_path, saved_epochs
 from fae.runs.diagnosis import diagnose
 from fae.runs.job import Job
-from fae.runs.result import Result
-from fae.runs.run import train
+from fae.runs.run import Result, _panel, open_run, train
+from fae.runs.task import Known
 
 Tiny = Callable[..., Config]
 
@@ -37,12 +39,36 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(folder: Path, store_uri: str) -> Result:
-    """One run of three epochs that the tests of the contract look at."""
-    config = compose(
-        NO_LOCAL, "experiment=smoke", f"tracking.uri='{store_uri}'", "hidden=16", "epochs=3"
-    )
+def config(store_uri: str) -> Config:
+    """Of the run that the tests of the contract look at; again, as other tests share the store."""
+    uri = f"tracking.uri='{store_uri}'"
+    given = "hidden=16", "epochs=3", "sweep.rerun=true"
+    return compose(NO_LOCAL, "experiment=smoke", uri, *given)
+
+
+@pytest.fixture(scope="module")
+def finished(config: Config, folder: Path) -> Result:
+    """One run of three epochs."""
     return train(config, Job("hidden=16 seed=0", folder, "python -m fae.train hidden=16"))
+
+
+@pytest.fixture
+def again(tiny: Tiny) -> Tiny:
+    """Composes the smallest configuration of a run that is trained though the store has it."""
+    return lambda *overrides: tiny("sweep.rerun=true", *overrides)
+
+
+def images(config: Config) -> NDArray[np.float32]:
+    """A test image of each class, (10, pixels)."""
+    test = config.data.build().test()
+    shown: NDArray[np.float32] = test[test.first_of_each_class()].as_floats().pixels.numpy()
+    return shown
+
+
+def epochs(client: MlflowClient, result: Result, metric: str = "val/mse") -> list[float]:
+    """A metric of each epoch."""
+    points = client.get_metric_history(result.run_id, metric)
+    return [point.value for point in sorted(points, key=lambda point: point.step)]
 
 
 @pytest.fixture
@@ -89,7 +115,7 @@ def test_metrics_of_epochs_are_stored_by_epochs_completed(
 ) -> None:
     history = client.get_metric_history(finished.run_id, metric)
     assert [point.step for point in history] == [1, 2, 3]
-    assert [point.value for point in history] == [epoch[metric] for epoch in finished.epochs]
+    assert history[-1].value == finished.metrics[metric]
 
 
 def test_metrics_of_the_end_are_stored_once(client: MlflowClient, finished: Result) -> None:
@@ -108,10 +134,10 @@ def test_artifacts_are_complete(client: MlflowClient, finished: Result) -> None:
         "figures/curves.png",
         "figures/reconstructions.png",
     } <= files
-    images = [
+    pictures = [
         file for file in files if file.startswith("images/reconstructions") and ".png" in file
     ]
-    assert sorted(file.split("step+")[1].split("+")[0] for file in images) == ["0", "1", "2", "3"]
+    assert sorted(file.split("step+")[1].split("+")[0] for file in pictures) == ["0", "1", "2", "3"]
 
 
 def test_the_whole_configuration_is_an_artifact(client: MlflowClient, finished: Result) -> None:
@@ -135,8 +161,11 @@ def test_tags_tell_where_the_numbers_come_from(run: Run, folder: Path) -> None:
         assert tags[tag]
 
 
-def test_tags_tell_what_the_curves_say(run: Run, finished: Result) -> None:
-    found = diagnose(finished.epochs, int(finished.metrics["hidden/dead"]))
+def test_tags_tell_what_the_curves_say(client: MlflowClient, run: Run, finished: Result) -> None:
+    names = ("train/loss", "train/mse", "val/mse")
+    curves = zip(*(epochs(client, finished, name) for name in names), strict=True)
+    history = [dict(zip(names, values, strict=True)) for values in curves]
+    found = diagnose(history, int(finished.metrics["hidden/dead"]))
     assert found.tags().items() <= run.data.tags.items()
     assert run.data.tags["fae.converged"] == "false"
 
@@ -179,25 +208,21 @@ def model(finished: Result, store_uri: str) -> Any:
     return mlflow.pyfunc.load_model(f"runs:/{finished.run_id}/model")
 
 
-def test_the_logged_model_reconstructs_any_batch(model: Any, finished: Result) -> None:
-    panel = finished.panel
-    np.testing.assert_allclose(
-        model.predict(panel.originals), panel.reconstructions, rtol=1e-5, atol=1e-6
-    )
+def test_the_logged_model_reconstructs_any_batch(model: Any, config: Config, folder: Path) -> None:
+    weights = last_saved(folder)["state_dict"]
+    assert_close(model.predict(images(config)), through(weights, config))
     for batch in (1, 3, 200):
         assert model.predict(np.zeros((batch, 64), np.float32)).shape == (batch, 64)
 
 
-def test_the_logged_model_takes_images_as_numpy_users_have_them(
-    model: Any, finished: Result
-) -> None:
-    images = np.round(finished.panel.originals * 255).astype(np.uint8)
-    expected = model.predict(finished.panel.originals)
+def test_the_logged_model_takes_images_as_numpy_users_have_them(model: Any, config: Config) -> None:
+    expected = model.predict(images(config))
     assert expected.dtype == np.float32
-    for same in (images, images / 255, images / np.float32(255), (images / 255).tolist()):
+    whole = np.round(images(config) * 255).astype(np.uint8)
+    for same in (whole, whole / 255, whole / np.float32(255), (whole / 255).tolist()):
         np.testing.assert_allclose(model.predict(same), expected, rtol=1e-5, atol=1e-6)
-    squares = model.predict(images.reshape(-1, 8, 8))
-    np.testing.assert_array_equal(squares.reshape(-1, 64), model.predict(images))
+    squares = model.predict(whole.reshape(-1, 8, 8))
+    np.testing.assert_array_equal(squares.reshape(-1, 64), model.predict(whole))
 
 
 @pytest.mark.parametrize(
@@ -235,9 +260,9 @@ def test_the_logged_model_needs_nothing_of_this_project(
     assert done.stdout.splitlines()[-1] == "(3, 64)"
 
 
-def test_a_run_leaves_the_process_as_it_was(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_run_leaves_the_process_as_it_was(again: Tiny, tmp_path: Path) -> None:
     """The next run may have another store; its configuration reads the environment."""
-    config = tiny("epochs=1")
+    config = again("epochs=1")
     for job in ("first", "second"):
         (tmp_path / job).mkdir()
     train(config, Job("first", tmp_path / "first", ""))
@@ -248,14 +273,18 @@ def test_a_run_leaves_the_process_as_it_was(tiny: Tiny, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
-def test_a_gpu_comes_close_to_the_cpu(tiny: Tiny, tmp_path: Path) -> None:
-    cpu = train(tiny("dropout=0.0"), Job("cpu", tmp_path, ""))
-    gpu = train(tiny("dropout=0.0", "trainer.accelerator=gpu"), Job("gpu", tmp_path, ""))
+def test_a_gpu_comes_close_to_the_cpu(again: Tiny, tmp_path: Path) -> None:
+    cpu = train(again("dropout=0.0"), Job("cpu", tmp_path, ""))
+    gpu = train(again("dropout=0.0", "trainer.accelerator=gpu"), Job("gpu", tmp_path, ""))
     assert gpu.metrics["test/mse"] == pytest.approx(cpu.metrics["test/mse"], rel=1e-3)
 
 
-def test_the_panel_shows_every_class_with_its_error(finished: Result) -> None:
-    panel = finished.panel
+def test_the_panel_shows_every_class_with_its_error(tiny: Tiny) -> None:
+    source = tiny().data.build()
+    _, learner = build(tiny(), source)
+    test = source.test()
+    panel = _panel(learner, test[test.first_of_each_class()].as_floats(), source)
+    np.testing.assert_array_equal(panel.originals, images(tiny()))
     assert panel.classes == [f"class {label}" for label in range(10)]
     expected = ((panel.originals - panel.reconstructions) ** 2).mean(axis=1)
     np.testing.assert_allclose(panel.errors, expected, rtol=1e-5)
@@ -269,43 +298,53 @@ def last_saved(folder: Path) -> dict[str, Any]:
     return found
 
 
-def through(weights: Mapping[str, torch.Tensor], result: Result) -> Any:
-    """The result's test images through a network, by the formula."""
-    images = torch.from_numpy(result.panel.originals)
-    codes = images @ weights["network.encoder.weight"].T + weights["network.encoder.bias"]
+def through(weights: Mapping[str, torch.Tensor], config: Config) -> Any:
+    """Test images through a network, by the formula."""
+    shown = torch.from_numpy(images(config))
+    codes = shown @ weights["network.encoder.weight"].T + weights["network.encoder.bias"]
     output = codes.clamp(min=0) @ weights["network.decoder.weight"].T
     return (output + weights["network.decoder.bias"]).numpy()
+
+
+def predicted(result: Result, config: Config) -> Any:
+    """Test images through the logged model."""
+    mlflow.set_tracking_uri(config.tracking.uri)
+    return mlflow.pyfunc.load_model(f"runs:/{result.run_id}/model").predict(images(config))
 
 
 def assert_close(ours: Any, expected: Any) -> None:
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_last_epoch_is_tested_even_if_another_was_better(tiny: Tiny, tmp_path: Path) -> None:
-    result = train(tiny("epochs=8", "optimizer=adam", "lr=0.5"), Job("shaky", tmp_path, ""))
-    errors = [epoch["val/mse"] for epoch in result.epochs]
+def test_the_last_epoch_is_tested_even_if_another_was_better(
+    again: Tiny, client: MlflowClient, tmp_path: Path
+) -> None:
+    config = again("epochs=8", "optimizer=adam", "lr=0.5")
+    result = train(config, Job("shaky", tmp_path, ""))
+    errors = epochs(client, result)
     assert errors.index(min(errors)) < 6
     assert saved_epochs(tmp_path) == [8, 7]
     files = {path.suffix for path in (tmp_path / "checkpoints").iterdir()}
     assert (len(list((tmp_path / "checkpoints").iterdir())), files) == (4, {".ckpt", ".json"})
-    assert result.tested_epoch == 8
+    assert result.metrics["val/mse"] == errors[7]
     weights = last_saved(tmp_path)["state_dict"]
-    assert_close(result.panel.reconstructions, through(weights, result))
+    assert_close(predicted(result, config), through(weights, config))
 
 
-def test_a_folder_that_is_used_again_holds_the_new_checkpoints(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_folder_that_is_used_again_holds_the_new_checkpoints(again: Tiny, tmp_path: Path) -> None:
     for seed in (1, 2):
-        result = train(tiny(f"seed={seed}"), Job("again", tmp_path, ""))
+        config = again(f"seed={seed}")
+        result = train(config, Job("again", tmp_path, ""))
     assert saved_epochs(tmp_path) == [2, 1]
     weights = last_saved(tmp_path)["state_dict"]
-    assert_close(result.panel.reconstructions, through(weights, result))
+    assert_close(predicted(result, config), through(weights, config))
 
 
 def test_a_run_that_diverges_is_failed_and_keeps_its_finite_metrics(
-    tiny: Tiny, client: MlflowClient, tmp_path: Path
+    again: Tiny, client: MlflowClient, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError):
-        train(tiny("lr=1e9"), Job("diverges", tmp_path, ""))
+        train(again("lr=1e9"), Job("diverges", tmp_path, ""))
     (run,) = runs(client, "run", tmp_path)
     assert run.info.status == "FAILED"
     assert run.data.tags["fae.error"].startswith("loss is")
@@ -313,25 +352,65 @@ def test_a_run_that_diverges_is_failed_and_keeps_its_finite_metrics(
 
 
 def test_early_stopping_tests_the_best_weights(
-    tiny: Tiny, client: MlflowClient, tmp_path: Path
+    again: Tiny, client: MlflowClient, tmp_path: Path
 ) -> None:
-    config = tiny("epochs=50", "optimizer=adam", "lr=0.5", "trainer.early_stopping=2")
+    config = again("epochs=50", "optimizer=adam", "lr=0.5", "trainer.early_stopping=2")
     result = train(config, Job("stops", tmp_path, ""))
-    errors = [epoch["val/mse"] for epoch in result.epochs]
-    assert len(errors) < 50
-    assert result.tested_epoch == errors.index(min(errors)) + 1 < len(errors)
-    assert result.final["val/mse"] == min(errors)
+    errors = epochs(client, result)
+    assert errors.index(min(errors)) + 1 < len(errors) < 50
+    assert result.metrics["val/mse"] == min(errors)
     (stopping,) = (c for n, c in last_saved(tmp_path)["callbacks"].items() if "Stopping" in n)
-    assert_close(result.panel.reconstructions, through(stopping["best_weights"], result))
-    images = client.list_artifacts(result.run_id, "images")
-    steps = {file.path.split("step+")[1].split("+")[0] for file in images}
+    assert_close(predicted(result, config), through(stopping["best_weights"], config))
+    pictures = client.list_artifacts(result.run_id, "images")
+    steps = {file.path.split("step+")[1].split("+")[0] for file in pictures}
     assert str(len(errors)) in steps
 
 
 def test_system_metrics_are_recorded_on_demand(
-    tiny: Tiny, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    again: Tiny, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
-    result = train(tiny("tracking.system_metrics=true", "epochs=1"), Job("watched", tmp_path, ""))
+    config = again("tracking.system_metrics=true", "epochs=1")
+    result = train(config, Job("watched", tmp_path, ""))
     metrics = client.get_run(result.run_id).data.metrics
     assert "system/cpu_utilization_percentage" in metrics
+
+
+def test_a_run_that_the_store_has_is_not_trained_again(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny(f"tracking.experiment={tmp_path.name}", "epochs=1")
+    first = train(config, Job("first", tmp_path, ""))
+    (tmp_path / "second").mkdir()
+    second = train(config, Job("second", tmp_path / "second", ""))
+    assert (first.was_done, second.was_done) == (False, True)
+    assert second.run_id == first.run_id
+    assert second.metrics["test/mse"] == first.metrics["test/mse"]
+    assert [*(tmp_path / "second").iterdir()] == []
+
+
+def test_a_run_that_failed_is_not_trained_again(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny(f"tracking.experiment={tmp_path.name}", "lr=1e9")
+    with pytest.raises(TrainingError, match=r"^loss is"):
+        train(config, Job("first", tmp_path, ""))
+    (tmp_path / "second").mkdir()
+    with pytest.raises(TrainingError, match=r"^second: failed before: loss is .* runs it again"):
+        train(config, Job("second", tmp_path / "second", ""))
+
+
+def test_a_run_that_starts_again_as_its_folder_is_gone_says_so(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny(f"tracking.experiment={tmp_path.name}", "epochs=1")
+    (tmp_path / "first").mkdir()
+    first = Job("first", tmp_path / "first", "")
+    with suppress(KeyboardInterrupt), open_run(config, first, Known, kind="run") as (run, _):
+        assert run
+        gone = run.id
+        raise KeyboardInterrupt
+    (tmp_path / "first").rename(tmp_path / "moved")
+    (tmp_path / "second").mkdir()
+    result = train(config, Job("second", tmp_path / "second", ""))
+    assert result.run_id != gone
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"warning: second: new: run {gone[:8]} was interrupted, and its folder is not where it "
+        "was; if it was moved, python -m fae.sync finds it"
+    )

@@ -12,7 +12,8 @@ from fae.models.dense.network import ACTIVATIONS
 from fae.models.layers.linear import Linear, sum_rows
 from fae.models.layers.loss import reconstruction_error
 from fae.runs.job import Job
-from fae.runs.run import fitted
+from fae.runs.run import fit, open_run
+from fae.runs.task import Known
 from fae.runtime.threads import one_thread
 
 LARGE = (
@@ -47,8 +48,10 @@ def test_a_run_is_the_same_in_one_two_and_three(
         with_threads(threads)
         folder = tmp_path / str(threads)
         folder.mkdir()
-        job = Job(f"{threads}", folder, "")
-        with fitted(tiny(*LARGE, *overrides), job, kind="run") as done:
+        config, job = tiny(*LARGE, *overrides), Job(f"{threads}", folder, "")
+        with open_run(config, job, Known, kind="run") as (run, _):
+            assert run
+            done = fit(run, config, job, resumed=False, started=0.0)
             test = done.trainer.test(done.learner, done.data, verbose=False)
             weights = nn.utils.parameters_to_vector(done.learner.network.parameters())
             return done.history.epochs, done.epoch, test, weights.detach().numpy().tobytes()

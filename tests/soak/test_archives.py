@@ -24,7 +24,7 @@ from fae.reports import table
 from fae.reports.config import DataRoot, ReportRequest
 from fae.reports.selection import select
 from fae.reports.write import DataSets, make_report, summary_of
-from fae.runs.job import Job, Schedule
+from fae.runs.job import Job, JobGroup
 from fae.runs.run import train
 from fae.tracking.archive import Archive
 from fae.tracking.store import Store
@@ -96,7 +96,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
             folder = home / str(number)
             folder.mkdir()
             run = compose(NO_LOCAL, "experiment=smoke", uri, f"hidden={4 + hidden}", f"seed={seed}")
-            train(run, Job(str(number), folder, "", Schedule(parent.id, 0, [1], [None])))
+            train(run, Job(str(number), folder, "", JobGroup(parent.id, 0, [1])))
     return config
 
 

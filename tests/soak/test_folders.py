@@ -18,8 +18,8 @@ from fae import doctor, sync
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.errors import FaeError
+from fae.runs.task import Task, look_up
 from fae.runtime.files import read_own
-from fae.sweeps.plan import look_up, task
 from fae.tracking.address import of_file
 from fae.tracking.archive import Archive
 from soak.conftest import Soak
@@ -122,7 +122,7 @@ def replace(folder: Path, victim: Victim, chance: random.Random) -> None:
 
 def put_right(folder: Path, config: Config) -> list[str]:
     """All that looks at folders of runs, as the commands do; the sentences of what is refused."""
-    one = task(config, [])
+    one = Task(config, [])
 
     def plan() -> None:
         look_up([one], Archive(config.tracking), config.sweep)
@@ -153,7 +153,7 @@ def test_folders_of_runs_that_anyone_may_write_touch_nothing_outside(
     folder, whole = project / "outputs" / "run", tmp_path / "whole"
     run_id = died(folder, config.tracking)
     client = MlflowClient(config.tracking.uri)
-    client.set_tag(run_id, "fae.fingerprint", task(config, []).fingerprint)
+    client.set_tag(run_id, "fae.fingerprint", Task(config, []).fingerprint)
     with (folder / "journal.jsonl").open("ab") as journal:
         journal.writelines(map(line, ENTRIES))
     (folder / "outbox" / "notes").mkdir(parents=True)

@@ -37,7 +37,7 @@ KILLS = 2
 """Kills of a run before it is left in peace."""
 
 forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload(["fae.runs.run", "fae.sweeps.plan", "mlflow.pytorch"])
+forkserver.set_forkserver_preload(["fae.runs.run", "mlflow.pytorch"])
 
 
 def configured(store: str, experiment: str, *overrides: str) -> Config:
@@ -56,15 +56,9 @@ def run(config: Config, folder: Path) -> None:
     """What the train command does with one configuration."""
     from fae.runs.job import Job
     from fae.runs.run import train
-    from fae.sweeps.plan import look_up, task
-    from fae.tracking.archive import Archive
 
     torch.set_num_threads(1)
-    (found,) = look_up([task(config, [])], Archive.if_there(config.tracking), config.sweep)
-    assert found.state != "running", "the one before is dead"
-    if found.to_do:
-        job = Job("run", folder, "")
-        train(config, job.going_on_with(found.origin) if found.origin else job)
+    train(config, Job("run", folder, ""))
 
 
 def started(config: Config, folder: Path) -> ForkServerProcess:

@@ -1,4 +1,4 @@
-"""What runs will take, by what earlier ones took."""
+"""Forecasts of runs, by what earlier ones took."""
 
 import dataclasses
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from typing import cast
 import pytest
 
 from fae.config import Config
-from fae.sweeps.forecast import estimate, work
-from fae.sweeps.plan import task
+from fae.runs.task import Task, work
+from fae.sweeps.forecast import estimate
 from fae.tracking.archive import Archive, StoredRun
 
 Tiny = Callable[..., Config]
@@ -38,19 +38,11 @@ def run(config: Config, fit_s: float, others_s: float = 0.0) -> StoredRun:
     return StoredRun("id", "run", "FINISHED", 0, 1, parameters, metrics, tags)
 
 
-def test_work_is_the_images_that_pass_through_the_hidden_units(tiny: Tiny) -> None:
-    """And through 30 more, for what a step costs whatever its size."""
-    train = tiny().data.train
-    assert work(tiny("hidden=70"), 2) == pytest.approx(2 * 100 * train / 1000)
-    limited = tiny("hidden=70", "trainer.limit_batches=3", "batch_size=10")
-    assert work(limited, 2) == pytest.approx(2 * 100 * 30 / 1000)
-
-
 def test_an_estimate_is_in_proportion_to_earlier_runs(tiny: Tiny) -> None:
     """Of which the median counts; what a run needs besides its training, each needs."""
     earlier = tiny("hidden=70", "epochs=2")
     known = Store(*(run(earlier, s, others_s=0.5) for s in (2.0, 3.0, 50.0)))
-    tasks = [task(tiny("hidden=170", "epochs=4"), []), task(earlier, [])]
+    tasks = [Task(tiny("hidden=170", "epochs=4"), []), Task(earlier, [])]
     found = estimate(tasks, cast("Archive", known))
     assert found is not None
     assert found.seconds == pytest.approx(3.0 * (4 * 200 / 200 + 1) + 2 * 0.5)
@@ -66,7 +58,7 @@ def test_an_estimate_is_in_proportion_to_earlier_runs(tiny: Tiny) -> None:
 def test_each_task_is_measured_by_runs_like_it(tiny: Tiny, other: str) -> None:
     unlike = tiny(other)
     known = [run(tiny(), 2.0), run(unlike, 30.0)]
-    tasks = [task(tiny(), []), task(tiny("seed=1"), []), task(unlike, [])]
+    tasks = [Task(tiny(), []), Task(tiny("seed=1"), []), Task(unlike, [])]
     for asked in (tasks, tasks[::-1]):
         found = estimate(asked, cast("Archive", Store(*known)))
         assert found is not None
@@ -77,7 +69,7 @@ def test_each_task_is_measured_by_runs_like_it(tiny: Tiny, other: str) -> None:
 
 def test_runs_that_did_next_to_nothing_tell_nothing(tiny: Tiny) -> None:
     short = run(tiny("trainer.limit_batches=1", "batch_size=10"), 1.0)
-    tasks = [task(tiny(), [])]
+    tasks = [Task(tiny(), [])]
     assert estimate(tasks, cast("Archive", Store(short))) is None
     found = estimate(tasks, cast("Archive", Store(short, run(tiny(), 3.0))))
     assert found is not None
@@ -85,5 +77,5 @@ def test_runs_that_did_next_to_nothing_tell_nothing(tiny: Tiny) -> None:
 
 
 def test_without_earlier_runs_there_is_none(tiny: Tiny) -> None:
-    assert estimate([task(tiny(), [])], None) is None
-    assert estimate([task(tiny(), [])], cast("Archive", Store())) is None
+    assert estimate([Task(tiny(), [])], None) is None
+    assert estimate([Task(tiny(), [])], cast("Archive", Store())) is None

@@ -18,9 +18,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from fae.config import Config
 from fae.errors import ConfigError, Interrupted
-from fae.runs.job import Schedule
+from fae.runs.job import JobGroup
+from fae.runs.task import Task
 from fae.sweeps.launch import BY_NUMBER, FrozenLoader, Launch
-from fae.sweeps.plan import task
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import Link
 
@@ -88,8 +88,8 @@ def launched(
 ) -> tuple[Launch, Fragile, Store]:
     store = Store(folder)
     launcher = Fragile(store, killers)
-    tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(jobs)]
-    launcher.fingerprints = {seed: one.fingerprint for seed, one in enumerate(tasks)}
+    tasks = [Task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(jobs)]
+    launcher.fingerprints = {seed: task.fingerprint for seed, task in enumerate(tasks)}
     launch = Launch(cast("Launcher", launcher), tasks)
     archive, at_once = cast("Archive", store), how.get("at_once", jobs)
     launch.run(at_once, "parent", folder, archive, stop_at_failure=how.get("stop", False))
@@ -100,15 +100,15 @@ def test_jobs_are_launched_at_once_and_in_order(tiny: Tiny, tmp_path: Path) -> N
     launch, launcher, _ = launched(tiny, tmp_path, set())
     assert launcher.launched == [(0, 6)]
     assert launch.failures == {}
-    assert Schedule.read(tmp_path) == launch.schedule
+    assert JobGroup.read(tmp_path) == launch.group
 
 
-def test_in_a_folder_that_has_jobs_already_numbers_go_on(tiny: Tiny, tmp_path: Path) -> None:
+def test_in_a_folder_that_has_jobs_already_numbers_continue(tiny: Tiny, tmp_path: Path) -> None:
     for name in ("0", "3", "note"):
         (tmp_path / name).mkdir()
     launch, launcher, _ = launched(tiny, tmp_path, {2})
     assert launcher.launched == [(4, 6), (6, 1), (7, 1), (8, 2)]
-    assert launch.schedule.first == 4
+    assert launch.group.first == 4
     assert list(launch.failures) == [2]
 
 
@@ -122,16 +122,8 @@ def test_of_those_that_a_breakdown_took_along_one_is_to_blame(tiny: Tiny, tmp_pa
     launch, launcher, store = launched(tiny, tmp_path, {2})
     assert launcher.launched == [(0, 6), (2, 1), (3, 1), (4, 2)]
     assert launch.failures == {2: "its process died (a worker was killed)"}
-    statuses = [store.runs[one.fingerprint].status for one in launch.tasks]
+    statuses = [store.runs[task.fingerprint].status for task in launch.tasks]
     assert statuses == ["FINISHED", "FINISHED", "FAILED", "FINISHED", "FINISHED", "FINISHED"]
-
-
-def test_what_was_under_way_goes_on_with_its_run(tiny: Tiny, tmp_path: Path) -> None:
-    launch, _, _ = launched(tiny, tmp_path, {2})
-    origins = Schedule.read(tmp_path).origins
-    assert [origin is not None for origin in origins] == [False, False, True, True, False, False]
-    assert origins[3] is not None
-    assert origins[3].run_id == launch.tasks[3].fingerprint
 
 
 def test_a_launcher_that_begins_nothing_is_an_error(tiny: Tiny, tmp_path: Path) -> None:
@@ -140,7 +132,7 @@ def test_a_launcher_that_begins_nothing_is_an_error(tiny: Tiny, tmp_path: Path) 
             raise RuntimeError("no such partition")
 
     launcher = Broken(Store(tmp_path), set())
-    tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
+    tasks = [Task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
     archive = cast("Archive", launcher.store)
     launch = Launch(cast("Launcher", launcher), tasks)
     with pytest.raises(RuntimeError, match="no such partition"):
@@ -190,7 +182,7 @@ def test_jobs_are_told_what_was_planned_whatever_conf_says_now(
 def folders(launch: Launch) -> list[str]:
     """Where the tasks' files go, within the sweep's folder."""
     master = launch.launcher.config  # type: ignore[attr-defined]
-    nodes = [launch.frozen.load_sweep_config(master, one.overrides) for one in launch.tasks]
+    nodes = [launch.frozen.load_sweep_config(master, task.overrides) for task in launch.tasks]
     return [node.hydra.sweep.subdir for node in nodes]
 
 
@@ -199,14 +191,14 @@ def test_folders_may_be_named_after_what_differs(
 ) -> None:
     launcher = Fragile(Store(tmp_path), set())
     launcher.config = of_a_sweep(loader, "hydra.sweep.subdir=${hydra.job.override_dirname}")
-    tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
+    tasks = [Task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
     assert folders(Launch(cast("Launcher", launcher), tasks)) == ["seed=0", "seed=1"]
 
 
 def test_a_folder_for_all_is_refused(tiny: Tiny, tmp_path: Path, loader: ConfigLoader) -> None:
     launcher = Fragile(Store(tmp_path), set())
     launcher.config = of_a_sweep(loader, "hydra.sweep.subdir=here")
-    tasks = [task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
+    tasks = [Task(tiny(f"seed={seed}"), [f"seed={seed}"]) for seed in range(2)]
     with pytest.raises(ConfigError, match=r"^hydra.sweep.subdir=here: is here for .* and for"):
         Launch(cast("Launcher", launcher), tasks)
 
@@ -222,7 +214,7 @@ class Interrupting(Fragile):
 def test_no_run_is_left_running_by_a_signal(tiny: Tiny, tmp_path: Path) -> None:
     store = Store(tmp_path)
     launcher = Interrupting(store, set())
-    one = task(tiny(), [])
+    one = Task(tiny(), [])
     launcher.fingerprints = {0: one.fingerprint}
     launch = Launch(cast("Launcher", launcher), [one])
     with pytest.raises(Interrupted):

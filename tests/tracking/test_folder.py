@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 
 from fae.config import Config
 from fae.errors import TrainingError
-from fae.sweeps.plan import look_up, task
+from fae.runs.task import Task, look_up
 from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import OF_A_RUN, Link, LinkError, home
@@ -185,7 +185,7 @@ def test_a_run_that_dies_as_it_is_made_goes_on_in_its_folder(
     reused: bool,
 ) -> None:
     config = tiny(f"seed={900 + reused}")
-    one = task(config, [])
+    one = Task(config, [])
     if reused:
         begin_and_end(config.tracking, tmp_path, "FINISHED")
     create = MlflowClient.create_run
@@ -201,7 +201,7 @@ def test_a_run_that_dies_as_it_is_made_goes_on_in_its_folder(
         until.setattr(MlflowClient, "create_run", die)
         store._begin("dies", tmp_path, "the command", told, None)
     (found,) = look_up([one], Archive(config.tracking), config.sweep)
-    assert found.state == "goes on"
+    assert found.state == "resumable"
     assert found.run is not None
     assert found.run.status == "KILLED"
     link = Link.read(tmp_path)

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from fae.cli.compose import compose
 from fae.errors import StoreError
 from fae.runs.stored_config import stored_config
-from fae.sweeps.plan import look_up, task
+from fae.runs.task import Task, look_up
 from fae.tracking import recovery
 from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
@@ -423,13 +423,13 @@ def test_who_asks_for_a_plan_changes_nothing(
 ) -> None:
     run_id, _ = dead
     config = compose(NO_LOCAL, "experiment=smoke", f"tracking.uri='{tracking.uri}'")
-    one = task(config, [])
+    one = Task(config, [])
     MlflowClient(tracking.uri).set_tag(run_id, "fae.fingerprint", one.fingerprint)
     before = tree(tmp_path)
     only_plan = replace(config.sweep, plan_only=True)
     (planned,) = look_up([one], Archive(tracking), only_plan)
-    assert (planned.state, planned.run and planned.run.id) == ("goes on", run_id)
+    assert (planned.state, planned.run and planned.run.id) == ("resumable", run_id)
     assert tree(tmp_path) == before
     (found,) = look_up([one], Archive(tracking), config.sweep)
-    assert (found.state, found.run and found.run.status) == ("goes on", "KILLED")
+    assert (found.state, found.run and found.run.status) == ("resumable", "KILLED")
     assert tree(tmp_path) != before

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from fae.models.config import Dropout
-from fae.tuning.space import Choices, Range, SearchConfig, override, short
+from fae.tuning.space import Choices, Range, SearchConfig
 
 OTHERS = {
     "trials": 25,
@@ -92,21 +92,3 @@ def test_a_group_varies_with_all_that_is_in_it() -> None:
     found = config({"optimizer": ["sgd", "adam"], "lr": [1, 2]})
     assert [found.varies(key) for key in ("optimizer.name", "optimizer.betas", "lr")] == [True] * 3
     assert not found.varies("lr_other")
-
-
-@pytest.mark.parametrize(
-    ("value", "as_override", "for_a_person"),
-    [
-        (1e-5, "key=1e-05", "key=1e-05"),
-        (0.123456789, "key=0.123456789", "key=0.1235"),
-        (3, "key=3", "key=3"),
-        (True, "key=true", "key=true"),
-        (None, "key=null", "key=null"),
-        ("adam", "key=adam", "key=adam"),
-    ],
-)
-def test_values_as_a_command_line_gives_them(
-    value: object, as_override: str, for_a_person: str
-) -> None:
-    assert override("key", value) == as_override
-    assert short("key", value) == for_a_person

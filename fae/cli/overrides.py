@@ -1,0 +1,73 @@
+"""Overrides, as Hydra's command line takes them: their keys, and the names and commands they make.
+
+The prefixes ``+``, ``++`` and ``~`` tell Hydra what to do with a key; they are not part of it.
+"""
+
+import shlex
+from collections.abc import Sequence
+from functools import lru_cache
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+
+from fae.config import Config
+
+NOT_IN_NAMES = ("hydra", "tracking", "report", "sweep", "local", "data.root")
+"""Keys, and groups of them, that do not say what is trained."""
+
+
+@lru_cache(maxsize=10_000)
+def parse(override: str) -> Override:
+    """An override by Hydra's grammar.
+
+    Raises:
+        OverrideParseException: it is none.
+    """
+    (parsed,) = OverridesParser.create().parse_overrides([override])
+    return parsed
+
+
+def key_of(override: str) -> str:
+    """The key or group that an override sets or deletes, such as ``optimizer.momentum``."""
+    return parse(override).key_or_group
+
+
+def without(overrides: Sequence[str], *keys: str) -> list[str]:
+    """The overrides of other keys than these, and than those within these groups."""
+    return [override for override in overrides if not _is_any_of(key_of(override), keys)]
+
+
+def _is_any_of(key: str, keys: Sequence[str]) -> bool:
+    return any(key == other or key.startswith((f"{other}.", f"{other}/")) for other in keys)
+
+
+def run_name(config: Config, overrides: Sequence[str]) -> str:
+    """``hidden`` and ``seed``, and between them all other settings that were asked for."""
+    others = without(overrides, "hidden", "seed", "repeats")
+    return " ".join([f"hidden={config.hidden}", *_named(others), f"seed={config.seed}"])
+
+
+def sweep_name(overrides: Sequence[str]) -> str:
+    """What was asked for, such as ``hidden=64,128,256,512``."""
+    return " ".join(_named(overrides)) or "sweep"
+
+
+def _named(overrides: Sequence[str]) -> list[str]:
+    return [override.lstrip("+") for override in without(overrides, *NOT_IN_NAMES)]
+
+
+def command_line(overrides: Sequence[str], *options: str, module: str = "fae.train") -> str:
+    """A command with these overrides, ready for a shell."""
+    return shlex.join(["python", "-m", module, *options, *overrides])
+
+
+def assignment(key: str, value: object) -> str:
+    """The override that gives a key a value, such as ``lr=0.01``."""
+    if value is None or isinstance(value, bool):
+        return f"{key}={'null' if value is None else str(value).lower()}"
+    return f"{key}={value}"
+
+
+def rounded_assignment(key: str, value: object) -> str:
+    """The same for display, floats rounded to four digits."""
+    return f"{key}={value:.4g}" if isinstance(value, float) else assignment(key, value)

@@ -1,0 +1,57 @@
+"""A report on the terminal: its table, its answers, and where its page is.
+
+Light at import; ``fae.reports.write`` makes the report.
+"""
+
+from typing import TYPE_CHECKING
+
+from fae.errors import VerdictError
+from fae.reports.config import ReportRequest
+from fae.runtime.console import in_one_line, say, warn, wide
+
+if TYPE_CHECKING:
+    from fae.reports.summary import Summary
+
+SHOWN = 10
+"""Comparisons that the terminal shows."""
+
+
+def report(request: ReportRequest) -> None:
+    """Make a report, show its table, and say where it is and where its runs compare.
+
+    Raises:
+        VerdictError: not every verdict is the one that was asked for, or runs are missing.
+    """
+    from fae.reports import table
+    from fae.reports.write import make_report
+
+    made = make_report(request)
+    summary = made.summary
+    wide().print(table.terminal(summary))
+    for answer in summary.claims:
+        say(f"{answer.question} {answer.sentence}")
+    for comparison in summary.comparisons[:SHOWN]:
+        say(comparison.sentence)
+    if more := summary.comparisons[SHOWN:]:
+        say(f"and {len(more)} comparisons more in the report")
+    for apart in summary.apart:
+        line = f"not counted: {apart['name']} ({apart['id'][:8]}): {apart['reason']}"
+        say(in_one_line(line))
+    if summary.missing:
+        say(f"not in the store, never begun or deleted: {summary.missing} planned runs")
+    if made.folder:
+        say(f"report   {made.folder / 'report.html'}")
+    say(f"compare  {made.compare}")
+    for problem in made.problems:
+        warn(problem)
+    _check_verdicts(request, summary)
+
+
+def _check_verdicts(request: ReportRequest, summary: "Summary") -> None:
+    wanted = request.report.fail_unless
+    verdicts = {row.title: row.verdict or "not in the paper" for row in summary.rows}
+    others = [f"{title}: {verdict}" for title, verdict in verdicts.items() if verdict != wanted]
+    if summary.incomplete:
+        others.append("runs that are missing or did not finish")
+    if wanted and others:
+        raise VerdictError(f"report.fail_unless={wanted}: not so for {', '.join(others)}")

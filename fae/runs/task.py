@@ -1,0 +1,194 @@
+"""Tasks: runs that were asked for, and what the store knows of them.
+
+Light at import (no torch), since a wrong configuration is refused before anything heavy is loaded.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from functools import cache
+from pathlib import Path
+
+from fae.cli.overrides import run_name
+from fae.config import Config, SweepConfig
+from fae.runs.job import JobGroup
+from fae.runtime.formatting import format_error
+from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.folder import home
+from fae.tracking.recovery import close_crashed, crashed_runs
+
+
+class State(str, Enum):
+    """What the store knows of a run; new and resumable ones are to be run."""
+
+    NEW = "new"
+    RESUMABLE = "resumable"
+    DONE = "done"
+    FAILED = "failed"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the store knows of a run.
+
+    Attributes:
+        run: the stored run that is resumable, done, failed or running; of a new one the interrupted
+            run that cannot be resumed, as its folder is gone, or None.
+        folder: of a resumable run; None if it gets another one.
+    """
+
+    state: State = State.NEW
+    run: StoredRun | None = None
+    folder: Path | None = None
+
+    @property
+    def to_run(self) -> bool:
+        return self.state in {State.NEW, State.RESUMABLE}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run that was asked for.
+
+    Attributes:
+        config: the whole configuration.
+        overrides: make it, on a command line.
+        choices: of Hydra's groups, by their names.
+        known: what the store knows of it; nothing until ``look_up``.
+    """
+
+    config: Config
+    overrides: Sequence[str]
+    choices: Mapping[str, str] = field(default_factory=dict)
+    known: Known = Known()
+
+    @property
+    def name(self) -> str:
+        """What varies, such as ``hidden=64 seed=0``."""
+        return run_name(self.config, self.overrides)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for all runs that give the same result."""
+        return fingerprint_of(self.config)
+
+    @property
+    def state(self) -> State:
+        return self.known.state
+
+    @property
+    def run(self) -> StoredRun | None:
+        return self.known.run
+
+    @property
+    def to_run(self) -> bool:
+        return self.known.to_run
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs after which it resumes; 0 for a new run."""
+        from fae.runs.checkpoint import saved_epochs
+
+        saved = saved_epochs(self.known.folder) if self.known.folder else []
+        return saved[0] if saved else 0
+
+    @property
+    def work(self) -> float:
+        """The work that is left, in units of ``work``."""
+        return work(self.config, self.config.epochs - self.epochs_done)
+
+    def describe(self) -> str:
+        """What becomes of it, human-readable."""
+        if self.run is None:
+            return self.state.value
+        run = f"run {self.run.id[:8]}"
+        if self.state == State.NEW:
+            return (
+                f"new: {run} was interrupted, and its folder is not where it was; if it was moved, "
+                "python -m fae.sync finds it"
+            )
+        if self.state == State.DONE:
+            return f"done: test {format_error(_test_error(self.run))}, {run}"
+        if self.state == State.RESUMABLE:
+            return f"resumes after epoch {self.epochs_done} of {self.config.epochs}, {run}"
+        if self.state == State.RUNNING:
+            return f"running in another process, {run}"
+        cause = self.run.tags.get("fae.error", "no reason stored").partition("\n")[0]
+        return f"failed before: {cause}; sweep.retry_failed=true runs it again"
+
+
+@cache
+def fingerprint_of(config: Config) -> str:
+    """The fingerprint of the run that a configuration makes on the data and by the code of now."""
+    from fae.runs.fingerprint import fingerprint
+
+    return fingerprint(config)
+
+
+def work(config: Config, epochs: int) -> float:
+    """The work of so many epochs, in units of what one hidden unit takes for 1000 images.
+
+    A step costs a part that grows with the hidden layer and a part that does not, as
+    much as some 30 units (from docs/speed-table.md).
+    """
+    images, limit = config.data.train, config.trainer.limit_batches
+    if limit is not None:
+        images = min(images, limit * config.batch_size)
+    return epochs * (30.0 + config.hidden) * images / 1000
+
+
+def look_up(
+    tasks: Sequence[Task],
+    archive: Archive | None,
+    settings: SweepConfig,
+    group: JobGroup | None = None,
+) -> list[Task]:
+    """The tasks with what the store knows of them by now.
+
+    Crashed runs are closed first. For a mere plan nothing is changed: they count as closed.
+
+    Args:
+        archive: None where no run was ever stored.
+        group: the jobs that the tasks are among. With ``sweep.rerun`` only their own runs count.
+    """
+    if archive is None:
+        return list(tasks)
+    if not settings.plan_only:
+        close_crashed(archive)
+    if settings.rerun and group is None:
+        return list(tasks)
+    dead = {run.id for run in crashed_runs(archive)} if settings.plan_only else set()
+    stored = archive.alike("run", [task.fingerprint for task in tasks])
+    looked_up = []
+    for task in tasks:
+        runs = stored.get(task.fingerprint, [])
+        if settings.rerun and group:
+            runs = [run for run in runs if _is_of(run, group)]
+        looked_up.append(replace(task, known=_known(runs, settings, dead)))
+    return looked_up
+
+
+def _is_of(run: StoredRun, group: JobGroup) -> bool:
+    return run.parent == group.parent
+
+
+def _known(runs: Sequence[StoredRun], settings: SweepConfig, dead: Collection[str]) -> Known:
+    """What is known by the runs of one fingerprint, oldest first."""
+    for run in reversed(runs):
+        if run.status == "FINISHED" and "test/mse" in run.metrics:
+            return Known(State.DONE, run)
+    if not runs:
+        return Known()
+    for run in runs:
+        if run.status == "RUNNING" and run.id not in dead:
+            return Known(State.RUNNING, run)
+    latest = runs[-1]
+    if latest.status == "FAILED":
+        return Known() if settings.retry_failed else Known(State.FAILED, latest)
+    folder = home(latest)
+    return Known(State.RESUMABLE if folder else State.NEW, latest, folder)
+
+
+def _test_error(run: StoredRun) -> float:
+    return run.metrics.get("test/mse", float("nan"))
