@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from fae.drawing.charts import Chart, Kind, Plot, Series
+from fae.drawing.chart import Chart, Kind, Plot, Series
 from fae.drawing.pictures import Example, Gallery, Picture, error_map, grey, tiles
 from fae.runs.result import Panel
 from fae.runtime import formatting

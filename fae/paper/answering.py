@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import fmean
 
 from fae.config import FashionMNISTConfig, TrackingConfig
-from fae.drawing import charts, figures
-from fae.drawing.charts import Chart, Series
+from fae.drawing import chart as charts, figures
+from fae.drawing.chart import Chart, Series
 from fae.errors import StoreError
 from fae.paper.evidence import BEST, PAPER, SEARCH, SIZES, TRAIN, Evidence, MissingError, Setting
 from fae.reports import table

@@ -14,7 +14,7 @@ from PIL import Image
 from plotly.offline import get_plotlyjs
 
 from fae.drawing import pictures
-from fae.drawing.charts import Chart, Kind, Plot, Series
+from fae.drawing.chart import Chart, Kind, Plot, Series
 from fae.drawing.figures import units_title
 from fae.drawing.pictures import Example, Gallery, Picture
 from fae.reports import table

@@ -21,8 +21,8 @@ from platformdirs import user_cache_path
 from fae.config import DataConfig, FashionMNISTConfig, ReportRequest
 from fae.data.baseline import pca_errors
 from fae.data.dataset import Images, Source, build_source
-from fae.drawing import charts, figures
-from fae.drawing.charts import Chart
+from fae.drawing import chart as charts, figures
+from fae.drawing.chart import Chart
 from fae.drawing.pictures import Gallery, extremes
 from fae.errors import ConfigError, StoreError
 from fae.reports import table

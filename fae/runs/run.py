@@ -11,7 +11,7 @@ import yaml
 from fae.config import Config, determines_result
 from fae.data.datamodule import ImageDataModule, Slices
 from fae.data.dataset import Images, Source, build_source
-from fae.drawing import charts, figures
+from fae.drawing import chart as charts, figures
 from fae.runs import provenance
 from fae.runs.build import build
 from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO, resume_point

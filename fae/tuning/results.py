@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
-from fae.drawing.charts import Chart, Kind, Plot, Series
+from fae.drawing.chart import Chart, Kind, Plot, Series
 from fae.reports.table import Columns
 from fae.runtime import formatting
 from fae.runtime.intervals import Estimate

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.text import Text
 from records import record, summary
 
-from fae.drawing import charts, figures
+from fae.drawing import chart as charts, figures
 from fae.drawing.pictures import Gallery, extremes, grey
 from fae.runs.result import Panel
 

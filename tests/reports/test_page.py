@@ -14,7 +14,7 @@ from PIL import Image
 from records import pca, record, summary
 from test_figures import gallery
 
-from fae.drawing import charts
+from fae.drawing import chart as charts
 from fae.drawing.pictures import grey
 from fae.reports import table
 from fae.reports.page import page

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from records import pca, record, stored, summary
 
-from fae.drawing import charts
-from fae.drawing.charts import Series
+from fae.drawing import chart as charts
+from fae.drawing.chart import Series
 from fae.runtime.intervals import estimate
 
 FAST = [{"train/mse": 0.3, "val/mse": 0.4}, {"train/mse": 0.1, "val/mse": 0.2}]
