@@ -146,7 +146,7 @@ def conclude(outcomes: "Sequence[Outcome]") -> None:
     Raises:
         UndeliveredError: the store lacks something of it.
     """
-    from fae.reports.table import as_rich
+    from fae.drawing.tables import as_rich
     from fae.tuning.results import columns
 
     if found := [outcome.found for outcome in outcomes if outcome.found]:

@@ -1,40 +1,62 @@
-"""The charts of a report as data; ``fae.drawing.figures`` and ``fae.reports.page`` draw them."""
+"""Charts as values; ``figures`` draws them for files, ``interactive`` for a web page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-
-from fae.reports.claims import families
-from fae.reports.rows import Row
-from fae.reports.selection import Record
-from fae.reports.summary import Summary
-from fae.runtime.intervals import Estimate
 
 PLOTTED = 16
 """Settings that have a plot of their curves each; of more, those with the lowest error."""
+CAPTION = (
+    "After each epoch, in evaluation mode, over all training and all validation images. Lines are "
+    "means over the seeds, bands reach from the lowest to the highest run."
+)
+MORE = f" The {PLOTTED} settings with the lowest error have a plot of their own."
 
 Kind = Literal["line", "thick", "dashed", "dotted", "points", "hollow"]
 
 PALETTE = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
 
-Points = Mapping[int, Estimate] | Mapping[float, Estimate]
-"""Estimates by what they stand against."""
-
 Histories = Sequence[Sequence[Mapping[str, float]]]
-"""Of each run its epochs, with ``train/mse`` and ``val/mse``."""
+"""The epochs of each run, with ``train/mse`` and ``val/mse``."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a series is drawn.
+
+    Attributes:
+        width: of the line, in points; 0 for none.
+        marker: at each point; along a line only where the points count (see ``Series.marked``).
+        size: of the marker, in points.
+    """
+
+    width: float = 0.0
+    dash: Literal["solid", "dash", "dot"] = "solid"
+    opacity: float = 1.0
+    marker: Literal["none", "dot", "cross", "circle"] = "none"
+    size: float = 6.0
+
+
+STYLES: dict[Kind, Style] = {
+    "line": Style(width=1.2, marker="dot"),
+    "thick": Style(width=4, opacity=0.45, marker="dot"),
+    "dashed": Style(width=1, dash="dash"),
+    "dotted": Style(width=1, dash="dot"),
+    "points": Style(marker="cross", size=8),
+    "hollow": Style(marker="circle"),
+}
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points that belong together.
+    """One data series of a plot.
 
     Attributes:
         label: in the legend; empty for none.
         low, high: ends of the spread at each point: a band along a line, bars at points.
-        colour: a place in the palette, which begins again at its end; None for black.
+        colour: an index into the palette, which repeats; None for black.
     """
 
     label: str
@@ -50,6 +72,16 @@ class Series:
         """The colour, as ``#rrggbb``."""
         return "#000000" if self.colour is None else PALETTE[self.colour % len(PALETTE)]
 
+    def marked(self, *, bars: bool) -> bool:
+        """Whether each point has its marker, and not just a line through it.
+
+        Args:
+            bars: whether the spread is drawn as bars at the points.
+        """
+        style = STYLES[self.kind]
+        dots = not style.width or bars or len(self.x) == 1
+        return style.marker != "none" and dots
+
 
 @dataclass(frozen=True)
 class Plot:
@@ -60,32 +92,41 @@ class Plot:
 
     @property
     def legend(self) -> bool:
-        """Whether there is a legend that can be read: not of a great many series."""
+        """Whether there is a legend: at most ten series can be told apart in one."""
         return 0 < sum(bool(series.label) for series in self.series) <= 10
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Plots that share their axes' meaning.
+    """Plots that share the meaning of their axes.
 
     Attributes:
         name: of its files.
-        ticks: where the x axis is labelled, if not by itself; it is then logarithmic.
-        log_y: whether the y axis is.
+        heading: what it shows, in a few words.
+        caption: how it is to be read.
+        ticks: where the x axis is labelled, if not automatically; it is then logarithmic.
+        log_y: whether the y axis is logarithmic.
         whole_x: whether only whole numbers are labelled on the x axis.
     """
 
     name: str
+    heading: str
     x_label: str
     y_label: str
     plots: list[Plot]
     ticks: list[float] = field(default_factory=list)
     log_y: bool = False
     whole_x: bool = True
+    caption: str = ""
+
+    @property
+    def bars(self) -> bool:
+        """Whether spreads are bars at points, or else bands along lines."""
+        return bool(self.ticks)
 
 
 def curves(histories: Mapping[str, Histories]) -> Chart:
-    """Error against epoch, as in the paper's Figure 1.
+    """Error against epoch.
 
     Lines are means over the runs, bands reach from the lowest to the highest run. Each setting
     has a plot of its own, up to 16; where there are several, the first plot has all of them.
@@ -113,86 +154,18 @@ def curves(histories: Mapping[str, Histories]) -> Chart:
     ]
     if len(plots) > 1:
         plots.insert(0, Plot("training (thick) and validation", together))
-    return Chart("curves", "epoch", "mean squared error", plots)
-
-
-def of_records(settings: Mapping[str, Sequence[Record]]) -> Chart:
-    """Figure 1 of the runs of each setting."""
-    return curves({title: [r.epochs for r in records] for title, records in settings.items()})
-
-
-def errors_by_size(summary: Summary, pca: NDArray[np.float64]) -> Chart:
-    """Test error against n: ours with intervals, the paper's, PCA and the mean image.
-
-    Args:
-        pca: test error of PCA by the number of components, of the first row's data.
-    """
-    sizes = sorted({row.hidden for row in summary.rows})
-    components = np.unique(np.geomspace(sizes[0], min(sizes[-1], len(pca) - 1), 50).round())
-    shown = [int(n) for n in components if n < len(pca) and pca[int(n)] > 0]
-    linear = Series("PCA", shown, [float(pca[n]) for n in shown], "dashed", None)
-    mean = [summary.mean_image] * len(sizes)
-    ours = [
-        _with_intervals(others or "ours", {row.hidden: row.test for row in family}, colour)
-        for colour, (others, family) in enumerate(families(summary.rows).items())
-    ]
-    papers = _papers({row.hidden: row.published for row in summary.rows})
-    plot = Plot("", [*ours, *papers, linear, Series("mean image", sizes, mean, "dotted", None)])
-    return Chart("error_by_size", "hidden units n", "test error", [plot], _ticks(sizes), log_y=True)
-
-
-def errors_against(
-    name: str,
-    label: str,
-    groups: Mapping[str, Points],
-    *,
-    logarithmic: bool,
-    beside: Sequence[Series] = (),
-) -> Chart:
-    """Test error against a number, with intervals, a line a group.
-
-    Args:
-        label: what the number is.
-        groups: label of a line to its points.
-        logarithmic: whether the axes are.
-        beside: more lines.
-    """
-    lines = [_with_intervals(of, points, i) for i, (of, points) in enumerate(groups.items())]
-    places = _ticks(sorted({x for points in groups.values() for x in points}))
-    plot = Plot("", [*lines, *beside])
-    ticks = places if logarithmic else []
-    return Chart(name, label, "test error", [plot], ticks, log_y=logarithmic, whole_x=False)
-
-
-def times_by_size(summary: Summary) -> Chart:
-    """Training time against n: ours as medians with quartiles, and the paper's.
-
-    Hollow points are times that are not to be compared.
-    """
-    sizes = sorted({row.hidden for row in summary.rows})
-    ours = [
-        Series(
-            f"{others or 'ours'}{remark}",
-            [row.hidden for row in rows],
-            [row.times.median for row in rows],
-            kind,
-            colour,
-            [row.times.low for row in rows],
-            [row.times.high for row in rows],
-        )
-        for colour, (others, family) in enumerate(families(summary.rows).items())
-        for kind, remark, rows in _by_remark(family)
-        if rows
-    ]
-    papers = _papers({row.hidden: row.published_s for row in summary.rows})
-    plot = Plot("", [*ours, *papers])
     return Chart(
-        "time_by_size", "hidden units n", "training time [s]", [plot], _ticks(sizes), log_y=True
+        "curves",
+        "Error against epoch",
+        "epoch",
+        "mean squared error",
+        plots,
+        caption=CAPTION + (MORE if len(histories) > PLOTTED else ""),
     )
 
 
 def _lowest(histories: Mapping[str, Histories]) -> dict[str, Histories]:
-    """The settings that are plotted, in their order."""
+    """The settings with plots of their own, in their order."""
 
     def last_error(title: str) -> float:
         return float(np.mean([epochs[-1]["val/mse"] for epochs in histories[title]]))
@@ -208,7 +181,7 @@ def _over_runs(
     kind: Kind,
     colour: int | None,
 ) -> Series:
-    """The mean and the range over the runs that got to an epoch, at each epoch."""
+    """At each epoch the mean and the range, over the runs that reached it."""
     length = max(map(len, runs))
     values = np.full((len(runs), length), np.nan)
     for row, epochs in zip(values, runs, strict=True):
@@ -223,35 +196,3 @@ def _over_runs(
         np.nanmin(values, axis=0).tolist() if several else None,
         np.nanmax(values, axis=0).tolist() if several else None,
     )
-
-
-def _with_intervals(label: str, points: Points, colour: int) -> Series:
-    found = points.values()
-    return Series(
-        label,
-        list(points),
-        [one.mean for one in found],
-        "line",
-        colour,
-        [one.mean if one.low is None else one.low for one in found],
-        [one.mean if one.high is None else one.high for one in found],
-    )
-
-
-def _papers(published: Mapping[int, float | None]) -> list[Series]:
-    known = {n: value for n, value in published.items() if value is not None}
-    return [Series("paper", list(known), list(known.values()), "points", None)] if known else []
-
-
-def _ticks(sizes: Sequence[float]) -> list[float]:
-    """At most eight of some sizes, evenly apart on a logarithmic axis."""
-    if len(sizes) <= 8:
-        return list(sizes)
-    even = np.geomspace(sizes[0], sizes[-1], 8)
-    return sorted({min(sizes, key=lambda size: abs(size - place)) for place in even})
-
-
-def _by_remark(family: Sequence[Row]) -> list[tuple[Kind, str, list[Row]]]:
-    comparable = [row for row in family if row.times.remark is None]
-    others = [row for row in family if row.times.remark is not None]
-    return [("line", "", comparable), ("hollow", " (not to be compared)", others)]

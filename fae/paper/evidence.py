@@ -2,17 +2,14 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from fae.config import FashionMNISTConfig, TrackingConfig
 from fae.errors import StoreError
-from fae.reports.selection import Record, Selection, select
+from fae.reports.selection import Selection, select
+from fae.reports.settings import Setting
 from fae.reports.summary import Summary
 from fae.reports.write import DataSets, summary_of
-from fae.runtime.intervals import Estimate, estimate
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 from fae.tuning.results import FOUND, Found
 
@@ -23,26 +20,6 @@ SEARCH = "python -m fae.search -m hidden=64,128,256,512"
 PAPER = "hidden=64,128,256,512 repeats=5"
 BEST = "experiment=best/64,best/128,best/256,best/512"
 TOLERANCE = 0.03
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting at one n, over its seeds.
-
-    Attributes:
-        choices: what determines its result, by dotted key.
-        errors: test error by seed.
-        validation: the same of the validation images, by which settings are chosen.
-    """
-
-    hidden: int
-    choices: Mapping[str, Any]
-    errors: Mapping[int, float]
-    validation: Mapping[int, float]
-
-    @property
-    def test(self) -> Estimate:
-        return estimate(list(self.errors.values()))
 
 
 class MissingError(Exception):
@@ -77,12 +54,12 @@ class Evidence:
     @cached_property
     def pca(self) -> dict[int, float]:
         """Test error of as many principal components, by n."""
-        errors = self._data.pca(self._selection(PAPER).records[0])
+        errors = self._data.pca(self._selection(PAPER).runs[0])
         return {n: float(errors[n]) for n in SIZES}
 
     def sweep(self, name: str) -> list[Setting]:
         """The settings of the latest sweep of a name, by n."""
-        return [_setting(records) for records in self._selection(name).settings().values()]
+        return self._selection(name).settings
 
     def studies(self, others: str = "") -> dict[int, Found]:
         """The latest study of each n, by n.
@@ -116,22 +93,16 @@ class Evidence:
         if not named:
             raise MissingError(TRAIN.format(name))
         found = select(self._archive, [named[-1].id], None)
-        others = [apart for apart in found.apart if not apart.replaced]
-        under_way = any(apart.run.status in {"RUNNING", "KILLED"} for apart in others)
+        others = [excluded for excluded in found.excluded if not excluded.replaced]
+        under_way = any(excluded.run.status in {"RUNNING", "KILLED"} for excluded in others)
         if found.missing or under_way:
             raise MissingError(TRAIN.format(name))
         self.unreadable[TRAIN.format(name)] = [
-            f"Not counted: run {apart.run.id[:8]} ({apart.run.name}): {apart.reason}."
-            for apart in others
-            if apart.run.status == "FINISHED"
+            f"Excluded: run {excluded.run.id[:8]} ({excluded.run.name}): {excluded.reason}."
+            for excluded in others
+            if excluded.run.status == "FINISHED"
         ]
         return found
-
-
-def _setting(records: Sequence[Record]) -> Setting:
-    errors = {record.seed: record.run.metrics["test/mse"] for record in records}
-    validation = {record.seed: record.tested["val/mse"] for record in records}
-    return Setting(int(records[0].choices["hidden"]), records[0].choices, errors, validation)
 
 
 def _seed(run: StoredRun) -> int:

@@ -1,4 +1,4 @@
-"""What the curves of a run say, in numbers, tags and words."""
+"""What the curves of a run show: in numbers, as tags and in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOW = 6
-"""Epochs at the end of a run over which its slope is taken."""
+"""Epochs at the end of a run over which its slope is computed."""
 MOVING = 0.001
-"""A validation error that changes by a larger share an epoch has not come to rest."""
+"""A validation error that changes by a larger share per epoch has not converged."""
 GAP = 0.05
 """Training and validation errors that differ by a smaller share are almost identical."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What is to be known about a run's curves.
+    """Findings about the curves of a run.
 
     Attributes:
-        epochs: how many there are.
+        epochs: their number.
         best_epoch: the first, from 1, with the least ``val/mse``.
-        slope: relative change of ``val/mse`` an epoch at the end, by least squares on its
+        slope: relative change of ``val/mse`` per epoch at the end, by least squares on its
             logarithm over the last 6 epochs; None where there are fewer than 3.
         gap: ``val/mse`` above ``train/mse`` after the last epoch, as a share of the latter.
-        largest_gap: the largest such gap, in size, after any epoch.
-        diverged: whether ``val/mse`` ended above where it stood after the first epoch.
+        largest_gap: the largest absolute value of this gap after any epoch.
+        diverged: whether ``val/mse`` was higher after the last epoch than after the first.
         dead: hidden units that give the same output for every training image; None where
-            that was not counted.
+            they were not counted.
     """
 
     epochs: int
@@ -39,12 +39,12 @@ class Diagnosis:
 
     @property
     def converged(self) -> bool | None:
-        """Whether the validation error had come to rest; None where it cannot be told."""
+        """Whether the validation error had converged; None where too few epochs tell."""
         return None if self.slope is None else not self.diverged and abs(self.slope) <= MOVING
 
     @property
     def moving(self) -> str:
-        """``falling`` or ``rising``, as the validation error did at the end."""
+        """``falling`` or ``rising``: the trend of the validation error at the end."""
         return "rising" if (self.slope or 0) > 0 else "falling"
 
     @property
@@ -53,7 +53,7 @@ class Diagnosis:
         return self.gap > GAP
 
     def tags(self) -> dict[str, str]:
-        """What the MLflow UI can filter runs by."""
+        """Tags by which the MLflow UI can filter runs."""
         converged = {None: "unknown", True: "true", False: "false"}[self.converged]
         return {
             "fae.converged": converged,
@@ -64,33 +64,33 @@ class Diagnosis:
         }
 
     def words(self) -> list[str]:
-        """One phrase for each thing that is worth saying."""
-        said = []
+        """One phrase per finding."""
+        phrases = []
         if self.diverged:
-            said.append("diverged: ends above its first epoch")
+            phrases.append("diverged: ends above its first epoch")
         elif self.converged is None:
-            said.append(f"{self.epochs} epochs are too few to tell whether it converged")
+            phrases.append(f"{self.epochs} epochs are too few to tell whether it converged")
         elif not self.converged:
-            said.append(
-                f"still {self.moving} at the last epoch, by {abs(self.slope or 0):.1%} an epoch"
+            phrases.append(
+                f"still {self.moving} at the last epoch, by {abs(self.slope or 0):.1%} per epoch"
             )
         else:
-            said.append("converged")
+            phrases.append("converged")
         if self.overfitted:
-            said.append(f"over-fitting: validation {self.gap:.1%} above training")
+            phrases.append(f"overfitting: validation {self.gap:.1%} above training")
         if self.best_epoch < self.epochs:
-            said.append(f"best epoch is {self.best_epoch} of {self.epochs}")
+            phrases.append(f"best epoch is {self.best_epoch} of {self.epochs}")
         if self.dead:
-            said.append(f"{self.dead} dead hidden units")
-        return said
+            phrases.append(f"{self.dead} dead hidden units")
+        return phrases
 
 
 def diagnose(epochs: Sequence[Mapping[str, float]], dead: int | None = None) -> Diagnosis:
-    """Read the curves of a run.
+    """Diagnose the curves of a run.
 
     Args:
-        epochs: an entry an epoch, with ``train/mse`` and ``val/mse``; at least one.
-        dead: hidden units that never change, where counted.
+        epochs: one entry per epoch, with ``train/mse`` and ``val/mse``; at least one.
+        dead: hidden units that never change, where they were counted.
     """
     train = np.array([epoch["train/mse"] for epoch in epochs])
     val = np.array([epoch["val/mse"] for epoch in epochs])

@@ -1,42 +1,24 @@
-"""What a finished run hands back, small enough to travel between processes."""
+"""The result of a finished run, small enough to be passed between processes."""
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Some test images, one of each class at least, and what a network made of them.
-
-    Attributes:
-        originals, reconstructions: (images, pixels), float32; originals in [0, 1].
-        errors: (images,), mean squared error of each image.
-        classes: (images,), what each image shows.
-    """
-
-    originals: Floats
-    reconstructions: Floats
-    errors: Floats
-    classes: list[str]
+from fae.drawing.pictures import Panel
 
 
 @dataclass(frozen=True)
 class Result:
-    """One finished run.
+    """The result of one finished run.
 
     Attributes:
         name: what varies, such as ``hidden=64 seed=0``.
         run_id: of the run in the store.
         parameters: the run's dials and choices.
-        epochs: an entry an epoch, with ``train/loss``, ``train/mse`` and ``val/mse``.
+        epochs: one entry per epoch, with ``train/loss``, ``train/mse`` and ``val/mse``.
         tested_epoch: the epoch, from 1, whose weights were tested and logged.
-        metrics: ``test/mse``, ``hidden/dead``, ``time/fit_s``, ``time/total_s``.
+        metrics: ``test/mse``, ``hidden/dead``, ``model/parameters``, ``time/fit_s``,
+            ``time/total_s``.
         panel: reconstructions of test images.
-        lacking: what the store lacks of the run, and how it gets that; nothing where it has all.
+        lacking: what the store lacks of the run, and how to upload it; empty where it has all.
     """
 
     name: str
@@ -50,5 +32,5 @@ class Result:
 
     @property
     def final(self) -> dict[str, float]:
-        """The tested epoch's metrics and those of the end."""
+        """Metrics of the tested epoch and of the end."""
         return {**self.epochs[self.tested_epoch - 1], **self.metrics}

@@ -11,7 +11,9 @@ import yaml
 from fae.config import Config, determines_result
 from fae.data.datamodule import ImageDataModule, Slices
 from fae.data.dataset import Images, Source, build_source
-from fae.drawing import chart as charts, figures
+from fae.drawing import figures
+from fae.drawing.chart import curves
+from fae.drawing.pictures import Panel
 from fae.runs import provenance
 from fae.runs.build import build
 from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO, resume_point
@@ -19,7 +21,8 @@ from fae.runs.diagnosis import diagnose
 from fae.runs.history import History
 from fae.runs.job import Job
 from fae.runs.progress import ProgressDisplay
-from fae.runs.result import Panel, Result
+from fae.runs.result import Result
+from fae.runs.trained import count_parameters
 from fae.runtime.console import console
 from fae.sweeps.forecast import work
 from fae.tracking.lock import claiming
@@ -91,6 +94,7 @@ def train(config: Config, job: Job, claim: Claim = lambda job: job) -> Result:
         metrics = {
             **test,
             "hidden/dead": dead,
+            "model/parameters": count_parameters(learner.network),
             "time/fit_s": history.fit_s,
             "time/total_s": history.total_s,
         }
@@ -189,6 +193,5 @@ def _panel(learner: Learner, images: Images, source: Source) -> Panel:
 
 
 def _draw(run: Run, history: History, panel: Panel) -> None:
-    curves = charts.curves({run.name: [history.epochs]})
-    run.log_figure(figures.draw(curves), "figures/curves.png")
+    run.log_figure(figures.draw(curves({run.name: [history.epochs]})), "figures/curves.png")
     run.log_figure(figures.reconstructions({run.name: panel}), "figures/reconstructions.png")

@@ -1,10 +1,10 @@
 """The trained network of a stored run: its configuration's, with the weights that it stored.
 
-Both may be anyone's. No code of theirs is run, as MLflow and ``torch.export.load`` would.
+Anyone may have written both. No code of theirs is run, as MLflow and ``torch.export.load`` would.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fae.config import TrainingConfig
 from fae.models.dense.network import AutoEncoder
@@ -15,7 +15,7 @@ from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.run import BESIDE_WEIGHTS
 
 LARGEST = 1e15
-"""Of a pixel: the squares of some hundred pixels can be summed in single precision."""
+"""Size of a pixel at most: the squares of some hundred pixels can be summed in single precision."""
 
 
 def trained_network(archive: Archive, run: StoredRun, config: TrainingConfig) -> AutoEncoder:
@@ -24,7 +24,7 @@ def trained_network(archive: Archive, run: StoredRun, config: TrainingConfig) ->
     Raises:
         UnreadableError: they are gone or damaged, or not a network of its configuration.
     """
-    network = _untrained(config)
+    network = untrained_network(config)
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     with archive.reading(run, "its model"):
         load_weights(network, archive.model(run, weights + BESIDE_WEIGHTS))
@@ -33,22 +33,22 @@ def trained_network(archive: Archive, run: StoredRun, config: TrainingConfig) ->
     return network.eval()
 
 
-def parameters(config: TrainingConfig) -> int:
-    """Weights and biases of the network of a configuration."""
-    return sum(tensor.numel() for tensor in _untrained(config).state_dict().values())
-
-
-def _untrained(config: TrainingConfig) -> AutoEncoder:
-    """A network that takes no memory, as no weight of it has a value."""
+def untrained_network(config: TrainingConfig) -> AutoEncoder:
+    """The network of a configuration without values for its weights, so that it takes no memory."""
     with torch.device("meta"):
         return build_network(config)
 
 
+def count_parameters(network: nn.Module) -> int:
+    """Weights and biases of a network."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
 @torch.inference_mode()
 def _bound(network: AutoEncoder) -> Tensor:
-    """What no pixel of a reconstruction exceeds in size, (pixels,).
+    """An upper bound of the size of each pixel of a reconstruction, (pixels,).
 
-    No activation gives more than it gets, or more than 1.
+    No activation's output is larger in size than its input, or than 1.
     """
     layers = [module for module in network.modules() if isinstance(module, Linear)]
     bound = torch.ones(layers[0].in_features).double()

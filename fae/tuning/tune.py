@@ -17,6 +17,7 @@ from fae.cli.preset import preset
 from fae.config import Config, determines_result
 from fae.data.dataset import build_source
 from fae.drawing import figures
+from fae.drawing.tables import as_markdown
 from fae.errors import (
     ConfigError,
     DataError,
@@ -24,8 +25,7 @@ from fae.errors import (
     TrainingError,
     cause,
 )
-from fae.reports.published import RESULTS
-from fae.reports.table import as_markdown
+from fae.reports.published import find, papers
 from fae.runs import provenance
 from fae.runs.job import Job, Origin, Schedule, command_line, run_name
 from fae.runs.result import Result
@@ -342,8 +342,7 @@ class Search:
         Args:
             results: of the tests that this process ran, by number; the store has the others.
         """
-        of_paper = self.config.data.name == "fashion_mnist"
-        published = RESULTS.get(self.config.hidden) if of_paper else None
+        _, published = find(papers(), self.config.data.name, self.config.hidden) or (None, None)
         errors, runs = [], []
         for number, task in enumerate(tests):
             if task.run and not task.to_do:

@@ -1,30 +1,100 @@
-"""The paper's numbers on the real data; minutes long, so outside the default run."""
+"""Published results: where they are shown, and, minutes long, that they are reproduced."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from conftest import NO_LOCAL
+from pydantic import ValidationError
+from records import record, summary
 
 from fae.cli.compose import compose
-from fae.reports import published
+from fae.reports.published import PAPERS, Result, papers
 from fae.runs.job import Job
 from fae.runs.run import train
 
-pytestmark = pytest.mark.slow
+FILE = PAPERS / "red_autoencoder.yaml"
+RED = next(paper for paper in papers() if paper.title == "Red feed-forward auto-encoder")
 
 
-@pytest.mark.parametrize("hidden", published.RESULTS)
+def test_the_table_is_the_papers() -> None:
+    assert [(found.hidden, found.test_mse, found.seconds) for found in RED.results] == [
+        (64, 0.0414, 417.2),
+        (128, 0.0328, 412.9),
+        (256, 0.0274, 416.8),
+        (512, 0.0240, 420.3),
+    ]
+
+
+def test_another_paper_is_another_file(tmp_path: Path) -> None:
+    other = {
+        "authors": "A. Author",
+        "title": "Handwritten digits",
+        "institution": "Somewhere",
+        "date": "2024-01-02",
+        "note": "Errors of the other paper are made up.",
+        "data": "synthetic",
+        "settings": {"epochs": 2},
+        "results": [{"hidden": 64, "test_mse": 0.05}],
+    }
+    (tmp_path / "other.yaml").write_text(yaml.safe_dump(other))
+    (tmp_path / FILE.name).write_bytes(FILE.read_bytes())
+    errors = [0.0499, 0.0500, 0.0501]
+    found = summary(
+        *(record(64, seed, error, data="synthetic") for seed, error in enumerate(errors)),
+        papers=papers(tmp_path),
+    )
+    (row,) = found.rows
+    assert (row.published, row.published_s, row.verdict) == (0.05, None, "reproduced")
+    citation = "A. Author: Handwritten digits (Somewhere, 2024)"
+    assert found.papers == {citation: "Errors of the other paper are made up."}
+
+
+def test_a_file_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    values = {**yaml.safe_load(FILE.read_text()), "journal": "none"}
+    (tmp_path / "paper.yaml").write_text(yaml.safe_dump(values))
+    with pytest.raises(ValidationError, match="journal"):
+        papers(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "reproduced"),
+        ({"epochs": 99, "model__hidden_activation": "tanh"}, "reproduced"),
+        ({"optimizer__name": "adam"}, None),
+        ({"lr": 0.4}, None),
+        ({"dropout": 0.0}, None),
+        ({"batch_size": 500}, None),
+        ({"data__train": 40_000}, None),
+        ({"model__name": "deep"}, None),
+    ],
+    ids=str,
+)
+def test_only_the_papers_settings_have_a_verdict(
+    changes: dict[str, Any], verdict: str | None
+) -> None:
+    """Whatever the paper does not fix may differ."""
+    runs = [record(64, seed, e, **changes) for seed, e in enumerate([0.0413, 0.0414, 0.0415])]
+    (row,) = summary(*runs).rows
+    assert (row.published, row.verdict) == (0.0414, verdict)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("published", RED.results, ids=str)
 @pytest.mark.usefixtures("fashion_mnist")
 def test_the_default_reproduces_the_papers_test_error(
-    hidden: int, store_uri: str, tmp_path: Path
+    published: Result, store_uri: str, tmp_path: Path
 ) -> None:
     """Within 3 % with the default seed, and training and validation almost identical."""
-    config = compose(NO_LOCAL, f"hidden={hidden}", f"tracking.uri='{store_uri}'")
-    result = train(config, Job(f"hidden={hidden}", tmp_path, ""))
-    assert result.metrics["test/mse"] == pytest.approx(published.RESULTS[hidden].test_mse, rel=0.03)
+    config = compose(NO_LOCAL, f"hidden={published.hidden}", f"tracking.uri='{store_uri}'")
+    result = train(config, Job("run", tmp_path, ""))
+    assert result.metrics["test/mse"] == pytest.approx(published.test_mse, rel=0.03)
     assert result.final["val/mse"] == pytest.approx(result.final["train/mse"], rel=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fashion_mnist")
 def test_bfloat16_reaches_the_same_error(store_uri: str, tmp_path: Path) -> None:
     """Within 1 % of single precision at n = 64."""

@@ -22,7 +22,7 @@ def test_a_row_is_a_setting_over_its_seeds() -> None:
     assert found.mean_image == 0.1
     assert [run.seed for run in row.runs] == [0, 1, 2]
     assert row.curves == (
-        "3 of 3: still falling at the last epoch (median -33.1% an epoch); "
+        "3 of 3: still falling at the last epoch (median -33.1% per epoch); "
         "3 of 3: dead hidden units"
     )
 
@@ -66,25 +66,28 @@ def spans(*spans: tuple[int, int | None], host: str = "here") -> list[StoredRun]
     return [stored(f"{i:08d}", started=a, ended=b, host=host) for i, (a, b) in enumerate(spans)]
 
 
-def test_a_run_beside_another_has_no_time_to_compare() -> None:
-    beside = spans((0, 10), (10, 20), (19, 30))
-    records = [record(64, i, 0.04, fit_s=10.0**i, run=run) for i, run in enumerate(beside)]
-    times = summary(*records, beside=beside).rows[0].times
+def test_a_run_that_overlapped_with_another_has_no_time_to_compare() -> None:
+    concurrent = spans((0, 10), (10, 20), (19, 30))
+    records = [record(64, i, 0.04, fit_s=10.0**i, run=run) for i, run in enumerate(concurrent)]
+    times = summary(*records, concurrent_runs=concurrent).rows[0].times
     assert (times.median, times.n, times.remark) == (1.0, 1, None)
-    crowded = summary(*records[1:], beside=beside).rows[0].times
-    assert (crowded.n, crowded.remark) == (2, "ran beside other runs")
+    others = summary(*records[1:], concurrent_runs=concurrent).rows[0].times
+    assert (others.n, others.remark) == (2, "overlapped with other runs")
 
 
-def test_a_long_run_crowds_all_that_begin_during_it() -> None:
-    beside = spans((0, 100), (10, 20), (30, 40))
-    records = [record(64, i, 0.04, run=run) for i, run in enumerate(beside)]
-    assert summary(*records[2:], beside=beside).rows[0].times.remark == "ran beside other runs"
+def test_a_long_run_overlaps_with_all_that_begin_during_it() -> None:
+    concurrent = spans((0, 100), (10, 20), (30, 40))
+    records = [record(64, i, 0.04, run=run) for i, run in enumerate(concurrent)]
+    assert (
+        summary(*records[2:], concurrent_runs=concurrent).rows[0].times.remark
+        == "overlapped with other runs"
+    )
 
 
-def test_runs_on_other_hosts_and_runs_that_died_long_ago_crowd_nobody() -> None:
+def test_concurrenton_other_hosts_and_concurrentthat_died_long_ago_crowd_nobody() -> None:
     ours = spans((50, 60))
-    beside = [*ours, *spans((55, 58), host="there"), *spans((0, None))]
-    times = summary(record(64, 0, 0.04, run=ours[0]), beside=beside).rows[0].times
+    concurrent = [*ours, *spans((55, 58), host="there"), *spans((0, None))]
+    times = summary(record(64, 0, 0.04, run=ours[0]), concurrent_runs=concurrent).rows[0].times
     assert times.remark is None
 
 
@@ -138,20 +141,25 @@ def test_time_does_not_grow() -> None:
     )
 
 
-def test_one_size_or_crowded_times_answer_nothing() -> None:
+def test_one_size_or_overlapping_runs_answer_nothing() -> None:
     assert answers([1.0, 1.0]) == []
-    beside = spans((0, 10), (5, 20))
-    runs = [record(64 * (i + 1), 0, 0.04, run=run) for i, run in enumerate(beside)]
-    (claim,) = [c for c in summary(*runs, beside=beside).claims if "time" in c.question]
-    assert (claim.holds, claim.sentence) == (None, "cannot be told: some ran beside other runs")
+    concurrent = spans((0, 10), (5, 20))
+    runs = [record(64 * (i + 1), 0, 0.04, run=run) for i, run in enumerate(concurrent)]
+    (claim,) = [
+        c for c in summary(*runs, concurrent_runs=concurrent).claims if "time" in c.question
+    ]
+    assert (claim.holds, claim.sentence) == (
+        None,
+        "cannot be told: some overlapped with other runs",
+    )
 
 
 def test_curves_are_almost_identical_up_to_5_percent() -> None:
-    close, apart = [(1.0, 1.04), (0.5, 0.5)], [(1.0, 1.06), (0.5, 0.5)]
+    close, wide = [(1.0, 1.04), (0.5, 0.5)], [(1.0, 1.06), (0.5, 0.5)]
     claim = summary(record(64, 0, 0.04, curve=close)).claims[0]
     assert claim.holds is True
     assert "all 1 runs validation lies within 4.0% of training" in claim.sentence
-    claim = summary(record(64, 0, 0.04, curve=close), record(128, 0, 0.04, curve=apart)).claims[0]
+    claim = summary(record(64, 0, 0.04, curve=close), record(128, 0, 0.04, curve=wide)).claims[0]
     assert claim.holds is False
     assert claim.sentence.endswith("by more than 5% for n = 128")
 
