@@ -1,4 +1,4 @@
-"""Runs as a store would have them, made by hand."""
+"""Runs as a store would have them, and pictures of networks, made by hand."""
 
 import io
 import json
@@ -15,6 +15,7 @@ from torch import nn
 
 from fae.cli.compose import compose
 from fae.config import Config, TrainingConfig
+from fae.drawing.pictures import Gallery, Panel, extremes
 from fae.reports.published import Paper, papers
 from fae.reports.selection import Selection
 from fae.reports.summary import Summary, summarise
@@ -22,6 +23,8 @@ from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive, StoredRun
 
 PAPERS = papers()
+IMAGES = np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)
+ERRORS = np.array([0.01234, 0.5], np.float32)
 CURVE = [(0.09, 0.0902), (0.05, 0.0501), (0.04, 0.0404)]
 
 
@@ -105,6 +108,16 @@ def summary(
         pca=pca,
         papers=papers,
     )
+
+
+def panel(share: float) -> Panel:
+    return Panel(IMAGES, IMAGES * np.float32(share), ERRORS, ["Shirt", "Bag"])
+
+
+def gallery(title: str, share: float) -> Gallery:
+    shown = panel(share)
+    found = extremes(IMAGES, shown.reconstructions, ERRORS, shown.classes)
+    return Gallery(title, 0, shown, found, np.ones((5, 4), np.float32), 2)
 
 
 def exported(network: nn.Module, **others: bytes) -> bytes:

@@ -5,24 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 from matplotlib.text import Text
+from records import IMAGES, gallery, panel
 
 from fae.drawing import figures
 from fae.drawing.chart import Chart, Plot, Series, curves
-from fae.drawing.pictures import Gallery, Panel, extremes, grey
+from fae.drawing.pictures import grey
 
 EPOCHS = [{"train/mse": 0.3, "val/mse": 0.4}, {"train/mse": 0.1, "val/mse": 0.2}]
-IMAGES = np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)
-ERRORS = np.array([0.01234, 0.5], np.float32)
-
-
-def panel(share: float) -> Panel:
-    return Panel(IMAGES, IMAGES * np.float32(share), ERRORS, ["Shirt", "Bag"])
-
-
-def gallery(title: str, share: float) -> Gallery:
-    shown = panel(share)
-    found = extremes(IMAGES, shown.reconstructions, ERRORS, shown.classes)
-    return Gallery(title, 0, shown, found, np.ones((5, 4), np.float32), 2)
 
 
 def test_curves_have_one_panel_per_setting_and_both_errors() -> None:

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from records import pca, record, summary
-from test_figures import gallery
+from records import gallery, pca, record, summary
 
 from fae.drawing.chart import Chart, curves
 from fae.drawing.pictures import grey
