@@ -25,7 +25,7 @@ class Setting:
     @property
     def title(self) -> str:
         """Such as ``n = 64 dropout=0.2``."""
-        return " ".join([f"n = {self.hidden}", *([described(self.others)] if self.others else [])])
+        return f"n = {self.hidden} {described(self.others)}".strip()
 
     @property
     def config_key(self) -> Mapping[str, Any]:
@@ -63,30 +63,22 @@ def group(runs: Sequence[TrainedRun]) -> list[Setting]:
     for run in runs:
         groups.setdefault(tuple(sorted(run.config_key.items())), []).append(run)
     ordered = sorted(groups.values(), key=lambda same: int(same[0].config_key["hidden"]))
-    config_keys = [same[0].config_key for same in ordered]
-    keys = list(dict.fromkeys(key for known in config_keys for key in known if key != "hidden"))
-    values = {key: {known[key] for known in config_keys if key in known} for key in keys}
-    varying = [key for key in keys if len(values[key]) > 1]
-    settings = [
-        _setting(same, {key: known[key] for key in varying if key in known})
-        for same, known in zip(ordered, config_keys, strict=True)
-    ]
-    if _distinct(settings):
-        return settings
-    partial = [key for key in keys if any(key not in known for known in config_keys)]
-    telling = [key for key in keys if key in {*varying, *partial}]
-    settings = [
-        _setting(same, {key: known.get(key, "unset") for key in telling})
-        for same, known in zip(ordered, config_keys, strict=True)
-    ]
-    assert _distinct(settings)
-    return settings
+    known = [same[0].config_key for same in ordered]
+    keys = list(dict.fromkeys(key for values in known for key in values if key != "hidden"))
+    varying = [key for key in keys if len({values[key] for values in known if key in values}) > 1]
+    telling = [key for key in keys if key in varying or any(key not in values for values in known)]
+    for others in (
+        [{key: values[key] for key in varying if key in values} for values in known],
+        [{key: values.get(key, "unset") for key in telling} for values in known],
+    ):
+        settings = [
+            Setting(int(same[0].config_key["hidden"]), distinguishing, sorted(same, key=_seed))
+            for distinguishing, same in zip(others, ordered, strict=True)
+        ]
+        if len({setting.title for setting in settings}) == len(settings):
+            return settings
+    raise AssertionError("two settings have the same title")
 
 
-def _setting(runs: Sequence[TrainedRun], others: Mapping[str, Any]) -> Setting:
-    hidden = int(runs[0].config_key["hidden"])
-    return Setting(hidden, others, sorted(runs, key=lambda run: run.seed))
-
-
-def _distinct(settings: Sequence[Setting]) -> bool:
-    return len({setting.title for setting in settings}) == len(settings)
+def _seed(run: TrainedRun) -> int:
+    return run.seed
