@@ -84,7 +84,7 @@ def test_a_long_run_overlaps_with_all_that_begin_during_it() -> None:
     )
 
 
-def test_concurrenton_other_hosts_and_concurrentthat_died_long_ago_crowd_nobody() -> None:
+def test_runs_on_other_hosts_and_runs_that_died_long_ago_overlap_with_none() -> None:
     ours = spans((50, 60))
     concurrent = [*ours, *spans((55, 58), host="there"), *spans((0, None))]
     times = summary(record(64, 0, 0.04, run=ours[0]), concurrent_runs=concurrent).rows[0].times
