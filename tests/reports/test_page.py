@@ -81,6 +81,13 @@ def test_it_shows_the_table_the_answers_and_the_origin(paper: Summary) -> None:
     assert "Excluded runs" not in text
 
 
+def test_only_a_report_beside_published_results_speaks_of_a_paper(paper: Summary) -> None:
+    assert "Fredriks, Micucci and Ochotorena: Red feed-forward" in Elements(made(paper)).text
+    text = Elements(made(summary(record(64, 0, 0.04, data="synthetic")))).text
+    assert "paper" not in text.lower()
+    assert "publish" not in text.lower()
+
+
 def test_it_names_the_excluded_runs(paper: Summary) -> None:
     run = {"id": "0123456789", "name": "a run", "status": "FAILED", "reason": "failed: nan"}
     text = re.sub(r"\s+", " ", Elements(made(replace(paper, excluded=[run], missing=3))).text)
