@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
 
@@ -15,7 +15,7 @@ from fae.errors import ConfigError
 from fae.runtime import files
 from fae.runtime.signals import held, released
 
-TEXTS = ("report.html", "table.md", "table.csv", "table.tex", "summary.json")
+SUMMARY = "summary.json"
 FIGURES = "figures"
 FORMATS = (".png", ".svg")
 
@@ -26,14 +26,19 @@ def folder_name(name: str) -> str:
     return kept.encode()[:150].decode(errors="ignore") or "report"
 
 
-def check_replaceable(folder: Path) -> None:
+def check_replaceable(folder: Path, texts: Collection[str]) -> None:
     """Check that a folder holds a report or nothing, so that it may be replaced.
+
+    Args:
+        texts: names of the files of a report beside its figures.
 
     Raises:
         ConfigError: it holds something else, or is none.
     """
-    other = _first_other(folder)
-    if other or (folder.exists() and not folder.is_dir()):
+    other = _first_other(folder, texts)
+    is_report = (folder / SUMMARY).exists()
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if other or (folder.exists() and not is_report and not is_empty):
         shown = f", as {other}" if other else ""
         raise ConfigError(
             f"out={folder}: would be replaced, and is not a report or holds more{shown}; "
@@ -41,16 +46,16 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
-def _first_other(folder: Path) -> str | None:
+def _first_other(folder: Path, texts: Collection[str]) -> str | None:
     """The first thing in a folder that is not part of a report; the rest is not listed."""
     paths = (path.relative_to(folder) for path in folder.rglob("*"))
-    return next((path.as_posix() for path in paths if not _is_of_report(path)), None)
+    return next((path.as_posix() for path in paths if not _is_of_report(path, texts)), None)
 
 
-def _is_of_report(path: PurePath) -> bool:
+def _is_of_report(path: PurePath, texts: Collection[str]) -> bool:
     """Whether a report of any version may hold a file or folder."""
     in_figures = path.parent.as_posix() == FIGURES and path.suffix in FORMATS
-    return in_figures or path.as_posix() in {*TEXTS, FIGURES}
+    return in_figures or path.as_posix() in {*texts, FIGURES}
 
 
 def write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
@@ -60,7 +65,7 @@ def write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -
         OSError: they cannot be written; the folder is as it was.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent)
+    _remove_abandoned(folder.parent, texts)
     with (
         held(),
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch,
@@ -77,12 +82,12 @@ def write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -
         files.sync(folder.parent)
 
 
-def _remove_abandoned(parent: Path) -> None:
+def _remove_abandoned(parent: Path, texts: Collection[str]) -> None:
     """Remove the folders of processes that were killed while they wrote a report."""
     for scratch in parent.glob(".report-*"):
         fresh = scratch / "new"  # made under the lock
         with suppress(OSError):
-            if [*scratch.iterdir()] == [fresh] and not _first_other(fresh):
+            if [*scratch.iterdir()] == [fresh] and not _first_other(fresh, texts):
                 with files.locked(scratch):
                     shutil.rmtree(scratch)
 

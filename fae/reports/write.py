@@ -1,7 +1,7 @@
 """From stored runs to a folder with a report; reads the store, trains nothing."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,15 @@ from fae.reports.selection import Selection, select
 from fae.reports.summary import Summary, summarise
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive, StoredRun
+
+TEXTS: Mapping[str, Callable[[Content, Sequence[Chart]], str]] = {
+    "report.html": page,
+    "table.md": lambda content, _: texts.markdown(content.summary),
+    "table.csv": lambda content, _: texts.comma_separated(content.summary),
+    "table.tex": lambda content, _: texts.latex(content.summary),
+    folder.SUMMARY: lambda content, _: _json(content.summary),
+}
+"""The files beside the figures, of a report's content and its charts."""
 
 LONGEST_NOTE = 8000
 """Characters that MLflow keeps of a run's description."""
@@ -62,14 +71,15 @@ def make_report(request: ReportRequest) -> Report:
     archive = Archive(request.tracking)
     selection = select(archive, request.sweep, request.where)
     out = (request.out or Path("reports", folder.folder_name(selection.name))).resolve()
-    folder.check_replaceable(out)
+    folder.check_replaceable(out, TEXTS)
     _check_counts(selection)
     content = _content(selection, archive, DataSets(request.data.root), request.report.tolerance)
     summary = content.summary
     charts = [chart(content) for chart in catalogue.CHARTS]
+    written = {name: text(content, charts) for name, text in TEXTS.items()}
     compare = archive.address([*selection.runs])
     try:
-        folder.write(out, _texts(content, charts), _figures(content, charts))
+        folder.write(out, written, _figures(content, charts))
     except OSError as error:
         problem = f"{out}: cannot be written ({error.strerror or error})"
         if request.out:
@@ -101,18 +111,6 @@ def _content(selection: Selection, archive: Archive, data: "DataSets", tolerance
     )
 
 
-def _texts(content: Content, charts: Sequence[Chart]) -> dict[str, str]:
-    """The text files, as ``folder.TEXTS`` names them."""
-    summary = content.summary
-    return {
-        "report.html": page(content, charts),
-        "table.md": texts.markdown(summary),
-        "table.csv": texts.comma_separated(summary),
-        "table.tex": texts.latex(summary),
-        "summary.json": json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n",
-    }
-
-
 def _figures(content: Content, charts: Sequence[Chart]) -> dict[str, Figure]:
     """By the names of their files; linear charts also on a logarithmic scale, as on the page."""
     logarithmic = [
@@ -124,6 +122,10 @@ def _figures(content: Content, charts: Sequence[Chart]) -> dict[str, Figure]:
         **{chart.name: figures.draw(chart) for chart in [*charts, *logarithmic]},
         **{name: picture(content.galleries) for name, picture in catalogue.PICTURES.items()},
     }
+
+
+def _json(summary: Summary) -> str:
+    return json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n"
 
 
 def _note(summary: Summary) -> str:

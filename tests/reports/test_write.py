@@ -283,6 +283,15 @@ def test_a_folder_that_is_no_report_is_left_alone(request_of: Request, tmp_path:
     assert (tmp_path / "report" / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_folder_of_somebodys_figures_is_no_report(request_of: Request, tmp_path: Path) -> None:
+    figure = tmp_path / "report" / "figures" / "experiment-2.png"
+    figure.parent.mkdir(parents=True)
+    figure.write_text("years of work")
+    with pytest.raises(ConfigError, match="is not a report or holds more;"):
+        make_report(request_of())
+    assert figure.read_text() == "years of work"
+
+
 def test_an_older_report_is_replaced_as_a_whole(request_of: Request, tmp_path: Path) -> None:
     (tmp_path / "report" / "figures").mkdir(parents=True)
     for name in ("summary.json", "figures/of_yesterday.png", "figures/2_Dec-2023.svg"):
