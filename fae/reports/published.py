@@ -2,13 +2,15 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.dataclasses import dataclass
+
+from fae.config import TrainingConfig
 
 PAPERS = Path(__file__).with_name("papers")
 STRICT = ConfigDict(extra="forbid")
@@ -59,15 +61,14 @@ class Paper:
             return None
         return next((result for result in self.results if result.hidden == hidden), None)
 
-    def is_reproduced_by(self, config_key: Mapping[str, Any]) -> bool:
-        """Whether a configuration has all settings that the paper fixes.
+    def is_reproduced_by(self, config: TrainingConfig) -> bool:
+        """Whether a configuration has all settings that the paper fixes."""
+        return all(_value(config, key) == value for key, value in self.settings.items())
 
-        Args:
-            config_key: its settings by dotted key.
-        """
-        return all(
-            key in config_key and config_key[key] == value for key, value in self.settings.items()
-        )
+
+def _value(config: object, key: str) -> object:
+    """The value of a dotted key; None where there is no such key."""
+    return reduce(lambda group, name: getattr(group, name, None), key.split("."), config)
 
 
 @cache

@@ -85,7 +85,7 @@ def setting_row(
     """
     first, hidden, test = setting.runs[0], setting.hidden, setting.test
     paper, result = published.find(papers, first.config.data.name, hidden) or (None, None)
-    reproduces = paper is not None and paper.is_reproduced_by(setting.config_key)
+    reproduces = paper is not None and paper.is_reproduced_by(first.config)
     linear = float(pca[min(hidden, len(pca) - 1)])
     runs = [_run_row(run) for run in setting.runs]
     return Row(
