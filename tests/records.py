@@ -1,11 +1,12 @@
-"""Runs as the store would have them, made by hand."""
+"""Runs as a store would have them, and pictures of networks, made by hand."""
 
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from conftest import NO_LOCAL
@@ -14,10 +15,16 @@ from torch import nn
 
 from fae.cli.compose import compose
 from fae.config import Config, TrainingConfig
-from fae.reports.selection import Record, Selection
+from fae.drawing.pictures import Gallery, Panel, extremes
+from fae.reports.published import Paper, papers
+from fae.reports.selection import Selection
 from fae.reports.summary import Summary, summarise
-from fae.tracking.archive import StoredRun
+from fae.runs.stored import TrainedRun
+from fae.tracking.archive import Archive, StoredRun
 
+PAPERS = papers()
+IMAGES = np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)
+ERRORS = np.array([0.01234, 0.5], np.float32)
 CURVE = [(0.09, 0.0902), (0.05, 0.0501), (0.04, 0.0404)]
 
 
@@ -38,12 +45,11 @@ composed = cache(compose)
 
 
 def training(data: str = "synthetic", **changes: Any) -> TrainingConfig:
-    """What a small run trains, with changes."""
-    config: Config = composed(NO_LOCAL, "experiment=smoke")
-    told = {field.name: getattr(config, field.name) for field in fields(TrainingConfig)}
-    if data == "fashion_mnist":
-        told["data"] = composed(NO_LOCAL).data
-    return TrainingConfig(**{**told, **changes})
+    """What a small run trains, or one with the paper's settings; with changes."""
+    presets = ["experiment=smoke"] if data == "synthetic" else []
+    config: Config = composed(NO_LOCAL, *presets)
+    values = {field.name: getattr(config, field.name) for field in fields(TrainingConfig)}
+    return TrainingConfig(**{**values, **changes})
 
 
 def record(
@@ -57,38 +63,61 @@ def record(
     data: str = "fashion_mnist",
     early_stopping: int | None = None,
     profiler: str | None = None,
-    **choices: Any,
-) -> Record:
-    """A finished run; ``choices`` are dotted keys with dots written as two underscores."""
+    **config_key: Any,
+) -> TrainedRun:
+    """A finished run of which nothing is read from a store.
+
+    Args:
+        config_key: values other than the configuration's, which may be of another version, by
+            dotted key with dots written as two underscores.
+    """
     trainer = training().trainer
     settings: dict[str, Any] = {"early_stopping": early_stopping, "profiler": profiler}
-    metrics = {"test/mse": test, "time/fit_s": fit_s, "hidden/dead": 1.0}
-    made = run or stored(f"{hidden:04d}{seed:04d}")
-    return Record(
-        StoredRun(
-            made.id, made.name, made.status, made.started, made.ended, {}, metrics, made.tags
-        ),
-        training(data, hidden=hidden, seed=seed, trainer=replace(trainer, **settings)),
-        {"hidden": hidden, **{key.replace("__", "."): value for key, value in choices.items()}},
-        [{"train/mse": train, "val/mse": val} for train, val in curve],
+    metrics = {
+        "test/mse": test,
+        "time/fit_s": fit_s,
+        "hidden/dead": 1.0,
+        "model/parameters": 10.0 * hidden,
+    }
+    made = replace(run or stored(f"{hidden:04d}{seed:04d}"), metrics=metrics)
+    record = TrainedRun.of(made, cast(Archive, None))
+    vars(record).update(
+        config=training(data, hidden=hidden, seed=seed, trainer=replace(trainer, **settings)),
+        epochs=[{"train/mse": train, "val/mse": val} for train, val in curve],
     )
+    others = {key.replace("__", "."): value for key, value in config_key.items()}
+    vars(record).update(config_key={**record.config_key, **others})
+    return record
 
 
-def pca(_: Record) -> NDArray[np.float64]:
+def pca(_: TrainedRun) -> NDArray[np.float64]:
     """Half an error less with each component."""
     return 0.1 * 0.5 ** np.arange(1025, dtype=np.float64)
 
 
 def summary(
-    *records: Record, tolerance: float = 0.03, beside: list[StoredRun] | None = None
+    *records: TrainedRun,
+    tolerance: float = 0.03,
+    concurrent_runs: Sequence[StoredRun] = (),
+    papers: Sequence[Paper] = PAPERS,
 ) -> Summary:
     return summarise(
         Selection("name", None, list(records), []),
         tolerance=tolerance,
-        beside=beside or [],
+        concurrent_runs=concurrent_runs,
         pca=pca,
-        parameters=lambda record: 10 * record.config.hidden,
+        papers=papers,
     )
+
+
+def panel(share: float) -> Panel:
+    return Panel(IMAGES, IMAGES * np.float32(share), ERRORS, ["Shirt", "Bag"])
+
+
+def gallery(title: str, share: float) -> Gallery:
+    shown = panel(share)
+    found = extremes(IMAGES, shown.reconstructions, ERRORS, shown.classes)
+    return Gallery(title, 0, shown, found, np.ones((5, 4), np.float32), 2)
 
 
 def exported(network: nn.Module, **others: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Charts and pictures as values, and how they are drawn.
+"""Charts, pictures and tables as values, and how they are drawn.
 
-What a report shows is decided in ``fae.reports``.
+Knows nothing of runs: what a report shows is decided in ``fae.reports``.
 """

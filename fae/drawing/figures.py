@@ -1,8 +1,7 @@
-"""The report's figures: charts, images and weights in, a matplotlib Figure out."""
+"""Figures for files: charts, images and weights in, a matplotlib Figure out."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,23 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from fae.drawing.charts import Chart, Kind, Plot, Series
+from fae.drawing.chart import STYLES, Chart, Plot, Series
 from fae.drawing.pictures import Example, Gallery, Panel, Picture, error_map, grey, tiles
 from fae.runtime.console import printable
 from fae.runtime.formatting import format_error
 
-STYLES: dict[Kind, dict[str, Any]] = {
-    "line": {"linewidth": 1.2, "marker": "."},
-    "thick": {"linewidth": 4, "alpha": 0.45},
-    "dashed": {"linewidth": 1, "linestyle": "--"},
-    "dotted": {"linewidth": 1, "linestyle": ":"},
-    "points": {"linestyle": "", "marker": "x", "markersize": 8},
-    "hollow": {"linestyle": "", "marker": "o", "fillstyle": "none"},
-}
+DASHES = {"solid": "-", "dash": "--", "dot": ":"}
+MARKERS = {"none": "", "dot": ".", "cross": "x", "circle": "o"}
 
 
 def draw(chart: Chart) -> Figure:
-    """A chart, its plots three or four a row, whichever leaves fewer places empty."""
+    """A chart with three or four plots per row, whichever leaves fewer places empty."""
     count = len(chart.plots)
     columns = count if count < 4 else min((4, 3), key=lambda columns: -count % columns)
     rows = math.ceil(count / columns)
@@ -43,10 +36,10 @@ def draw(chart: Chart) -> Figure:
 
 
 def reconstructions(panels: Mapping[str, Panel]) -> Figure:
-    """The same images through several networks, as in the paper's Figure 2.
+    """The same images as several networks reconstruct them.
 
     Args:
-        panels: title of a column to what its network made of the images.
+        panels: title of a column to the reconstructions of its network.
     """
     shown = next(iter(panels.values()))
     grid = _Grid(len(shown.originals), 1 + len(panels))
@@ -73,7 +66,7 @@ def extremes(galleries: Sequence[Gallery]) -> Figure:
 
 
 def hidden_units(galleries: Sequence[Gallery]) -> Figure:
-    """What the first layer looks for: each unit's weights as an image, the longest first."""
+    """Each first-layer unit's weights as an image, by decreasing norm."""
     pictures = [tiles(gallery.weights) for gallery in galleries]
     heights = [1 + 5 * picture.shape[0] / picture.shape[1] for picture in pictures]
     figure = Figure(figsize=(10, sum(heights)), layout="constrained")
@@ -85,7 +78,7 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
 
 
 def _literal(figure: Figure) -> Figure:
-    """The figure with no text of it taken for mathematics, where a ``$`` stands for itself."""
+    """The figure with its texts as they are: printable, and no ``$`` taken for mathematics."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_text(printable(text.get_text()))
@@ -100,7 +93,7 @@ def units_title(gallery: Gallery) -> str:
 
 def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
     for series in plot.series:
-        _draw_series(panel, series, bars=bool(chart.ticks))
+        _draw_series(panel, series, bars=chart.bars)
     panel.set_title(plot.title, fontsize=10)
     panel.grid(alpha=0.3)
     if chart.log_y:
@@ -120,10 +113,19 @@ def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
 
 
 def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
-    style = {**STYLES[series.kind], "color": series.hex, "label": series.label}
-    if not bars and len(series.x) > 1 and series.kind in {"line", "thick"}:
-        style["marker"] = ""
-    panel.plot(series.x, series.y, **style)
+    style = STYLES[series.kind]
+    panel.plot(
+        series.x,
+        series.y,
+        color=series.hex,
+        label=series.label,
+        alpha=style.opacity,
+        linewidth=style.width,
+        linestyle=DASHES[style.dash] if style.width else "",
+        marker=MARKERS[style.marker] if series.marked(bars=bars) else "",
+        markersize=style.size,
+        fillstyle="none" if style.marker == "circle" else "full",
+    )
     if series.low is None or series.high is None:
         return
     if bars:
@@ -136,7 +138,7 @@ def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
 
 
 class _Grid:
-    """Small pictures in rows and columns, with words around them."""
+    """Small pictures in rows and columns, with labels around them."""
 
     def __init__(self, rows: int, columns: int) -> None:
         self.figure = Figure(figsize=(0.9 + 1.05 * columns, 0.4 + 1.25 * rows))

@@ -1,4 +1,4 @@
-"""Pictures of images, reconstructions and weights, as arrays of pixels."""
+"""Images, reconstructions and weights as values, and as pictures: arrays of pixels."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+
 Picture = NDArray[np.uint8]
 """(height, width) grey or (height, width, 3) colours, 0 to 255."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Some test images, one of each class at least, and what a network made of them.
+    """Some test images, at least one of each class, and their reconstructions by one network.
 
     Attributes:
         originals, reconstructions: (images, pixels), float32; originals in [0, 1].
         errors: (images,), mean squared error of each image.
-        classes: (images,), what each image shows.
+        classes: (images,), the name of each image's class.
     """
 
     originals: Floats
@@ -30,7 +31,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Example:
-    """A test image and what a network made of it.
+    """A test image and its reconstruction.
 
     Attributes:
         label: why it is shown, such as ``best``.
@@ -48,15 +49,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Gallery:
-    """What one network does, to look at.
+    """Pictures of one network: its reconstructions and its weights.
 
     Attributes:
         title: of its setting.
-        seed: of the run whose network it is.
+        seed: of the run that trained it.
         panel: the same test images for every network, one of each class.
         extremes: its best, median and worst test image.
-        weights: (units, pixels), a row a unit of the first layer, the longest first.
-        dead: units of it that never change; None where that was not counted.
+        weights: (units, pixels), one row per unit of the first layer, by decreasing norm.
+        dead: units of that layer whose output never changes; None where they were not counted.
     """
 
     title: str
@@ -68,7 +69,7 @@ class Gallery:
 
 
 def grey(image: Floats) -> Picture:
-    """An image (pixels,) as a square picture; what leaves [0, 1] is clipped."""
+    """An image (pixels,) as a square picture, clipped to [0, 1]."""
     return _bytes(square(image))
 
 
@@ -90,7 +91,7 @@ def diverging(values: Floats) -> Picture:
 
 
 def tiles(weights: Floats) -> Picture:
-    """Weights (units, pixels) as one picture, a tile a unit, twice as wide as high.
+    """Weights (units, pixels) as one picture, one tile per unit, twice as wide as high.
 
     Row by row from the top left. Each tile has its own scale: full colour is its largest
     weight in size. 33 colours in all, since a file of many tiles would be large otherwise.
@@ -108,12 +109,12 @@ def tiles(weights: Floats) -> Picture:
 
 
 def pairs(originals: Floats, reconstructed: Floats) -> Picture:
-    """Images above their reconstructions as one picture, five a row, three times enlarged.
+    """Images above their reconstructions as one picture, five per row, three times enlarged.
 
     Nearly square, since the MLflow UI shows it no wider than 256 pixels.
 
     Args:
-        originals, reconstructed: (images, pixels); what leaves [0, 1] is clipped.
+        originals, reconstructed: (images, pixels), clipped to [0, 1].
     """
     rows = []
     for start in range(0, len(originals), 5):

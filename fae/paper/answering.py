@@ -7,13 +7,14 @@ from pathlib import Path
 from statistics import fmean
 
 from fae.data.fashion_mnist.config import FashionMNISTConfig
-from fae.drawing import charts, figures
-from fae.drawing.charts import Chart, Series
+from fae.drawing import figures
+from fae.drawing.chart import Chart, Series
+from fae.drawing.tables import Columns, as_markdown
 from fae.errors import StoreError
-from fae.paper.evidence import BEST, PAPER, SIZES, Evidence, MissingError, Setting
-from fae.reports import table
+from fae.paper.evidence import BEST, PAPER, SIZES, Evidence, MissingError
+from fae.reports import charts, table
 from fae.reports.claims import Comparison, claims, compare
-from fae.reports.table import Columns
+from fae.reports.settings import Setting
 from fae.runtime.formatting import format_error, format_interval, format_with_interval
 from fae.runtime.intervals import Estimate
 from fae.tracking.config import TrackingConfig
@@ -77,7 +78,7 @@ def write(answered: Sequence[Answer], folder: Path) -> Path:
             f"**{one.sentences[0]}**\n",
             *(f"{sentence}\n" for sentence in one.sentences[1:]),
             *(["\n".join(["```bash", *one.commands, "```\n"])] if one.commands else []),
-            *map(table.as_markdown, one.tables),
+            *map(as_markdown, one.tables),
             *drawn,
         ]
     page = folder / "answers.md"
@@ -279,7 +280,7 @@ def _depth(evidence: Evidence) -> Answer:
         f"experiment=best/{deep.hidden}",
         shallow.errors,
     )
-    widths = _listed(deep.choices["model.widths"])
+    widths = _listed(deep.config_key["model.widths"])
     shown = {
         "network": ["one hidden layer", f"one more of {widths} units on both sides", "PCA"],
         "test error": [
@@ -316,13 +317,13 @@ def _grid(settings: Iterable[Setting], key: str) -> dict[int, dict[float, Settin
     """Settings by n and by the value of a key."""
     found: dict[int, dict[float, Setting]] = {}
     for one in settings:
-        found.setdefault(one.hidden, {})[float(one.choices[key])] = one
+        found.setdefault(one.hidden, {})[float(one.config_key[key])] = one
     return {n: dict(sorted(of_value.items())) for n, of_value in found.items()}
 
 
 def _by_size(settings: Iterable[Setting], key: str, value: object) -> dict[int, Estimate]:
     """Test errors of the settings with a value, by n."""
-    return {one.hidden: one.test for one in settings if one.choices[key] == value}
+    return {one.hidden: one.test for one in settings if one.config_key[key] == value}
 
 
 def _tests(settings: Mapping[float, Setting]) -> dict[float, Estimate]:
@@ -362,7 +363,7 @@ def _chart_by_size(
     name: str, lines: Mapping[str, Mapping[int, Estimate]], evidence: Evidence
 ) -> Chart:
     linear = Series("PCA", list(evidence.pca), list(evidence.pca.values()), "dashed", None)
-    return charts.errors_against(name, "hidden units n", lines, logarithmic=True, beside=[linear])
+    return charts.errors_against(name, "hidden units n", lines, logarithmic=True, others=[linear])
 
 
 def _best(settings: Mapping[float, Setting]) -> list[float]:

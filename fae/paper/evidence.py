@@ -2,10 +2,9 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache, cached_property
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -13,11 +12,11 @@ from fae.cli.compose import check, compose_jobs, read
 from fae.cli.overrides import assignment, command_line
 from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import ConfigError
-from fae.reports.selection import Record, Selection, set_apart
+from fae.reports.selection import Selection, exclude
+from fae.reports.settings import Setting
 from fae.reports.summary import Summary
 from fae.reports.write import DataSets, summary_of
 from fae.runs.task import State, look_up
-from fae.runtime.intervals import Estimate, estimate
 from fae.sweeps.sweep import planned
 from fae.tracking.address import without_password
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
@@ -32,26 +31,6 @@ ALL_SIZES = "hidden=64,128,256,512"
 PAPER = f"{ALL_SIZES} repeats=5"
 BEST = "experiment=best/64,best/128,best/256,best/512"
 TOLERANCE = 0.03
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting at one n, over its seeds.
-
-    Attributes:
-        choices: what determines its result, by dotted key.
-        errors: test error by seed.
-        validation: the same of the validation images, by which settings are chosen.
-    """
-
-    hidden: int
-    choices: Mapping[str, Any]
-    errors: Mapping[int, float]
-    validation: Mapping[int, float]
-
-    @property
-    def test(self) -> Estimate:
-        return estimate(list(self.errors.values()))
 
 
 class MissingError(Exception):
@@ -112,7 +91,7 @@ class Evidence:
     @cached_property
     def pca(self) -> dict[int, float]:
         """Test error of as many principal components, by n."""
-        errors = self._data.pca(self._selection(PAPER).records[0])
+        errors = self._data.pca(self._selection(PAPER).runs[0])
         return {n: float(errors[n]) for n in SIZES}
 
     def settings(self, experiment: str) -> list[Setting]:
@@ -124,7 +103,7 @@ class Evidence:
         Raises:
             MissingError: some of its runs have not ended.
         """
-        return [_setting(records) for records in self._selection(experiment).settings().values()]
+        return self._selection(experiment).settings
 
     def studies(self, others: str = "") -> dict[int, Found]:
         """The newest study of each n, by n.
@@ -152,12 +131,12 @@ class Evidence:
         tasks = look_up(tasks, self._archive, settings)
         if any(task.state not in {State.DONE, State.FAILED} for task in tasks):
             raise MissingError(command)
-        records, apart = set_apart(self._archive, [task.run for task in tasks if task.run])
+        counted, excluded = exclude(self._archive, [task.run for task in tasks if task.run])
         self.unreadable[command] = [
-            f"Not counted: run {left.run.id[:8]} ({left.run.name}): {left.reason}."
-            for left in apart
+            f"Excluded: run {left.run.id[:8]} ({left.run.name}): {left.reason}."
+            for left in excluded
         ]
-        return Selection(experiment, None, records, apart)
+        return Selection(experiment, None, counted, excluded)
 
     def _search(self, others: str) -> dict[int, Found]:
         searches = compose_jobs(
@@ -185,7 +164,7 @@ class Evidence:
                 known.append(Found.read(self._archive.text(study, FOUND)))
             except (UnreadableError, ValueError):
                 left_out.append(
-                    f"Not counted: run {study.id[:8]} ({study.name}): {FOUND} is damaged, or of "
+                    f"Excluded: run {study.id[:8]} ({study.name}): {FOUND} is damaged, or of "
                     "another version; search again under another search.name."
                 )
         return known, left_out
@@ -210,12 +189,6 @@ class Evidence:
 
 def _search_config(node: DictConfig) -> SearchConfig:
     return read(node, SearchRequest).search
-
-
-def _setting(records: Sequence[Record]) -> Setting:
-    errors = {record.seed: record.run.metrics["test/mse"] for record in records}
-    validation = {record.seed: record.tested["val/mse"] for record in records}
-    return Setting(int(records[0].choices["hidden"]), records[0].choices, errors, validation)
 
 
 def _seed(run: StoredRun) -> int:

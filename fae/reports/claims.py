@@ -1,4 +1,4 @@
-"""The paper's claims and the differences between settings, in words."""
+"""Claims about curves and times, and the differences between settings, in words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from itertools import combinations, pairwise
 from statistics import fmean
 
 from fae.reports.rows import Row
+from fae.reports.settings import described
 from fae.runs.diagnosis import GAP
 from fae.runtime.formatting import format_with_interval
 from fae.runtime.intervals import Estimate, paired
@@ -13,7 +14,7 @@ from fae.runtime.intervals import Estimate, paired
 
 @dataclass(frozen=True)
 class Claim:
-    """A question, whether it is so (None: cannot be told), and why in a sentence."""
+    """A question, its answer (None: cannot be told), and the reason in a sentence."""
 
     question: str
     holds: bool | None
@@ -26,7 +27,7 @@ class Comparison:
 
     Attributes:
         difference: test error of the first minus that of the second, paired by seed.
-        distinguishable: whether the interval leaves out zero.
+        distinguishable: whether the interval excludes zero.
     """
 
     first: str
@@ -36,74 +37,77 @@ class Comparison:
     sentence: str
 
 
-def families(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Settings that differ in the number of hidden units alone, by the rest of their title."""
-    found: dict[str, list[Row]] = {}
+def group_by_others(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Settings that differ in nothing but the number of hidden units, by the other values."""
+    groups: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(row.others, []).append(row)
-    return found
+        groups.setdefault(described(row.others), []).append(row)
+    return groups
 
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
-    """The paper's two claims, checked: curves almost identical, time grows with n."""
+    """Two claims, checked: the curves are almost identical, and the time grows with n."""
     return [
         _about_curves(rows),
         *(
-            _about_time(f" with {others}" if others else "", family)
-            for others, family in families(rows).items()
-            if len(family) > 1
+            _about_time(f" with {others}" if others else "", group)
+            for others, group in group_by_others(rows).items()
+            if len(group) > 1
         ),
     ]
 
 
 def comparisons(rows: Sequence[Row]) -> list[Comparison]:
     """Settings of equal n with each other, and each with its neighbour in n."""
-    neighbours = [pair for family in families(rows).values() for pair in pairwise(family)]
+    neighbours = [pair for group in group_by_others(rows).values() for pair in pairwise(group)]
     equals = [(a, b) for a, b in combinations(rows, 2) if a.hidden == b.hidden]
-    pairs = [*equals, *neighbours]
-    found = (compare(a.title, a.errors, b.title, b.errors) for a, b in pairs)
-    return [one for one in found if one]
+    compared = (compare(a.title, a.errors, b.title, b.errors) for a, b in [*equals, *neighbours])
+    return [comparison for comparison in compared if comparison]
 
 
 def _about_curves(rows: Sequence[Row]) -> Claim:
     gaps = {row.title: max(run.diagnosis.largest_gap for run in row.runs) for row in rows}
     widest = max(gaps, key=lambda title: gaps[title])
-    apart = [title for title, gap in gaps.items() if gap > GAP]
+    differing = [title for title, gap in gaps.items() if gap > GAP]
     runs = sum(len(row.runs) for row in rows)
     sentence = (
-        f"no: validation leaves training by up to {gaps[widest]:.1%} ({widest}), "
-        f"and by more than {GAP:.0%} for {', '.join(apart)}"
-        if apart
+        f"no: validation differs from training by up to {gaps[widest]:.1%} ({widest}), "
+        f"and by more than {GAP:.0%} for {', '.join(differing)}"
+        if differing
         else f"yes: after every epoch of all {runs} runs validation lies within "
         f"{gaps[widest]:.1%} of training ({widest}; more than {GAP:.0%} would be a no)"
     )
-    return Claim("Are the training and validation curves almost identical?", not apart, sentence)
+    return Claim(
+        "Are the training and validation curves almost identical?", not differing, sentence
+    )
 
 
-def _about_time(where: str, family: Sequence[Row]) -> Claim:
-    """Quartile ranges that do not overlap tell a rise, or a fall, from noise."""
+def _about_time(where: str, rows: Sequence[Row]) -> Claim:
+    """A rise or a fall is one where quartile ranges do not overlap."""
     question = f"Does the training time grow with n{where}?"
-    times = [row.times for row in family]
+    times = [row.times for row in rows]
     if remarks := {t.remark for t in times if t.remark}:
         return Claim(question, None, f"cannot be told: some {' and '.join(sorted(remarks))}")
-    shown = family if len(family) <= 6 else [family[0], family[-1]]
+    shown = rows if len(rows) <= 6 else [rows[0], rows[-1]]
     medians = ", ".join(f"{row.times.median:.3g}" for row in shown)
-    told = f"medians {medians} s for n = {', '.join(str(row.hidden) for row in shown)}"
+    found = f"medians {medians} s for n = {', '.join(str(row.hidden) for row in shown)}"
     if min(t.n for t in times) < 3:
-        return Claim(question, None, f"cannot be told from fewer than 3 runs each: {told}")
+        return Claim(question, None, f"cannot be told from fewer than 3 runs each: {found}")
     if any(b.high < a.low for a, b in pairwise(times)):
-        return Claim(question, False, f"no, not from each n to the next: {told}")
+        return Claim(question, False, f"no, not from each n to the next: {found}")
     if any(b.low <= a.high for a, b in pairwise(times)):
-        return Claim(question, None, f"cannot be told, quartile ranges overlap: {told}")
-    return Claim(question, True, f"yes: {told}; no two quartile ranges overlap")
+        return Claim(question, None, f"cannot be told, quartile ranges overlap: {found}")
+    return Claim(question, True, f"yes: {found}; no two quartile ranges overlap")
 
 
 def compare(
     first: str, ours: Mapping[int, float], second: str, theirs: Mapping[int, float]
 ) -> Comparison | None:
-    """Two settings by their titles and by their test errors, seed to error.
+    """Compare two settings by the seeds that they share; None where those are fewer than two.
 
-    None where they share fewer than two seeds.
+    Args:
+        first, second: their titles.
+        ours, theirs: their test errors by seed.
     """
     seeds = sorted(ours.keys() & theirs.keys())
     if len(seeds) < 2:

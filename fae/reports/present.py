@@ -22,23 +22,22 @@ def report(request: ReportRequest) -> None:
     Raises:
         VerdictError: not every verdict is the one that was asked for, or runs are missing.
     """
-    from fae.reports import table
+    from fae.reports import texts
     from fae.reports.write import make_report
 
     made = make_report(request)
     summary = made.summary
-    wide().print(table.terminal(summary))
-    for answer in summary.claims:
-        say(f"{answer.question} {answer.sentence}")
+    wide().print(texts.terminal(summary))
+    for claim in summary.claims:
+        say(f"{claim.question} {claim.sentence}")
     for comparison in summary.comparisons[:SHOWN]:
         say(comparison.sentence)
     if more := summary.comparisons[SHOWN:]:
-        say(f"and {len(more)} comparisons more in the report")
-    for apart in summary.apart:
-        line = f"not counted: {apart['name']} ({apart['id'][:8]}): {apart['reason']}"
-        say(in_one_line(line))
+        say(f"and {len(more)} more comparisons in the report")
+    for run in summary.excluded:
+        say(in_one_line(f"excluded: {run['name']} ({run['id'][:8]}): {run['reason']}"))
     if summary.missing:
-        say(f"not in the store, never begun or deleted: {summary.missing} planned runs")
+        say(f"not in the store, never started or deleted: {summary.missing} planned runs")
     if made.folder:
         say(f"report   {made.folder / 'report.html'}")
     say(f"compare  {made.compare}")

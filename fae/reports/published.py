@@ -1,26 +1,86 @@
-"""What the paper published: "Red feed-forward auto-encoder", Fredriks, Micucci and
-Ochotorena, Universidad Nacional de La Plata, 7 December 2023."""
+"""Published results, one file of ``papers/`` per paper, and the settings that they hold for."""
 
-from dataclasses import dataclass
+import datetime
+from collections.abc import Mapping, Sequence
+from functools import cache, reduce
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from fae.config import TrainingConfig
+
+PAPERS = Path(__file__).with_name("papers")
+STRICT = ConfigDict(extra="forbid")
 
 
-@dataclass(frozen=True)
-class Published:
-    """A column of the paper's table; one run each.
+@dataclass(frozen=True, config=STRICT)
+class Result:
+    """A published result.
 
     Attributes:
+        hidden: number of hidden units.
         test_mse: mean squared error over the test images, pixels in [0, 1].
-        seconds: training time, on a machine that is not named.
+        seconds: training time; None where the paper gives none.
     """
 
+    hidden: int
     test_mse: float
-    seconds: float
+    seconds: float | None = None
 
 
-RESULTS = {
-    64: Published(0.0414, 417.2),
-    128: Published(0.0328, 412.9),
-    256: Published(0.0274, 416.8),
-    512: Published(0.0240, 420.3),
-}
-"""By the number of hidden units."""
+@dataclass(frozen=True, config=STRICT)
+class Paper:
+    """A paper's results.
+
+    Attributes:
+        note: how its results are to be taken, in a sentence.
+        data: name of the data set; errors on its test images can be compared.
+        settings: what else the paper fixes, by dotted key; a run that differs in one of them is
+            no reproduction.
+    """
+
+    authors: str
+    title: str
+    institution: str
+    date: datetime.date
+    note: str
+    data: str
+    settings: Mapping[str, Any]
+    results: Sequence[Result]
+
+    @property
+    def citation(self) -> str:
+        return f"{self.authors}: {self.title} ({self.institution}, {self.date.year})"
+
+    def result(self, data: str, hidden: int) -> Result | None:
+        """The result to compare with, for a data set and a number of hidden units."""
+        if data != self.data:
+            return None
+        return next((result for result in self.results if result.hidden == hidden), None)
+
+    def is_reproduced_by(self, config: TrainingConfig) -> bool:
+        """Whether a configuration has all settings that the paper fixes."""
+        return all(_value(config, key) == value for key, value in self.settings.items())
+
+
+def _value(config: object, key: str) -> object:
+    """The value of a dotted key; None where there is no such key."""
+    return reduce(lambda group, name: getattr(group, name, None), key.split("."), config)
+
+
+@cache
+def papers(folder: Path = PAPERS) -> list[Paper]:
+    """The papers of a folder, by the name of their file."""
+    return [
+        TypeAdapter(Paper).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+        for path in sorted(folder.glob("*.yaml"))
+    ]
+
+
+def find(known: Sequence[Paper], data: str, hidden: int) -> tuple[Paper, Result] | None:
+    """The first paper with a result for a data set and a number of hidden units, and the result."""
+    found = ((paper, paper.result(data, hidden)) for paper in known)
+    return next(((paper, result) for paper, result in found if result), None)

@@ -1,21 +1,24 @@
-"""The rows of a report: one setting over its seeds, beside the paper and PCA."""
+"""The rows of a report: one setting over its seeds, beside published results and PCA."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fae.reports.published import RESULTS
-from fae.reports.selection import Record
-from fae.reports.timing import Timekeeper, Times
+from fae.reports import published
+from fae.reports.published import Paper
+from fae.reports.settings import Setting
+from fae.reports.timing import Times, TimingFilter
 from fae.runs.diagnosis import Diagnosis, diagnose
-from fae.runtime.intervals import Estimate, Verdict, estimate, verdict
+from fae.runs.stored import TrainedRun
+from fae.runtime.intervals import Estimate, Verdict, verdict
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run of a setting, and what its curves say."""
+    """One run of a setting, and what its curves show."""
 
     id: str
     seed: int
@@ -31,21 +34,21 @@ class Row:
     """One setting, over its seeds.
 
     Attributes:
-        title: what sets it apart, ``n = 64``.
-        others: the part of the title that is not the number of hidden units.
+        title, hidden, others: as ``Setting`` has them.
         test: mean squared error over the test images; mean over seeds.
         train, val: the same of the tested epoch, mean over seeds.
-        published, published_s: the paper's error and time.
-        difference: of ``test`` from the paper's, as a share of the latter.
+        published, published_s: error and time of a paper, of the same images and as many units.
+        difference: of ``test`` from the published error, as a share of the latter.
+        verdict: None unless the setting is the paper's.
         parameters: weights and biases of the network.
         pca: test error of as many principal components.
         below_pca: how far ``test`` lies below that, as a share of it; None where it is 0.
-        curves: what the curves say, for how many of the runs.
+        curves: what the curves show, and for how many of the runs.
     """
 
     title: str
     hidden: int
-    others: str
+    others: Mapping[str, Any]
     test: Estimate
     train: float
     val: float
@@ -67,89 +70,85 @@ class Row:
 
 
 def setting_row(
-    title: str,
-    records: Sequence[Record],
+    setting: Setting,
     *,
     tolerance: float,
     pca: NDArray[np.float64],
-    parameters: int,
-    timekeeper: Timekeeper,
+    papers: Sequence[Paper],
+    timing: TimingFilter,
 ) -> Row:
     """The row of a setting.
 
     Args:
         tolerance: of the verdict, a share.
         pca: test errors of PCA on the setting's data, by the number of components.
-        parameters: of its network.
     """
-    first = records[0]
-    hidden = first.config.hidden
-    test = estimate([record.run.metrics["test/mse"] for record in records])
-    published = RESULTS.get(hidden) if first.config.data.name == "fashion_mnist" else None
+    first, hidden, test = setting.runs[0], setting.hidden, setting.test
+    paper, result = published.find(papers, first.config.data.name, hidden) or (None, None)
+    reproduces = paper is not None and paper.is_reproduced_by(first.config)
     linear = float(pca[min(hidden, len(pca) - 1)])
-    runs = [_run_row(record) for record in records]
+    runs = [_run_row(run) for run in setting.runs]
     return Row(
-        title=title,
+        title=setting.title,
         hidden=hidden,
-        others=title.removeprefix(f"n = {hidden}").strip(),
+        others=setting.others,
         test=test,
-        train=float(np.mean([record.tested["train/mse"] for record in records])),
-        val=float(np.mean([record.tested["val/mse"] for record in records])),
-        published=published.test_mse if published else None,
-        published_s=published.seconds if published else None,
-        difference=test.mean / published.test_mse - 1 if published else None,
-        verdict=verdict(test, published.test_mse, tolerance) if published else None,
-        parameters=parameters,
+        train=float(np.mean([run.tested["train/mse"] for run in setting.runs])),
+        val=float(np.mean([run.tested["val/mse"] for run in setting.runs])),
+        published=result.test_mse if result else None,
+        published_s=result.seconds if result else None,
+        difference=test.mean / result.test_mse - 1 if result else None,
+        verdict=verdict(test, result.test_mse, tolerance) if result and reproduces else None,
+        parameters=first.parameter_count,
         pca=linear,
         below_pca=1 - test.mean / linear if linear else None,
-        times=timekeeper.times(records),
-        curves=_said(runs),
+        times=timing.times(setting.runs),
+        curves=_summary_of_curves([run.diagnosis for run in runs]),
         runs=runs,
     )
 
 
-def _run_row(record: Record) -> RunRow:
-    dead = record.run.metrics.get("hidden/dead")
-    found = diagnose(record.epochs, None if dead is None else int(dead))
+def _run_row(run: TrainedRun) -> RunRow:
+    diagnosis = diagnose(run.epochs, run.dead)
     return RunRow(
-        id=record.run.id,
-        seed=record.seed,
-        commit=commit(record.run.tags),
-        test=record.run.metrics["test/mse"],
-        fit_s=record.run.metrics["time/fit_s"],
-        diagnosis=found,
-        words="; ".join(found.words()),
+        id=run.id,
+        seed=run.seed,
+        commit=commit(run.tags),
+        test=run.test_mse,
+        fit_s=run.fit_s,
+        diagnosis=diagnosis,
+        words="; ".join(diagnosis.words()),
     )
 
 
-def _said(runs: Sequence[RunRow]) -> str:
-    """What the curves of a setting's runs say, each thing once."""
-    found = [run.diagnosis for run in runs]
-    moving = [d for d in found if d.converged is False and not d.diverged]
+def _summary_of_curves(diagnoses: Sequence[Diagnosis]) -> str:
+    """What the curves of a setting's runs show, each observation once."""
+    moving = [d for d in diagnoses if d.converged is False and not d.diverged]
     slopes = {
         way: [d.slope for d in moving if d.moving == way and d.slope is not None]
         for way in ("falling", "rising")
     }
     counts = {
-        "diverged": sum(d.diverged for d in found),
+        "diverged": sum(d.diverged for d in diagnoses),
         **{
-            f"still {way} at the last epoch (median {np.median(s or [0]):+.1%} an epoch)": len(s)
+            f"still {way} at the last epoch (median {np.median(s or [0]):+.1%} per epoch)": len(s)
             for way, s in slopes.items()
         },
-        "converged": sum(d.converged is True for d in found),
-        "too short to tell whether converged": sum(d.converged is None for d in found),
-        "over-fitted": sum(d.overfitted for d in found),
-        "best epoch not the last": sum(d.best_epoch < d.epochs for d in found),
-        "dead hidden units": sum(bool(d.dead) for d in found),
+        "converged": sum(d.converged is True for d in diagnoses),
+        "too short to tell whether converged": sum(d.converged is None for d in diagnoses),
+        "overfitted": sum(d.overfitted for d in diagnoses),
+        "best epoch not the last": sum(d.best_epoch < d.epochs for d in diagnoses),
+        "dead hidden units": sum(bool(d.dead) for d in diagnoses),
     }
-    everywhere = {phrase: count for phrase, count in counts.items() if count}
+    runs = len(diagnoses)
     return "; ".join(
-        phrase if count == len(runs) == 1 else f"{count} of {len(runs)}: {phrase}"
-        for phrase, count in everywhere.items()
+        phrase if count == runs == 1 else f"{count} of {runs}: {phrase}"
+        for phrase, count in counts.items()
+        if count
     )
 
 
 def commit(tags: Mapping[str, str]) -> str:
-    """The commit that a run was made with, and whether there were changes since."""
+    """The commit that a run was made with, and whether there were uncommitted changes."""
     changed = ", with uncommitted changes" if tags.get("fae.dirty") == "true" else ""
     return tags.get("fae.commit", "unknown") + changed

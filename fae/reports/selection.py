@@ -1,22 +1,23 @@
-"""Which runs a report is about: chosen, grouped into settings, and set apart with a reason."""
+"""Which runs a report is about: chosen, grouped into settings, or excluded with a reason."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from fae.config import TrainingConfig, determines_result
 from fae.errors import ConfigError, StoreError
-from fae.runs.stored_config import stored_config
-from fae.runs.trained import trained_network
-from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
+from fae.reports.settings import Setting, group
+from fae.runs.stored import TrainedRun
+from fae.tracking.archive import Archive, StoredRun, UnreadableError
 
-MEASURED = ("test/mse", "time/fit_s")
+KEPT_PARAMETERS = 50_000_000
+"""Of the networks that are kept in memory after they have been checked: 200 MB."""
 
 
 @dataclass(frozen=True)
-class Apart:
-    """A run that is not counted, and why.
+class Excluded:
+    """A run that is excluded from a report, and why.
 
     Attributes:
         replaced: whether another run of the same configuration is counted in its place.
@@ -28,69 +29,31 @@ class Apart:
 
 
 @dataclass(frozen=True)
-class Record:
-    """A finished run with its configuration and its curves.
-
-    Attributes:
-        config: what it trained.
-        choices: what determines its result but the seed, by dotted key.
-        epochs: ``train/mse`` and ``val/mse`` after each epoch.
-    """
-
-    run: StoredRun
-    config: TrainingConfig
-    choices: Mapping[str, Any]
-    epochs: list[dict[str, float]]
-
-    @property
-    def seed(self) -> int:
-        return self.config.seed
-
-    @property
-    def tested(self) -> dict[str, float]:
-        """The epoch that was tested: the best with early stopping, else the last."""
-        if self.config.trainer.early_stopping is None:
-            return self.epochs[-1]
-        return min(self.epochs, key=lambda epoch: epoch["val/mse"])
-
-
-@dataclass(frozen=True)
 class Selection:
     """The runs of a report.
 
     Attributes:
         name: what was selected.
-        sweep: the one sweep whose runs these all are, if so.
-        records: finished runs; no two have the same configuration.
-        apart: the others.
+        sweep: the one sweep to which all of these runs belong, if there is one.
+        runs: finished runs; no two have the same configuration.
+        excluded: the others.
         missing: runs that the sweeps planned and the store does not have.
     """
 
     name: str
     sweep: StoredRun | None
-    records: list[Record]
-    apart: list[Apart]
+    runs: list[TrainedRun]
+    excluded: list[Excluded]
     missing: int = 0
 
-    def settings(self) -> dict[str, list[Record]]:
-        """Records that differ in nothing but their seed, by what sets them apart: ``n = 64``.
-
-        Ordered by the number of hidden units, then as they were run.
-        """
-        groups: dict[tuple[tuple[str, Any], ...], list[Record]] = {}
-        for record in self.records:
-            groups.setdefault(tuple(sorted(record.choices.items())), []).append(record)
-        ordered = sorted(groups.values(), key=lambda group: int(group[0].choices["hidden"]))
-        titles = _titles([group[0].choices for group in ordered])
-        assert len(set(titles)) == len(titles)
-        return {
-            title: sorted(group, key=lambda record: record.seed)
-            for title, group in zip(titles, ordered, strict=True)
-        }
+    @cached_property
+    def settings(self) -> list[Setting]:
+        """The runs by their settings; see ``fae.reports.settings.group``."""
+        return group(self.runs)
 
 
 def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Selection:
-    """Find the runs of a report.
+    """Select the runs of a report.
 
     Args:
         sweeps: names, or beginnings of ids; none: the latest sweep or, with ``where``, all runs.
@@ -110,7 +73,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
     if not sweeps and where is None:
         if not known:
             raise ConfigError(
-                "sweep: there is none yet, only single runs; choose among them, for instance "
+                "sweep: there is none yet, only single runs; select some of them, for instance "
                 "by where=hidden=64"
             )
         chosen = known[-1:]
@@ -123,17 +86,17 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
         runs = _matching(runs, where)
     if not runs:
         raise ConfigError(
-            f"where={where}: no run is like that"
+            f"where={where}: no run matches"
             if where is not None
             else f"sweep={chosen[0].name}: none of its runs is in the store"
         )
-    records, apart = set_apart(archive, runs)
+    counted, excluded = exclude(archive, runs)
     missing = sum(_missing(sweep, theirs[sweep.id]) for sweep in chosen)
     return Selection(
         name=" + ".join([sweep.name for sweep in chosen] + ([where] if where else [])),
         sweep=chosen[0] if len(chosen) == 1 and where is None else None,
-        records=records,
-        apart=apart,
+        runs=counted,
+        excluded=excluded,
         missing=missing if where is None else 0,
     )
 
@@ -145,30 +108,8 @@ def _missing(sweep: StoredRun, runs: Sequence[StoredRun]) -> int:
     return max(0, int(planned) - len(different)) if re.fullmatch(r"\d{1,9}", planned) else 0
 
 
-def _titles(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Settings in the paper's words: ``n = 64 dropout=0.2``.
-
-    Told are the keys whose values differ among the settings that have them, or, where that
-    does not tell all settings apart, also those that only some settings have.
-    """
-    keys = list(dict.fromkeys(key for choices in settings for key in choices if key != "hidden"))
-    values = {key: {choices[key] for choices in settings if key in choices} for key in keys}
-    varying = [key for key in keys if len(values[key]) > 1]
-    titles = [_title(choices, varying) for choices in settings]
-    if len(set(titles)) == len(titles):
-        return titles
-    partial = [key for key in keys if any(key not in choices for choices in settings)]
-    everything = [key for key in keys if key in {*varying, *partial}]
-    return [_title({**dict.fromkeys(partial, "unset"), **c}, everything) for c in settings]
-
-
-def _title(choices: Mapping[str, Any], keys: Sequence[str]) -> str:
-    told = [f"{key.removesuffix('.name')}={choices[key]}" for key in keys if key in choices]
-    return " ".join([f"n = {choices['hidden']}", *told])
-
-
 def _sweep(wanted: str, known: Sequence[StoredRun]) -> StoredRun:
-    """The newest sweep of a name, or the only one whose id begins so."""
+    """The newest sweep of this name, or the only one whose id begins with it."""
     if named := [sweep for sweep in known if wanted == sweep.name]:
         return named[-1]
     found = [sweep for sweep in known if sweep.id.startswith(wanted)]
@@ -176,7 +117,7 @@ def _sweep(wanted: str, known: Sequence[StoredRun]) -> StoredRun:
         return found[0]
     shown = ", ".join(f"{sweep.name} ({sweep.id[:8]})" for sweep in (found or known)[-3:][::-1])
     if found:
-        raise ConfigError(f"sweep={wanted}: the ids of {len(found)} sweeps begin so, as of {shown}")
+        raise ConfigError(f"sweep={wanted}: {len(found)} sweeps have ids that begin so: {shown}")
     hint = f"the latest are {shown}" if shown else "there is none yet"
     raise ConfigError(f"sweep={wanted}: no such sweep; {hint}")
 
@@ -204,81 +145,77 @@ def _matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
 
 
 def _same(stored: str, wanted: str) -> bool:
-    """Whether two values are the same, as numbers if they are: 0.001 and 1e-3."""
+    """Whether two values are equal, as numbers where they are: 0.001 and 1e-3."""
     try:
         return float(stored) == float(wanted)
     except ValueError:
         return stored == wanted
 
 
-def set_apart(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[Record], list[Apart]]:
-    """The newest finished run of each configuration that can be read, and the others with why."""
-    reasons: dict[str, str] = {}
-    alike: dict[tuple[tuple[str, Any], ...], list[tuple[StoredRun, TrainingConfig]]] = {}
-    for run in runs:
-        if run.status != "FINISHED":
-            reasons[run.id] = _reason(run)
-            continue
-        try:
-            config = stored_config(archive, run)
-        except UnreadableError as problem:
-            reasons[run.id] = problem.reason
-            continue
-        stored, here = run.tags.get("fae.data_digest"), config.data.build().digest
-        if stored != here:
-            reasons[run.id] = f"its images (digest {stored!r:.50}) are others than here ({here})"
-            continue
-        key = tuple(sorted(determines_result(config).items()))
-        alike.setdefault(key, []).append((run, config))
-    records, replaced = [], set()
-    for decisive, same in alike.items():
-        choices = {key: value for key, value in decisive if key != "seed"}
-        newest: Record | None = None
-        for run, config in reversed(same):
-            if newest:
-                reasons[run.id] = f"same configuration and seed as {newest.run.id[:8]}, newer"
-                replaced.add(run.id)
-                continue
-            try:
-                newest = _record(archive, run, config, choices)
-            except UnreadableError as problem:
-                reasons[run.id] = problem.reason
-            else:
-                records.append(newest)
-    counted = {_fingerprint(record.run) for record in records}
-    replaced |= {run.id for run in runs if _fingerprint(run) in counted}
-    return records, [Apart(r, reasons[r.id], r.id in replaced) for r in runs if r.id in reasons]
+def exclude(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[TrainedRun], list[Excluded]]:
+    """The newest readable finished run of each configuration, and the others with the reason.
 
-
-def _record(
-    archive: Archive, run: StoredRun, config: TrainingConfig, choices: Mapping[str, Any]
-) -> Record:
-    """A run with all that it stored of its result.
-
-    Raises:
-        UnreadableError: names what is gone, damaged, or not what a run stores.
+    Args:
+        runs: oldest first.
     """
-    if not run.metrics.keys() >= {*MEASURED}:
-        raise UnreadableError(run, "finished, yet without test error or time")
-    for name in MEASURED:
-        if not is_measured(run.metrics[name]):
-            raise UnreadableError(run, f"{name}={run.metrics[name]:g} cannot be")
-    dead = run.metrics.get("hidden/dead", 0)
-    if dead not in range(config.hidden + 1):
-        raise UnreadableError(run, f"hidden/dead={dead:g} cannot be")
-    record = Record(run, config, choices, archive.epochs(run))
-    trained_network(archive, run, config)  # it can be read
-    return record
+    reasons: dict[str, str] = {}
+    same: dict[tuple[Any, ...], list[TrainedRun]] = {}
+    for run in (TrainedRun.of(stored, archive) for stored in runs):
+        if reason := _unusable(run):
+            reasons[run.id] = reason
+        else:
+            same.setdefault((run.seed, *sorted(run.config_key.items())), []).append(run)
+    counted: list[TrainedRun] = []
+    replaced, kept = set(), 0
+    for candidates in same.values():
+        newest = None
+        for run in reversed(candidates):
+            if newest:
+                reasons[run.id] = f"replaced by {newest.id[:8]}, newer, of the same configuration"
+                replaced.add(run.id)
+            elif reason := _unreadable(run):
+                reasons[run.id] = reason
+            else:
+                newest = run
+        if newest:
+            counted.append(newest)
+            kept += newest.parameter_count
+            if kept > KEPT_PARAMETERS:
+                newest.release()
+    fingerprints = {_fingerprint(run) for run in counted}
+    replaced |= {run.id for run in runs if _fingerprint(run) in fingerprints}
+    return counted, [
+        Excluded(run, reasons[run.id], run.id in replaced) for run in runs if run.id in reasons
+    ]
+
+
+def _unusable(run: TrainedRun) -> str | None:
+    """Why a run cannot be counted, as far as its status, configuration and images tell."""
+    if run.status == "RUNNING":
+        return "still running, or crashed"
+    if run.status == "KILLED":
+        return "interrupted"
+    if run.status != "FINISHED":
+        reason = run.tags.get("fae.error", "").partition("\n")[0]
+        return f"failed: {reason or 'no reason stored'}"
+    try:
+        stored, here = run.tags.get("fae.data_digest"), run.config.data.build().digest
+    except UnreadableError as problem:
+        return problem.reason
+    if stored != here:
+        return f"its images (digest {stored!r:.50}) differ from those here ({here})"
+    return None
+
+
+def _unreadable(run: TrainedRun) -> str | None:
+    """Why a run's result cannot be read, if it cannot."""
+    try:
+        run.check()
+    except UnreadableError as problem:
+        return problem.reason
+    return None
 
 
 def _fingerprint(run: StoredRun) -> str:
     """The same for runs of the same configuration, data and code."""
     return run.tags.get("fae.fingerprint", run.id)
-
-
-def _reason(run: StoredRun) -> str:
-    if run.status == "RUNNING":
-        return "still running, or ended without a word"
-    if run.status == "KILLED":
-        return "interrupted"
-    return "failed: " + (run.tags.get("fae.error", "").partition("\n")[0] or "no reason stored")

@@ -1,28 +1,16 @@
-"""The table of a report, a row a setting: for the terminal, Markdown, LaTeX and CSV."""
+"""The table of a report, one row per setting: its cells, and how they are to be read."""
 
-import csv
-import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 
-from rich.box import SIMPLE
-from rich.console import Group, JustifyMethod
-from rich.table import Table
-from rich.text import Text
-
+from fae.drawing.tables import Columns
 from fae.reports.rows import Row
 from fae.reports.summary import Summary
 from fae.reports.timing import Times
-from fae.runtime.console import in_one_line
 from fae.runtime.formatting import format_error, format_interval
-
-Columns = Mapping[str, Sequence[str]]
-FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001 spreadsheets read the wide ones alike
-"""Beginnings of a formula."""
 
 
 def errors(summary: Summary) -> Columns:
-    """Heading to cells: how well each setting reconstructs."""
+    """How well each setting reconstructs."""
     return _columns(
         summary.rows,
         {
@@ -38,7 +26,7 @@ def errors(summary: Summary) -> Columns:
 
 
 def details(summary: Summary) -> Columns:
-    """Heading to cells: the other errors of each setting, its size and its time."""
+    """The other errors of each setting, its size and its time."""
     return _columns(
         summary.rows,
         {
@@ -54,32 +42,33 @@ def details(summary: Summary) -> Columns:
 
 
 def legend(summary: Summary) -> str:
-    """How the table is to be read."""
+    """How the table is to be read, one line per subject."""
     lines = [
         "Errors: mean squared error over images and pixels in [0, 1]; mean over the seeds, their "
         "number in brackets, with a 95 % interval (Student's t).",
         "PCA: test error of as many principal components, the best that is linear; "
         f"the mean image reaches {format_error(summary.mean_image)}.",
-        "Times: median (quartiles) over the seeds, or over as many of them as have a time to "
-        "compare (they ran alone, as far as this store tells, and on the same hardware as most).",
+        "Times: median (quartiles) over the seeds, or over those of them whose times can be "
+        "compared (runs that, as far as this store knows, did not overlap with others, on the "
+        "hardware of most runs).",
     ]
-    if any(row.published for row in summary.rows):
-        lines += [
-            f"Verdict: reproduced if the whole interval lies within {summary.tolerance:.1%} of the "
-            "paper's error, better or worse if all of it lies below or above; otherwise there are "
-            "not enough seeds to tell.",
-            "The paper's errors and times are of one run each, on a machine that it does not name.",
-        ]
+    if any(row.verdict for row in summary.rows):
+        lines.append(
+            "Verdict, for the paper's settings: reproduced if the whole interval lies within "
+            f"{summary.tolerance:.1%} of the paper's error, better or worse if all of it lies "
+            "below or above; otherwise there are not enough seeds to tell."
+        )
+    lines += summary.papers.values()
     if remarks := {row.times.remark for row in summary.rows if row.times.remark}:
-        lines.append(f"* not to be compared: {', '.join(sorted(remarks))}.")
+        lines.append(f"* not comparable: {', '.join(sorted(remarks))}.")
     return "\n".join(lines)
 
 
 def with_quartiles(times: Times, runs: int) -> str:
-    """``22.8 (22.1 to 23.4)``; a star marks what is not to be compared.
+    """``22.8 (22.1 to 23.4)``; a star marks what is not comparable.
 
     Args:
-        runs: how many there are; said where the times are of fewer.
+        runs: how many the setting has; shown where the times are of fewer.
     """
     median = _seconds(times.median) + ("*" if times.remark else "")
     of = f"; {times.n} of {runs}" if times.n < runs else ""
@@ -88,71 +77,12 @@ def with_quartiles(times: Times, runs: int) -> str:
     return f"{median} ({_seconds(times.low)} to {_seconds(times.high)}{of})"
 
 
-def markdown(summary: Summary) -> str:
-    """The table in Markdown, in two parts, with its legend."""
-    parts = [as_markdown(errors(summary)), as_markdown(details(summary)), legend(summary)]
-    return "\n".join(parts) + "\n"
+def records(summary: Summary) -> list[dict[str, object]]:
+    """Each row in full precision: shares as fractions, times in seconds."""
+    return [_record(row, summary) for row in summary.rows]
 
 
-def latex(summary: Summary) -> str:
-    """The table in LaTeX; needs ``\\usepackage{booktabs}``."""
-    table = {**errors(summary), **details(summary)}
-    rows = [" & ".join(map(_latex_cell, row)) + r" \\" for row in [list(table), *_rows(table)]]
-    body = "\n".join([rf"\begin{{tabular}}{{l{'r' * (len(table) - 1)}}}", r"\toprule", rows[0]])
-    return "\n".join([body, r"\midrule", *rows[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-def comma_separated(summary: Summary) -> str:
-    """The table as CSV, with full precision; shares as fractions, times in seconds."""
-    file = io.StringIO()
-    table = [
-        {heading: _spreadsheet_cell(cell) for heading, cell in _plain(row, summary).items()}
-        for row in summary.rows
-    ]
-    writer = csv.DictWriter(file, list(table[0]) if table else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table)
-    return file.getvalue()
-
-
-def terminal(summary: Summary) -> Group:
-    """The table and its legend for rich to print."""
-    return Group(
-        as_rich(errors(summary)), as_rich(details(summary)), Text(legend(summary), style="dim")
-    )
-
-
-def _columns(rows: Sequence[Row], cells: Mapping[str, Callable[[Row], str]]) -> Columns:
-    """All columns, but those in which no row has anything."""
-    columns = {heading: [cell(row) for row in rows] for heading, cell in cells.items()}
-    return {heading: column for heading, column in columns.items() if any(column)}
-
-
-def _rows(table: Columns) -> list[tuple[str, ...]]:
-    return list(zip(*table.values(), strict=True))
-
-
-def _seconds(value: float) -> str:
-    """Three digits or so, and two of small values."""
-    if value >= 10:
-        return f"{value:.1f}"
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
-
-
-def _error(value: float | None) -> str:
-    return "" if value is None else format_error(value)
-
-
-def _gain(row: Row) -> float | None:
-    """How far a setting is below PCA, if it is."""
-    return row.below_pca if row.below_pca and row.below_pca > 0 else None
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
-
-
-def _plain(row: Row, summary: Summary) -> dict[str, object]:
+def _record(row: Row, summary: Summary) -> dict[str, object]:
     return {
         "setting": row.title,
         "hidden": row.hidden,
@@ -181,45 +111,27 @@ def _plain(row: Row, summary: Summary) -> dict[str, object]:
     }
 
 
-def as_rich(table: Columns) -> Table:
-    """Columns as a table for a terminal."""
-    shown = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
-    for position, heading in enumerate(table):
-        justify: JustifyMethod = "right" if position else "left"
-        shown.add_column(Text(heading), justify=justify, no_wrap=heading != "verdict", min_width=6)
-    for row in _rows(table):
-        shown.add_row(*(Text(in_one_line(cell)) for cell in row))
-    return shown
+def _columns(rows: Sequence[Row], cells: Mapping[str, Callable[[Row], str]]) -> Columns:
+    """All columns except empty ones."""
+    columns = {heading: [cell(row) for row in rows] for heading, cell in cells.items()}
+    return {heading: column for heading, column in columns.items() if any(column)}
 
 
-def as_markdown(table: Columns) -> str:
-    """Columns as a table in Markdown."""
-    cells = [[_markdown_cell(cell) for cell in row] for row in _rows(table)]
-    rows = [list(table), ["---"] * len(table), *cells]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+def _seconds(value: float) -> str:
+    """About three digits, or two of small values."""
+    if value >= 10:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
-def _markdown_cell(cell: str) -> str:
-    """A text that is itself: no markup, no picture or link, no end of a cell."""
-    cell = in_one_line(cell).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"[\\`*\[\]|]", r"\\\g<0>", cell)
+def _error(value: float | None) -> str:
+    return "" if value is None else format_error(value)
 
 
-def _latex_cell(cell: str) -> str:
-    special = {c: f"\\{c}" for c in "&%$#_{}"} | {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "±": r"$\pm$",
-        "[": "{[}",  # at the beginning of a row it would be an argument of the end of the last one
-        "]": "{]}",
-    }
-    return "".join(special.get(character, character) for character in in_one_line(cell))
+def _gain(row: Row) -> float | None:
+    """How far a setting is below PCA, if it is."""
+    return row.below_pca if row.below_pca and row.below_pca > 0 else None
 
 
-def _spreadsheet_cell(cell: object) -> object:
-    """A text on one line that no spreadsheet takes for a formula; a number is one."""
-    if not isinstance(cell, str):
-        return cell
-    text = in_one_line(" ".join(cell.split()))
-    return f"'{text}" if text.startswith(FORMULA) else text
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

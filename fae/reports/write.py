@@ -1,19 +1,12 @@
 """From stored runs to a folder with a report; reads the store, trains nothing."""
 
 import json
-import os
-import re
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
@@ -21,32 +14,32 @@ from platformdirs import user_cache_path
 from fae.data.config import DataConfig
 from fae.data.images import DataSet, Images
 from fae.data.pca import pca_errors
-from fae.drawing import charts, figures
-from fae.drawing.charts import Chart
-from fae.drawing.pictures import Gallery, Panel, extremes
+from fae.drawing import figures
+from fae.drawing.chart import Chart
 from fae.errors import ConfigError, StoreError
-from fae.reports import table
+from fae.reports import catalogue, folder, texts
+from fae.reports.catalogue import Content
 from fae.reports.config import ReportRequest
+from fae.reports.gallery import gallery, pictured
 from fae.reports.page import page
-from fae.reports.selection import Record, Selection, select
+from fae.reports.published import papers
+from fae.reports.selection import Selection, select
 from fae.reports.summary import Summary, summarise
-from fae.runs.trained import parameters, trained_network
-from fae.runtime import files
-from fae.runtime.signals import allow_signals, defer_signals
+from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import crashed_runs
-from fae.training.metrics import mse_per_image
 
-PICTURED = 6
-"""Settings whose networks are pictured; of more, those with the lowest validation error."""
+TEXTS: Mapping[str, Callable[[Content, Sequence[Chart]], str]] = {
+    "report.html": page,
+    "table.md": lambda content, _: texts.markdown(content.summary),
+    "table.csv": lambda content, _: texts.comma_separated(content.summary),
+    "table.tex": lambda content, _: texts.latex(content.summary),
+    folder.SUMMARY: lambda content, _: _json(content.summary),
+}
+"""The files beside the figures, of a report's content and its charts."""
 
 LONGEST_NOTE = 8000
 """Characters that MLflow keeps of a run's description."""
-
-CONTENTS = re.compile(
-    r"report\.html|summary\.json|table\.(md|csv|tex)|figures(/[a-z_]+\.(png|svg))?"
-)
-"""A folder that holds nothing else may be replaced by a report."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +47,10 @@ class Report:
     """A report that was written.
 
     Attributes:
-        folder: where it lies; None where it cannot be written.
+        folder: None where it cannot be written.
         summary: its numbers.
         compare: address in the MLflow UI that compares its runs.
-        problems: a sentence about each thing that could not be done.
+        problems: one sentence about each thing that could not be done.
     """
 
     folder: Path | None
@@ -67,72 +60,89 @@ class Report:
 
 
 def make_report(request: ReportRequest) -> Report:
-    """Select runs, work out their numbers, draw them, and write all of it.
+    """Select runs, compute their numbers, draw them, and write all of it.
 
-    Where the runs are those of one sweep, its run in the store gets the same files. A store or a
-    folder that can only be read is no failure.
+    Where the runs are those of one sweep, its run in the store gets the same files. That the
+    store or the folder can only be read is a problem, not a failure.
 
     Raises:
-        ConfigError: no such runs, or ``out`` is somebody else's folder, or cannot be written.
-        DataError: the data set is not at hand.
+        ConfigError: no such runs, or ``out`` is not a report's folder, or cannot be written.
+        DataError: the data set is not available.
         StoreError: the store cannot be read, or none of the finished runs in it.
     """
     archive = Archive(request.tracking)
     selection = select(archive, request.sweep, request.where)
-    folder = (request.out or Path("reports", _folder_name(selection.name))).resolve()
-    _check_replaceable(folder)
-    if not selection.records:
-        reasons = "; ".join(sorted({apart.reason for apart in selection.apart}))
-        finished = any(apart.run.status == "FINISHED" for apart in selection.apart)
-        kind = StoreError if finished else ConfigError
-        raise kind(f"{selection.name}: none of its runs counts ({reasons})")
-    data = DataSets(request.data.root)
-    summary = summary_of(selection, archive, data, request.report.tolerance)
-    drawn = [
-        charts.of_records(selection.settings()),
-        charts.errors_by_size(summary, data.pca(selection.records[0])),
-        charts.times_by_size(summary),
-    ]
-    galleries = [
-        _gallery(archive, data, title, records[0])
-        for title, records in _pictured(selection).items()
-    ]
-    texts = {
-        "report.html": page(summary, drawn, galleries),
-        "table.md": table.markdown(summary),
-        "table.csv": table.comma_separated(summary),
-        "table.tex": table.latex(summary),
-        "summary.json": json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n",
-    }
-    compare = archive.address([record.run for record in selection.records])
+    out = (request.out or Path("reports", folder.folder_name(selection.name))).resolve()
+    folder.check_replaceable(out, TEXTS)
+    _check_counts(selection)
+    content = _content(selection, archive, DataSets(request.data.root), request.report.tolerance)
+    summary = content.summary
+    charts = [chart(content) for chart in catalogue.CHARTS]
+    written = {name: text(content, charts) for name, text in TEXTS.items()}
+    compare = archive.address([*selection.runs])
     try:
-        _write(folder, texts, _figures(drawn, galleries))
+        folder.write(out, written, _figures(content, charts))
     except OSError as error:
-        problem = f"{folder}: cannot be written ({error.strerror or error})"
+        problem = f"{out}: cannot be written ({error.strerror or error})"
         if request.out:
             raise ConfigError(f"out={problem}; name another folder") from error
         return Report(None, summary, compare, [f"{problem}; out=FOLDER names another place"])
     try:
         if selection.sweep:
-            archive.add_report(selection.sweep, folder, _note(summary))
+            archive.add_report(selection.sweep, out, _note(summary))
     except StoreError as error:
-        return Report(folder, summary, compare, [str(error)])
-    return Report(folder, summary, compare)
+        return Report(out, summary, compare, [str(error)])
+    return Report(out, summary, compare)
+
+
+def _check_counts(selection: Selection) -> None:
+    """Check that some run counts."""
+    if not selection.runs:
+        reasons = "; ".join(sorted({excluded.reason for excluded in selection.excluded}))
+        finished = any(excluded.run.status == "FINISHED" for excluded in selection.excluded)
+        kind = StoreError if finished else ConfigError
+        raise kind(f"{selection.name}: none of its runs counts ({reasons})")
+
+
+def _content(selection: Selection, archive: Archive, data: "DataSets", tolerance: float) -> Content:
+    return Content(
+        summary_of(selection, archive, data, tolerance),
+        selection.settings,
+        data.pca(selection.runs[0]),
+        [gallery(setting, *data.test(setting.runs[0])) for setting in pictured(selection.settings)],
+    )
+
+
+def _figures(content: Content, charts: Sequence[Chart]) -> dict[str, Figure]:
+    """By the names of their files; linear charts also on a logarithmic scale, as on the page."""
+    logarithmic = [
+        replace(chart, name=f"{chart.name}_logarithmic", log_y=True)
+        for chart in charts
+        if not chart.log_y
+    ]
+    return {
+        **{chart.name: figures.draw(chart) for chart in [*charts, *logarithmic]},
+        **{name: picture(content.galleries) for name, picture in catalogue.PICTURES.items()},
+    }
+
+
+def _json(summary: Summary) -> str:
+    return json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n"
 
 
 def _note(summary: Summary) -> str:
-    """What the page of the sweep's run shows."""
-    note = table.markdown(summary)
+    """The description of the sweep's run."""
+    note = texts.markdown(summary)
     if len(note) > LONGEST_NOTE:
         return f"The table of {len(summary.rows)} settings is among the artifacts, in report/."
     return note
 
 
 class DataSets:
-    """The images that records were trained on, read once each.
+    """The images that runs were trained on, each data set read once.
 
     Raises:
-        DataError: they are not at hand.
+        DataError: they are not available.
     """
 
     def __init__(self, root: Path | None) -> None:
@@ -142,16 +152,16 @@ class DataSets:
         self._errors = cache(self._pca)
         self._images = cache(self._test)
 
-    def pca(self, record: Record) -> NDArray[np.float64]:
+    def pca(self, run: TrainedRun) -> NDArray[np.float64]:
         """Test errors of PCA by the number of components, (1 + components,)."""
-        return self._errors(self._config(record))
+        return self._errors(self._config(run))
 
-    def test(self, record: Record) -> tuple[DataSet, Images]:
-        """Where the images are from, and the test images, pixels in [0, 1]."""
-        return self._images(self._config(record))
+    def test(self, run: TrainedRun) -> tuple[DataSet, Images]:
+        """The data set, and its test images with pixels in [0, 1]."""
+        return self._images(self._config(run))
 
-    def _config(self, record: Record) -> DataConfig:
-        return record.config.data.within(self._root)
+    def _config(self, run: TrainedRun) -> DataConfig:
+        return run.config.data.within(self._root)
 
     def _verified(self, config: DataConfig) -> DataSet:
         source = config.build()
@@ -174,139 +184,25 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
         tolerance: of the verdict, a share.
 
     Raises:
-        DataError: the data set is not at hand.
+        DataError: the data set is not available.
         StoreError: an artifact cannot be read.
     """
     return summarise(
         selection,
         tolerance=tolerance,
-        beside=_beside(archive, selection),
+        concurrent_runs=_concurrent_runs(archive, selection.runs),
         pca=data.pca,
-        parameters=lambda record: parameters(record.config),
+        papers=papers(),
     )
 
 
-def _beside(archive: Archive, selection: Selection) -> list[StoredRun]:
-    """The runs that may have been going on beside those of the selection.
+def _concurrent_runs(archive: Archive, runs: Sequence[TrainedRun]) -> list[StoredRun]:
+    """All runs that may have overlapped with some runs, they themselves included.
 
-    A run whose process died unnoticed counts where it began, as it is not known when that was.
+    A run whose crash nobody has noticed counts where it began, as it is not known when that was.
     """
-    runs = [record.run for record in selection.records]
-    beside = archive.runs_during(
+    concurrent = archive.runs_during(
         min(run.started for run in runs), max(run.ended or run.started for run in runs)
     )
-    dead = {run.id for run in crashed_runs(archive)}
-    return [replace(run, ended=run.started) if run.id in dead else run for run in beside]
-
-
-def _pictured(selection: Selection) -> dict[str, list[Record]]:
-    """Settings on the first one's data; of too many, those with the lowest validation error."""
-    settings = selection.settings()
-    data = next(iter(settings.values()))[0].config.data
-    alike = {title: runs for title, runs in settings.items() if runs[0].config.data == data}
-    best = sorted(alike, key=lambda title: alike[title][0].tested["val/mse"])[:PICTURED]
-    return {title: runs for title, runs in alike.items() if title in best}
-
-
-@torch.inference_mode()
-def _gallery(archive: Archive, data: DataSets, title: str, record: Record) -> Gallery:
-    source, images = data.test(record)
-    network = trained_network(archive, record.run, record.config)
-    outputs = network(images.pixels)
-    errors = mse_per_image(outputs, images.pixels)
-    shows = [source.classes[label] for label in images.labels.tolist()]
-    firsts = images.first_of_each_class()
-    first, weights = next(iter(network.state_dict().items()))
-    longest = weights.norm(dim=1).argsort(descending=True, stable=True)
-    dead = record.run.metrics.get("hidden/dead") if first == "encoder.weight" else None
-    return Gallery(
-        title,
-        record.seed,
-        Panel(
-            images.pixels[firsts].numpy(),
-            outputs[firsts].numpy(),
-            errors[firsts].numpy(),
-            [shows[i] for i in firsts.tolist()],
-        ),
-        extremes(images.pixels.numpy(), outputs.numpy(), errors.numpy(), shows),
-        weights[longest].numpy(),
-        None if dead is None else int(dead),
-    )
-
-
-def _figures(drawn: Sequence[Chart], galleries: Sequence[Gallery]) -> dict[str, Figure]:
-    panels = {gallery.title: gallery.panel for gallery in galleries}
-    return {
-        **{chart.name: figures.draw(chart) for chart in drawn},
-        "curves_logarithmic": figures.draw(replace(drawn[0], log_y=True)),
-        "reconstructions": figures.reconstructions(panels),
-        "extremes": figures.extremes(galleries),
-        "hidden_units": figures.hidden_units(galleries),
-    }
-
-
-def _folder_name(name: str) -> str:
-    """A name as one that every file system takes, in at most 150 bytes."""
-    kept = re.sub(r"[^\w.,=+-]+", "_", name).strip("._")
-    return kept.encode()[:150].decode(errors="ignore") or "report"
-
-
-def _check_replaceable(folder: Path) -> None:
-    other = _first_other(folder)
-    if other or (folder.exists() and not folder.is_dir()):
-        shown = f", as {other}" if other else ""
-        raise ConfigError(
-            f"out={folder}: would be replaced, and is not a report or holds more{shown}; "
-            "name another folder"
-        )
-
-
-def _first_other(folder: Path) -> str | None:
-    """Something in a folder that is no part of a report; the rest is not listed."""
-    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-    return next((name for name in names if not CONTENTS.fullmatch(name)), None)
-
-
-def _write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
-    """Write all files beside the folder, and put them in its place together.
-
-    Raises:
-        OSError: they cannot be written; the folder is as it was.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent)
-    with (
-        defer_signals(),
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch,
-        files.locked(Path(scratch)),
-    ):
-        fresh = Path(scratch, "new")
-        with allow_signals():
-            _write_files(fresh, texts, drawn)
-            files.sync_tree(fresh, Path(scratch))
-        if folder.exists():
-            files.exchange(fresh, folder)
-        else:
-            os.replace(fresh, folder)
-        files.sync(folder.parent)
-
-
-def _remove_abandoned(parent: Path) -> None:
-    """Remove what processes have left that were killed while they wrote a report."""
-    for scratch in parent.glob(".report-*"):
-        fresh = scratch / "new"  # made under the lock
-        with suppress(OSError):
-            if [*scratch.iterdir()] == [fresh] and not _first_other(fresh):
-                with files.locked(scratch):
-                    shutil.rmtree(scratch)
-
-
-def _write_files(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
-    (folder / "figures").mkdir(parents=True)
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    with matplotlib.rc_context({"svg.hashsalt": "fae"}):  # the same bytes each time
-        for name, figure in drawn.items():
-            figure.savefig(folder / "figures" / f"{name}.png", dpi=130)
-            figure.set_layout_engine("none")  # it is laid out by now, which takes long
-            figure.savefig(folder / "figures" / f"{name}.svg", metadata={"Date": None})
+    crashed = {run.id for run in crashed_runs(archive)}
+    return [replace(run, ended=run.started) if run.id in crashed else run for run in concurrent]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOW = 6
-"""Epochs at the end of a run over which its slope is taken."""
+"""Epochs at the end of a run over which its slope is computed."""
 MOVING = 0.001
 """A validation error that changes by a larger share per epoch has not converged."""
 GAP = 0.05
@@ -23,10 +23,10 @@ class Diagnosis:
         slope: relative change of ``val/mse`` per epoch at the end, by least squares on its
             logarithm over the last 6 epochs; None where there are fewer than 3.
         gap: ``val/mse`` above ``train/mse`` after the last epoch, as a share of the latter.
-        largest_gap: the largest such gap, in size, after any epoch.
-        diverged: whether ``val/mse`` ended above where it stood after the first epoch.
+        largest_gap: the largest absolute value of this gap after any epoch.
+        diverged: whether ``val/mse`` was higher after the last epoch than after the first.
         dead: hidden units that give the same output for every training image; None where
-            that was not counted.
+            they were not counted.
     """
 
     epochs: int
@@ -44,7 +44,7 @@ class Diagnosis:
 
     @property
     def moving(self) -> str:
-        """``falling`` or ``rising``, as the validation error did at the end."""
+        """``falling`` or ``rising``: the trend of the validation error at the end."""
         return "rising" if (self.slope or 0) > 0 else "falling"
 
     @property
@@ -53,7 +53,7 @@ class Diagnosis:
         return self.gap > GAP
 
     def tags(self) -> dict[str, str]:
-        """What the MLflow UI can filter runs by."""
+        """Tags by which the MLflow UI can filter runs."""
         converged = {None: "unknown", True: "true", False: "false"}[self.converged]
         return {
             "fae.converged": converged,
@@ -64,29 +64,29 @@ class Diagnosis:
         }
 
     def words(self) -> list[str]:
-        """One phrase for each thing that is worth saying."""
-        said = []
+        """One phrase per finding."""
+        phrases = []
         if self.diverged:
-            said.append("diverged: ends above its first epoch")
+            phrases.append("diverged: ends above its first epoch")
         elif self.converged is None:
-            said.append(f"{self.epochs} epochs are too few to tell whether it converged")
+            phrases.append(f"{self.epochs} epochs are too few to tell whether it converged")
         elif not self.converged:
-            said.append(
-                f"still {self.moving} at the last epoch, by {abs(self.slope or 0):.1%} an epoch"
+            phrases.append(
+                f"still {self.moving} at the last epoch, by {abs(self.slope or 0):.1%} per epoch"
             )
         else:
-            said.append("converged")
+            phrases.append("converged")
         if self.overfitted:
-            said.append(f"over-fitting: validation {self.gap:.1%} above training")
+            phrases.append(f"overfitting: validation {self.gap:.1%} above training")
         if self.best_epoch < self.epochs:
-            said.append(f"best epoch is {self.best_epoch} of {self.epochs}")
+            phrases.append(f"best epoch is {self.best_epoch} of {self.epochs}")
         if self.dead:
-            said.append(f"{self.dead} dead hidden units")
-        return said
+            phrases.append(f"{self.dead} dead hidden units")
+        return phrases
 
 
 def diagnose(epochs: Sequence[Mapping[str, float]], dead: int | None = None) -> Diagnosis:
-    """Read the curves of a run.
+    """Diagnose the curves of a run.
 
     Args:
         epochs: one entry per epoch, with ``train/mse`` and ``val/mse``; at least one.

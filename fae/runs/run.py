@@ -11,7 +11,8 @@ import yaml
 from fae.config import Config
 from fae.data.datamodule import ImageDataModule, Slices
 from fae.data.images import DataSet, Images
-from fae.drawing import charts, figures
+from fae.drawing import figures
+from fae.drawing.chart import curves
 from fae.drawing.pictures import Panel
 from fae.errors import TrainingError
 from fae.runs import provenance
@@ -23,6 +24,7 @@ from fae.runs.history import History
 from fae.runs.job import Job
 from fae.runs.progress import ProgressDisplay
 from fae.runs.task import Known, State, Task, fingerprint_of, look_up, work
+from fae.runs.trained import count_parameters
 from fae.runtime.console import console, warn
 from fae.tracking.archive import Archive
 from fae.tracking.run import Run
@@ -193,6 +195,7 @@ def _finish(fitted: Fitted, config: Config) -> dict[str, float]:
     metrics = {
         **test,
         "hidden/dead": dead,
+        "model/parameters": count_parameters(learner.network),
         "time/fit_s": history.fit_s,
         "time/total_s": history.total_s,
     }
@@ -226,6 +229,5 @@ def _panel(learner: Learner, images: Images, source: DataSet) -> Panel:
 
 
 def _draw(run: Run, history: History, panel: Panel) -> None:
-    curves = charts.curves({run.name: [history.epochs]})
-    run.log_figure(figures.draw(curves), "figures/curves.png")
+    run.log_figure(figures.draw(curves({run.name: [history.epochs]})), "figures/curves.png")
     run.log_figure(figures.reconstructions({run.name: panel}), "figures/reconstructions.png")

@@ -1,9 +1,10 @@
 """The trained network of a stored run: its configuration's, with the weights that it stored.
 
-Both may be anyone's. No code of theirs is run, as MLflow and ``torch.export.load`` would.
+Anyone may have written both. No code of theirs is run, as MLflow and ``torch.export.load`` would.
 """
 
 import torch
+from torch import nn
 
 from fae.config import TrainingConfig
 from fae.models.network import Network
@@ -13,7 +14,7 @@ from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.run import BESIDE_WEIGHTS
 
 LARGEST = 1e15
-"""Of a pixel: the squares of some hundred pixels can be summed in single precision."""
+"""Size of a pixel at most: the squares of some hundred pixels can be summed in single precision."""
 
 
 def trained_network(archive: Archive, run: StoredRun, config: TrainingConfig) -> Network:
@@ -22,7 +23,7 @@ def trained_network(archive: Archive, run: StoredRun, config: TrainingConfig) ->
     Raises:
         UnreadableError: they are gone or damaged, or not a network of its configuration.
     """
-    network = _untrained(config)
+    network = untrained_network(config)
     weights = sum(tensor.nbytes for tensor in network.state_dict().values())
     with archive.reading(run, "its model"):
         load_weights(network, archive.model(run, weights + BESIDE_WEIGHTS))
@@ -30,15 +31,15 @@ def trained_network(archive: Archive, run: StoredRun, config: TrainingConfig) ->
     return network
 
 
-def parameters(config: TrainingConfig) -> int:
-    """Weights and biases of the network of a configuration."""
-    return sum(tensor.numel() for tensor in _untrained(config).state_dict().values())
-
-
-def _untrained(config: TrainingConfig) -> Network:
-    """A network that takes no memory, as no weight of it has a value."""
+def untrained_network(config: TrainingConfig) -> Network:
+    """The network of a configuration without values for its weights, so that it takes no memory."""
     with torch.device("meta"):
         return build_network(config)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Weights and biases of a network."""
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 @torch.inference_mode()

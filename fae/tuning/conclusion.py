@@ -8,9 +8,9 @@ from fae.cli.compose import compose
 from fae.cli.overrides import command_line, rounded_assignment, without
 from fae.cli.preset import preset
 from fae.drawing import figures
+from fae.drawing.tables import as_markdown, as_rich
 from fae.errors import ConfigError, TrainingError, UndeliveredError
-from fae.reports.published import RESULTS
-from fae.reports.table import as_markdown, as_rich
+from fae.reports.published import find, papers
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import Result, train
 from fae.runs.task import State, Task, look_up
@@ -127,7 +127,7 @@ def _found(shared: Shared, tasks: Sequence[Task], results: Mapping[int, Result])
         results: of the tasks that this process ran, by number; the store has the others.
     """
     config, study = shared.config, shared.study
-    published = RESULTS.get(config.hidden) if config.data.name == "fashion_mnist" else None
+    _, published = find(papers(), config.data.name, config.hidden) or (None, None)
     errors, runs = [], []
     for number, task in enumerate(tasks):
         result = results.get(number)

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
-from fae.drawing.charts import Chart, Kind, Plot, Series
-from fae.reports.table import Columns
+from fae.drawing.chart import Chart, Kind, Plot, Series
+from fae.drawing.tables import Columns
 from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import Estimate
 from fae.tuning.space import Dimension, Range
@@ -109,7 +109,9 @@ def errors_by_value(found: Sequence[Found], dimension: Range, name: str = "val")
     given_up = any(one.kind == "hollow" for one in series)
     plot = Plot("hollow: given up early" if given_up else "", series)
     name = f"{name}_by_{dimension.key}"
-    return Chart(name, dimension.key, "validation error", [plot], ticks, log_y=True, whole_x=False)
+    heading = f"Validation error against {dimension.key}"
+    labels = dimension.key, "validation error"
+    return Chart(name, heading, *labels, [plot], ticks, log_y=True, whole_x=False)
 
 
 def _points(label: str, tried: Sequence[Tried], key: str, kind: Kind, colour: int) -> Series:

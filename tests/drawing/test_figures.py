@@ -5,28 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 from matplotlib.text import Text
-from records import record, summary
+from records import IMAGES, gallery, panel
 
-from fae.drawing import charts, figures
-from fae.drawing.pictures import Gallery, Panel, extremes, grey
+from fae.drawing import figures
+from fae.drawing.chart import Chart, Plot, Series, curves
+from fae.drawing.pictures import grey
 
 EPOCHS = [{"train/mse": 0.3, "val/mse": 0.4}, {"train/mse": 0.1, "val/mse": 0.2}]
-IMAGES = np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)
-ERRORS = np.array([0.01234, 0.5], np.float32)
 
 
-def panel(share: float) -> Panel:
-    return Panel(IMAGES, IMAGES * np.float32(share), ERRORS, ["Shirt", "Bag"])
-
-
-def gallery(title: str, share: float) -> Gallery:
-    shown = panel(share)
-    found = extremes(IMAGES, shown.reconstructions, ERRORS, shown.classes)
-    return Gallery(title, 0, shown, found, np.ones((5, 4), np.float32), 2)
-
-
-def test_curves_have_a_panel_a_setting_and_both_errors() -> None:
-    figure = figures.draw(charts.curves({"n = 1": [EPOCHS]}))
+def test_curves_have_one_panel_per_setting_and_both_errors() -> None:
+    figure = figures.draw(curves({"n = 1": [EPOCHS]}))
     (axes,) = figure.axes
     training, validation = axes.lines
     np.testing.assert_array_equal(training.get_xdata(), [1, 2])
@@ -36,13 +25,13 @@ def test_curves_have_a_panel_a_setting_and_both_errors() -> None:
 
 
 def test_a_logarithmic_chart_has_a_logarithmic_axis() -> None:
-    chart = replace(charts.curves({"n = 1": [EPOCHS]}), log_y=True)
+    chart = replace(curves({"n = 1": [EPOCHS]}), log_y=True)
     assert figures.draw(chart).axes[0].get_yscale() == "log"
 
 
 def test_plots_fill_rows_of_three_or_four() -> None:
     def shape(settings: int) -> tuple[int, int]:
-        figure = figures.draw(charts.curves({f"n = {n}": [EPOCHS] for n in range(settings)}))
+        figure = figures.draw(curves({f"n = {n}": [EPOCHS] for n in range(settings)}))
         rows, columns = figure.axes[0].get_gridspec().get_geometry()  # type: ignore[union-attr]
         assert sum(axes.axison for axes in figure.axes) == settings + (settings > 1)
         return rows, columns
@@ -52,10 +41,11 @@ def test_plots_fill_rows_of_three_or_four() -> None:
 
 def test_bands_follow_lines_and_bars_stand_on_points() -> None:
     slower = [{name: value * 2 for name, value in epoch.items()} for epoch in EPOCHS]
-    axes = figures.draw(charts.curves({"n = 1": [EPOCHS, slower]})).axes[0]
+    axes = figures.draw(curves({"n = 1": [EPOCHS, slower]})).axes[0]
     assert len(axes.collections) == 2
-    rows = summary(*(record(n, seed, 1 / n + seed / 1e4) for n in (64, 128) for seed in (0, 1)))
-    axes = figures.draw(charts.times_by_size(rows)).axes[0]
+    series = Series("", [64, 128], [2, 3], "line", 0, low=[1, 2], high=[3, 4])
+    chart = Chart("name", "heading", "n", "error", [Plot("", [series])], ticks=[64, 128])
+    axes = figures.draw(chart).axes[0]
     assert len(axes.containers) == 1
     assert [label.get_text() for label in axes.get_xticklabels()] == ["64", "128"]
 
@@ -70,7 +60,7 @@ def test_reconstructions_stand_beside_their_originals_with_their_errors() -> Non
     np.testing.assert_array_equal(picture, grey(IMAGES[1] / 4))
 
 
-def test_extremes_are_three_triples_a_network() -> None:
+def test_extremes_are_three_triples_per_network() -> None:
     figure = figures.extremes([gallery("n = 1", 0.5), gallery("n = 2", 0.25)])
     shown = np.array(figure.axes).reshape(2, 9)
     assert [axes.get_title() for axes in shown[0]][1::3] == ["best", "median", "worst"]
@@ -89,7 +79,7 @@ def test_hidden_units_are_counted() -> None:
 def test_a_title_is_no_mathematics_and_printable() -> None:
     title = "$\\foo$ \x1b[2J"
     drawn = [
-        figures.draw(charts.curves({title: [EPOCHS], "n = 2": [EPOCHS]})),
+        figures.draw(curves({title: [EPOCHS], "n = 2": [EPOCHS]})),
         figures.reconstructions({title: panel(1)}),
         figures.extremes([gallery(title, 0.5)]),
         figures.hidden_units([gallery(title, 0.5)]),

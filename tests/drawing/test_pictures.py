@@ -50,7 +50,7 @@ def test_best_median_and_worst() -> None:
     np.testing.assert_array_equal(found[0].reconstruction, images[1] * 2)
 
 
-def test_pairs_stand_above_each_other_five_a_row() -> None:
+def test_pairs_stand_above_each_other_five_per_row() -> None:
     originals = np.linspace(0, 1, 6 * 4, dtype=np.float32).reshape(6, 4)
     reconstructed = np.array([[2, -1, 0.5, 0]] * 6, np.float32)
     picture = pictures.pairs(originals, reconstructed)

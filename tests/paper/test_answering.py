@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 from conftest import NO_LOCAL
@@ -14,7 +14,8 @@ from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import StoreError
 from fae.paper import answering
 from fae.paper.answering import QUESTIONS, Answer, answer, write
-from fae.paper.evidence import SIZES, Evidence, Setting
+from fae.paper.evidence import SIZES, Evidence
+from fae.reports.settings import Setting
 from fae.reports.summary import Summary
 from fae.runtime.intervals import estimate
 from fae.tracking.store import Store
@@ -31,15 +32,26 @@ def errors(mean: float) -> dict[int, float]:
     return {seed: mean * (1 + (seed - 2) / 1000) for seed in SEEDS}
 
 
-def setting(hidden: int, choices: dict[str, object], error: dict[int, float]) -> Setting:
-    """One whose validation errors are twice its test errors."""
-    return Setting(hidden, choices, error, {seed: 2 * one for seed, one in error.items()})
+def setting(
+    hidden: int,
+    config_key: dict[str, Any],
+    error: dict[int, float],
+    validation: dict[int, float] | None = None,
+) -> Setting:
+    """One whose validation errors are twice its test errors, if not given."""
+    others = {key.replace(".", "__"): value for key, value in config_key.items()}
+    validation = validation or {seed: 2 * test for seed, test in error.items()}
+    runs = [
+        record(hidden, seed, test, curve=[(1.0, validation[seed])], **others)
+        for seed, test in error.items()
+    ]
+    return Setting(hidden, config_key, runs)
 
 
 def settings(key: str, values: Mapping[object, Error]) -> list[Setting]:
     """A setting for each n and each value of a key."""
     return [
-        setting(n, {"hidden": n, key: value}, errors(error(n, cast(float, value))))
+        setting(n, {key: value}, errors(error(n, cast(float, value))))
         for n in SIZES
         for value, error in values.items()
     ]
@@ -154,8 +166,8 @@ def test_rates_that_cannot_be_told_apart_are_named_together() -> None:
 
 def test_rates_are_chosen_by_validation_errors() -> None:
     one = {
-        1.0: Setting(64, {"lr": 1.0}, errors(0.01), errors(0.03)),
-        2.0: Setting(64, {"lr": 2.0}, errors(0.02), errors(0.02)),
+        1.0: setting(64, {"lr": 1.0}, errors(0.01), errors(0.03)),
+        2.0: setting(64, {"lr": 2.0}, errors(0.02), errors(0.02)),
     }
     assert answering._best(one) == [2.0]
 

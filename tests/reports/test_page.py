@@ -1,8 +1,9 @@
-"""The page: complete, escaped, and in need of nothing else."""
+"""The page: complete, escaped, and self-contained."""
 
 import base64
 import io
 import json
+import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,14 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from records import pca, record, summary
-from test_figures import gallery
+from records import gallery, pca, record, summary
 
-from fae.drawing import charts
+from fae.drawing.chart import Chart, curves
 from fae.drawing.pictures import grey
-from fae.reports import table
+from fae.reports import charts, table
+from fae.reports.catalogue import Content
 from fae.reports.page import page
 from fae.reports.summary import Summary
+from fae.runtime.intervals import Estimate
 
 
 @pytest.fixture
@@ -28,8 +30,14 @@ def paper() -> Summary:
 
 
 def made(found: Summary) -> str:
-    drawn = [charts.errors_by_size(found, pca(record(64, 0, 0.04))), charts.times_by_size(found)]
-    return page(found, drawn, [gallery("n = 64", 0.5), gallery("n = 128", 0.25)])
+    errors = pca(record(64, 0, 0.04))
+    drawn = [charts.errors_by_size(found, errors), charts.times_by_size(found)]
+    return page_of(found, *drawn)
+
+
+def page_of(found: Summary, *drawn: Chart) -> str:
+    galleries = [gallery("n = 64", 0.5), gallery("n = 128", 0.25)]
+    return page(Content(found, [], pca(record(64, 0, 0.04)), galleries), drawn)
 
 
 class Elements(HTMLParser):
@@ -70,22 +78,29 @@ def test_it_shows_the_table_the_answers_and_the_origin(paper: Summary) -> None:
         assert all(run.id in text for run in row.runs)
     assert "no difference can be told from seed noise" in text
     assert "x, 2 threads" in text
-    assert "Runs that are not counted" not in text
+    assert "Excluded runs" not in text
 
 
-def test_it_names_the_runs_that_do_not_count(paper: Summary) -> None:
-    apart = {"id": "0123456789", "name": "a run", "status": "FAILED", "reason": "failed: nan"}
-    text = re.sub(r"\s+", " ", Elements(made(replace(paper, apart=[apart], missing=3))).text)
+def test_only_a_report_beside_published_results_speaks_of_a_paper(paper: Summary) -> None:
+    assert "Fredriks, Micucci and Ochotorena: Red feed-forward" in Elements(made(paper)).text
+    text = Elements(made(summary(record(64, 0, 0.04, data="synthetic")))).text
+    assert "paper" not in text.lower()
+    assert "publish" not in text.lower()
+
+
+def test_it_names_the_excluded_runs(paper: Summary) -> None:
+    run = {"id": "0123456789", "name": "a run", "status": "FAILED", "reason": "failed: nan"}
+    text = re.sub(r"\s+", " ", Elements(made(replace(paper, excluded=[run], missing=3))).text)
     assert "a run (01234567, FAILED): failed: nan" in text
-    assert "3 more that were planned and are not in the store" in text
+    assert "3 more planned, but not in the store" in text
 
 
 def test_names_are_escaped(paper: Summary) -> None:
     evil = "</script><script>alert(1)</script><img src=x>"
-    apart = {"id": evil, "name": evil, "status": "FAILED", "reason": evil}
-    rows = [replace(row, title=evil, others=evil) for row in paper.rows]
+    run = {"id": evil, "name": evil, "status": "FAILED", "reason": evil}
+    rows = [replace(row, title=evil, others={evil: evil}) for row in paper.rows]
     harmless = Elements(made(paper)).tags
-    odd = Elements(made(replace(paper, name=evil, rows=rows, apart=[apart])))
+    odd = Elements(made(replace(paper, name=evil, rows=rows, excluded=[run])))
     assert odd.tags.count("script") == harmless.count("script")
     assert odd.tags.count("img") == harmless.count("img")
     assert "x" not in odd.addresses
@@ -93,13 +108,13 @@ def test_names_are_escaped(paper: Summary) -> None:
 
 def test_what_is_not_printable_is_escaped(paper: Summary) -> None:
     evil = "\x1b[2J\u202e"
-    rows = [replace(row, title=evil, others=evil) for row in paper.rows]
+    rows = [replace(row, title=evil, others={evil: 1}) for row in paper.rows]
     source = made(replace(paper, name=evil, rows=rows))
     assert not {"\x1b", "\u202e"} & set(source.partition("<script>")[0])
     names = [
         trace["name"] for plot in plots(source)["error_by_size"]["plots"] for trace in plot["data"]
     ]
-    assert r"\x1b[2J\u202e" in names
+    assert r"\x1b[2J\u202e=1" in names
 
 
 def test_pictures_are_those_of_the_gallery(paper: Summary) -> None:
@@ -122,14 +137,27 @@ def test_charts_have_the_values_and_a_common_range(paper: Summary) -> None:
     assert ours["x"] == [64, 128]
     assert ours["y"] == [row.test.mean for row in paper.rows]
     assert ours["error_y"]["array"] == [paper.rows[0].test.half, 0]
-    low, high = chart["range"]
-    assert low == pytest.approx(0.95 * 0.1 * 0.5**128)
-    assert high == pytest.approx(1.05 * 0.1)
+    for scale, of in (("linear", float), ("log", math.log10)):
+        low, high = chart["ranges"][scale]
+        assert low == pytest.approx(of(0.95 * 0.1 * 0.5**128))
+        assert high == pytest.approx(of(1.05 * 0.1))
+
+
+def test_an_interval_that_reaches_below_zero_leaves_a_logarithmic_axis_upright(
+    paper: Summary,
+) -> None:
+    """Its lower end has no place there."""
+    wide = Estimate(mean=0.05, n=2, low=-0.1, high=0.2)
+    rows = [replace(row, test=wide) for row in paper.rows]
+    chart = plots(made(replace(paper, rows=rows)))["error_by_size"]
+    assert chart["ranges"]["linear"] == pytest.approx([-0.105, 0.21])
+    assert chart["ranges"]["log"][1] == pytest.approx(math.log10(0.21))
+    assert chart["ranges"]["log"][0] < chart["ranges"]["log"][1]
 
 
 def test_curves_can_be_switched_to_a_logarithmic_scale(paper: Summary) -> None:
     epochs = [[{"train/mse": 0.3, "val/mse": 0.4}], [{"train/mse": 0.1, "val/mse": 0.2}]]
-    source = page(paper, [charts.curves({"n = 64": epochs})], [gallery("n = 64", 1)])
+    source = page_of(paper, curves({"n = 64": epochs}))
     assert "switchScale(this, 'curves')" in source
     band, mean = plots(source)["curves"]["plots"][0]["data"][:2]
     assert (band["fill"], band["y"]) == ("toself", [0.3, 0.1])

@@ -88,7 +88,7 @@ def chosen(*runs: StoredRun, sweeps: tuple[str, ...] = (), where: str | None = N
 
 
 def ids(selection: Selection) -> list[str]:
-    return [record.run.id for record in selection.records]
+    return [run.id for run in selection.runs]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_the_newest_run_counts_whichever_sweep_is_named_first(sweeps: tuple[str,
     known = sweep("first-sweep", "first"), sweep("second-sweep", "second")
     runs = run("old"), run("new", parent="second-sweep", started=5)
     assert ids(chosen(*known, *runs, sweeps=sweeps)) == ["new"]
-    assert len(chosen(*known, *runs, sweeps=sweeps).apart) == len(set(sweeps)) - 1
+    assert len(chosen(*known, *runs, sweeps=sweeps).excluded) == len(set(sweeps)) - 1
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ def test_the_newest_run_counts_whichever_sweep_is_named_first(sweeps: tuple[str,
     [
         (("nope",), None, r"sweep=nope: no such sweep; the latest are hidden=8 \(second-s\)"),
         (("irst",), None, "sweep=irst: no such sweep"),
-        (("f",), None, r"sweep=f: the ids of 2 sweeps begin so, as of hidden=16 \(fifth-sw"),
+        (("f",), None, r"sweep=f: 2 sweeps have ids that begin so: hidden=16 \(fifth-sw"),
         (("hidden=16",), None, "sweep=hidden=16: none of its runs is in the store"),
         ((), "width=3", "where=width=3: no parameter width; choose from hidden, lr, seed"),
         ((), "hidden", "where=hidden: must be conditions like hidden=64,128 optimizer=adam"),
-        ((), "hidden=9", "where=hidden=9: no run is like that"),
+        ((), "hidden=9", "where=hidden=9: no run matches"),
     ],
 )
 def test_a_wrong_choice_is_named(sweeps: tuple[str, ...], where: str | None, message: str) -> None:
@@ -147,11 +147,11 @@ def test_a_wrong_choice_is_named(sweeps: tuple[str, ...], where: str | None, mes
 def test_an_empty_store_and_one_without_sweeps_are_told_apart() -> None:
     with pytest.raises(StoreError, match="no run of fae is stored there"):
         chosen()
-    with pytest.raises(ConfigError, match="only single runs; choose among them"):
+    with pytest.raises(ConfigError, match="only single runs; select some of them"):
         chosen(run("a", parent=""))
 
 
-def test_runs_that_do_not_count_are_set_apart_with_the_reason() -> None:
+def test_runs_that_do_not_count_are_excluded_with_the_reason() -> None:
     runs = [
         run("old", seed=1),
         run("dead", status="RUNNING"),
@@ -164,31 +164,31 @@ def test_runs_that_do_not_count_are_set_apart_with_the_reason() -> None:
     ]
     selection = chosen(FIRST, *runs)
     assert ids(selection) == ["new", "good"]
-    assert [apart.run.id for apart in selection.apart if apart.replaced] == ["old"]
-    assert {apart.run.id: apart.reason for apart in selection.apart} == {
-        "dead": "still running, or ended without a word",
+    assert [run.run.id for run in selection.excluded if run.replaced] == ["old"]
+    assert {run.run.id: run.reason for run in selection.excluded} == {
+        "dead": "still running, or crashed",
         "stopped": "interrupted",
         "lost": "failed: loss is nan",
         "dumb": "failed: no reason stored",
-        "bare": "finished, yet without test error or time",
-        "old": "same configuration and seed as new, newer",
+        "bare": "finished without test error or time",
+        "old": "replaced by new, newer, of the same configuration",
     }
 
 
 @pytest.mark.parametrize("lacks", ["config", "model"])
-def test_a_run_that_cannot_be_read_is_set_apart_and_the_others_count(lacks: str) -> None:
+def test_a_run_that_cannot_be_read_is_excluded_and_the_others_count(lacks: str) -> None:
     selection = chosen(FIRST, run("good"), run("bad", seed=1, lacks=lacks), run("fine", seed=2))
     assert ids(selection) == ["good", "fine"]
-    (apart,) = selection.apart
-    assert (apart.run.id, apart.replaced) == ("bad", False)
-    assert lacks in apart.reason.partition(" cannot be read (")[0]
+    (excluded,) = selection.excluded
+    assert (excluded.run.id, excluded.replaced) == ("bad", False)
+    assert lacks in excluded.reason.partition(" cannot be read (")[0]
 
 
 def test_of_runs_that_are_the_same_the_newest_that_can_be_read_counts() -> None:
     runs = [run("old"), run("new", started=5, lacks="model", fingerprint="x")]
     selection = chosen(FIRST, *runs)
     assert ids(selection) == ["old"]
-    assert [apart.run.id for apart in selection.apart] == ["new"]
+    assert [run.run.id for run in selection.excluded] == ["new"]
 
 
 @pytest.mark.parametrize(
@@ -201,13 +201,17 @@ def test_of_runs_that_are_the_same_the_newest_that_can_be_read_counts() -> None:
         ("hidden/dead", 0.5),
         ("hidden/dead", 65.0),
         ("hidden/dead", math.inf),
+        ("model/parameters", math.nan),
+        ("model/parameters", -1.0),
+        ("model/parameters", 0.5),
+        ("model/parameters", 1e300),
     ],
 )
-def test_a_run_with_a_number_that_cannot_be_is_set_apart(metric: str, value: float) -> None:
+def test_a_run_with_a_number_that_is_not_possible_is_excluded(metric: str, value: float) -> None:
     odd = run("odd", seed=1, metrics={"test/mse": 0.04, "time/fit_s": 1.0, metric: value})
     selection = chosen(FIRST, run("good"), odd)
     assert ids(selection) == ["good"]
-    assert [apart.reason for apart in selection.apart] == [f"{metric}={value:g} cannot be"]
+    assert [run.reason for run in selection.excluded] == [f"{metric}={value:g} is not possible"]
 
 
 def test_a_number_of_planned_runs_that_is_none_is_passed_over() -> None:
@@ -227,7 +231,7 @@ def test_planned_runs_that_are_not_there_are_counted() -> None:
 
 def titles(*choices: dict[str, Any]) -> list[str]:
     records = [record(hidden, 0, 0.1, **others) for hidden, others in map(_split, choices)]
-    return list(Selection("", None, records, []).settings())
+    return [setting.title for setting in Selection("", None, records, []).settings]
 
 
 def _split(choices: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -261,21 +265,21 @@ def test_what_only_some_settings_know_tells_them_apart_where_nothing_else_does()
     ]
 
 
-def test_a_run_on_images_that_are_not_at_hand_or_not_known_is_set_apart() -> None:
+def test_a_run_on_images_that_are_not_at_hand_or_not_known_is_excluded() -> None:
     without = run("b", seed=1)
     del without.tags["fae.data_digest"]  # type: ignore[attr-defined]
     selection = chosen(FIRST, run("good"), run("a", seed=1, data_digest="None"), without)
     assert ids(selection) == ["good"]
-    assert [apart.reason for apart in selection.apart] == [
-        f"its images (digest {digest}) are others than here ({DIGEST})"
+    assert [run.reason for run in selection.excluded] == [
+        f"its images (digest {digest}) differ from those here ({DIGEST})"
         for digest in ("'None'", "None")
     ]
 
 
 def test_seeds_of_a_setting_stand_together_in_order() -> None:
     records = [record(64, 2, 0.1), record(128, 0, 0.1), record(64, 1, 0.1)]
-    settings = Selection("", None, records, []).settings()
-    assert {title: [r.seed for r in runs] for title, runs in settings.items()} == {
+    settings = Selection("", None, records, []).settings
+    assert {s.title: [run.seed for run in s.runs] for s in settings} == {
         "n = 64": [1, 2],
         "n = 128": [0],
     }

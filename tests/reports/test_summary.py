@@ -22,7 +22,7 @@ def test_a_row_is_a_setting_over_its_seeds() -> None:
     assert found.mean_image == 0.1
     assert [run.seed for run in row.runs] == [0, 1, 2]
     assert row.curves == (
-        "3 of 3: still falling at the last epoch (median -33.1% an epoch); "
+        "3 of 3: still falling at the last epoch (median -33.1% per epoch); "
         "3 of 3: dead hidden units"
     )
 
@@ -66,30 +66,37 @@ def spans(*spans: tuple[int, int | None], host: str = "here") -> list[StoredRun]
     return [stored(f"{host} {i}", started=a, ended=b, host=host) for i, (a, b) in enumerate(spans)]
 
 
-def test_a_run_beside_another_has_no_time_to_compare() -> None:
-    beside = spans((0, 10), (10, 20), (19, 30))
-    records = [record(64, i, 0.04, fit_s=10.0**i, run=run) for i, run in enumerate(beside)]
-    times = summary(*records, beside=beside).rows[0].times
+def test_a_run_that_overlapped_with_another_has_no_time_to_compare() -> None:
+    concurrent = spans((0, 10), (10, 20), (19, 30))
+    records = [record(64, i, 0.04, fit_s=10.0**i, run=run) for i, run in enumerate(concurrent)]
+    times = summary(*records, concurrent_runs=concurrent).rows[0].times
     assert (times.median, times.n, times.remark) == (1.0, 1, None)
-    crowded = summary(*records[1:], beside=beside).rows[0].times
-    assert (crowded.n, crowded.remark) == (2, "ran beside other runs")
+    others = summary(*records[1:], concurrent_runs=concurrent).rows[0].times
+    assert (others.n, others.remark) == (2, "overlapped with other runs")
 
 
-def test_a_long_run_crowds_all_that_begin_during_it() -> None:
-    beside = spans((0, 100), (10, 20), (30, 40))
-    records = [record(64, i, 0.04, run=run) for i, run in enumerate(beside)]
-    assert summary(*records[2:], beside=beside).rows[0].times.remark == "ran beside other runs"
+def test_a_long_run_overlaps_with_all_that_begin_during_it() -> None:
+    concurrent = spans((0, 100), (10, 20), (30, 40))
+    records = [record(64, i, 0.04, run=run) for i, run in enumerate(concurrent)]
+    assert (
+        summary(*records[2:], concurrent_runs=concurrent).rows[0].times.remark
+        == "overlapped with other runs"
+    )
 
 
-def test_runs_on_other_hosts_crowd_nobody_and_one_that_still_runs_all_since_it_began() -> None:
+def test_runs_on_other_hosts_do_not_overlap_and_one_that_still_runs_does() -> None:
     before, ours, still = spans((0, 40), (50, 60), (45, None))
     there = spans((55, 58), (0, None), host="there")
 
     def remark(run: StoredRun, *beside: StoredRun) -> str | None:
-        return summary(record(64, 0, 0.04, run=run), beside=[run, *beside]).rows[0].times.remark
+        return (
+            summary(record(64, 0, 0.04, run=run), concurrent_runs=[run, *beside])
+            .rows[0]
+            .times.remark
+        )
 
     assert remark(ours, before, *there) is None
-    assert remark(ours, before, still) == "ran beside other runs"
+    assert remark(ours, before, still) == "overlapped with other runs"
     assert remark(before, ours, still) is None
 
 
@@ -143,20 +150,25 @@ def test_time_does_not_grow() -> None:
     )
 
 
-def test_one_size_or_crowded_times_answer_nothing() -> None:
+def test_one_size_or_overlapping_runs_answer_nothing() -> None:
     assert answers([1.0, 1.0]) == []
-    beside = spans((0, 10), (5, 20))
-    runs = [record(64 * (i + 1), 0, 0.04, run=run) for i, run in enumerate(beside)]
-    (claim,) = [c for c in summary(*runs, beside=beside).claims if "time" in c.question]
-    assert (claim.holds, claim.sentence) == (None, "cannot be told: some ran beside other runs")
+    concurrent = spans((0, 10), (5, 20))
+    runs = [record(64 * (i + 1), 0, 0.04, run=run) for i, run in enumerate(concurrent)]
+    (claim,) = [
+        c for c in summary(*runs, concurrent_runs=concurrent).claims if "time" in c.question
+    ]
+    assert (claim.holds, claim.sentence) == (
+        None,
+        "cannot be told: some overlapped with other runs",
+    )
 
 
 def test_curves_are_almost_identical_up_to_5_percent() -> None:
-    close, apart = [(1.0, 1.04), (0.5, 0.5)], [(1.0, 1.06), (0.5, 0.5)]
+    close, wide = [(1.0, 1.04), (0.5, 0.5)], [(1.0, 1.06), (0.5, 0.5)]
     claim = summary(record(64, 0, 0.04, curve=close)).claims[0]
     assert claim.holds is True
     assert "all 1 runs validation lies within 4.0% of training" in claim.sentence
-    claim = summary(record(64, 0, 0.04, curve=close), record(128, 0, 0.04, curve=apart)).claims[0]
+    claim = summary(record(64, 0, 0.04, curve=close), record(128, 0, 0.04, curve=wide)).claims[0]
     assert claim.holds is False
     assert claim.sentence.endswith("by more than 5% for n = 128")
 

@@ -25,16 +25,23 @@ from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
 from fae.cli.compose import compose
-from fae.config import Config
+from fae.config import Config, TrainingConfig
+from fae.drawing.chart import Chart, Plot, Series
+from fae.drawing.tables import Columns
 from fae.errors import ConfigError, Interrupted, StoreError
-from fae.reports import write
+from fae.models.network import Network
+from fae.reports import catalogue, selection
+from fae.reports.catalogue import Content
 from fae.reports.config import DataRoot, ReportRequest
+from fae.reports.folder import folder_name
+from fae.reports.summary import Summary
 from fae.reports.write import Report, make_report
+from fae.runs.build import build_network
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import Result, train
 from fae.runtime import files
 from fae.runtime.intervals import estimate
-from fae.tracking.archive import Archive
+from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.store import Store
 
 SWEEP = "hidden=4,8 seed=0,1,2"
@@ -127,10 +134,10 @@ def test_the_numbers_are_those_of_the_runs(written: Report, swept: list[Result])
         assert row.parameters == 2 * 64 * row.hidden + row.hidden + 64
     assert [row.title for row in written.summary.rows] == ["n = 4", "n = 8"]
     assert written.summary.missing == 2
-    assert written.summary.apart == []
+    assert written.summary.excluded == []
 
 
-def test_what_ran_beside_is_found_by_its_times(home: Path, swept: list[Result]) -> None:
+def test_concurrent_runs_are_found_by_their_times(home: Path, swept: list[Result]) -> None:
     archive = Archive(configured(home).tracking)
     (sweep,) = archive.runs("sweep", f"attributes.run_name = '{SWEEP}'")
     runs = archive.runs_of(sweep)
@@ -219,6 +226,70 @@ def test_every_file_is_there(written: Report) -> None:
     }
 
 
+def test_a_new_chart_is_one_line(request_of: Request, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is on the page, with its heading and caption, and among the files."""
+
+    def seeds(content: Content) -> Chart:
+        errors = content.summary.rows[0].errors
+        plot = Plot("", [Series("", list(errors), list(errors.values()), "points", 0)])
+        return Chart("seeds_1", "Error by seed", "seed", "error", [plot], caption="One each.")
+
+    monkeypatch.setattr(catalogue, "CHARTS", [*catalogue.CHARTS, seeds])
+    folder = folder_of(make_report(request_of(where="hidden=4")))
+    page = (folder / "report.html").read_text()
+    assert "<h2>Error by seed</h2>" in page
+    assert "One each." in page
+    drawn = {path.name for path in (folder / "figures").glob("seeds_1*")}
+    names = ("seeds_1", "seeds_1_logarithmic")
+    assert drawn == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
+    monkeypatch.undo()
+    make_report(request_of(where="hidden=4"))  # takes the place of that one
+    assert not list((folder / "figures").glob("seeds_1*"))
+
+
+def test_a_new_part_of_the_table_is_one_line(
+    request_of: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def extra(summary: Summary) -> Columns:
+        return {"setting": [row.title for row in summary.rows], "new": ["cell"]}
+
+    monkeypatch.setattr(catalogue, "TABLES", [*catalogue.TABLES, extra])
+    folder = folder_of(make_report(request_of(where="hidden=4")))
+    assert "<th>new</th>" in (folder / "report.html").read_text()
+    assert "| setting | new |\n" in (folder / "table.md").read_text()
+    assert "& cell \\\\\n" in (folder / "table.tex").read_text()
+
+
+def test_each_model_is_read_once_and_no_network_is_built_to_be_counted(
+    request_of: Request, swept: list[Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    built: list[int] = []
+    model = Archive.model
+
+    def read_model(archive: Archive, run: StoredRun, largest: int) -> bytes:
+        read.append(run.id)
+        return model(archive, run, largest)
+
+    def build(config: TrainingConfig) -> Network:
+        built.append(config.hidden)
+        return build_network(config)
+
+    monkeypatch.setattr(Archive, "model", read_model)
+    monkeypatch.setattr("fae.runs.trained.build_network", build)
+    make_report(request_of())
+    assert sorted(read) == sorted(result.run_id for result in swept)
+    assert built == [4, 4, 4, 8, 8, 8]
+
+
+def test_a_network_that_was_released_is_read_again(
+    request_of: Request, written: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "KEPT_PARAMETERS", 0)
+    again = make_report(request_of())
+    assert contents(folder_of(again)) == contents(folder_of(written))
+
+
 def test_the_summary_has_every_number_of_the_table(written: Report) -> None:
     stored = json.loads((folder_of(written) / "summary.json").read_text())
     assert stored == json.loads(json.dumps(dataclasses.asdict(written.summary)))
@@ -269,9 +340,18 @@ def test_a_folder_that_is_no_report_is_left_alone(request_of: Request, tmp_path:
     assert (tmp_path / "report" / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_folder_of_somebodys_figures_is_no_report(request_of: Request, tmp_path: Path) -> None:
+    figure = tmp_path / "report" / "figures" / "experiment-2.png"
+    figure.parent.mkdir(parents=True)
+    figure.write_text("years of work")
+    with pytest.raises(ConfigError, match="is not a report or holds more;"):
+        make_report(request_of())
+    assert figure.read_text() == "years of work"
+
+
 def test_an_older_report_is_replaced_as_a_whole(request_of: Request, tmp_path: Path) -> None:
     (tmp_path / "report" / "figures").mkdir(parents=True)
-    for name in ("summary.json", "figures/of_yesterday.png"):
+    for name in ("summary.json", "figures/of_yesterday.png", "figures/2_Dec-2023.svg"):
         (tmp_path / "report" / name).write_text("old")
     make_report(request_of(where="hidden=4 seed=0"))
     assert not (tmp_path / "report" / "figures" / "of_yesterday.png").exists()
@@ -390,7 +470,7 @@ def test_of_a_folder_that_is_no_report_no_more_is_listed_than_tells_that(
 
 @pytest.mark.parametrize("name", ["\u5b66" * 120, "x\U0001f600y\u5b66" * 99, "h=4 /../" * 99])
 def test_a_folders_name_is_one_that_a_file_system_takes(name: str, tmp_path: Path) -> None:
-    folder = tmp_path / write._folder_name(name)
+    folder = tmp_path / folder_name(name)
     folder.mkdir()
     assert folder.parent == tmp_path
     assert len(os.fsencode(folder.name)) <= 150
@@ -432,9 +512,9 @@ def test_a_run_whose_artifacts_are_gone_or_damaged_is_not_counted(
         spoil(model / "artifacts" / "data" / "model.pt2")
     made = make_report(request_of())
     assert [[run.seed for run in row.runs] for row in made.summary.rows] == [[0, 1, 2], [1, 2]]
-    (apart,) = made.summary.apart
-    assert (apart["id"], apart["status"]) == (run_id, "FINISHED")
-    assert apart["reason"].startswith(f"{what} cannot be read (")
+    (excluded,) = made.summary.excluded
+    assert (excluded["id"], excluded["status"]) == (run_id, "FINISHED")
+    assert excluded["reason"].startswith(f"{what} cannot be read (")
     assert made.summary.incomplete
 
 
@@ -453,7 +533,7 @@ def test_nothing_in_a_store_is_unpickled(
         made = make_report(request_of())
     finally:
         path.write_bytes(whole)
-    assert made.summary.apart == []
+    assert made.summary.excluded == []
     assert not (tmp_path / "attacked").exists()
 
 
@@ -532,7 +612,7 @@ def test_a_run_on_other_images_than_are_at_hand_does_not_count(
     finally:
         client.set_tag(run.info.run_id, "fae.data_digest", run.data.tags["fae.data_digest"])
     assert [run.id for run in made.summary.rows[0].runs] == [run.run_id for run in swept[1:3]]
-    assert [apart["id"] for apart in made.summary.apart] == [swept[0].run_id]
+    assert [run["id"] for run in made.summary.excluded] == [swept[0].run_id]
 
 
 def test_runs_of_other_projects_in_the_store_are_none_of_ours(
@@ -545,7 +625,7 @@ def test_runs_of_other_projects_in_the_store_are_none_of_ours(
     client.log_param(theirs, "hidden", "4")
     made = make_report(request_of(where="hidden=4"))
     assert [run.id for run in made.summary.rows[0].runs] == [run.run_id for run in swept[:3]]
-    assert made.summary.apart == []
+    assert made.summary.excluded == []
 
 
 def test_a_sweep_of_which_nothing_finished_has_no_report(
@@ -587,7 +667,7 @@ def test_the_command_shows_the_table_and_where_the_report_is(home: Path, tmp_pat
     lines = done.stdout.splitlines()
     assert [line[:6] for line in lines if line.startswith(" n = ")] == [" n = 4", " n = 8"] * 2
     assert any(line.startswith("Does the training time grow with n? ") for line in lines)
-    assert "not in the store, never begun or deleted: 2 planned runs" in lines
+    assert "not in the store, never started or deleted: 2 planned runs" in lines
     assert lines[-2] == f"report   {tmp_path}/a folder/report.html"
     assert lines[-1].startswith("compare  http://127.0.0.1:5000/#/compare-runs?runs=%5B%22")
     assert json.loads((tmp_path / "a folder" / "summary.json").read_text())["tolerance"] == 0.05

@@ -119,9 +119,10 @@ def test_metrics_of_epochs_are_stored_by_epochs_completed(
 
 
 def test_metrics_of_the_end_are_stored_once(client: MlflowClient, finished: Result) -> None:
-    for metric in ("test/mse", "hidden/dead", "time/fit_s", "time/total_s"):
+    for metric in ("test/mse", "hidden/dead", "model/parameters", "time/fit_s", "time/total_s"):
         (point,) = client.get_metric_history(finished.run_id, metric)
         assert point.value == finished.metrics[metric]
+    assert finished.metrics["model/parameters"] == 2 * 64 * 16 + 16 + 64
     assert 0 < finished.metrics["time/fit_s"] < finished.metrics["time/total_s"]
 
 

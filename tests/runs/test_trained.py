@@ -10,7 +10,7 @@ from records import exported, stored, training
 from fae.config import TrainingConfig
 from fae.models.network import Network
 from fae.runs.build import build_network
-from fae.runs.trained import parameters, trained_network
+from fae.runs.trained import count_parameters, trained_network, untrained_network
 from fae.tracking.archive import Archive
 
 CONFIG = training(hidden=4)
@@ -52,6 +52,6 @@ def test_one_whose_outputs_may_overflow_is_refused() -> None:
 
 def test_a_configuration_that_tells_of_a_huge_network_takes_no_memory() -> None:
     huge = training(hidden=65_536)
-    assert parameters(huge) == 2 * 64 * 65_536 + 65_536 + 64
+    assert count_parameters(untrained_network(huge)) == 2 * 64 * 65_536 + 65_536 + 64
     with pytest.raises(Exception, match="not as in the network"):
         restored(build_network(CONFIG), huge)

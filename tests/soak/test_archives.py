@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.errors import FaeError
-from fae.reports import table
+from fae.reports import texts
 from fae.reports.config import DataRoot, ReportRequest
 from fae.reports.selection import select
 from fae.reports.write import DataSets, make_report, summary_of
@@ -70,7 +70,7 @@ TAGS = (
     "fae.host",
     "fae.kind",
 )
-METRICS = ("test/mse", "time/fit_s", "hidden/dead", "train/mse", "val/mse")
+METRICS = ("test/mse", "time/fit_s", "hidden/dead", "model/parameters", "train/mse", "val/mse")
 
 
 class Attack:
@@ -104,11 +104,11 @@ def report(archive: Archive) -> str:
     """The numbers of a report, or the sentence that a user would get."""
     try:
         selection = select(archive, [], None)
-        if not selection.records:
+        if not selection.runs:
             return "none of its runs counts"
         summary = summary_of(selection, archive, DataSets(Path()), 0.03)
         json.dumps(asdict(summary), allow_nan=False)
-        return table.markdown(summary)
+        return texts.markdown(summary)
     except FaeError as error:
         return str(error)
 

@@ -1,0 +1,103 @@
+"""The folder of a report: written as a whole or not at all, over nothing but an older report."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path, PurePath
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from fae.errors import ConfigError
+from fae.runtime import files
+from fae.runtime.signals import allow_signals, defer_signals
+
+SUMMARY = "summary.json"
+FIGURES = "figures"
+FORMATS = (".png", ".svg")
+
+
+def folder_name(name: str) -> str:
+    """A name that every file system accepts, of at most 150 bytes."""
+    kept = re.sub(r"[^\w.,=+-]+", "_", name).strip("._")
+    return kept.encode()[:150].decode(errors="ignore") or "report"
+
+
+def check_replaceable(folder: Path, texts: Collection[str]) -> None:
+    """Check that a folder holds a report or nothing, so that it may be replaced.
+
+    Args:
+        texts: names of the files of a report beside its figures.
+
+    Raises:
+        ConfigError: it holds something else, or is none.
+    """
+    other = _first_other(folder, texts)
+    is_report = (folder / SUMMARY).exists()
+    is_empty = folder.is_dir() and not any(folder.iterdir())
+    if other or (folder.exists() and not is_report and not is_empty):
+        shown = f", as {other}" if other else ""
+        raise ConfigError(
+            f"out={folder}: would be replaced, and is not a report or holds more{shown}; "
+            "name another folder"
+        )
+
+
+def _first_other(folder: Path, texts: Collection[str]) -> str | None:
+    """The first thing in a folder that is not part of a report; the rest is not listed."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*"))
+    return next((path.as_posix() for path in paths if not _is_of_report(path, texts)), None)
+
+
+def _is_of_report(path: PurePath, texts: Collection[str]) -> bool:
+    """Whether a report of any version may hold a file or folder."""
+    in_figures = path.parent.as_posix() == FIGURES and path.suffix in FORMATS
+    return in_figures or path.as_posix() in {*texts, FIGURES}
+
+
+def write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
+    """Write all files into a folder beside this one, which then takes its place.
+
+    Raises:
+        OSError: they cannot be written; the folder is as it was.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(folder.parent, texts)
+    with (
+        defer_signals(),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch,
+        files.locked(Path(scratch)),
+    ):
+        fresh = Path(scratch, "new")
+        with allow_signals():
+            _write_files(fresh, texts, drawn)
+            files.sync_tree(fresh, Path(scratch))
+        if folder.exists():
+            files.exchange(fresh, folder)
+        else:
+            os.replace(fresh, folder)
+        files.sync(folder.parent)
+
+
+def _remove_abandoned(parent: Path, texts: Collection[str]) -> None:
+    """Remove the folders of processes that were killed while they wrote a report."""
+    for scratch in parent.glob(".report-*"):
+        fresh = scratch / "new"  # made under the lock
+        with suppress(OSError):
+            if [*scratch.iterdir()] == [fresh] and not _first_other(fresh, texts):
+                with files.locked(scratch):
+                    shutil.rmtree(scratch)
+
+
+def _write_files(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
+    (folder / FIGURES).mkdir(parents=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    with matplotlib.rc_context({"svg.hashsalt": "fae"}):  # the same bytes each time
+        for name, figure in drawn.items():
+            figure.savefig(folder / FIGURES / f"{name}.png", dpi=130)
+            figure.set_layout_engine("none")  # laid out by now, which takes long
+            figure.savefig(folder / FIGURES / f"{name}.svg", metadata={"Date": None})

@@ -1,0 +1,114 @@
+"""A trained run in a store: its configuration, curves and network, read when they are needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any
+
+from fae.config import TrainingConfig, determines_result
+from fae.models.network import Network
+from fae.runs.stored_config import stored_config
+from fae.runs.trained import count_parameters, trained_network, untrained_network
+from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
+
+MEASURED = ("test/mse", "time/fit_s")
+MOST_PARAMETERS = 1e12
+
+
+@dataclass(frozen=True)
+class TrainedRun(StoredRun):
+    """A run in a store, with everything that it stored of its result.
+
+    Attributes:
+        archive: the store.
+
+    Raises:
+        UnreadableError: by each attribute that is read from the store, where that is gone,
+            damaged, or not what a run stores.
+    """
+
+    archive: Archive = field(repr=False, compare=False)
+
+    @staticmethod
+    def of(run: StoredRun, archive: Archive) -> "TrainedRun":
+        """A run with access to what it stored."""
+        known = {f.name: getattr(run, f.name) for f in fields(StoredRun)}
+        return TrainedRun(**known, archive=archive)
+
+    @cached_property
+    def config(self) -> TrainingConfig:
+        """What it trained."""
+        return stored_config(self.archive, self)
+
+    @cached_property
+    def config_key(self) -> Mapping[str, Any]:
+        """Settings that identify its configuration, without the seed, by dotted key."""
+        decisive = determines_result(self.config)
+        return {key: value for key, value in decisive.items() if key != "seed"}
+
+    @cached_property
+    def epochs(self) -> list[dict[str, float]]:
+        """``train/mse`` and ``val/mse`` after each epoch."""
+        return self.archive.epochs(self)
+
+    @cached_property
+    def network(self) -> Network:
+        """With the weights that were tested, in evaluation mode; kept until ``release``."""
+        return trained_network(self.archive, self, self.config)
+
+    @property
+    def seed(self) -> int:
+        return self.config.seed
+
+    @property
+    def tested(self) -> dict[str, float]:
+        """The epoch whose weights were tested: the best with early stopping, else the last."""
+        if self.config.trainer.early_stopping is None:
+            return self.epochs[-1]
+        return min(self.epochs, key=lambda epoch: epoch["val/mse"])
+
+    @property
+    def test_mse(self) -> float:
+        return self.metrics["test/mse"]
+
+    @property
+    def fit_s(self) -> float:
+        return self.metrics["time/fit_s"]
+
+    @property
+    def dead(self) -> int | None:
+        """Hidden units that never change; None where they were not counted."""
+        dead = self.metrics.get("hidden/dead")
+        return None if dead is None else int(dead)
+
+    @property
+    def parameter_count(self) -> int:
+        """Weights and biases of the network; earlier versions did not store how many."""
+        stored = self.metrics.get("model/parameters")
+        return count_parameters(untrained_network(self.config)) if stored is None else int(stored)
+
+    def check(self) -> None:
+        """Read everything that the run stored of its result.
+
+        Raises:
+            UnreadableError: names what is gone, damaged, or not what a run stores.
+        """
+        if not self.metrics.keys() >= {*MEASURED}:
+            raise UnreadableError(self, "finished without test error or time")
+        possible = {
+            **{name: is_measured(self.metrics[name]) for name in MEASURED},
+            "hidden/dead": _is_count(self.metrics.get("hidden/dead", 0), self.config.hidden),
+            "model/parameters": _is_count(self.metrics.get("model/parameters", 0), MOST_PARAMETERS),
+        }
+        for name, is_possible in possible.items():
+            if not is_possible:
+                raise UnreadableError(self, f"{name}={self.metrics[name]:g} is not possible")
+        _ = self.epochs, self.network
+
+    def release(self) -> None:
+        """Free the memory of the network, which is read again when it is needed again."""
+        vars(self).pop("network", None)
+
+
+def _is_count(value: float, most: float) -> bool:
+    return 0 <= value <= most and float(value).is_integer()
