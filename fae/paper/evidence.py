@@ -16,7 +16,7 @@ from fae.reports.selection import Selection, exclude
 from fae.reports.settings import Setting
 from fae.reports.summary import Summary
 from fae.reports.write import DataSets, summary_of
-from fae.runs.task import State, look_up
+from fae.runs.task import State, look_up, stored_runs
 from fae.sweeps.sweep import planned
 from fae.tracking.address import without_password
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
@@ -182,8 +182,8 @@ class Evidence:
             tasks = fresh_runs([*overrides, *values], settings.repeats)
         except ConfigError:  # it cannot have had a trial with these values
             return False
-        alike = self._archive.alike("run", [task.fingerprint for task in tasks])
-        ids = [{run.id for run in alike.get(task.fingerprint, [])} for task in tasks]
+        stored = stored_runs(self._archive, tasks)
+        ids = [{run.id for run in stored.get(task.fingerprint, [])} for task in tasks]
         return all(not those.isdisjoint(found.runs) for those in ids)
 
 

@@ -106,10 +106,12 @@ class DurableCheckpointIO(CheckpointIO):
 
     Args:
         fingerprint: of the run; a checkpoint of another one is refused.
+        former: the run's fingerprints in earlier versions.
     """
 
-    def __init__(self, fingerprint: str) -> None:
+    def __init__(self, fingerprint: str, *former: str) -> None:
         self.fingerprint = fingerprint
+        self.former = former
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
@@ -146,7 +148,7 @@ class DurableCheckpointIO(CheckpointIO):
         Raises:
             CheckpointError: names the file: it is damaged, not of this run, or not a checkpoint.
         """
-        return read(Path(path), self.fingerprint)
+        return read(Path(path), self.fingerprint, *self.former)
 
     def remove_checkpoint(self, path: Any) -> None:
         _remove(Path(path))
@@ -166,18 +168,19 @@ def saved_epochs(folder: Path) -> list[int]:
     )
 
 
-def resume_point(folder: Path, fingerprint: str, learner: Learner) -> Path | None:
+def resume_point(folder: Path, fingerprint: str, learner: Learner, *former: str) -> Path | None:
     """The newest checkpoint from which a run can be resumed; None if it has to start over.
 
     Damaged ones are skipped with a warning.
 
     Args:
         learner: as the run begins; the checkpoint's keys and shapes must be those of its own.
+        former: as ``DurableCheckpointIO`` has it.
     """
     for epoch in saved_epochs(folder):
         path = checkpoint_path(folder, epoch)
         try:
-            checkpoint = read(path, fingerprint)
+            checkpoint = read(path, fingerprint, *former)
             check_fits(checkpoint, learner)
             if checkpoint["epoch"] + 1 != epoch:
                 raise CheckpointError("not of the epoch in its name")
@@ -188,7 +191,7 @@ def resume_point(folder: Path, fingerprint: str, learner: Learner) -> Path | Non
     return None
 
 
-def read(path: Path, fingerprint: str) -> dict[str, Any]:
+def read(path: Path, *fingerprints: str) -> dict[str, Any]:
     """A checkpoint, once it is known to be what was written: plain values and tensors.
 
     Runs no code of the file's, and takes memory in proportion to its size.
@@ -201,7 +204,7 @@ def read(path: Path, fingerprint: str) -> dict[str, Any]:
         about = json.loads(_beside(path).read_bytes())
         if about["sha256"] != hashlib.sha256(content).hexdigest():
             raise CheckpointError("damaged, it is not what was written")
-        if about["fingerprint"] != fingerprint:
+        if about["fingerprint"] not in fingerprints:
             raise CheckpointError(f"of another run ({about['fingerprint']!r:.80})")
         checkpoint = load(content)
         if type(checkpoint) is not dict or {k: type(v) for k, v in checkpoint.items()} != KEYS:

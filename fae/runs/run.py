@@ -23,7 +23,7 @@ from fae.runs.diagnosis import diagnose
 from fae.runs.history import History
 from fae.runs.job import Job
 from fae.runs.progress import ProgressDisplay
-from fae.runs.task import Known, State, Task, fingerprint_of, look_up, work
+from fae.runs.task import Known, State, Task, fingerprint_of, former_of, look_up, work
 from fae.runs.trained import count_parameters
 from fae.runtime.console import console, warn
 from fae.tracking.archive import Archive
@@ -155,16 +155,17 @@ def fit(
     source = config.data.build()
     _record_provenance(run, config, source)
     data, learner = build(config, source)
-    history, fingerprint = History(run, data, started), fingerprint_of(config)
+    history = History(run, data, started)
+    known_as = fingerprint_of(config), former_of(config)
     progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(run.folder)
     trainer = build_trainer(
         config.trainer,
         epochs=config.epochs,
         folder=run.folder,
         callbacks=[history, progress, *callbacks, checkpoints],
-        checkpoint_io=DurableCheckpointIO(fingerprint),
+        checkpoint_io=DurableCheckpointIO(*known_as),
     )
-    start = resume_point(run.folder, fingerprint, learner) if resumed else None
+    start = resume_point(run.folder, known_as[0], learner, known_as[1]) if resumed else None
     trainer.fit(learner, data, ckpt_path=start, weights_only=True)
     history.picture(learner)
     epoch = choose_weights(trainer, learner, last=len(history.epochs))

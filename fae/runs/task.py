@@ -126,6 +126,28 @@ def fingerprint_of(config: Config) -> str:
     return fingerprint(config)
 
 
+@cache
+def former_of(config: Config) -> str:
+    """The fingerprint by which an earlier version knew the same run, of equal bits."""
+    from fae.runs.fingerprint import former
+
+    return former(config)
+
+
+def stored_runs(archive: Archive, tasks: Sequence[Task]) -> dict[str, list[StoredRun]]:
+    """The runs of tasks in a store, of earlier versions as well, by the task's fingerprint.
+
+    Oldest first.
+    """
+    known_as = {former_of(task.config): task.fingerprint for task in tasks}
+    known_as |= {task.fingerprint: task.fingerprint for task in tasks}
+    stored: dict[str, list[StoredRun]] = {}
+    for name, runs in archive.alike("run", [*known_as]).items():
+        if name in known_as:
+            stored.setdefault(known_as[name], []).extend(runs)
+    return {name: sorted(runs, key=lambda run: run.started) for name, runs in stored.items()}
+
+
 def work(config: Config, epochs: int) -> float:
     """The work of so many epochs, in units of what one hidden unit takes for 1000 images.
 
@@ -159,7 +181,7 @@ def look_up(
     if settings.rerun and group is None:
         return list(tasks)
     dead = {run.id for run in crashed_runs(archive)} if settings.plan_only else set()
-    stored = archive.alike("run", [task.fingerprint for task in tasks])
+    stored = stored_runs(archive, tasks)
     looked_up = []
     for task in tasks:
         runs = stored.get(task.fingerprint, [])

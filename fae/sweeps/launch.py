@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fae.cli.overrides import parse
 from fae.errors import ConfigError, Interrupted, UndeliveredError
 from fae.runs.job import JobGroup
-from fae.runs.task import State, Task
+from fae.runs.task import State, Task, stored_runs
 from fae.runtime.console import say, warn
 from fae.runtime.signals import defer_signals
 from fae.tracking.archive import Archive, StoredRun
@@ -125,8 +125,8 @@ class Launch:
             Exception: the launcher's, if it did not begin any job.
         """
         self.archive = archive
-        stored = archive.alike("run", [task.fingerprint for task in self.tasks])
-        self.earlier = {run.id for runs in stored.values() for run in runs}
+        stored = stored_runs(archive, self.tasks).values()
+        self.earlier = {run.id for runs in stored for run in runs}
         work, in_turn = [task.work for task in self.tasks], isinstance(self.launcher, BasicLauncher)
         self.group = JobGroup(parent, time.time(), work, first=_unused(folder), in_turn=in_turn)
         self.group.write(folder)
@@ -231,7 +231,7 @@ class Launch:
         deadline = time.monotonic() + SETTLING_S
         while True:
             close_crashed(self.archive)
-            stored = self.archive.alike("run", [task.fingerprint]).get(task.fingerprint, [])
+            stored = stored_runs(self.archive, [task]).get(task.fingerprint, [])
             ours = [run for run in stored if run.id not in self.earlier or run.id == resumed]
             if not ours:
                 return None

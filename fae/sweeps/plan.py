@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fae.runs.task import State, Task, fingerprint_of
+from fae.runs.task import State, Task, fingerprint_of, former_of
 from fae.runtime.console import say
 from fae.sweeps.forecast import estimate
 from fae.tracking.archive import Archive
@@ -48,7 +48,8 @@ def _why_new(task: Task, archive: Archive | None) -> str:
         if not re.fullmatch(r"[1-9]\d{0,8}", stored):
             continue
         epochs = int(stored)
-        alike = fingerprint_of(replace(config, epochs=epochs)) == run.tags.get("fae.fingerprint")
+        of_run = replace(config, epochs=epochs)
+        alike = run.tags.get("fae.fingerprint") in {fingerprint_of(of_run), former_of(of_run)}
         if alike and epochs != config.epochs:
             cannot = "extended" if epochs < config.epochs else "shortened"
             return f": run {run.id[:8]} with epochs={epochs} cannot be {cannot}"

@@ -5,7 +5,7 @@ Heavy imports wait until the configurations are known to be good.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from math import prod
@@ -22,7 +22,7 @@ from fae.config import Config
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
 from fae.reports.config import DataRoot, ReportRequest
 from fae.runs.job import Job
-from fae.runs.task import Known, State, Task, look_up
+from fae.runs.task import Known, State, Task, former_of, look_up
 from fae.runtime.console import say
 
 if TYPE_CHECKING:
@@ -256,18 +256,21 @@ def _repeat(composed: Sequence[Task]) -> list[Task]:
     return list(repeated.values())
 
 
-def _identity(tasks: Sequence[Task]) -> str:
-    """The fingerprint of a sweep: the same for the same runs in any order."""
-    all_of_them = "\n".join(sorted(task.fingerprint for task in tasks))
-    return hashlib.sha256(all_of_them.encode()).hexdigest()[:16]
+def _identity(fingerprints: Iterable[str]) -> str:
+    """The fingerprint of a sweep of these runs: the same for the same runs in any order."""
+    return hashlib.sha256("\n".join(sorted(fingerprints)).encode()).hexdigest()[:16]
 
 
 def _known(archive: "Archive", tasks: Sequence[Task]) -> Known:
     """What the store knows of sweeps of the same runs; the newest is the one to resume."""
     if tasks[0].config.sweep.rerun:
         return Known()
-    identity = _identity(tasks)
-    sweeps = archive.alike("sweep", [identity]).get(identity, [])
+    identities = [
+        _identity(former_of(task.config) for task in tasks),
+        _identity(task.fingerprint for task in tasks),
+    ]
+    found = archive.alike("sweep", identities)
+    sweeps = [sweep for identity in identities for sweep in found.get(identity, [])]
     for sweep in sweeps:
         if sweep.status == "RUNNING":
             return Known(State.RUNNING, sweep)
@@ -282,7 +285,7 @@ def _tags(tasks: Sequence[Task]) -> dict[str, str]:
     return {
         **tags(tasks[0].config.trainer.accelerator),
         "fae.data_digest": " ".join(digests),
-        "fae.fingerprint": _identity(tasks),
+        "fae.fingerprint": _identity(task.fingerprint for task in tasks),
         "fae.planned": str(len(tasks)),
     }
 

@@ -86,6 +86,7 @@ class Study:
         storage: URL of Optuna's database.
         whole: keys whose values are whole numbers.
         fingerprint: of all that determines a trial's result but for the space.
+        former: the same in an earlier version.
         epochs: of a trial, at most.
 
     Raises:
@@ -102,6 +103,7 @@ class Study:
         storage: str,
         whole: frozenset[str],
         fingerprint: str,
+        former: str,
         epochs: int,
     ) -> None:
         self.name = name
@@ -118,7 +120,7 @@ class Study:
         with self.claiming, self.reading():
             self._study = _open(name, storage, _sampler(config, 0), _pruner(config.pruner, epochs))
             self._check("space", "; ".join(f"{one.key}: {one}" for one in config.space))
-            self._check("fingerprint", fingerprint)
+            self._check("fingerprint", fingerprint, former)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -315,12 +317,12 @@ class Study:
         except OSError:  # it may not be entered: another user's, who will know
             return True
 
-    def _check(self, attribute: str, value: str) -> None:
+    def _check(self, attribute: str, value: str, *former: str) -> None:
         """Make sure that the study is the one that is asked for."""
         known = self._study.user_attrs.get(attribute)
         if known is None:
             self._study.set_user_attr(attribute, value)
-        elif known != value:
+        elif known not in {value, *former}:
             what = f"space ({known})" if attribute == "space" else "configuration, data or code"
             raise ConfigError(
                 f"search.name={self.name}: this study exists with another {what}; give this one "

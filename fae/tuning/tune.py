@@ -12,7 +12,7 @@ from fae.errors import (
 )
 from fae.runs import provenance
 from fae.runs.begin import begin
-from fae.runs.fingerprint import fingerprint
+from fae.runs.fingerprint import fingerprint, former
 from fae.runs.job import Job
 from fae.runs.run import check_prerequisites
 from fae.runs.task import Known, State
@@ -62,6 +62,7 @@ class Search:
             storage=settings.storage or _default_storage(config.tracking.uri),
             whole=frozenset(dim.key for dim in settings.space if _is_whole(dim, plain)),
             fingerprint=fingerprint(config, fixed),
+            former=former(config, fixed),
             epochs=config.epochs,
         )
         self.shared = Shared(self.study, config, settings, list(overrides), folder)

@@ -3,7 +3,7 @@
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import NO_LOCAL, PROJECT
+from mlflow import MlflowClient
 from pydantic.dataclasses import dataclass
 
 import fae.runs.fingerprint as module
@@ -20,6 +21,8 @@ from fae.config import Config, determines_result
 from fae.data.synthetic.config import SyntheticConfig
 from fae.runs.build import build
 from fae.runs.fingerprint import fingerprint, former
+from fae.runs.job import Job
+from fae.runs.run import train
 from fae.runtime.fields import STRICT, Count
 from fae.training.trainer import build_trainer
 
@@ -195,3 +198,18 @@ def test_what_was_trained_before_the_rooms_has_the_same_bits(
     assert now.keys() == then.keys()
     assert all(torch.equal(now[name], then[name]) for name in now)
     assert fingerprint(config) != former(config)
+
+
+def test_a_run_that_was_stored_before_the_rooms_still_counts(
+    tiny: Callable[..., Config], client: MlflowClient, tmp_path: Path
+) -> None:
+    config = tiny("tracking.experiment=former", "epochs=1")
+    for name in ("first", "again", "anew"):
+        (tmp_path / name).mkdir()
+    first = train(config, Job("first", tmp_path / "first", ""))
+    client.set_tag(first.run_id, "fae.fingerprint", former(config))
+    again = train(config, Job("again", tmp_path / "again", ""))
+    assert (again.run_id, again.was_done) == (first.run_id, True)
+    client.set_tag(first.run_id, "fae.fingerprint", "other")
+    anew = train(config, Job("anew", tmp_path / "anew", ""))
+    assert anew.run_id != first.run_id

@@ -43,6 +43,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             storage=address or of_file(tmp_path / "optuna.db"),
             whole=frozenset({"batch_size"}),
             fingerprint=fingerprint,
+            former="0f",
             epochs=epochs,
         )
 
