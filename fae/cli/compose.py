@@ -45,11 +45,24 @@ def compose(*overrides: str) -> Config:
     Raises:
         ConfigError: a key or a value is wrong.
     """
+    return compose_as("config", Config, *overrides)
+
+
+def compose_as(name: str, schema: type[Schema], *overrides: str, **given: object) -> Schema:
+    """What another command composes from overrides.
+
+    Args:
+        name: of the command's own configuration in ``conf/``.
+        given: values that bypass Hydra.
+
+    Raises:
+        ConfigError: a key or a value is wrong.
+    """
     from hydra import compose
 
     with _conf() as (_, added):
-        node = compose("config", [*overrides, *added])
-    return read(node, Config)
+        node = compose(name, [*overrides, *added])
+    return read(node, schema, **given)
 
 
 def compose_jobs(

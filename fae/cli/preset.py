@@ -1,10 +1,12 @@
-"""A configuration as a preset, a file in ``conf/experiment/``."""
+"""What turns the defaults into a configuration: a preset in ``conf/experiment/``, or overrides."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
 from fae.cli.compose import compose
+from fae.cli.overrides import assignment
 from fae.config import WITHOUT_EFFECT, Config
 
 GROUPS = ("data", "model", "optimizer")
@@ -18,24 +20,51 @@ def preset(config: Config, *comments: str) -> str:
         comments: lines at its top.
     """
     plain = config.plain()
-    choices = [f"{group}={plain[group]['name']}" for group in GROUPS]
-    default = compose("local=none", *choices).plain()
     defaults = [{f"override /{group}": plain[group]["name"]} for group in GROUPS]
-    values = _different({**plain, "seed": default["seed"]}, default)
+    values = _different(plain)
+    values.pop("seed", None)
     lines = ["# @package _global_", *(f"# {comment}" for comment in comments)]
     content = {"defaults": [*defaults, "_self_"], **values}
     return "\n".join([*lines, yaml.safe_dump(content, sort_keys=False)])
 
 
-def _different(plain: dict[str, Any], default: dict[str, Any], group: str = "") -> dict[str, Any]:
-    """The values that differ and affect the result, nested as in the configuration."""
+def overrides_of(config: Config) -> list[str]:
+    """The overrides that turn the defaults into this configuration, where the result depends on it.
+
+    Of the groups, those whose choice is not the default's are named.
+    """
+    plain, default = config.plain(), compose("local=none").plain()
+    choices = [
+        f"{group}={plain[group]['name']}"
+        for group in GROUPS
+        if plain[group]["name"] != default[group]["name"]
+    ]
+    return [*choices, *(assignment(key, value) for key, value in _dotted(_different(plain)))]
+
+
+def _dotted(values: dict[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{group}{name}.")
+        else:
+            yield group + name, value
+
+
+def _different(plain: dict[str, Any]) -> dict[str, Any]:
+    """The values that differ from those of the same choices, nested as in the configuration."""
+    choices = [f"{group}={plain[group]['name']}" for group in GROUPS]
+    return _differing(plain, compose("local=none", *choices).plain())
+
+
+def _differing(plain: dict[str, Any], default: dict[str, Any], group: str = "") -> dict[str, Any]:
+    """The values that differ and affect the result."""
     found: dict[str, Any] = {}
     for name, value in plain.items():
         key = group + name
         if key in WITHOUT_EFFECT or value == default[name]:
             continue
         found[name] = (
-            _different(value, default[name], f"{key}.")
+            _differing(value, default[name], f"{key}.")
             if isinstance(value, dict)
             else (list(value) if isinstance(value, tuple) else value)
         )

@@ -69,7 +69,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
             f"tracking.uri={archive.uri}: no run of fae is stored there; python -m fae.train -m "
             "hidden=64,128,256,512 makes four"
         )
-    chosen = list({sweep.id: sweep for sweep in (_sweep(w, known) for w in sweeps)}.values())
+    chosen = list({sweep.id: sweep for sweep in (find_sweep(w, known) for w in sweeps)}.values())
     if not sweeps and where is None:
         if not known:
             raise ConfigError(
@@ -83,7 +83,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
         runs = archive.runs("run")
     runs.sort(key=lambda run: run.started)  # several sweeps may be named in any order
     if where is not None:
-        runs = _matching(runs, where)
+        runs = matching(runs, where)
     if not runs:
         raise ConfigError(
             f"where={where}: no run matches"
@@ -108,7 +108,7 @@ def _missing(sweep: StoredRun, runs: Sequence[StoredRun]) -> int:
     return max(0, int(planned) - len(different)) if re.fullmatch(r"\d{1,9}", planned) else 0
 
 
-def _sweep(wanted: str, known: Sequence[StoredRun]) -> StoredRun:
+def find_sweep(wanted: str, known: Sequence[StoredRun]) -> StoredRun:
     """The newest sweep of this name, or the only one whose id begins with it."""
     if named := [sweep for sweep in known if wanted == sweep.name]:
         return named[-1]
@@ -122,7 +122,12 @@ def _sweep(wanted: str, known: Sequence[StoredRun]) -> StoredRun:
     raise ConfigError(f"sweep={wanted}: no such sweep; {hint}")
 
 
-def _matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
+def matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
+    """The runs whose parameters fulfil all conditions, ``hidden=64,128 optimizer=adam``.
+
+    Raises:
+        ConfigError: a condition is none, or no run has such a parameter.
+    """
     conditions = [condition.partition("=") for condition in where.split()]
     parameters = {key for run in runs for key in run.parameters}
     for key, _, values in conditions:
