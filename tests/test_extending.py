@@ -3,13 +3,17 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import forking
 import pytest
 from conftest import PROJECT
+from mlflow import MlflowClient
 
 OFFLINE = ["--quiet", "--no-deps", "--no-build-isolation"]
 PAGE = (PROJECT / "docs" / "extending.md").read_text()
@@ -23,52 +27,65 @@ def section(title: str) -> str:
 
 
 def blocks(text: str) -> list[tuple[str, str, str]]:
-    """Each block: its kind, what it holds, and the first file named in the paragraph before it."""
+    """Each block: its kind, what it holds, and the first file named in what stands before it."""
     found = []
-    for paragraph, kind, content in re.findall(
-        r"(?:^|\n\n)((?:[^\n]+\n)*[^\n]+:)\n\n```(\w+)\n(.*?)```", text, re.DOTALL
-    ):
-        named = re.search(r"`([\w./]+\.\w+)`", paragraph)
+    for before, kind, content in re.findall(r"(.*?)```(\w+)\n(.*?)```", text, re.DOTALL):
+        named = re.search(r"`([\w./]+\.\w+)`", before)
         found.append((kind, content, named[1] if named else ""))
     return found
+
+
+def apply(difference: str, file: Path) -> None:
+    """Put the lines with a plus in, and take those with a minus out, where the others stand."""
+    lines = difference.splitlines(keepends=True)
+    before = "".join(line[1:] for line in lines if line[0] in " -")
+    after = "".join(line[1:] for line in lines if line[0] in " +")
+    text = file.read_text()
+    assert text.count(before) == 1, f"{file} does not have these lines once:\n{before}"
+    file.write_text(text.replace(before, after))
 
 
 def write(folder: Path, text: str) -> list[str]:
     """Write the files of a recipe; its commands."""
     commands = []
     for kind, content, name in blocks(text):
+        file = folder / name
         if kind == "bash":
             commands += content.splitlines()
-            continue
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content)
+        elif kind == "diff":
+            apply(content, file)
+        else:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content)
     return commands
 
 
-@pytest.fixture
-def follow(tmp_path: Path) -> Callable[[str], list[str]]:
-    """Follows a recipe in an empty folder; what each command printed."""
-    site = tmp_path / "site"
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{PROJECT}{os.pathsep}{site}",
-        "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
-    }
+Follow = Callable[..., list[str]]
 
-    def run(title: str) -> list[str]:
-        printed = []
+
+@pytest.fixture
+def follow(tmp_path: Path, own_store: None) -> Follow:  # noqa: ARG001
+    """Follows a recipe, by default in a checkout of its own; what each command printed."""
+
+    def run(title: str, *, checkout: bool = True) -> list[str]:
+        site, printed = tmp_path / "site", []
+        if checkout:
+            for name in ("fae", "conf", "hydra_plugins"):
+                shutil.copytree(PROJECT / name, tmp_path / name)
+        path = [str(tmp_path if checkout else PROJECT), str(site)]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path),
+            "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
+        }
         for command in write(tmp_path, section(title)):
             program, *arguments = shlex.split(command)
             if program == "pip":
-                arguments = ["-m", "pip", *arguments, *OFFLINE, "--target", str(site)]
-            done = subprocess.run(
-                [sys.executable, *arguments],
-                cwd=tmp_path,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=300,
+                install = ["-m", "pip", *arguments, *OFFLINE, "--target", str(site)]
+                subprocess.run([sys.executable, *install], cwd=tmp_path, check=True, timeout=300)
+                continue
+            done = forking.run(
+                [sys.executable, *arguments], cwd=tmp_path, env=environment, timeout=300
             )
             assert done.returncode == 0, done.stdout + done.stderr
             printed.append(done.stdout)
@@ -77,10 +94,51 @@ def follow(tmp_path: Path) -> Callable[[str], list[str]]:
     return run
 
 
-def test_a_network_and_a_data_set_in_a_package_of_ones_own(
-    follow: Callable[[str], list[str]],
-) -> None:
-    _, trained, reported, searched = follow("A network or a data set, in a package of your own")
+def stored(folder: Path) -> Any:
+    """The only run in the store of a folder."""
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("fae")
+    assert experiment
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`fae.kind` = 'run'")
+    return run
+
+
+def test_a_network_and_a_data_set_in_a_package_of_ones_own(follow: Follow) -> None:
+    title = "A network or a data set, in a package of your own"
+    trained, reported, searched = follow(title, checkout=False)
     assert "hidden=2 data=stripes model=funnel" in trained
     assert "n = 4" in reported
-    assert "2 trials" in searched
+    assert re.search(r"model=funnel .* +2 ", searched)
+
+
+def test_an_optimizer(follow: Follow) -> None:
+    trained, searched = follow("An optimizer or a schedule")
+    assert "hidden=4 experiment=digits epochs=2 optimizer=rmsprop seed=0  train" in trained
+    assert "optimizer=rmsprop" in searched
+
+
+def test_a_metric(follow: Follow, tmp_path: Path) -> None:
+    follow("A metric")
+    metrics = stored(tmp_path).data.metrics
+    assert 0 < metrics["test/mae"] < 1
+    assert metrics["val/mae"] ** 2 <= metrics["val/mse"]
+
+
+def test_a_figure(follow: Follow, tmp_path: Path) -> None:
+    follow("A figure of the report")
+    (report,) = (tmp_path / "reports").iterdir()
+    for suffix in ("png", "svg"):
+        assert (report / "figures" / f"error_by_parameters.{suffix}").exists()
+    assert "Test error against parameters" in (report / "report.html").read_text()
+
+
+def test_published_numbers(follow: Follow) -> None:
+    (printed,) = follow("Published numbers")
+    assert re.search(r"n = 4 +\S+ \(one seed\) +0\.0500 ", printed)
+    assert "not enough seeds" in printed
+
+
+def test_a_launcher(follow: Follow) -> None:
+    (printed,) = follow("A launcher")
+    assert "n = 2" in printed
+    assert "n = 4" in printed

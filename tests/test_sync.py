@@ -103,10 +103,10 @@ def test_what_is_refused_of_a_dead_run_elsewhere_is_a_failure(
     dead = died(tmp_path / "dies", tracking)
     Journal(tmp_path / "dies").append({"file": "../elsewhere", "bytes": 1})
     (tmp_path / "given").mkdir()
-    with pytest.raises(StoreError, match=r"^run \w{8} \(dies\): damaged, and lost: "):
+    with pytest.raises(StoreError, match=r"^run \w{8} \(dies\): damaged and lost: "):
         sync.sync([tmp_path / "given"], tracking)
     assert Archive(tracking).run(dead).status == "KILLED"
-    assert capsys.readouterr().out == f"dies ({dead[:8]}): ended without a word, now closed\n"
+    assert capsys.readouterr().out == f"dies ({dead[:8]}): crashed, now closed\n"
 
     again = died(tmp_path / "given" / "again", tracking)
     (tmp_path / "mlruns").write_text("in the way of the artifacts")
@@ -117,7 +117,7 @@ def test_what_is_refused_of_a_dead_run_elsewhere_is_a_failure(
     with pytest.raises(StoreError) as raised:
         sync.sync([tmp_path / "given"], tracking)
     (line,) = str(raised.value).splitlines()
-    assert line.startswith(f"{place.parents[1]}: tracking.uri={tracking.uri}: refuses 1 entries of")
+    assert line.startswith(f"{place.parents[1]}: tracking.uri={tracking.uri}: rejects 1 entries of")
     assert Archive(tracking).run(again).status == "KILLED"
 
 

@@ -48,6 +48,20 @@ def compose(*overrides: str) -> Config:
     return compose_as("config", Config, *overrides)
 
 
+def compose_values(*overrides: str) -> dict[str, Any]:
+    """The plain values of ``compose``, not checked: defaults need not fit each other.
+
+    Raises:
+        ConfigError: Hydra does not compose them.
+    """
+    from hydra import compose
+
+    with _conf() as (_, added):
+        node = compose("config", [*overrides, *added])
+        values: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
+    return values
+
+
 def compose_as(name: str, schema: type[Schema], *overrides: str, **given: object) -> Schema:
     """What another command composes from overrides.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from fae.cli.compose import compose
+from fae.cli.compose import compose_values
 from fae.cli.overrides import assignment
 from fae.config import WITHOUT_EFFECT, Config
 
@@ -33,7 +33,7 @@ def overrides_of(config: Config) -> list[str]:
 
     Of the groups, those whose choice is not the default's are named.
     """
-    plain, default = config.plain(), compose("local=none").plain()
+    plain, default = config.plain(), compose_values("local=none")
     choices = [
         f"{group}={plain[group]['name']}"
         for group in GROUPS
@@ -53,7 +53,7 @@ def _dotted(values: dict[str, Any], group: str = "") -> Iterator[tuple[str, Any]
 def _different(plain: dict[str, Any]) -> dict[str, Any]:
     """The values that differ from those of the same choices, nested as in the configuration."""
     choices = [f"{group}={plain[group]['name']}" for group in GROUPS]
-    return _differing(plain, compose("local=none", *choices).plain())
+    return _differing(plain, compose_values("local=none", *choices))
 
 
 def _differing(plain: dict[str, Any], default: dict[str, Any], group: str = "") -> dict[str, Any]:
@@ -61,11 +61,10 @@ def _differing(plain: dict[str, Any], default: dict[str, Any], group: str = "") 
     found: dict[str, Any] = {}
     for name, value in plain.items():
         key = group + name
-        if key in WITHOUT_EFFECT or value == default[name]:
+        if key in WITHOUT_EFFECT:
             continue
-        found[name] = (
-            _differing(value, default[name], f"{key}.")
-            if isinstance(value, dict)
-            else (list(value) if isinstance(value, tuple) else value)
-        )
+        if isinstance(value, dict):
+            found[name] = _differing(value, default[name], f"{key}.")
+        elif (listed := list(value) if isinstance(value, tuple) else value) != default[name]:
+            found[name] = listed
     return {name: value for name, value in found.items() if value != {}}

@@ -8,6 +8,7 @@ from fae.runtime.catalogue import Catalogue
 
 DATA_SETS = Catalogue[DataConfig](
     "data",
+    "fae.data",
     {
         "fashion_mnist": FashionMNISTConfig,
         "digits": DigitsConfig,

@@ -6,6 +6,7 @@ from fae.runtime.catalogue import Catalogue
 
 NETWORKS = Catalogue[ModelConfig](
     "model",
+    "fae.models",
     {
         "autoencoder": AutoEncoderConfig,
         "deep": DeepAutoEncoderConfig,

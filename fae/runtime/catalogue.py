@@ -30,11 +30,13 @@ class Catalogue(Mapping[str, type[Settings]], Generic[Settings]):
 
     Args:
         key: of the configuration, under which a variant's settings stand.
+        group: of the entry points by which packages add variants.
         own: the variants that fae has; a package cannot replace them.
     """
 
-    def __init__(self, key: str, own: Mapping[str, type[Settings]]) -> None:
+    def __init__(self, key: str, group: str, own: Mapping[str, type[Settings]]) -> None:
         self.key = key
+        self.group = group
         self.own = own
 
     def __getitem__(self, name: str) -> type[Settings]:
@@ -65,7 +67,7 @@ class Catalogue(Mapping[str, type[Settings]], Generic[Settings]):
 
     @cached_property
     def _added(self) -> dict[str, EntryPoint]:
-        return {entry.name: entry for entry in entry_points(group=f"fae.{self.key}")}
+        return {entry.name: entry for entry in entry_points(group=self.group)}
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler

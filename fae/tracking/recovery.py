@@ -196,7 +196,7 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, resumed: bool = Fals
         )
     if lost:
         rest = "" if journal.lacking else "; all else is stored"
-        problems.append(f"{link}: damaged, and lost: {'; '.join(lost)}{rest}")
+        problems.append(f"{link}: damaged and lost: {'; '.join(lost)}{rest}")
     if problems:
         raise UndeliveredError("\n".join(problems))
     return count

@@ -100,6 +100,7 @@ class AdamConfig(OptimizerConfig):
 
 OPTIMIZERS = Catalogue[OptimizerConfig](
     "optimizer",
+    "fae.optimizers",
     {
         "sgd": SGDConfig,
         "adam": AdamConfig,

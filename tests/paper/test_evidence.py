@@ -192,7 +192,7 @@ def test_runs_that_failed_or_cannot_be_read_are_named_and_the_others_count(fille
     (setting,) = evidence.settings("hidden=4 repeats=3")
     assert (setting.errors, setting.validation) == ({0: 0.02}, {0: 0.04})
     ((first, second),) = evidence.unreadable.values()
-    assert first.startswith(f"Not counted: run {bad[:8]} (hidden=4 seed=1): config.yaml cannot be ")
+    assert first.startswith(f"Excluded: run {bad[:8]} (hidden=4 seed=1): config.yaml cannot be ")
     assert second.endswith("(hidden=4 seed=2): failed: val/mse=nan.")
 
 
@@ -225,6 +225,6 @@ def test_a_study_that_cannot_be_read_is_named_where_one_is_missing(filled: Fille
     assert found.commands == ["python -m fae.search -m hidden=64,128,256,512 local=none"]
     assert found.sentences == [
         "Not tried yet.",
-        f"Not counted: run {study[:8]} (hidden=64 seed=0): found.json is damaged, or of another "
+        f"Excluded: run {study[:8]} (hidden=64 seed=0): found.json is damaged, or of another "
         "version; search again under another search.name.",
     ]

@@ -180,8 +180,8 @@ def test_trials_and_what_still_runs_are_beside_too(
         assert dead in {run.id for run in archive.runs_during(first.started, second.ended)}
         for ended, status, found in (
             (first.started - 1, "FINISHED", None),
-            (second.ended, "FINISHED", "ran beside other runs"),
-            (first.started - 1, "RUNNING", "ran beside other runs"),
+            (second.ended, "FINISHED", "overlapped with other runs"),
+            (first.started - 1, "RUNNING", "overlapped with other runs"),
         ):
             client.set_terminated(trial, "FINISHED", ended)
             client.update_run(trial, status=status)

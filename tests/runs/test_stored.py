@@ -3,9 +3,9 @@
 from typing import cast
 
 import pytest
+import yaml
 from records import record, stored, training
 
-from fae.config import TrainingConfig
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive, StoredRun
 
@@ -16,9 +16,11 @@ class Store:
     def __init__(self) -> None:
         self.reads = 0
 
-    def config(self, run: StoredRun) -> TrainingConfig:
+    def text(self, run: StoredRun, path: str, largest: int) -> str:
         self.reads += 1
-        return training(hidden=4, seed=7)
+        return yaml.safe_dump(training(hidden=4, seed=7).plain())
+
+    reading = Archive.reading
 
 
 def test_what_a_run_stored_is_read_when_it_is_needed_and_once() -> None:

@@ -260,7 +260,9 @@ def test_importing_the_package_leaves_signals_alone(tmp_path: Path, words: str) 
 
 GUEST = """
 import logging, os, sys, warnings
-from signal import SIGALRM, SIGHUP, SIGINT, SIGTERM, getsignal, signal
+from signal import SIGALRM, SIGHUP, SIGINT, SIGTERM, default_int_handler, getsignal, signal
+
+signal(SIGINT, default_int_handler)  # also where the tests run in the background
 
 def state():
     handlers = [getsignal(signum) for signum in (SIGALRM, SIGHUP, SIGINT, SIGTERM)]

@@ -74,7 +74,7 @@ def numbers(entries: Sequence[Entry]) -> list[int]:
 def test_what_is_said_within_a_moment_is_stored_together_and_in_order(
     tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "TOGETHER_S", 60.0)
+    monkeypatch.setattr(delivery, "FLUSH_INTERVAL_S", 60.0)
     journal = Journal(tmp_path)
     worker = UploadWorker(journal, shelf.take)
     say(journal, worker, 7)
@@ -476,7 +476,7 @@ def test_what_was_refused_and_is_damaged_since_is_lost_and_named(
         assert f"warning: {picture}: cannot be read (" in capsys.readouterr().out
     else:
         damage()
-        with pytest.raises(StoreError, match=rf"damaged, and lost: {picture}: .*all else is sto"):
+        with pytest.raises(StoreError, match=rf"damaged and lost: {picture}: .*all else is sto"):
             deliver(folder, Archive(tracking))
     assert count_unsent(folder) == 0
     assert deliver(folder, Archive(tracking)) == 0

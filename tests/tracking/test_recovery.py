@@ -17,7 +17,6 @@ from mlflow import MlflowClient
 
 from fae.cli.compose import compose
 from fae.errors import StoreError
-from fae.runs.stored_config import stored_config
 from fae.runs.task import Task, look_up
 from fae.tracking import recovery
 from fae.tracking.archive import Archive
@@ -313,10 +312,9 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
         "runs_of": lambda: archive.runs_of(run),
         "runs_during": lambda: archive.runs_during(0, 1),
         "epochs": lambda: archive.epochs(run),
-        "config": lambda: stored_config(archive, run),
         "model": lambda: archive.model(run, 1),
         "add_report": lambda: archive.add_report(run, tmp_path, "note"),
-        "delivery": lambda: archive.uploader(run.id, tmp_path),
+        "uploader": lambda: archive.uploader(run.id, tmp_path),
         "set_folder": lambda: archive.set_folder(run, tmp_path),
         "unfinished": archive.unfinished,
         "close": lambda: archive.close(run, "FAILED", 1, "cause"),
