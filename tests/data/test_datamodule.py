@@ -12,7 +12,7 @@ from fae.data.synthetic.images import Synthetic
 
 
 def synthetic(split_seed: int = 0) -> Synthetic:
-    return Synthetic(settings(split_seed))
+    return settings(split_seed).build()
 
 
 def settings(split_seed: int = 0, train: int = 50) -> SyntheticConfig:

@@ -9,18 +9,16 @@ import torch
 from sklearn.utils import Bunch
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
+from fae.data.digits.config import FIRST
 from fae.data.digits.images import Digits
 from fae.data.fashion_mnist.images import FashionMNIST
 from fae.data.images import Images
-from fae.data.synthetic.config import SyntheticConfig
 from fae.data.synthetic.images import Synthetic
 from fae.errors import DataError
 
 
 def synthetic(split_seed: int = 0) -> Synthetic:
-    return Synthetic(
-        SyntheticConfig(name="synthetic", side=4, train=50, val=20, test=10, split_seed=split_seed)
-    )
+    return Synthetic(side=4, train=50, val=20, test=10, seed=split_seed)
 
 
 def test_the_first_of_each_class_in_the_order_of_the_classes() -> None:
@@ -61,7 +59,7 @@ def test_the_digest_of_fashion_mnist_is_that_of_earlier_versions() -> None:
 
 def test_digits_are_scikit_learns_with_16_as_white() -> None:
     found = sklearn.datasets.load_digits()
-    source = Digits()
+    source = Digits(FIRST)
     source.verify()
     training, test = source.training(), source.test()
     assert (len(training), len(test)) == (1500, 297)
@@ -85,4 +83,4 @@ def test_other_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         "sklearn.datasets.load_digits", lambda: Bunch(data=found.data, target=found.target)
     )
     with pytest.raises(DataError, match=r"^data=digits: scikit-learn .* ships other digits"):
-        Digits().verify()
+        Digits(FIRST).verify()

@@ -9,7 +9,6 @@ from fae.cli.compose import compose
 from fae.data.images import split_at_random
 from fae.data.pca import pca_errors
 from fae.data.synthetic.config import SyntheticConfig
-from fae.data.synthetic.images import Synthetic
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def config() -> SyntheticConfig:
 def test_the_errors_are_those_of_the_leading_eigenvectors(
     config: SyntheticConfig, tmp_path: Path
 ) -> None:
-    source = Synthetic(config)
+    source = config.build()
     training, _ = split_at_random(source.training(), 300, 500, config.split_seed)
     train = training.pixels.numpy() / np.float32(255)
     test = source.test().pixels.numpy() / np.float32(255)
@@ -38,7 +37,7 @@ def test_the_errors_are_those_of_the_leading_eigenvectors(
 
 
 def test_they_are_computed_once(config: SyntheticConfig, tmp_path: Path) -> None:
-    source = Synthetic(config)
+    source = config.build()
     errors = pca_errors(source, config, tmp_path)
     (kept,) = tmp_path.iterdir()
     assert source.digest in kept.name
@@ -53,5 +52,5 @@ def test_a_cache_that_cannot_be_written_is_done_without(
     config: SyntheticConfig, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    errors = pca_errors(Synthetic(config), config, tmp_path / "file")
-    np.testing.assert_array_equal(errors, pca_errors(Synthetic(config), config, tmp_path))
+    errors = pca_errors(config.build(), config, tmp_path / "file")
+    np.testing.assert_array_equal(errors, pca_errors(config.build(), config, tmp_path))

@@ -29,7 +29,7 @@ class DigitsConfig(DataConfig):
     def build(self) -> "Digits":
         from fae.data.digits.images import Digits
 
-        return Digits()
+        return Digits(FIRST)
 
     @model_validator(mode="after")
     def _splits_the_first(self) -> "DigitsConfig":

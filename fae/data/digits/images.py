@@ -5,7 +5,6 @@ from importlib.metadata import version
 
 import torch
 
-from fae.data.digits.config import FIRST
 from fae.data.images import Images
 from fae.errors import DataError
 
@@ -13,9 +12,11 @@ from fae.errors import DataError
 class Digits:
     """scikit-learn's 1,797 handwritten digits (Alpaydin and Kaynak 1998), which its package ships.
 
-    The first 1,500 are trained and validated on, the last 297 tested on. Pixels have 17 levels,
-    0 to 16, which become the nearest of 0 to 255: 0 stays 0, 8 (127.5) becomes 128, 16 becomes
-    255. Each is then within 0.002 of its share of 16.
+    Pixels have 17 levels, 0 to 16, which become the nearest of 0 to 255: 0 stays 0, 8 (127.5)
+    becomes 128, 16 becomes 255. Each is then within 0.002 of its share of 16.
+
+    Args:
+        first: how many of them, in their order, are not for testing.
     """
 
     side = 8
@@ -23,6 +24,9 @@ class Digits:
     digest = "a19cb3d96bba7dea"
     classes = tuple("0123456789")
     folder = None
+
+    def __init__(self, first: int) -> None:
+        self.first = first
 
     def missing(self) -> str:
         return ""
@@ -42,10 +46,10 @@ class Digits:
             )
 
     def training(self) -> Images:
-        return self._read()[:FIRST]
+        return self._read()[: self.first]
 
     def test(self) -> Images:
-        return self._read()[FIRST:]
+        return self._read()[self.first :]
 
     def _read(self) -> Images:
         from sklearn.datasets import load_digits

@@ -30,7 +30,9 @@ class SyntheticConfig(DataConfig):
     def build(self) -> "Synthetic":
         from fae.data.synthetic.images import Synthetic
 
-        return Synthetic(self)
+        return Synthetic(
+            side=self.side, train=self.train, val=self.val, test=self.test, seed=self.split_seed
+        )
 
     @model_validator(mode="after")
     def _fits_in_memory(self) -> "SyntheticConfig":

@@ -5,22 +5,28 @@ import hashlib
 import torch
 
 from fae.data.images import Images
-from fae.data.synthetic.config import SyntheticConfig
 from fae.runtime.seeding import Stream, generator
 
 
 class Synthetic:
-    """Small images of ten classes, made from a seed: a class is a blob at a place of its own."""
+    """Small images of ten classes, made from a seed: a class is a blob at a place of its own.
+
+    Args:
+        side: height and width of an image, in pixels.
+        train, val, test: numbers of images.
+        seed: of the images.
+    """
 
     classes = tuple(f"class {label}" for label in range(10))
     origin = "fae.data.synthetic"
     folder = None
 
-    def __init__(self, config: SyntheticConfig) -> None:
-        self.config = config
-        self.side = config.side
-        key = f"synthetic {config.side} {config.train} {config.val} {config.test}"
-        self.digest = hashlib.sha256(f"{key} {config.split_seed}".encode()).hexdigest()[:16]
+    def __init__(self, *, side: int, train: int, val: int, test: int, seed: int) -> None:
+        self.side = side
+        self.sizes = train + val, test
+        self.seed = seed
+        key = f"synthetic {side} {train} {val} {test} {seed}"
+        self.digest = hashlib.sha256(key.encode()).hexdigest()[:16]
 
     def missing(self) -> str:
         return ""
@@ -29,13 +35,13 @@ class Synthetic:
         """Nothing to fetch."""
 
     def training(self) -> Images:
-        return self._make(self.config.train + self.config.val, part=0)
+        return self._make(part=0)
 
     def test(self) -> Images:
-        return self._make(self.config.test, part=1)
+        return self._make(part=1)
 
-    def _make(self, count: int, part: int) -> Images:
-        random = generator(self.config.split_seed, Stream.IMAGES, part)
+    def _make(self, part: int) -> Images:
+        count, random = self.sizes[part], generator(self.seed, Stream.IMAGES, part)
         labels = torch.arange(count) % 10
         angle = labels / 10 * 2 * torch.pi
         jitter = torch.rand(3, count, generator=random) - 0.5
