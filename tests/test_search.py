@@ -202,7 +202,7 @@ def test_a_killed_search_goes_on_in_a_copy_of_its_project(tmp_path: Path) -> Non
     """In its trial, and in the copy's own folders."""
     original, now = tmp_path / "original", tmp_path / "now"
     original.mkdir()
-    one = "hidden=4", "epochs=150", "search.trials=1", "search.repeats=1"
+    one = "hidden=4", "epochs=80", "search.trials=1", "search.repeats=1"
     process = begin(original, *one)
     wait_for(process, "epoch 2/")  # by then the first is saved
     while not [*original.glob("mlruns/*/artifacts/config.yaml")]:
@@ -214,8 +214,8 @@ def test_a_killed_search_goes_on_in_a_copy_of_its_project(tmp_path: Path) -> Non
     code, said, errors = search(now, *one)
     assert (code, errors) == (0, "")
     assert contents(original) == before
-    assert "[1/1] lr=0.25  epoch 150/150" in said
-    assert "epoch 1/150" not in said.partition("[1/1] lr=0.25  val")[0]
+    assert "[1/1] lr=0.25  epoch 80/80" in said
+    assert "epoch 1/80" not in said.partition("[1/1] lr=0.25  val")[0]
     (trial,) = stored(now, "trial")
     assert trial.info.status == "FINISHED"
     home = Path(trial.data.tags["fae.folder"])
@@ -235,7 +235,7 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("own_store")
 def test_a_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
-    slow = "hidden=4", "epochs=150", "search.pruner=none", "search.trials=10"
+    slow = "hidden=4", "epochs=60", "search.pruner=none", "search.trials=6"
     first = begin(tmp_path, *slow)
     wait_for(first, "epoch 2/")
     second = begin(tmp_path, *slow)
@@ -244,7 +244,7 @@ def test_a_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
     first.communicate(timeout=60)
     _, errors = second.communicate(timeout=300)
     assert (second.returncode, errors) == (0, "")
-    for kind, count in (("study", 1), ("trial", 10), ("run", 2)):
+    for kind, count in (("study", 1), ("trial", 6), ("run", 2)):
         assert [run.info.status for run in stored(tmp_path, kind)] == ["FINISHED"] * count
 
 
