@@ -22,7 +22,7 @@ from fae.tracking.config import TrackingConfig
 from fae.training.config import TrainerConfig
 from fae.training.optimizers import OPTIMIZERS, OptimizerConfig
 
-WITHOUT_EFFECT = {
+NOT_IN_FINGERPRINT = {
     "repeats",
     "sweep",
     "tracking",
@@ -35,7 +35,7 @@ WITHOUT_EFFECT = {
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class ReportConfig:
+class VerdictConfig:
     """How a sweep's numbers are judged."""
 
     tolerance: Annotated[float, Field(strict=True, gt=0, lt=1)]
@@ -112,7 +112,7 @@ class Config(TrainingConfig):
     """Seeds of each configuration: ``seed``, ``seed + 1`` and so on. More than one make a sweep,
     in whose runs it is 1."""
     tracking: TrackingConfig
-    report: ReportConfig
+    report: VerdictConfig
     sweep: SweepConfig
 
     @model_validator(mode="after")
@@ -143,7 +143,7 @@ class Config(TrainingConfig):
         }
 
 
-def determines_result(config: TrainingConfig) -> dict[str, Any]:
+def fingerprint_fields(config: TrainingConfig) -> dict[str, Any]:
     """The settings that the trained weights depend on, by dotted key.
 
     A key that is at the default of its settings class is left out; see ``fae.runs.fingerprint``.
@@ -155,7 +155,7 @@ def _settings(settings: Any, group: str = "") -> Iterator[tuple[str, Any]]:
     """All settings that have an effect and are not at their default, by dotted key."""
     for field in fields(settings):
         key, value = group + field.name, getattr(settings, field.name)
-        if key in WITHOUT_EFFECT or value == field.default:
+        if key in NOT_IN_FINGERPRINT or value == field.default:
             continue
         if is_dataclass(value):
             yield from _settings(value, f"{key}.")

@@ -20,7 +20,7 @@ from fae.runtime.intervals import estimate
 from fae.tracking.address import of_file
 from fae.tracking.store import Store
 from fae.tuning.conclusion import fresh_runs
-from fae.tuning.results import Found
+from fae.tuning.results import SearchResult
 from fae.tuning.space import Range
 
 SMALL = ["experiment=smoke", "epochs=9", "search.trials=5", "search.repeats=2", NO_LOCAL]
@@ -140,7 +140,7 @@ def test_a_study_keeps_what_it_found(searched: tuple[Path, str]) -> None:
     folder, _ = searched
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     for study in stored(folder, "study"):
-        found = Found.read(
+        found = SearchResult.read(
             Path(client.download_artifacts(study.info.run_id, "found.json")).read_text()
         )
         assert found.study == study.info.run_name
@@ -153,7 +153,7 @@ def test_a_study_keeps_what_it_found(searched: tuple[Path, str]) -> None:
         trial = [*SMALL[:2], NO_LOCAL, f"hidden={found.hidden}", f"lr={found.best.values['lr']}"]
         asked = [task.fingerprint for task in fresh_runs(trial, 2)]
         assert asked == [client.get_run(i).data.tags["fae.fingerprint"] for i in found.runs]
-        assert Found.read(found.json()) == found
+        assert SearchResult.read(found.json()) == found
 
 
 def test_a_study_has_its_figure_and_its_preset(searched: tuple[Path, str]) -> None:

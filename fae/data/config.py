@@ -11,7 +11,7 @@ from fae.runtime.fields import STRICT, Count, Seed
 if TYPE_CHECKING:
     from fae.data.images import DataSet
 
-MOST_PIXELS = 1_000_000_000
+MAX_PIXELS = 1_000_000_000
 """Of all images of a data set: 18 times as many as Fashion-MNIST has."""
 
 

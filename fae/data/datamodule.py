@@ -16,11 +16,11 @@ from fae.data.config import DataConfig
 from fae.data.images import DataSet, Images, split_at_random
 from fae.runtime.seeding import Stream, generator
 
-EVALUATION_BATCH = 1000
+EVAL_BATCH_SIZE = 1000
 """Images of a batch in an evaluation: few enough that a layer's output stays in the cache."""
 
-TOGETHER = 50
-"""Minibatches that Lightning hands on at a time: what it does around each hand-over (some 2 ms)
+BATCHES_PER_STEP_CALL = 50
+"""BatchChunk that Lightning hands on at a time: what it does around each hand-over (some 2 ms)
 would otherwise take longer than a small network's step. Evaluations are one hand-over each."""
 
 
@@ -56,7 +56,7 @@ class ImageDataModule(pl.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Minibatches of an epoch."""
+        """BatchChunk of an epoch."""
         steps = -(-self.config.train // self.batch_size)
         return steps if self.limit is None else min(steps, self.limit)
 
@@ -74,7 +74,7 @@ class ImageDataModule(pl.LightningDataModule):
             self.train, self.val = (images.to(device) for images in self.split)
             del self.split
 
-    def train_dataloader(self) -> "DataLoader[Minibatches]":
+    def train_dataloader(self) -> "DataLoader[BatchChunk]":
         order = ShuffledBatches(
             len(self.train),
             self.batch_size,
@@ -82,21 +82,21 @@ class ImageDataModule(pl.LightningDataModule):
             self.steps_per_epoch,
             self.train.pixels.device,
         )
-        return DataLoader(_Gathered(self.train.pixels), sampler=order, batch_size=None)
+        return DataLoader(_ChunkDataset(self.train.pixels), sampler=order, batch_size=None)
 
-    def val_dataloader(self) -> "list[DataLoader[Slices]]":
+    def val_dataloader(self) -> "list[DataLoader[EvalBatches]]":
         """Two passes that end each epoch: the training images, then the validation images."""
         return [self._in_order(self.train), self._in_order(self.val)]
 
-    def test_dataloader(self) -> "DataLoader[Slices]":
+    def test_dataloader(self) -> "DataLoader[EvalBatches]":
         return self._in_order(self.test)
 
-    def _in_order(self, images: Images) -> "DataLoader[Slices]":
-        return DataLoader(_Whole(Slices(images, self.limit)), batch_size=None)
+    def _in_order(self, images: Images) -> "DataLoader[EvalBatches]":
+        return DataLoader(_SplitDataset(EvalBatches(images, self.limit)), batch_size=None)
 
 
-class Minibatches:
-    """Minibatches of training images that follow each other, each made when it is asked for.
+class BatchChunk:
+    """BatchChunk of training images that follow each other, each made when it is asked for.
 
     Iterating gives images (batch, pixels), float32 in [0, 1], in a buffer that the next
     minibatch overwrites.
@@ -122,17 +122,17 @@ class Minibatches:
         return _as_floats(self._pixels.index_select(0, index) for index in self._indexes)
 
 
-class Slices:
+class EvalBatches:
     """All images of a split in their order, in slices, each made when it is asked for.
 
-    Iterating gives images as ``Minibatches`` does.
+    Iterating gives images as ``BatchChunk`` does.
 
     Args:
         limit: slices at most; None for all.
     """
 
     def __init__(self, images: Images, limit: int | None = None) -> None:
-        self._slices = images.pixels.split(EVALUATION_BATCH)[:limit]
+        self._slices = images.pixels.split(EVAL_BATCH_SIZE)[:limit]
 
     def __iter__(self) -> Iterator[Tensor]:
         return _as_floats(self._slices)
@@ -176,30 +176,30 @@ class ShuffledBatches(Sampler[tuple[int, Sequence[Tensor]]]):
         random = generator(self.seed, Stream.ORDER, self.epoch)
         order = torch.randperm(self.images, generator=random).to(self.device)
         indexes = order.split(self.batch_size)
-        for start in range(0, self.steps, TOGETHER):
-            yield start, indexes[start : min(start + TOGETHER, self.steps)]
+        for start in range(0, self.steps, BATCHES_PER_STEP_CALL):
+            yield start, indexes[start : min(start + BATCHES_PER_STEP_CALL, self.steps)]
 
     def __len__(self) -> int:
-        return -(-self.steps // TOGETHER)
+        return -(-self.steps // BATCHES_PER_STEP_CALL)
 
 
-class _Gathered(Dataset[Minibatches]):
+class _ChunkDataset(Dataset[BatchChunk]):
     def __init__(self, pixels: Tensor) -> None:
         self.pixels = pixels
 
-    def __getitem__(self, index: tuple[int, Sequence[Tensor]]) -> Minibatches:
+    def __getitem__(self, index: tuple[int, Sequence[Tensor]]) -> BatchChunk:
         start, indexes = index
-        return Minibatches(self.pixels, indexes, start)
+        return BatchChunk(self.pixels, indexes, start)
 
 
-class _Whole(Dataset[Slices]):
+class _SplitDataset(Dataset[EvalBatches]):
     """One item: the whole split."""
 
-    def __init__(self, slices: Slices) -> None:
+    def __init__(self, slices: EvalBatches) -> None:
         self.slices = slices
 
     def __len__(self) -> int:
         return 1
 
-    def __getitem__(self, index: int) -> Slices:
+    def __getitem__(self, index: int) -> EvalBatches:
         return self.slices

@@ -17,15 +17,15 @@ import requests
 
 from fae.runtime import files
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 """Seconds within which a server has to begin its answer, and for which it may fall silent."""
-SLOWEST = 10_000
+MIN_BYTES_PER_S = 10_000
 """Bytes per second that a server has to send, on average."""
-TRIES = 3
+ATTEMPTS = 3
 """Requests to one server, as long as each changes what is there."""
 CHUNK = 2**16
 
-Arrived = SimpleQueue[tuple[int, bytes] | Exception | None]
+Received = SimpleQueue[tuple[int, bytes] | Exception | None]
 """Where in the file some bytes belong, and these; at the end None, or what went wrong."""
 
 
@@ -60,7 +60,7 @@ def download(
     problems = []
     for number, address in enumerate(addresses):
         problem = ""
-        for _ in range(TRIES):
+        for _ in range(ATTEMPTS):
             before = _size(part)
             try:
                 with open(part, "ab", opener=_of_the_folder) as file:
@@ -99,12 +99,12 @@ def _complete(file: IO[bytes], address: str, size: int, show: Callable[[int], ob
     there = file.tell()
     if there > size:
         there = file.truncate(0)
-    arrived: Arrived = SimpleQueue()
+    arrived: Received = SimpleQueue()
     if there < size:
         Thread(target=_receive, args=(address, there, size, arrived), daemon=True).start()
     began, received = time.monotonic(), 0
     while there < size:
-        left = began + PATIENCE_S + received / SLOWEST - time.monotonic()
+        left = began + TIMEOUT_S + received / MIN_BYTES_PER_S - time.monotonic()
         try:
             found = arrived.get(timeout=max(left, 0))
         except Empty:
@@ -123,11 +123,11 @@ def _complete(file: IO[bytes], address: str, size: int, show: Callable[[int], ob
         show(there)
 
 
-def _receive(address: str, start: int, size: int, arrived: Arrived) -> None:
+def _receive(address: str, start: int, size: int, arrived: Received) -> None:
     """Ask for a file from a byte on, and pass on what comes, up to its size."""
     headers = {"Accept-Encoding": "identity", "Range": f"bytes={start}-"}
     try:
-        with requests.get(address, headers=headers, stream=True, timeout=PATIENCE_S) as answer:
+        with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
             place = _place(answer, start, size)
             for piece in answer.raw.stream(CHUNK, decode_content=False):
                 arrived.put((place, piece[: size - place]))

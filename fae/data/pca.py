@@ -15,7 +15,7 @@ from fae.data.config import DataConfig
 from fae.data.images import DataSet, Images, split_at_random
 from fae.runtime.threads import one_thread
 
-SLICE = 500
+CHUNK_SIZE = 500
 """Images at a time: all of them in double precision would be the most that fae ever holds."""
 ROUNDING = 1e-12
 """An error that is a smaller share of the mean image's is none."""
@@ -28,7 +28,7 @@ def principal_components(images: Images) -> tuple[Tensor, Tensor]:
     """
     pixels = images.pixels.shape[1]
     total, products = torch.zeros(pixels).double(), torch.zeros(pixels, pixels).double()
-    for part in slices(images):
+    for part in chunks(images):
         total += part.sum(0)
         products += part.T @ part
     mean = total / len(images)
@@ -37,9 +37,9 @@ def principal_components(images: Images) -> tuple[Tensor, Tensor]:
         return mean, torch.linalg.eigh(covariance).eigenvectors.flip(1)
 
 
-def slices(images: Images) -> Iterator[Tensor]:
+def chunks(images: Images) -> Iterator[Tensor]:
     """Some images after the other, (some, pixels) in [0, 1]."""
-    return (pixels.double() / 255 for pixels in images.pixels.split(SLICE))
+    return (pixels.double() / 255 for pixels in images.pixels.split(CHUNK_SIZE))
 
 
 def pca_errors(data_set: DataSet, config: DataConfig, cache: Path) -> NDArray[np.float64]:
@@ -66,7 +66,7 @@ def pca_errors(data_set: DataSet, config: DataConfig, cache: Path) -> NDArray[np
 def _fit(train: Images, test: Images) -> NDArray[np.float64]:
     mean, components = principal_components(train)
     unexplained, explained = torch.zeros(1).double(), torch.zeros(len(mean)).double()
-    for images in slices(test):
+    for images in chunks(test):
         unexplained += (images - mean).square().sum()
         explained += ((images - mean) @ components).square().sum(0)
     errors = torch.cat([unexplained, unexplained - explained.cumsum(0)]) / test.pixels.numel()

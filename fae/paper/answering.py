@@ -18,7 +18,7 @@ from fae.reports.settings import Setting
 from fae.runtime.formatting import format_error, format_interval, format_with_interval
 from fae.runtime.intervals import Estimate
 from fae.tracking.config import TrackingConfig
-from fae.tuning.results import Found, columns, errors_by_value
+from fae.tuning.results import SearchResult, columns, errors_by_value
 from fae.tuning.space import Range
 
 INTRODUCTION = """# The paper's open questions
@@ -354,7 +354,7 @@ def _by_n(lines: Mapping[str, Mapping[int, Estimate]], evidence: Evidence) -> Co
     }
 
 
-def _found(name: str, studies: Mapping[int, Found]) -> str:
+def _found(name: str, studies: Mapping[int, SearchResult]) -> str:
     best = ", ".join(one.best.name.removeprefix("lr=") for one in studies.values())
     return f"Studies of {name} found {best} for n = {_listed(list(studies))}."
 

@@ -22,8 +22,8 @@ from fae.tracking.address import without_password
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 from fae.tracking.config import TrackingConfig
 from fae.tuning.conclusion import fresh_runs
-from fae.tuning.results import FOUND, Found
-from fae.tuning.space import SearchConfig, SearchRequest
+from fae.tuning.results import RESULT_FILE, SearchResult
+from fae.tuning.space import SearchArguments, SearchConfig
 
 SIZES = (64, 128, 256, 512)
 """The paper's n."""
@@ -105,7 +105,7 @@ class Evidence:
         """
         return self._selection(experiment).settings
 
-    def studies(self, others: str = "") -> dict[int, Found]:
+    def studies(self, others: str = "") -> dict[int, SearchResult]:
         """The newest study of each n, by n.
 
         Args:
@@ -116,7 +116,7 @@ class Evidence:
         """
         return self._searched(others)
 
-    def tests(self, found: Found) -> dict[int, float]:
+    def tests(self, found: SearchResult) -> dict[int, float]:
         """Test errors of a study's best configuration, by seed."""
         runs = [self._archive.run(run_id) for run_id in found.runs]
         return {_seed(run): _error(run) for run in runs}
@@ -138,14 +138,14 @@ class Evidence:
         ]
         return Selection(experiment, None, counted, excluded)
 
-    def _search(self, others: str) -> dict[int, Found]:
+    def _search(self, others: str) -> dict[int, SearchResult]:
         searches = compose_jobs(
             "search",
             self._all(f"{ALL_SIZES} {others}"),
             lambda node, overrides: (check(node).hidden, _search_config(node), overrides),
         )
         known, left_out = self._known
-        studies: dict[int, Found] = {}
+        studies: dict[int, SearchResult] = {}
         for hidden, settings, overrides in searches:
             for found in known:
                 if found.hidden == hidden and self._is_of(found, settings, overrides):
@@ -156,20 +156,20 @@ class Evidence:
         return studies
 
     @cached_property
-    def _known(self) -> tuple[list[Found], list[str]]:
+    def _known(self) -> tuple[list[SearchResult], list[str]]:
         """What all studies found, the newest first, and sentences about those not readable."""
         known, left_out = [], []
         for study in reversed(self._archive.runs("study", "attributes.status = 'FINISHED'")):
             try:
-                known.append(Found.read(self._archive.text(study, FOUND)))
+                known.append(SearchResult.read(self._archive.text(study, RESULT_FILE)))
             except (UnreadableError, ValueError):
                 left_out.append(
-                    f"Excluded: run {study.id[:8]} ({study.name}): {FOUND} is damaged, or of "
+                    f"Excluded: run {study.id[:8]} ({study.name}): {RESULT_FILE} is damaged, or of "
                     "another version; search again under another search.name."
                 )
         return known, left_out
 
-    def _is_of(self, found: Found, settings: SearchConfig, overrides: Sequence[str]) -> bool:
+    def _is_of(self, found: SearchResult, settings: SearchConfig, overrides: Sequence[str]) -> bool:
         """Whether a study searched this space, by at least as many trials, from these overrides.
 
         The runs that tested its best trial show the latter: they have the configuration that the
@@ -188,7 +188,7 @@ class Evidence:
 
 
 def _search_config(node: DictConfig) -> SearchConfig:
-    return read(node, SearchRequest).search
+    return read(node, SearchArguments).search
 
 
 def _seed(run: StoredRun) -> int:

@@ -17,7 +17,7 @@ STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, config=STRICT)
-class Result:
+class PublishedResult:
     """A published result.
 
     Attributes:
@@ -49,13 +49,13 @@ class Paper:
     note: str
     data: str
     settings: Mapping[str, Any]
-    results: Sequence[Result]
+    results: Sequence[PublishedResult]
 
     @property
     def citation(self) -> str:
         return f"{self.authors}: {self.title} ({self.institution}, {self.date.year})"
 
-    def result(self, data: str, hidden: int) -> Result | None:
+    def result(self, data: str, hidden: int) -> PublishedResult | None:
         """The result to compare with, for a data set and a number of hidden units."""
         if data != self.data:
             return None
@@ -80,7 +80,7 @@ def papers(folder: Path = PAPERS) -> list[Paper]:
     ]
 
 
-def find(known: Sequence[Paper], data: str, hidden: int) -> tuple[Paper, Result] | None:
+def find(known: Sequence[Paper], data: str, hidden: int) -> tuple[Paper, PublishedResult] | None:
     """The first paper with a result for a data set and a number of hidden units, and the result."""
     found = ((paper, paper.result(data, hidden)) for paper in known)
     return next(((paper, result) for paper, result in found if result), None)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from fae.data.datamodule import Minibatches, Slices
+from fae.data.datamodule import BatchChunk, EvalBatches
 from fae.errors import TrainingError
 from fae.models.network import Network
 from fae.runtime.seeding import Stream, seed_torch
@@ -19,7 +19,7 @@ from fae.training.optimizers import OptimizerConfig
 class Learner(pl.LightningModule):
     """Teaches a network to reconstruct images, by their mean squared error.
 
-    Lightning hands on many minibatches at a time (``fae.data.datamodule.Minibatches``): a
+    Lightning hands on many minibatches at a time (``fae.data.datamodule.BatchChunk``): a
     ``training_step`` is as many optimizer steps, all of which ``global_step`` counts.
     Logs at each epoch's end ``train/loss`` (mean of the minibatch losses weighted by their
     images, dropout on) and, in evaluation mode, ``train/mse`` and ``val/mse`` over all images
@@ -71,11 +71,11 @@ class Learner(pl.LightningModule):
         return reconstructions.cpu()
 
     @torch.inference_mode()
-    def dead_units(self, slices: Slices) -> int:
+    def dead_units(self, slices: EvalBatches) -> int:
         """Hidden units that give the same output for all images."""
         return dead_units(self.network.encode(images.to(self.device)) for images in slices)
 
-    def training_step(self, minibatches: Minibatches, batch_idx: int) -> None:
+    def training_step(self, minibatches: BatchChunk, batch_idx: int) -> None:
         """One optimizer step a minibatch.
 
         Raises:
@@ -100,7 +100,7 @@ class Learner(pl.LightningModule):
         counted.total.completed += len(minibatches)
         self._log_losses(torch.stack(losses), minibatches)
 
-    def validation_step(self, slices: Slices, batch_idx: int, dataloader_idx: int) -> None:
+    def validation_step(self, slices: EvalBatches, batch_idx: int, dataloader_idx: int) -> None:
         evaluation = self.val_evaluation if dataloader_idx else self.train_evaluation
         self._evaluate(slices, evaluation)
 
@@ -108,7 +108,7 @@ class Learner(pl.LightningModule):
         self._log_and_reset("train", self.train_evaluation)
         self._log_and_reset("val", self.val_evaluation)
 
-    def test_step(self, slices: Slices, batch_idx: int) -> None:
+    def test_step(self, slices: EvalBatches, batch_idx: int) -> None:
         self._evaluate(slices, self.test_evaluation)
 
     def on_test_epoch_end(self) -> None:
@@ -119,11 +119,11 @@ class Learner(pl.LightningModule):
         schedule = self.optimizer.build_schedule(optimizer, self.lr, self.steps)
         return [optimizer], [schedule] if schedule else []
 
-    def _evaluate(self, slices: Slices, evaluation: Evaluation) -> None:
+    def _evaluate(self, slices: EvalBatches, evaluation: Evaluation) -> None:
         for images in slices:
             evaluation.update(self.network.residuals(images))
 
-    def _log_losses(self, losses: Tensor, minibatches: Minibatches) -> None:
+    def _log_losses(self, losses: Tensor, minibatches: BatchChunk) -> None:
         """Log the mean over the images of all minibatches, if it is finite."""
         finite = torch.isfinite(losses)
         if not finite.all():

@@ -24,10 +24,10 @@ EXPECTED_WARNINGS = (
     ".*`srun` command is available",  # it is not needed
 )
 
-ARGUMENTS = "PL_TRAINER_"
+VARIABLE_PREFIX = "PL_TRAINER_"
 """Beginning of environment variables that Lightning takes for arguments of a Trainer."""
 
-LOUD = ("pytorch_lightning", "lightning_fabric")
+NOISY_LOGGERS = ("pytorch_lightning", "lightning_fabric")
 """Loggers that print by themselves where they are imported before Hydra sets up logging, as in
 the processes of a launcher."""
 
@@ -38,7 +38,7 @@ def check_trainer(config: TrainerConfig) -> None:
     Raises:
         ConfigError: the accelerator is not there, or the environment sets arguments of the Trainer.
     """
-    if variables := [name for name in os.environ if name.startswith(ARGUMENTS)]:
+    if variables := [name for name in os.environ if name.startswith(VARIABLE_PREFIX)]:
         raise ConfigError(
             f"{variables[0]}={os.environ[variables[0]]}: would change what Lightning trains, "
             f"whatever the configuration says; unset {' '.join(variables)}"
@@ -63,7 +63,7 @@ def build_trainer(
     """
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
-    for name in LOUD:
+    for name in NOISY_LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True

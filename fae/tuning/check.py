@@ -13,13 +13,13 @@ from omegaconf import DictConfig
 
 from fae.cli.compose import check, compose, read, read_all
 from fae.cli.overrides import assignment, key_of, run_name, without
-from fae.config import WITHOUT_EFFECT, Config
+from fae.config import NOT_IN_FINGERPRINT, Config
 from fae.errors import ConfigError
-from fae.tuning.space import Range, SearchConfig, SearchRequest
+from fae.tuning.space import Range, SearchArguments, SearchConfig
 
-NOT_SEARCHED = {*WITHOUT_EFFECT, "seed", "data", "epochs"}
+NOT_SEARCHABLE = {*NOT_IN_FINGERPRINT, "seed", "data", "epochs"}
 """Keys, or groups of them, that do not change the error, or make it incomparable."""
-NOT_OF_TRIALS = ("search", "hydra")
+SEARCH_ONLY = ("search", "hydra")
 """Keys of overrides that are for the search, not for its trials."""
 
 
@@ -57,8 +57,8 @@ def _read(
     node: DictConfig, overrides: Sequence[str]
 ) -> tuple[str, Config, SearchConfig, Sequence[str]]:
     """A study's name, the configuration and settings of its search, and what makes them."""
-    config, settings = check(node), read(node, SearchRequest).search
-    of_trials = without(overrides, *NOT_OF_TRIALS)
+    config, settings = check(node), read(node, SearchArguments).search
+    of_trials = without(overrides, *SEARCH_ONLY)
     check_space(config, settings, of_trials)
     return settings.name or run_name(config, of_trials), config, settings, of_trials
 
@@ -81,7 +81,7 @@ def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]
         parts = key.split(".")
         if key in given:
             problems.append(f"{given[key]}: search.space.{key} varies it; leave one out")
-        if {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)} & NOT_SEARCHED:
+        if {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)} & NOT_SEARCHABLE:
             problems.append(f"search.space.{key}: is not to be searched; leave it out")
         elif isinstance(dimension, Range) and isinstance(_value(plain, key), str | bool | dict):
             problems.append(f"search.space.{key}: is not a number; list its choices")

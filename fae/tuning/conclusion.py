@@ -19,22 +19,22 @@ from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import estimate
 from fae.tracking.archive import Archive
 from fae.tracking.run import Run
-from fae.tuning.results import FOUND, Found, Outcome, columns, errors_by_value
+from fae.tuning.results import RESULT_FILE, Outcome, SearchResult, columns, errors_by_value
 from fae.tuning.space import Range
-from fae.tuning.study import Study, Tried
-from fae.tuning.trials import Shared
+from fae.tuning.study import FinishedTrial, Study
+from fae.tuning.trials import SearchContext
 
 EDGE = 0.05
 """A share of a range; what lies as close to an end may be better beyond it."""
 
 
-def concluded(shared: Shared, archive: Archive) -> Found | None:
+def concluded(context: SearchContext, archive: Archive) -> SearchResult | None:
     """What the search found, if all runs with fresh seeds are done."""
-    tasks = _fresh_tasks(shared, archive)
-    return None if any(task.to_run for task in tasks) else _found(shared, tasks, {})
+    tasks = _fresh_tasks(context, archive)
+    return None if any(task.to_run for task in tasks) else _found(context, tasks, {})
 
 
-def conclude(shared: Shared, run: Run, archive: Archive) -> Found:
+def conclude(context: SearchContext, run: Run, archive: Archive) -> SearchResult:
     """Train the best configuration with fresh seeds, and store what was found.
 
     Args:
@@ -43,15 +43,15 @@ def conclude(shared: Shared, run: Run, archive: Archive) -> Found:
     Raises:
         TrainingError: no trial finished, or a run failed or is running in another process.
     """
-    tasks = _fresh_tasks(shared, archive)
-    found = _found(shared, tasks, _train(shared, run.id, tasks))
+    tasks = _fresh_tasks(context, archive)
+    found = _found(context, tasks, _train(context, run.id, tasks))
     _store(run, found)
     run.log_text(preset(tasks[0].config, *_comments(found)), "preset.yaml")
-    for warning in _warnings(shared, found.best):
+    for warning in _warnings(context, found.best):
         warn(warning)
     if found.importances:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in found.importances.items())
-        say(f"{shared.name}: share of the variance of completed trials' errors: {shares}")
+        say(f"{context.name}: share of the variance of completed trials' errors: {shares}")
     return found
 
 
@@ -82,10 +82,10 @@ def fresh_runs(overrides: Sequence[str], repeats: int) -> list[Task]:
     return [Task(replace(config, seed=seed), [*others, f"seed={seed}"]) for seed in seeds]
 
 
-def _fresh_tasks(shared: Shared, archive: Archive) -> list[Task]:
+def _fresh_tasks(context: SearchContext, archive: Archive) -> list[Task]:
     """The runs that test the best configuration; those that failed before are run again."""
-    settings = replace(shared.config.sweep, retry_failed=True)
-    fresh = fresh_runs(shared.with_values(_best(shared.study).values), shared.settings.repeats)
+    settings = replace(context.config.sweep, retry_failed=True)
+    fresh = fresh_runs(context.with_values(_best(context.study).values), context.settings.repeats)
     fresh = [replace(task, config=replace(task.config, sweep=settings)) for task in fresh]
     tasks = look_up(fresh, archive, settings)
     for task in tasks:
@@ -94,10 +94,10 @@ def _fresh_tasks(shared: Shared, archive: Archive) -> list[Task]:
     return tasks
 
 
-def _best(study: Study) -> Tried:
+def _best(study: Study) -> FinishedTrial:
     best = study.best
     if best is None:
-        why = f" (the first failed: {study.first_failure})" if study.tried else ""
+        why = f" (the first failed: {study.first_failure})" if study.finished else ""
         raise TrainingError(
             f"{study.name}: no trial finished{why}; raise search.trials, or give another "
             "search.space and another search.name"
@@ -105,28 +105,30 @@ def _best(study: Study) -> Tried:
     return best
 
 
-def _train(shared: Shared, parent: str, tasks: Sequence[Task]) -> dict[int, Result]:
+def _train(context: SearchContext, parent: str, tasks: Sequence[Task]) -> dict[int, Result]:
     """Train those that are to be run; their results, by number."""
     group = JobGroup(parent, time.time(), [task.work for task in tasks], kind="tests")
     results: dict[int, Result] = {}
     for number, task in enumerate(tasks):
         if task.to_run:
-            folder = shared.folder / f"seed-{task.config.seed}"
+            folder = context.folder / f"seed-{task.config.seed}"
             folder.mkdir(exist_ok=True)
             job = Job(task.name, folder, command_line(task.overrides), group, number)
             results[number] = train(task.config, job)
-            shared.lacking.append(results[number].lacking)
+            context.lacking.append(results[number].lacking)
             say(f"{job.label}  test {format_error(results[number].metrics['test/mse'])}")
     return results
 
 
-def _found(shared: Shared, tasks: Sequence[Task], results: Mapping[int, Result]) -> Found:
+def _found(
+    context: SearchContext, tasks: Sequence[Task], results: Mapping[int, Result]
+) -> SearchResult:
     """What is known now.
 
     Args:
         results: of the tasks that this process ran, by number; the store has the others.
     """
-    config, study = shared.config, shared.study
+    config, study = context.config, context.study
     _, published = find(papers(), config.data.name, config.hidden) or (None, None)
     errors, runs = [], []
     for number, task in enumerate(tasks):
@@ -136,12 +138,12 @@ def _found(shared: Shared, tasks: Sequence[Task], results: Mapping[int, Result])
             result = Result(task.run.id, dict(task.run.metrics))
         errors.append(result.metrics["test/mse"])
         runs.append(result.run_id)
-    return Found(
+    return SearchResult(
         study.name,
         config.hidden,
-        shared.settings.space,
+        context.settings.space,
         _best(study),
-        study.tried,
+        study.finished,
         estimate(errors),
         runs,
         study.epochs_saved,
@@ -150,11 +152,11 @@ def _found(shared: Shared, tasks: Sequence[Task], results: Mapping[int, Result])
     )
 
 
-def _store(run: Run, found: Found) -> None:
+def _store(run: Run, found: SearchResult) -> None:
     """Store what was found with the study's run: numbers, table, charts."""
     assert found.best.error is not None
     run.log_metrics({"val/mse": found.best.error, "test/mse": found.test.mean}, step=0)
-    run.log_text(found.json(), FOUND)
+    run.log_text(found.json(), RESULT_FILE)
     run.set_tags({"mlflow.note.content": as_markdown(columns([found]))})
     for dimension in found.space:
         if isinstance(dimension, Range):
@@ -162,7 +164,7 @@ def _store(run: Run, found: Found) -> None:
             run.log_figure(figures.draw(chart), f"figures/{chart.name}.png")
 
 
-def _comments(found: Found) -> list[str]:
+def _comments(found: SearchResult) -> list[str]:
     """Where a preset comes from."""
     return [
         f"The best of {len(found.trials)} trials of the study {found.study!r}.",
@@ -170,10 +172,10 @@ def _comments(found: Found) -> list[str]:
     ]
 
 
-def _warnings(shared: Shared, best: Tried) -> list[str]:
+def _warnings(context: SearchContext, best: FinishedTrial) -> list[str]:
     """Warnings of best values so close to an end of their range that beyond may be better."""
     warnings = []
-    for dimension in shared.settings.space:
+    for dimension in context.settings.space:
         if not isinstance(dimension, Range):
             continue
         value = best.values[dimension.key]
@@ -184,11 +186,11 @@ def _warnings(shared: Shared, best: Tried) -> list[str]:
         low = share < EDGE
         end, beyond = ("low", dimension.at(-EDGE)) if low else ("high", dimension.at(1 + EDGE))
         try:
-            compose(*shared.with_values({**best.values, dimension.key: beyond}))
+            compose(*context.with_values({**best.values, dimension.key: beyond}))
         except ConfigError:
             continue  # there is nothing beyond
         warnings.append(
-            f"{shared.name}: the best {rounded_assignment(dimension.key, value)} lies at the edge "
+            f"{context.name}: the best {rounded_assignment(dimension.key, value)} lies at the edge "
             f"of its range ({dimension}); move search.space.{dimension.key}.{end} and search again "
             "under another name"
         )

@@ -12,14 +12,14 @@ from fae.drawing.tables import Columns
 from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import Estimate
 from fae.tuning.space import Dimension, Range
-from fae.tuning.study import Tried
+from fae.tuning.study import FinishedTrial
 
-FOUND = "found.json"
+RESULT_FILE = "found.json"
 """Where a study's run has what it found."""
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search found.
 
     Attributes:
@@ -38,8 +38,8 @@ class Found:
     study: str
     hidden: int
     space: tuple[Dimension, ...]
-    best: Tried
-    trials: list[Tried]
+    best: FinishedTrial
+    trials: list[FinishedTrial]
     test: Estimate
     runs: list[str]
     epochs_saved: float
@@ -50,13 +50,13 @@ class Found:
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
     @staticmethod
-    def read(text: str) -> "Found":
+    def read(text: str) -> "SearchResult":
         """What ``json`` wrote.
 
         Raises:
             ValueError: it is something else.
         """
-        return TypeAdapter(Found).validate_json(text)
+        return TypeAdapter(SearchResult).validate_json(text)
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class Outcome:
         lacking: what the store lacks of it, and how it gets that.
     """
 
-    found: Found | None
+    found: SearchResult | None
     lacking: list[str]
 
 
-def columns(found: Sequence[Found]) -> Columns:
+def columns(found: Sequence[SearchResult]) -> Columns:
     """Heading to cells, a row a study: its best trial, and how that tests beside the paper."""
     shown = {
         "study": [one.study for one in found],
@@ -88,7 +88,7 @@ def columns(found: Sequence[Found]) -> Columns:
     return {heading: cells for heading, cells in shown.items() if any(cells)}
 
 
-def errors_by_value(found: Sequence[Found], dimension: Range, name: str = "val") -> Chart:
+def errors_by_value(found: Sequence[SearchResult], dimension: Range, name: str = "val") -> Chart:
     """Validation error of each trial against one of its values; hollow where it was given up.
 
     Args:
@@ -114,7 +114,9 @@ def errors_by_value(found: Sequence[Found], dimension: Range, name: str = "val")
     return Chart(name, heading, *labels, [plot], ticks, log_y=True, whole_x=False)
 
 
-def _points(label: str, tried: Sequence[Tried], key: str, kind: Kind, colour: int) -> Series:
+def _points(
+    label: str, tried: Sequence[FinishedTrial], key: str, kind: Kind, colour: int
+) -> Series:
     x = [float(str(one.values[key])) for one in tried]
     return Series(label, x, [one.error or math.nan for one in tried], kind, colour)
 

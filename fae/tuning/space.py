@@ -31,7 +31,7 @@ def _number(value: object) -> object:
     return value
 
 
-LEAST_DROPOUT = 0.0008
+MIN_LOG_DROPOUT = 0.0008
 """From here on each probability is within 1 % of one that dropout can have."""
 Number = Annotated[int | float, BeforeValidator(_number)]
 Choice = bool | int | float | str | None
@@ -57,9 +57,9 @@ class Range:
             raise ConfigError(
                 f"search.space.{self.key}: log=true needs low above 0, not {self.low}"
             )
-        if self.log and self.key == "dropout" and self.low < LEAST_DROPOUT:
+        if self.log and self.key == "dropout" and self.low < MIN_LOG_DROPOUT:
             raise ConfigError(
-                f"search.space.dropout: log=true needs low of {LEAST_DROPOUT} or more, not "
+                f"search.space.dropout: log=true needs low of {MIN_LOG_DROPOUT} or more, not "
                 f"{self.low}; dropout comes in multiples of 1/{DROPOUT_STEPS}"
             )
         return self
@@ -193,7 +193,7 @@ class SearchConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchRequest:
+class SearchArguments:
     """What ``python -m fae.search`` is told beyond what a run is."""
 
     search: SearchConfig

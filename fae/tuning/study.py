@@ -31,18 +31,18 @@ from fae.tracking.lock import is_alive, run_lock
 from fae.tuning.space import Choices, Dimension, SearchConfig
 
 LOCK = "trial.lock"
-LEAST_EPOCHS = 3
+MIN_EPOCHS = 3
 """Epochs before which no trial is pruned."""
-LEAST_TRIALS = 10
+MIN_TRIALS = 10
 """Completed trials from which the importance of a key is told."""
-BEGINNING_S = 60.0
+REGISTRATION_S = 60.0
 """A live process that has begun a trial records its host and folder within this time."""
-ONE_OF = 3
+REDUCTION_FACTOR = 3
 """Of so many trials that have trained as long, the best one goes on."""
 
 
 @dataclass(frozen=True)
-class Tried:
+class FinishedTrial:
     """A trial that has ended.
 
     Attributes:
@@ -62,7 +62,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class UnderWay:
+class RunningTrial:
     """A trial that a process is at.
 
     Attributes:
@@ -101,7 +101,7 @@ class Study:
         config: SearchConfig,
         *,
         storage: str,
-        whole: frozenset[str],
+        integer_keys: frozenset[str],
         fingerprint: str,
         former: str,
         epochs: int,
@@ -109,21 +109,21 @@ class Study:
         self.name = name
         self.storage = storage
         self.config = config
-        self.whole = whole
+        self.integer_keys = integer_keys
         self.epochs = epochs
         identity = hashlib.sha256(storage.encode()).hexdigest()[:16]
         folder = user_state_path("fae", ensure_exists=True)
-        self.claiming = FileLock(folder / f"studies-{identity}.lock")
+        self.lock = FileLock(folder / f"studies-{identity}.lock")
         file = file_of(storage)
         self._base = file.parent if file else Path("/")
         self._seen_at: dict[int, float] = {}
-        with self.claiming, self.reading():
+        with self.lock, self.storage_errors():
             self._study = _open(name, storage, _sampler(config, 0), _pruner(config.pruner, epochs))
             self._check("space", "; ".join(f"{one.key}: {one}" for one in config.space))
             self._check("fingerprint", fingerprint, former)
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def storage_errors(self) -> Iterator[None]:
         """Within the block, what Optuna's database does not give or take is a ``StoreError``."""
         try:
             yield
@@ -147,20 +147,20 @@ class Study:
         return self._study.get_trials(deepcopy=False)
 
     @property
-    def tried(self) -> list[Tried]:
+    def finished(self) -> list[FinishedTrial]:
         """Those that have ended."""
         return [
-            Tried(one.number, one.params, one.value, one.state == TrialState.PRUNED)
+            FinishedTrial(one.number, one.params, one.value, one.state == TrialState.PRUNED)
             for one in self.trials
             if one.state.is_finished()
         ]
 
     @property
-    def best(self) -> Tried | None:
+    def best(self) -> FinishedTrial | None:
         """The one with the least error, of those that ran to their end."""
         complete = [
             (one.error, one.number, one)
-            for one in self.tried
+            for one in self.finished
             if one.error is not None and not one.pruned
         ]
         return min(complete)[2] if complete else None
@@ -201,7 +201,7 @@ class Study:
             folder: of this process's trials.
         """
         with ExitStack() as held:
-            with self.claiming:
+            with self.lock:
                 dead = next((trial for trial in self.trials if self._is_dead(trial)), None)
                 trial = Trial(self._study, dead._trial_id) if dead else self._ask()
                 if trial:
@@ -217,7 +217,7 @@ class Study:
                 yield None
                 return
             for dimension in self.config.space:
-                _suggest(trial, dimension, whole=dimension.key in self.whole)
+                _suggest(trial, dimension, integer=dimension.key in self.integer_keys)
             yield trial, home
 
     @property
@@ -227,10 +227,10 @@ class Study:
         return len(begun) >= self.planned and all(t.state.is_finished() for t in begun)
 
     @property
-    def under_way_elsewhere(self) -> list[UnderWay]:
+    def running_elsewhere(self) -> list[RunningTrial]:
         """The trials that other processes are at."""
         return [
-            UnderWay(one.number, one.user_attrs.get("host", platform.node()))
+            RunningTrial(one.number, one.user_attrs.get("host", platform.node()))
             for one in self.trials
             if one.state == TrialState.RUNNING and not self._is_dead(one)
         ]
@@ -241,9 +241,9 @@ class Study:
         reasons = [one.user_attrs["error"] for one in self.trials if "error" in one.user_attrs]
         return reasons[0] if reasons else ""
 
-    def is_hopeless(self, trial: Trial, epoch: int, error: float) -> bool:
+    def should_prune(self, trial: Trial, epoch: int, error: float) -> bool:
         """Whether a trial is to be pruned, once its error after an epoch is known."""
-        with self.reading():
+        with self.storage_errors():
             if epoch not in self.trials[trial.number].intermediate_values:
                 trial.report(error, epoch)
             return trial.should_prune()
@@ -257,7 +257,7 @@ class Study:
         trial.set_user_attr("error", reason)
         self._study.tell(trial, state=TrialState.FAIL)
 
-    def give_up(self, trial: Trial) -> None:
+    def prune(self, trial: Trial) -> None:
         """End a trial early; its result is the last error that was told."""
         self._study.tell(trial, state=TrialState.PRUNED)
 
@@ -269,7 +269,7 @@ class Study:
         """
         complete = [one for one in self.trials if one.state == TrialState.COMPLETE]
         different = [{repr(one.params[of.key]) for one in complete} for of in self.config.space]
-        if len(different) < 2 or len(complete) < LEAST_TRIALS or min(map(len, different)) < 2:
+        if len(different) < 2 or len(complete) < MIN_TRIALS or min(map(len, different)) < 2:
             return {}
         found: dict[str, float] = get_param_importances(self._study)
         return found
@@ -309,7 +309,7 @@ class Study:
                     return False
                 return self.trials[trial.number].state == TrialState.RUNNING  # not ended since
         now = time.monotonic()
-        return now - self._seen_at.setdefault(trial.number, now) >= BEGINNING_S
+        return now - self._seen_at.setdefault(trial.number, now) >= REGISTRATION_S
 
     def _is_taken(self, folder: str) -> bool:
         try:
@@ -363,9 +363,9 @@ def _unusable(storage: str, error: Exception) -> str:
 
 def _pruner(name: str, epochs: int) -> BasePruner:
     if name == "successive_halving":
-        return SuccessiveHalvingPruner(min_resource=LEAST_EPOCHS, reduction_factor=ONE_OF)
+        return SuccessiveHalvingPruner(min_resource=MIN_EPOCHS, reduction_factor=REDUCTION_FACTOR)
     if name == "hyperband":
-        return HyperbandPruner(LEAST_EPOCHS, epochs, ONE_OF)
+        return HyperbandPruner(MIN_EPOCHS, epochs, REDUCTION_FACTOR)
     return NopPruner()
 
 
@@ -387,10 +387,10 @@ class _Grid(GridSampler):
         pass
 
 
-def _suggest(trial: Trial, dimension: Dimension, *, whole: bool) -> None:
+def _suggest(trial: Trial, dimension: Dimension, *, integer: bool) -> None:
     if isinstance(dimension, Choices):
         trial.suggest_categorical(dimension.key, dimension.choices)
-    elif whole:
+    elif integer:
         low, high = int(dimension.low), int(dimension.high)
         trial.suggest_int(dimension.key, low, high, log=dimension.log)
     else:

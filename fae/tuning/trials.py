@@ -30,7 +30,7 @@ POLL_S = 2.0
 
 
 @dataclass(frozen=True)
-class Shared:
+class SearchContext:
     """What all runs of a search share.
 
     Attributes:
@@ -77,7 +77,7 @@ class Pruning(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         error = float(trainer.callback_metrics["val/mse"])
-        if self.study.is_hopeless(self.trial, epoch, error) and epoch != trainer.max_epochs:
+        if self.study.should_prune(self.trial, epoch, error) and epoch != trainer.max_epochs:
             self.pruned = trainer.should_stop = True
 
     def state_dict(self) -> dict[str, bool]:
@@ -87,32 +87,32 @@ class Pruning(pl.Callback):
         self.pruned = state_dict["pruned"]
 
 
-def run_trials(shared: Shared, archive: Archive, until: float) -> None:
+def run_trials(context: SearchContext, archive: Archive, until: float) -> None:
     """Run trials until there are enough, or the time is up.
 
     Args:
         until: when it is, as ``time.monotonic`` counts.
     """
-    study = shared.study
+    study = context.study
     assert study.parent
     work, started = [1.0] * study.planned, time.time() - study.seconds
     group = JobGroup(study.parent, started, work, kind="study")
     while time.monotonic() < until:
-        with study.claim(shared.folder) as claimed:
+        with study.claim(context.folder) as claimed:
             if claimed is None:
                 return
             trial, folder = claimed
-            overrides = shared.with_values(trial.params)
+            overrides = context.with_values(trial.params)
             name = " ".join(rounded_assignment(*value) for value in trial.params.items())
             job = Job(name, folder, command_line(overrides), group, trial.number)
-            _run_trial(shared, trial, job, overrides, archive)
-    say(f"{study.name}: the time is up (search.timeout={shared.settings.timeout:g})")
+            _run_trial(context, trial, job, overrides, archive)
+    say(f"{study.name}: the time is up (search.timeout={context.settings.timeout:g})")
 
 
 def wait_for_others(study: Study) -> None:
     """Wait until other processes have ended their trials; name one that is on another host."""
     named = False
-    while running := study.under_way_elsewhere:
+    while running := study.running_elsewhere:
         elsewhere = [trial for trial in running if trial.host != platform.node()]
         if elsewhere and not named:
             named, trial = True, elsewhere[0]
@@ -125,15 +125,15 @@ def wait_for_others(study: Study) -> None:
 
 
 def _run_trial(
-    shared: Shared, trial: Trial, job: Job, overrides: Sequence[str], archive: Archive
+    context: SearchContext, trial: Trial, job: Job, overrides: Sequence[str], archive: Archive
 ) -> None:
     """Run a trial, or what is left of it, and tell the study how it ended."""
-    study, known = shared.study, _known(job, archive)
+    study, known = context.study, _known(job, archive)
     if known.state == State.NEW and study.trials[trial.number].intermediate_values:
         warn(f"{job.label}: starts again, as the folder of its run is gone")
     pruning = Pruning(study, trial)
     try:
-        error, outcome = _fit(shared, job, compose(*overrides), known, pruning)
+        error, outcome = _fit(context, job, compose(*overrides), known, pruning)
     except (DataError, StoreError, OSError):  # not the values' fault
         raise
     except Exception as failure:
@@ -141,7 +141,7 @@ def _run_trial(
         outcome = f"failed: {cause(failure)}"
     else:
         if pruning.pruned:
-            study.give_up(trial)
+            study.prune(trial)
         else:
             study.tell(trial, error)
     shutil.rmtree((known.folder or job.folder) / "checkpoints", ignore_errors=True)
@@ -151,7 +151,7 @@ def _run_trial(
 
 
 def _fit(
-    shared: Shared, job: Job, config: Config, known: Known, pruning: Pruning
+    context: SearchContext, job: Job, config: Config, known: Known, pruning: Pruning
 ) -> tuple[float, str]:
     """Train the network of a trial; its error, and how it ended."""
     started = time.perf_counter()
@@ -164,7 +164,7 @@ def _fit(
         if pruning.pruned:
             outcome += f", pruned after epoch {fitted.epoch} of {config.epochs}"
             run.set_tags({"fae.pruned": f"epoch {fitted.epoch}"})
-    shared.lacking.append(run.lacking)
+    context.lacking.append(run.lacking)
     return error, outcome
 
 

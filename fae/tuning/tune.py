@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from fae.cli.overrides import run_name
-from fae.config import Config, determines_result
+from fae.config import Config, fingerprint_fields
 from fae.errors import (
     StoreError,
 )
@@ -23,10 +23,10 @@ from fae.tracking.recovery import close_crashed
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.tuning.conclusion import conclude, concluded
-from fae.tuning.results import Found, Outcome
+from fae.tuning.results import Outcome, SearchResult
 from fae.tuning.space import Dimension, Range, SearchConfig
 from fae.tuning.study import Study
-from fae.tuning.trials import Shared, run_trials, wait_for_others
+from fae.tuning.trials import SearchContext, run_trials, wait_for_others
 
 
 class Search:
@@ -54,18 +54,18 @@ class Search:
         command: str,
     ) -> None:
         check_prerequisites(config)
-        plain = determines_result(config)
+        plain = fingerprint_fields(config)
         fixed = {key: value for key, value in plain.items() if not settings.varies(key)}
         self.study = Study(
             settings.name or run_name(config, overrides),
             settings,
             storage=settings.storage or _default_storage(config.tracking.uri),
-            whole=frozenset(dim.key for dim in settings.space if _is_whole(dim, plain)),
+            integer_keys=frozenset(dim.key for dim in settings.space if _has_integers(dim, plain)),
             fingerprint=fingerprint(config, fixed),
             former=former(config, fixed),
             epochs=config.epochs,
         )
-        self.shared = Shared(self.study, config, settings, list(overrides), folder)
+        self.context = SearchContext(self.study, config, settings, list(overrides), folder)
         self.job = Job(self.study.name, folder, command)
 
     def run(self) -> Outcome:
@@ -76,24 +76,24 @@ class Search:
             TrainingError: no trial finished.
         """
         try:
-            with self.study.reading():
+            with self.study.storage_errors():
                 found = self._run()
         except BaseException:
-            for lacking in filter(None, self.shared.lacking):
+            for lacking in filter(None, self.context.lacking):
                 warn(lacking)
             raise
-        return Outcome(found, [*filter(None, self.shared.lacking)])
+        return Outcome(found, [*filter(None, self.context.lacking)])
 
-    def _run(self) -> Found | None:
+    def _run(self) -> SearchResult | None:
         """What was found; None if another process will finish the study."""
-        store = Store(self.shared.config.tracking)
-        archive = Archive(self.shared.config.tracking)
+        store = Store(self.context.config.tracking)
+        archive = Archive(self.context.config.tracking)
         if found := self._finished(archive):
             return found
         with ExitStack() as until_end:
             run = self._open(store, archive, until_end)
-            until = time.monotonic() + (self.shared.settings.timeout or float("inf"))
-            run_trials(self.shared, archive, until)
+            until = time.monotonic() + (self.context.settings.timeout or float("inf"))
+            run_trials(self.context, archive, until)
             if run is None:
                 if found := self._finished(archive):
                     return found
@@ -101,29 +101,31 @@ class Search:
             if run is None:
                 say(f"{self.study.name}: no trial is left; another process will finish the study")
                 return None
-            while self.study.under_way_elsewhere:
+            while self.study.running_elsewhere:
                 wait_for_others(self.study)
-                run_trials(self.shared, archive, until)  # those of a process that crashed meanwhile
-            found = conclude(self.shared, run, archive)
-        self.shared.lacking.append(run.lacking)
+                run_trials(
+                    self.context, archive, until
+                )  # those of a process that crashed meanwhile
+            found = conclude(self.context, run, archive)
+        self.context.lacking.append(run.lacking)
         return found
 
-    def _finished(self, archive: Archive) -> Found | None:
+    def _finished(self, archive: Archive) -> SearchResult | None:
         """What was found, if there is nothing left to do."""
         study = self._known(archive).run
         if study is None or study.status != "FINISHED" or not self.study.is_over:
             return None
-        return concluded(self.shared, archive)
+        return concluded(self.context, archive)
 
     def _open(self, store: Store, archive: Archive, until_end: ExitStack) -> Run | None:
         """The study's run, until the end of this search; None while it is another process's."""
-        tags = provenance.tags(self.shared.config.trainer.accelerator)
+        tags = provenance.tags(self.context.config.trainer.accelerator)
 
         def known() -> Known:
             close_crashed(archive)
             return self._known(archive)
 
-        with self.study.claiming:
+        with self.study.lock:
             begun = begin(store, self.job, known, kind="study", tags=tags)
             run, _ = until_end.enter_context(begun)
             if run:
@@ -140,7 +142,7 @@ class Search:
         return Known(State.RUNNING if running else State.RESUMABLE, found[0])
 
 
-def _is_whole(dimension: Dimension, plain: Mapping[str, object]) -> bool:
+def _has_integers(dimension: Dimension, plain: Mapping[str, object]) -> bool:
     """Whether a range has whole numbers only: as its key's value is or, without one, its ends."""
     if not isinstance(dimension, Range):
         return False

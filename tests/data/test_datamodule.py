@@ -113,7 +113,7 @@ def test_the_order_goes_where_the_images_are() -> None:
 
 def test_an_evaluation_runs_over_the_images_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each split in one hand-over, in slices."""
-    monkeypatch.setattr("fae.data.datamodule.EVALUATION_BATCH", 30)
+    monkeypatch.setattr("fae.data.datamodule.EVAL_BATCH_SIZE", 30)
     data = module()
     train, val = (batches_of(loader) for loader in data.val_dataloader())
     assert [len(images) for images in train] == [30, 20]

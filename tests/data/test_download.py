@@ -23,7 +23,7 @@ HALF = 150_000
 def answer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Answer:
     """A bad one; slow ones are not waited for long."""
     if request.param in SLOW:
-        monkeypatch.setattr(module, "PATIENCE_S", 1.0)
+        monkeypatch.setattr(module, "TIMEOUT_S", 1.0)
     bad: Answer = request.param
     return bad
 
@@ -205,7 +205,7 @@ def test_a_bad_answer_is_named_and_is_no_file(tmp_path: Path, answer: Answer, pr
         download(tmp_path / "it", [f"{address}file"], SIZE, SHA256, lambda _: None)
     host = address.removeprefix("http://").removesuffix("/")
     assert str(error.value).startswith(f"{host}: ")
-    assert len([path for path in asked if path.startswith("/file ")]) <= module.TRIES
+    assert len([path for path in asked if path.startswith("/file ")]) <= module.ATTEMPTS
     assert not (tmp_path / "it").exists()
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= SIZE
 

@@ -19,9 +19,9 @@ from fae.reports.settings import Setting
 from fae.reports.summary import Summary
 from fae.runtime.intervals import estimate
 from fae.tracking.store import Store
-from fae.tuning.results import Found
+from fae.tuning.results import SearchResult
 from fae.tuning.space import Range
-from fae.tuning.study import Tried
+from fae.tuning.study import FinishedTrial
 
 SEEDS = (0, 1, 2, 3, 4)
 Error = Callable[[int, float], float]
@@ -87,19 +87,26 @@ class Made:
     def settings(self, experiment: str) -> list[Setting]:
         return next(made for key, made in self.sweeps.items() if f"experiment={key}" in experiment)
 
-    def studies(self, others: str = "") -> dict[int, Found]:
+    def studies(self, others: str = "") -> dict[int, SearchResult]:
         return self.found[others]
 
-    def tests(self, found: Found) -> dict[int, float]:
+    def tests(self, found: SearchResult) -> dict[int, float]:
         return errors(found.test.mean)
 
     @staticmethod
-    def study(best: str, error: float) -> dict[int, Found]:
-        tried = Tried(3, {"lr": float(best.removeprefix("lr="))}, error, False)
+    def study(best: str, error: float) -> dict[int, SearchResult]:
+        tried = FinishedTrial(3, {"lr": float(best.removeprefix("lr="))}, error, False)
         space = (Range(key="lr", low=1e-4, high=30, log=True),)
-        trials = [tried, Tried(4, {"lr": 20.0}, None, False), Tried(5, {"lr": 0.01}, 0.09, True)]
+        trials = [
+            tried,
+            FinishedTrial(4, {"lr": 20.0}, None, False),
+            FinishedTrial(5, {"lr": 0.01}, 0.09, True),
+        ]
         test = estimate([error] * 2)
-        return {n: Found(f"hidden={n}", n, space, tried, trials, test, [], 0.4, {}) for n in SIZES}
+        return {
+            n: SearchResult(f"hidden={n}", n, space, tried, trials, test, [], 0.4, {})
+            for n in SIZES
+        }
 
 
 def ask(how: Callable[[Evidence], Answer], made: Made) -> Answer:

@@ -41,7 +41,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             "study",
             TypeAdapter(SearchConfig).validate_python({**default, **settings}),
             storage=address or of_file(tmp_path / "optuna.db"),
-            whole=frozenset({"batch_size"}),
+            integer_keys=frozenset({"batch_size"}),
             fingerprint=fingerprint,
             former="0f",
             epochs=epochs,
@@ -135,7 +135,7 @@ def test_two_hosts_that_ask_at_once_begin_no_more_trials_than_planned(
     more = work(study(trials=3), tmp_path)
     alone = study(trials=3, address=of_file(tmp_path / "alone.db"))
     assert resumed + more == work(alone, tmp_path)
-    assert [trial.number for trial in study(trials=3).tried] == [0, 1, 2]
+    assert [trial.number for trial in study(trials=3).finished] == [0, 1, 2]
 
 
 def test_a_trial_that_has_begun_is_run_though_fewer_are_asked_for_now(
@@ -180,11 +180,11 @@ def test_a_copied_study_does_not_wait_for_the_original(study: Make, tmp_path: Pa
         assert claimed is not None
         shutil.copytree(original, copy)
         copied = study(address=of_file(copy / "optuna.db"))
-        assert copied.under_way_elsewhere == []
+        assert copied.running_elsewhere == []
         with copied.claim(copy / "outputs") as again:
             assert again is not None
             assert again[0].number == 0
-            assert [one.number for one in copied.under_way_elsewhere] == [0]
+            assert [one.number for one in copied.running_elsewhere] == [0]
 
 
 @pytest.mark.parametrize(
@@ -218,12 +218,12 @@ def test_a_trial_that_says_nonsense_of_itself_is_dead_or_unknown(
     alive: bool,
 ) -> None:
     """Where it cannot be told whether it is another user's, it is."""
-    monkeypatch.setattr("fae.tuning.study.BEGINNING_S", 0.0)
+    monkeypatch.setattr("fae.tuning.study.REGISTRATION_S", 0.0)
     (tmp_path / "loop").symlink_to("loop")
     begun = study()._study.ask()
     for key, value in told.items():
         begun.set_user_attr(key, value)
-    assert [one.number for one in study().under_way_elsewhere] == ([0] if alive else [])
+    assert [one.number for one in study().running_elsewhere] == ([0] if alive else [])
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
@@ -236,9 +236,9 @@ def test_the_clock_of_a_host_that_begins_a_trial_does_not_matter(
     ours._study.add_trial(create_trial(state=TrialState.RUNNING))
     with closing(sqlite3.connect(file_of(ours.storage) or "")) as database, database:
         database.execute("UPDATE trials SET datetime_start = ?", [str(began)])
-    assert [trial.number for trial in ours.under_way_elsewhere] == [0]
-    monkeypatch.setattr("fae.tuning.study.BEGINNING_S", 0.0)
-    assert ours.under_way_elsewhere == []
+    assert [trial.number for trial in ours.running_elsewhere] == [0]
+    monkeypatch.setattr("fae.tuning.study.REGISTRATION_S", 0.0)
+    assert ours.running_elsewhere == []
 
 
 def test_a_trial_that_another_process_is_at_is_left_alone(study: Make, tmp_path: Path) -> None:
@@ -249,10 +249,10 @@ def test_a_trial_that_another_process_is_at_is_left_alone(study: Make, tmp_path:
         assert (first[0].number, second[0].number) == (0, 1)
         with study(trials=2).claim(tmp_path) as third:
             assert third is None
-        assert [one.number for one in other.under_way_elsewhere] == [0, 1]
+        assert [one.number for one in other.running_elsewhere] == [0, 1]
         for ours, claimed in ((one, first), (other, second)):
             ours.tell(claimed[0], 1.0)
-    assert other.under_way_elsewhere == []
+    assert other.running_elsewhere == []
 
 
 def test_a_trial_that_ends_while_another_process_looks_is_not_run_again(
@@ -279,9 +279,9 @@ def test_a_trial_of_which_a_process_died_at_once_is_gone_on_with(
 ) -> None:
     """Before it could say where it is; on another machine it may be about to."""
     study()._study.ask()
-    assert [one.number for one in study().under_way_elsewhere] == [0]
-    monkeypatch.setattr("fae.tuning.study.BEGINNING_S", 0.0)
-    assert study().under_way_elsewhere == []
+    assert [one.number for one in study().running_elsewhere] == [0]
+    monkeypatch.setattr("fae.tuning.study.REGISTRATION_S", 0.0)
+    assert study().running_elsewhere == []
     with study().claim(tmp_path) as claimed:
         assert claimed is not None
         assert claimed[0].number == 0
@@ -294,13 +294,13 @@ def test_hopeless_trials_are_given_up_at_a_third_of_the_epochs(study: Make, tmp_
         with ours.claim(tmp_path) as claimed:
             assert claimed is not None
             trial = claimed[0]
-            given_up = [ours.is_hopeless(trial, epoch, errors) for epoch in range(1, 4)]
+            given_up = [ours.should_prune(trial, epoch, errors) for epoch in range(1, 4)]
             assert given_up == [False, False, errors == 2.0]
             if given_up[-1]:
-                ours.give_up(trial)
+                ours.prune(trial)
             else:
                 ours.tell(trial, errors)
-    assert [one.pruned for one in ours.tried] == [False, True, False]
+    assert [one.pruned for one in ours.finished] == [False, True, False]
     assert ours.epochs_saved == pytest.approx(6 / 27)
     assert ours.best is not None
     assert ours.best.error == 0.5
@@ -355,7 +355,7 @@ def test_a_damaged_database_is_named(study: Make, tmp_path: Path, table: str) ->
     ours = study()
     with ours.claim(tmp_path) as claimed:
         assert claimed is not None
-        ours.is_hopeless(claimed[0], 1, 1.0)
+        ours.should_prune(claimed[0], 1, 1.0)
         ours.tell(claimed[0], 1.0)
     file = tmp_path / "optuna.db"
     with closing(sqlite3.connect(file)) as database:
@@ -366,7 +366,7 @@ def test_a_damaged_database_is_named(study: Make, tmp_path: Path, table: str) ->
     content[(page - 1) * size : page * size] = b"damaged." * (size // 8)
     file.write_bytes(content)
     told = f"optuna.db: cannot be used .*malformed.*{file} .recover"
-    with pytest.raises((ConfigError, StoreError), match=told), (again := study()).reading():
+    with pytest.raises((ConfigError, StoreError), match=told), (again := study()).storage_errors():
         work(again, tmp_path)
 
 

@@ -66,9 +66,9 @@ SERVERS = [
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
 ]
 """The publisher's; each file is there as ``<name>.gz``."""
-NEARBY = ["data", "../data", "../shared/data"]
+LOCAL_FOLDERS = ["data", "../data", "../shared/data"]
 """Folders, from the working directory, that may hold the files."""
-WITHOUT = (
+ADVICE = (
     "to train without it: python -m fae.train -m experiment=digits, or data=digits batch_size=100\n"
     "to have it: set FAE_DATA or data.root to a folder that holds the four files in "
     "FashionMNIST/raw"
@@ -76,11 +76,11 @@ WITHOUT = (
 
 
 def root() -> Path:
-    """The first folder of ``NEARBY`` that holds the files, or else one in the user's cache.
+    """The first folder of ``LOCAL_FOLDERS`` that holds the files, or else one in the user's cache.
 
-    Who has no home has no cache; then it is the first of ``NEARBY``, which a download fills.
+    Who has no home has no cache; then it is the first of ``LOCAL_FOLDERS``, which a download fills.
     """
-    for place in map(Path, NEARBY):
+    for place in map(Path, LOCAL_FOLDERS):
         with suppress(OSError):  # a folder that is not ours to look into
             if not missing(folder(place)):
                 return place.resolve()
@@ -88,7 +88,7 @@ def root() -> Path:
         cache = user_cache_path("fae")
         if cache.is_absolute():
             return cache
-    return Path(NEARBY[0])
+    return Path(LOCAL_FOLDERS[0])
 
 
 def folder(root: Path) -> Path:
@@ -150,7 +150,7 @@ def fetch(folder: Path) -> None:
     servers = SERVERS
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder), _progress() as progress:
+        with _exclusive(folder), _progress() as progress:
             for name in missing(folder):
                 published, packed = FILES[name], f"{name}.gz"
                 number = download(
@@ -163,10 +163,10 @@ def fetch(folder: Path) -> None:
                 servers = servers[number:] + servers[:number]
     except DownloadError as error:
         problem = f"downloading it failed ({error})"
-        raise DataError(f"data.root: no Fashion-MNIST in {folder}; {problem}\n{WITHOUT}") from error
+        raise DataError(f"data.root: no Fashion-MNIST in {folder}; {problem}\n{ADVICE}") from error
     except OSError as error:
         problem = f"it takes no download ({error.strerror or error})"
-        raise DataError(f"data.root: no Fashion-MNIST in {folder}; {problem}\n{WITHOUT}") from error
+        raise DataError(f"data.root: no Fashion-MNIST in {folder}; {problem}\n{ADVICE}") from error
 
 
 def _path(folder: Path, name: str) -> Path:
@@ -184,7 +184,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[None]:
     """While no other process downloads into a folder."""
     from filelock import FileLock, Timeout
 

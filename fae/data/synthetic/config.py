@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from fae.data.config import MOST_PIXELS, DataConfig
+from fae.data.config import MAX_PIXELS, DataConfig
 from fae.errors import ConfigError
 from fae.runtime.fields import STRICT
 
@@ -35,9 +35,9 @@ class SyntheticConfig(DataConfig):
     @model_validator(mode="after")
     def _fits_in_memory(self) -> "SyntheticConfig":
         images = self.train + self.val + self.test
-        if images * self.side**2 > MOST_PIXELS:
+        if images * self.side**2 > MAX_PIXELS:
             raise ConfigError(
                 f"data.side={self.side} with data.train={self.train}, data.val={self.val} and "
-                f"data.test={self.test}: at most {MOST_PIXELS // self.side**2} images of this side"
+                f"data.test={self.test}: at most {MAX_PIXELS // self.side**2} images of this side"
             )
         return self

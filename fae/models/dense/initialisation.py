@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from fae.data.images import Images
-from fae.data.pca import principal_components, slices
+from fae.data.pca import chunks, principal_components
 from fae.models.dense.network import AutoEncoder
 
 
@@ -28,10 +28,10 @@ def start_as_pca(network: AutoEncoder, images: Images) -> None:
     offset = -mean @ chosen
     lift = torch.zeros_like(offset)
     if isinstance(network.hidden_activation, nn.ReLU):
-        lowest = torch.stack([(part @ chosen).amin(0) for part in slices(images)]).amin(0)
+        lowest = torch.stack([(part @ chosen).amin(0) for part in chunks(images)]).amin(0)
         lift = -(lowest + offset)
     elif not isinstance(network.hidden_activation, nn.Identity):
-        squares = torch.stack([(part @ chosen + offset).square().sum(0) for part in slices(images)])
+        squares = torch.stack([(part @ chosen + offset).square().sum(0) for part in chunks(images)])
         lift = (squares.sum(0) / len(images)).sqrt()
     network.encoder.weight.copy_(chosen.T)
     network.encoder.bias.copy_(offset + lift)
