@@ -284,7 +284,7 @@ def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
     code, _, errors = search(tmp_path, "hidden=4", *space)
     assert code == 1
     assert "no trial finished (the first failed: " in errors
-    assert "; raise search.trials, or give another search.space" in errors
+    assert "; raise search.trials, or choose another search.space" in errors
 
 
 @pytest.mark.parametrize(
@@ -293,11 +293,11 @@ def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
         (["search.space.lr.low=40"], "search.space.lr: low=40 must be below high=30"),
         (["search.space.lr.low=0"], "search.space.lr: log=true needs low above 0, not 0"),
         (["+search.space.hiden=[1,2]"], "search.space.hiden: no such key"),
-        (["+search.space.seed=[1,2]"], "search.space.seed: is not to be searched"),
+        (["+search.space.seed=[1,2]"], "search.space.seed: cannot be searched"),
         (["+search.space.dropout={low: 0, high: 1}"], "search.space.dropout=1: must be"),
         (["search.storage=sqlite:////no/such/folder/x.db"], "search.storage=sqlite:"),
-        (["+search.space.epochs=[1,2]"], "search.space.epochs: is not to be searched"),
-        (["lr=0.5"], "lr=0.5: search.space.lr varies it; leave one out"),
+        (["+search.space.epochs=[1,2]"], "search.space.epochs: cannot be searched"),
+        (["lr=0.5"], "lr=0.5: search.space.lr varies it; leave out one of the two"),
         (
             ["-m", "hidden=4,8", "search.name=a"],
             "search.name=a: is the name of 2 studies;",
