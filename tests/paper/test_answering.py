@@ -1,4 +1,4 @@
-"""Answers from hand-made evidence: what is said follows from the numbers."""
+"""Answers from hand-made evidence: the sentences follow from the numbers."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -135,7 +135,7 @@ def test_where_it_differs_from_n_to_n_the_answer_says_where() -> None:
     made.found["optimizer=adam"][128] = made.study("lr=0.001", 0.03)[128]
     made.found["optimizer=adam"][512] = made.study("lr=0.001", 0.025)[512]
     said = ask(answering._optimizers, made).sentences[0]
-    assert "error: yes at n = 64, 256; no at n = 128; cannot be told at n = 512, each" in said
+    assert "error: yes at n = 64, 256; no at n = 128; cannot be determined at n = 512, each" in said
 
 
 @pytest.mark.parametrize(
@@ -203,14 +203,14 @@ def test_whether_dropout_helps(slope: float, said: str) -> None:
 def test_the_time_is_that_of_the_papers_experiment() -> None:
     found = ask(answering._times, Made())
     assert found.sentences[0].startswith("Yes: medians 4.2, 8.2, 14.2, 26.2 s")
-    assert "From n = 64 to n = 512 it grows 6.2 times; in the paper" in found.sentences[1]
+    assert "From n = 64 to n = 512 it grows by a factor of 6.2; in the paper" in found.sentences[1]
     assert found.sentences[1].endswith("1.01 times.")
 
 
 def test_the_distance_to_pca_has_its_interval() -> None:
     made = Made(best=settings("lr", {1.0: lambda n, _: Made.pca[n] * 0.75}))
     found = ask(answering._distances, made)
-    assert "and at 0.75, 0.75, 0.75, 0.75 times with experiment=best/n" in found.sentences[0]
+    assert "and 0.75, 0.75, 0.75, 0.75 times with experiment=best/n" in found.sentences[0]
     half = estimate(list(errors(0.0075).values())).half
     assert half is not None
     assert found.tables[0]["best below PCA"][0] == f"25.0% ± {half / 0.01:.1%}"
@@ -266,8 +266,8 @@ def test_what_was_not_tried_yet_is_named_with_its_command(
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (StoreError("run 01234567: gone"), "Cannot be told: run 01234567: gone."),
-        (KeyError(64), "Cannot be told from the settings in the store."),
+        (StoreError("run 01234567: gone"), "Cannot be determined: run 01234567: gone."),
+        (KeyError(64), "Cannot be determined from the settings in the store."),
     ],
     ids=["unreadable", "no such setting"],
 )

@@ -332,7 +332,7 @@ def test_another_study_of_the_same_name_is_refused(study: Make) -> None:
 def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, study: Make) -> None:
     (tmp_path / "optuna.db").write_text("not a database" * 50)
     with pytest.raises(
-        ConfigError, match=r"^search\.storage=sqlite:.*cannot be used \(.*away, and"
+        ConfigError, match=r"^search\.storage=sqlite:.*cannot be used \(.*move it away to"
     ):
         study()
     with pytest.raises(ConfigError, match="name a file in a writable folder"):
