@@ -177,7 +177,7 @@ def test_the_same_command_again_tries_nothing(searched: tuple[Path, str]) -> Non
 
 
 @pytest.mark.usefixtures("own_store")
-def test_a_search_that_is_killed_goes_on_in_its_trial(tmp_path: Path) -> None:
+def test_a_killed_search_resumes_its_trial(tmp_path: Path) -> None:
     """With kill -9, and again with Ctrl-C: as many trials as were asked for, none twice."""
     for signum, text in ((signal.SIGKILL, "[2/5]"), (signal.SIGINT, "[3/5]")):
         process = begin(tmp_path, "hidden=4", "epochs=60")
@@ -198,7 +198,7 @@ def test_a_search_that_is_killed_goes_on_in_its_trial(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_store")
-def test_a_killed_search_goes_on_in_a_copy_of_its_project(tmp_path: Path) -> None:
+def test_a_killed_search_is_resumed_in_a_copy_of_its_project(tmp_path: Path) -> None:
     """In its trial, and in the copy's own folders."""
     original, now = tmp_path / "original", tmp_path / "now"
     original.mkdir()
@@ -279,7 +279,7 @@ def test_values_that_clash_are_a_failed_trial(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_store")
-def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
+def test_if_all_trials_fail_the_first_reason_is_shown(tmp_path: Path) -> None:
     space = ["search.space.lr.low=1e6", "search.space.lr.high=1e9", "search.trials=2"]
     code, _, errors = search(tmp_path, "hidden=4", *space)
     assert code == 1

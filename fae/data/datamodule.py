@@ -1,7 +1,7 @@
 """Batches of images: split at random, held in memory as one tensor.
 
-A batch is an index into that tensor; nothing is done image by image. Pixels stay bytes until
-they are part of a batch: a fourth of the memory to hold and to read.
+A batch is an index into that tensor; nothing is done per image. Pixels stay bytes until they are
+part of a batch, which takes a quarter of the memory and memory traffic of floats.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,25 +17,25 @@ from fae.data.images import DataSet, Images, split_at_random
 from fae.runtime.seeding import Stream, generator
 
 EVAL_BATCH_SIZE = 1000
-"""Images of a batch in an evaluation: few enough that a layer's output stays in the cache."""
+"""Images per batch of an evaluation; small enough that a layer's output stays in the cache."""
 
 BATCHES_PER_STEP_CALL = 50
-"""BatchChunk that Lightning hands on at a time: what it does around each hand-over (some 2 ms)
-would otherwise take longer than a small network's step. Evaluations are one hand-over each."""
+"""Batches per call of ``training_step``. Lightning's overhead per call (about 2 ms) would otherwise
+take longer than a step of a small network. An evaluation is a single call."""
 
 
 class ImageDataModule(pl.LightningDataModule):
-    """Batches of a data set, split at random into training and validation.
+    """Batches of a data set, split at random into training and validation images.
 
-    The test images are read when testing starts, not before. All images lie on the
-    trainer's device.
+    The test images are not read before testing starts. All images are held on the trainer's
+    device.
 
     Args:
-        data_set: where the images come from.
-        config: how they are split.
-        batch_size: images of a batch; the last of an epoch may be smaller.
-        seed: seed of the order, which differs from epoch to epoch.
-        limit: batches of any pass at most; None for all.
+        data_set: the data set.
+        config: its settings, with the sizes and the seed of the split.
+        batch_size: images per batch; the last batch of an epoch may be smaller.
+        seed: seed of the order of the images, which differs between epochs.
+        limit: maximum number of batches of each pass; None for all.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class ImageDataModule(pl.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """BatchChunk of an epoch."""
+        """Batches, and so optimizer steps, per epoch."""
         steps = -(-self.config.train // self.batch_size)
         return steps if self.limit is None else min(steps, self.limit)
 
     @cached_property
     def split(self) -> tuple[Images, Images]:
-        """The images to train and to validate on, on the CPU."""
+        """The training and the validation images, on the CPU."""
         sizes = self.config.train, self.config.val
         return split_at_random(self.data_set.training(), *sizes, self.config.split_seed)
 
@@ -85,7 +85,7 @@ class ImageDataModule(pl.LightningDataModule):
         return DataLoader(_ChunkDataset(self.train.pixels), sampler=order, batch_size=None)
 
     def val_dataloader(self) -> "list[DataLoader[EvalBatches]]":
-        """Two passes that end each epoch: the training images, then the validation images."""
+        """The evaluations at the end of an epoch: on training images, then on validation images."""
         return [self._in_order(self.train), self._in_order(self.val)]
 
     def test_dataloader(self) -> "DataLoader[EvalBatches]":
@@ -96,13 +96,13 @@ class ImageDataModule(pl.LightningDataModule):
 
 
 class BatchChunk:
-    """BatchChunk of training images that follow each other, each made when it is asked for.
+    """Consecutive batches of training images, each gathered on demand.
 
-    Iterating gives images (batch, pixels), float32 in [0, 1], in a buffer that the next
-    minibatch overwrites.
+    Iterating yields images (batch, pixels), float32 in [0, 1], in a buffer that the next batch
+    overwrites.
 
     Attributes:
-        start: place of the first in its epoch, from 0.
+        start: step of the first batch in its epoch, from 0.
     """
 
     def __init__(self, pixels: Tensor, indexes: Sequence[Tensor], start: int) -> None:
@@ -115,7 +115,7 @@ class BatchChunk:
 
     @property
     def sizes(self) -> list[int]:
-        """Images of each."""
+        """Number of images in each batch."""
         return [len(index) for index in self._indexes]
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -123,23 +123,26 @@ class BatchChunk:
 
 
 class EvalBatches:
-    """All images of a split in their order, in slices, each made when it is asked for.
+    """All images of a split, in order and in batches, each converted on demand.
 
-    Iterating gives images as ``BatchChunk`` does.
+    Iterating yields images as ``BatchChunk`` does.
 
     Args:
-        limit: slices at most; None for all.
+        limit: maximum number of batches; None for all.
     """
 
     def __init__(self, images: Images, limit: int | None = None) -> None:
-        self._slices = images.pixels.split(EVAL_BATCH_SIZE)[:limit]
+        self._batches = images.pixels.split(EVAL_BATCH_SIZE)[:limit]
 
     def __iter__(self) -> Iterator[Tensor]:
-        return _as_floats(self._slices)
+        return _as_floats(self._batches)
 
 
 def _as_floats(batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Batches of pixels 0 to 255 as float32 in [0, 1], in one buffer; the first is the longest."""
+    """Convert batches of pixels 0 to 255 to float32 in [0, 1], all in one buffer.
+
+    The first batch must be the largest.
+    """
     buffer: Tensor | None = None
     for pixels in batches:
         if buffer is None:
@@ -148,15 +151,15 @@ def _as_floats(batches: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 class ShuffledBatches(Sampler[tuple[int, Sequence[Tensor]]]):
-    """Which images make the minibatches of an epoch, by (seed, epoch) alone.
+    """Indexes of the images in each batch of an epoch; depends on (seed, epoch) only.
 
-    Gives up to 50 minibatches at a time: the place of the first, and an index tensor
-    (batch,) of each. Lightning calls ``set_epoch`` before each epoch, as for torch's
-    DistributedSampler.
+    Yields up to ``BATCHES_PER_STEP_CALL`` batches at a time: the step of the first one, and one
+    index tensor (batch,) per batch. Lightning calls ``set_epoch`` before each epoch, as for
+    torch's DistributedSampler.
 
     Args:
-        steps: minibatches of an epoch.
-        device: where the index tensors go, once an epoch.
+        steps: batches per epoch.
+        device: device of the index tensors, which are copied there once per epoch.
     """
 
     def __init__(
@@ -193,13 +196,13 @@ class _ChunkDataset(Dataset[BatchChunk]):
 
 
 class _SplitDataset(Dataset[EvalBatches]):
-    """One item: the whole split."""
+    """A data set of one item: all batches of a split."""
 
-    def __init__(self, slices: EvalBatches) -> None:
-        self.slices = slices
+    def __init__(self, batches: EvalBatches) -> None:
+        self.batches = batches
 
     def __len__(self) -> int:
         return 1
 
     def __getitem__(self, index: int) -> EvalBatches:
-        return self.slices
+        return self.batches

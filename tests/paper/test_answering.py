@@ -164,7 +164,7 @@ def test_whether_the_best_rate_depends_on_n(error: Error, start: str, rates: str
     assert found.tables[1]["epochs saved"] == ["40%"] * 4
 
 
-def test_rates_that_cannot_be_told_apart_are_named_together() -> None:
+def test_rates_that_are_not_distinguishable_are_named_together() -> None:
     noisy = dict(zip(SEEDS, (0.019, 0.021, 0.02, 0.0205, 0.0201), strict=True))
     found = {1.0: errors(0.02), 2.0: noisy, 4.0: errors(0.03)}
     one = {lr: setting(64, {"lr": lr}, of_seed) for lr, of_seed in found.items()}
@@ -204,7 +204,7 @@ def test_the_time_is_that_of_the_papers_experiment() -> None:
     found = ask(answering._times, Made())
     assert found.sentences[0].startswith("Yes: medians 4.2, 8.2, 14.2, 26.2 s")
     assert "From n = 64 to n = 512 it grows by a factor of 6.2; in the paper" in found.sentences[1]
-    assert found.sentences[1].endswith("1.01 times.")
+    assert found.sentences[1].endswith("by a factor of 1.01.")
 
 
 def test_the_distance_to_pca_has_its_interval() -> None:

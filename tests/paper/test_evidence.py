@@ -146,7 +146,7 @@ def test_a_sweep_of_other_settings_is_not_taken_though_its_name_ends_as_asked(
     assert missing.value.command == f"python -m fae.train -m {asked} {NO_LOCAL}"
 
 
-def test_the_runs_that_were_asked_for_are_taken_from_whichever_sweeps_have_them(
+def test_the_requested_runs_are_taken_from_whichever_sweeps_have_them(
     filled: Filled,
 ) -> None:
     """One has another name and some more, and one of the runs was run by itself."""
@@ -163,7 +163,7 @@ def test_the_runs_that_were_asked_for_are_taken_from_whichever_sweeps_have_them(
     }
 
 
-def test_more_than_was_asked_for_is_left_out(filled: Filled) -> None:
+def test_more_than_was_requested_is_left_out(filled: Filled) -> None:
     """Of two sizes the preset has one, and of two seeds one was asked for."""
     given = "experiment=depth hidden=4,64 repeats=2 model.widths=[6]"
     filled.sweep("hidden=4,64 experiment=depth", by_seed(0.02), *given.split())

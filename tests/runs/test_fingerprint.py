@@ -142,7 +142,7 @@ NAMES = (
 )
 SHIMS = {
     "config": "from fae.config import *\nfrom fae.data.config import *\n"
-    "from fae.data.digits.config import FIRST as DIGITS, DigitsConfig\n"
+    "from fae.data.digits.config import NON_TEST as DIGITS, DigitsConfig\n"
     "from fae.data.catalogue import FashionMNISTConfig, SyntheticConfig\n"
     "from fae.models.config import *\nfrom fae.models.dense.config import *\n"
     "from fae.training.config import *\nfrom fae.training.optimizers import *\n",

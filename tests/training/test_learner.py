@@ -193,7 +193,7 @@ def test_bfloat16_comes_close_to_single_precision(tiny: Tiny, tmp_path: Path) ->
 
 
 def test_lightning_counts_every_optimizer_step(tiny: Tiny, tmp_path: Path) -> None:
-    """More than it hands on at a time, and a last hand-over that is smaller."""
+    """More batches than one call gets, and a last call with fewer."""
     config = tiny("batch_size=33", "epochs=2")
     data, learner = build(config, config.data.build())
     trainer = build_trainer(config.trainer, epochs=2, folder=tmp_path, callbacks=[])

@@ -1,4 +1,4 @@
-"""Settings of the images that are made."""
+"""Settings of the synthetic images."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SyntheticConfig(DataConfig):
-    """Small images made on the spot; ``split_seed`` is the seed of the images, too."""
+    """Small generated images; ``split_seed`` is also the seed of the images."""
 
     name: Literal["synthetic"]
     side: Annotated[int, Field(strict=True, ge=1, le=128)]
     """Height and width of an image, in pixels."""
     test: Annotated[int, Field(strict=True, ge=10)]
-    """Images to test on; ten at least, one of each class."""
+    """Number of test images; at least ten, one of each class."""
 
     @property
     def pixels(self) -> int:

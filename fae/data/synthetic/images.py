@@ -1,4 +1,4 @@
-"""Images that are made."""
+"""Synthetic images."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ from fae.runtime.seeding import Stream, generator
 
 
 class Synthetic:
-    """Small images of ten classes, made from a seed: a class is a blob at a place of its own."""
+    """Small images of ten classes, generated from a seed: each class is a blob at its own place."""
 
     classes = tuple(f"class {label}" for label in range(10))
     origin = "fae.data.synthetic"
@@ -26,7 +26,7 @@ class Synthetic:
         return ""
 
     def verify(self) -> None:
-        """Nothing to fetch."""
+        """Do nothing: the images are generated."""
 
     def training(self) -> Images:
         return self._make(self.config.train + self.config.val, part=0)
