@@ -42,11 +42,11 @@ class DataConfig:
         raise NotImplementedError
 
     @property
-    def place(self) -> Path | None:
+    def data_root(self) -> Path | None:
         """Folder of its files; None for a data set without files."""
         return None
 
-    def within(self, root: Path | None) -> "DataConfig":
+    def with_root(self, root: Path | None) -> "DataConfig":
         """The same data set in another folder, if it has files; None: the default folder."""
         return self
 

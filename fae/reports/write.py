@@ -161,7 +161,7 @@ class DataSets:
         return self._images(self._config(run))
 
     def _config(self, run: TrainedRun) -> DataConfig:
-        return run.config.data.within(self._root)
+        return run.config.data.with_root(self._root)
 
     def _verified(self, config: DataConfig) -> DataSet:
         data_set = config.build()

@@ -346,13 +346,13 @@ def _report(tasks: Sequence[Task], parent: str, archive: "Archive") -> None:
     if not any(run.status == "FINISHED" for run in archive.runs_of(archive.run(parent))):
         return
     config = tasks[0].config
-    places = (task.config.data.place for task in tasks)
+    roots = (task.config.data.data_root for task in tasks)
     report(
         ReportConfig(
             sweep=(parent,),
             where=None,
             out=None,
-            data=DataRoot(root=next(filter(None, places), None)),
+            data=DataRoot(root=next(filter(None, roots), None)),
             tracking=config.tracking,
             report=config.report,
         )

@@ -34,10 +34,10 @@ class FashionMNISTConfig(DataConfig):
         return 784
 
     @property
-    def place(self) -> Path:
+    def data_root(self) -> Path:
         return self.root
 
-    def within(self, root: Path | None) -> "FashionMNISTConfig":
+    def with_root(self, root: Path | None) -> "FashionMNISTConfig":
         changes: dict[str, Any] = {"root": root}
         return replace(self, **changes)
 
