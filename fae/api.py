@@ -137,12 +137,12 @@ def write_report(
         DataError: the data set is not available.
         StoreError: the store cannot be read.
     """
-    from fae.reports.config import ReportRequest
+    from fae.reports.config import ReportConfig
     from fae.reports.write import make_report
 
     sweeps = [sweep] if isinstance(sweep, str) else list(sweep)
     given = {"sweep": sweeps, "where": where, "out": None if out is None else str(out)}
-    return make_report(compose_as("report", ReportRequest, *overrides, **given))
+    return make_report(compose_as("report", ReportConfig, *overrides, **given))
 
 
 def _archive(tracking: TrackingConfig | None) -> "Archive":

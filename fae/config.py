@@ -1,8 +1,9 @@
-"""The configuration of a run: the dials, and the settings of each room.
+"""Configuration schema: the settings of a run, their types and bounds.
 
 The values lie in ``conf/``, one folder per group; nothing here has a default. A group's settings
-stand beside the code that they configure, and are joined here. Light (no torch), so that ``--help``
-and a wrong value are answered at once; ``fae.cli.compose`` turns a command line into a ``Config``.
+are defined next to the code that they configure, and joined here. Light at import (no torch), so
+that ``--help`` is quick and a wrong value is reported at once; ``fae.cli.compose`` turns a command
+line into a ``Config``.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from fae.tracking.config import TrackingConfig
 from fae.training.config import TrainerConfig
 from fae.training.optimizers import OPTIMIZERS, OptimizerConfig
 
-WITHOUT_EFFECT = {
+NOT_IN_FINGERPRINT = {
     "repeats",
     "sweep",
     "tracking",
@@ -31,53 +32,52 @@ WITHOUT_EFFECT = {
     "trainer.profiler",
     "trainer.detect_anomaly",
 }
-"""What the trained weights do not depend on."""
+"""Keys and groups that do not affect the trained weights."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class ReportConfig:
-    """How a sweep's numbers are judged."""
+class VerdictConfig:
+    """How a sweep's test errors are compared with the paper's."""
 
     tolerance: Annotated[float, Field(strict=True, gt=0, lt=1)]
-    """A test error is reproduced where its whole 95 % interval lies within this share of the
-    paper's."""
+    """A test error is reproduced if its whole 95 % interval is within this share of the paper's."""
     fail_unless: Literal["reproduced"] | None
-    """reproduced: exit code 1 unless that is the verdict on every row; null: never for that."""
+    """reproduced: exit with code 1 unless every row has that verdict; null: ignore verdicts."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SweepConfig:
-    """What becomes of runs that the store already has, of many, and of failures."""
+    """How a sweep treats stored runs, its number of runs, and failures."""
 
     rerun: Switch
-    """Run everything anew, whatever the store has."""
+    """Repeat all runs, even those that are stored."""
     retry_failed: Switch
-    """Run anew what failed; otherwise only what was interrupted goes on."""
+    """Repeat failed runs; otherwise only interrupted runs are resumed."""
     plan_only: Switch
-    """Show what would be run, and run nothing."""
+    """Dry run: show which runs would start, and start none."""
     max_jobs: Count
-    """Runs of a sweep, at most: a range with a zero too many ends before it begins."""
+    """Maximum number of runs of a sweep; guards against a range with a zero too many."""
     on_failure: Literal["continue", "stop"]
-    """What the other runs of a sweep do when one fails. With stop they begin one by one, or by
-    ``hydra.sweeper.max_batch_size``, whatever the launcher."""
+    """What to do with the remaining runs of a sweep when one fails. With stop they start one at a
+    time, or in batches of ``hydra.sweeper.max_batch_size``, whatever the launcher."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainingConfig:
-    """What one run trains, on what and how; all that is read of a stored run's configuration."""
+    """The settings of a training; the part of a stored run's configuration that is read again."""
 
     hidden: Width
     """Units of the hidden layer, the paper's n."""
     seed: Seed
-    """Seed of initialisation, order and dropout."""
+    """Seed of the initial weights, the order of images, and dropout."""
     epochs: Count
     lr: Rate
-    """Learning rate; each optimizer brings its own."""
+    """Learning rate; the default depends on the optimizer."""
     dropout: Dropout
     """Probability with which a hidden unit is dropped; rounded to a multiple of 1/65536, and
-    refused where that changes it by more than 1 %."""
+    rejected if that changes it by more than 1 %."""
     batch_size: Count
-    """Images in a minibatch."""
+    """Images per batch; the last batch of an epoch may be smaller."""
     data: Annotated[DataConfig, DATA_SETS]
     model: Annotated[ModelConfig, NETWORKS]
     optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
@@ -97,7 +97,7 @@ class TrainingConfig:
         return self
 
     def plain(self) -> dict[str, Any]:
-        """The configuration as plain values, ready for YAML or JSON."""
+        """The configuration as plain values that YAML and JSON can hold."""
         values: dict[str, Any] = asdict(self)
         if "root" in values["data"]:
             values["data"]["root"] = str(values["data"]["root"])
@@ -109,10 +109,10 @@ class Config(TrainingConfig):
     """Complete configuration of one run."""
 
     repeats: Count
-    """Seeds of each configuration: ``seed``, ``seed + 1`` and so on. More than one make a sweep,
-    in whose runs it is 1."""
+    """Number of seeds of each configuration: ``seed``, ``seed + 1`` and so on. More than one make
+    a sweep, in whose runs ``repeats`` is 1."""
     tracking: TrackingConfig
-    report: ReportConfig
+    report: VerdictConfig
     sweep: SweepConfig
 
     @model_validator(mode="after")
@@ -124,7 +124,7 @@ class Config(TrainingConfig):
         return self
 
     def parameters(self) -> dict[str, int | float | str]:
-        """What people compare runs by: the dials and the choices of the groups."""
+        """The parameters logged with a run: the dials and the choices of the groups."""
         return {
             "hidden": self.hidden,
             "seed": self.seed,
@@ -143,19 +143,19 @@ class Config(TrainingConfig):
         }
 
 
-def determines_result(config: TrainingConfig) -> dict[str, Any]:
+def fingerprint_fields(config: TrainingConfig) -> dict[str, Any]:
     """The settings that the trained weights depend on, by dotted key.
 
-    A key that is at the default of its settings class is left out; see ``fae.runs.fingerprint``.
+    Keys at the default of their settings class are left out; see ``fae.runs.fingerprint``.
     """
     return dict(_settings(config))
 
 
 def _settings(settings: Any, group: str = "") -> Iterator[tuple[str, Any]]:
-    """All settings that have an effect and are not at their default, by dotted key."""
+    """The settings that affect the weights and are not at their default, by dotted key."""
     for field in fields(settings):
         key, value = group + field.name, getattr(settings, field.name)
-        if key in WITHOUT_EFFECT or value == field.default:
+        if key in NOT_IN_FINGERPRINT or value == field.default:
             continue
         if is_dataclass(value):
             yield from _settings(value, f"{key}.")

@@ -15,13 +15,13 @@ from omegaconf import DictConfig
 
 from fae.cli import command
 from fae.cli.compose import CONF, read
-from fae.reports.config import ReportRequest
+from fae.reports.config import ReportConfig
 from fae.reports.present import report
 
 
 def main() -> None:
     """Entry point of ``python -m fae.report`` and ``fae-report``."""
-    command.run(lambda: _run(sys.argv[1:]), ReportRequest)
+    command.run(lambda: _run(sys.argv[1:]), ReportConfig)
 
 
 def _run(arguments: list[str]) -> None:
@@ -48,7 +48,7 @@ def _run(arguments: list[str]) -> None:
     nodes: list[DictConfig] = []
     make()
     for node in nodes:  # outside of Hydra, which would add to the message of an error
-        report(read(node, ReportRequest, **given))
+        report(read(node, ReportConfig, **given))
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from fae.cli.command import enter, run
 from fae.cli.compose import CONF, read
 from fae.cli.overrides import command_line, without
 from fae.config import Config
-from fae.tuning.check import NOT_OF_TRIALS, check_space
-from fae.tuning.space import SearchRequest
+from fae.tuning.check import SEARCH_ONLY, check_space
+from fae.tuning.space import SearchArguments
 
 if TYPE_CHECKING:
     from fae.tuning.results import Outcome
@@ -32,8 +32,8 @@ def run_study(node: DictConfig) -> "Outcome":
     enter()
     job = HydraConfig.get()
     command = command_line(job.overrides.task, module="fae.search")
-    overrides = without(job.overrides.task, *NOT_OF_TRIALS)
-    config, settings = read(node, Config), read(node, SearchRequest).search
+    overrides = without(job.overrides.task, *SEARCH_ONLY)
+    config, settings = read(node, Config), read(node, SearchArguments).search
     check_space(config, settings, overrides)
 
     from fae.tuning.conclusion import show
@@ -48,7 +48,7 @@ def run_study(node: DictConfig) -> "Outcome":
 
 def main() -> None:
     """Entry point of ``python -m fae.search`` and ``fae-search``."""
-    run(run_study, Config, SearchRequest)
+    run(run_study, Config, SearchArguments)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import torch
 from conftest import NO_LOCAL, PROJECT
 
 import fae
-from fae.config import Config, determines_result
+from fae.config import Config, fingerprint_fields
 from fae.errors import ConfigError
 
 SMALL = (NO_LOCAL, "experiment=smoke", "hidden=4", "epochs=2")
@@ -70,7 +70,7 @@ def test_the_command_of_a_run_makes_its_configuration(overrides: list[str]) -> N
 
     config: Config = fae.compose(NO_LOCAL, *[o for o in overrides if "," not in o or "[" in o])
     again = fae.compose(NO_LOCAL, *overrides_of(config))
-    assert determines_result(again) == determines_result(config)
+    assert fingerprint_fields(again) == fingerprint_fields(config)
 
 
 def test_one_run_at_a_time_is_fitted() -> None:

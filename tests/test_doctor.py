@@ -162,7 +162,7 @@ def test_images_of_a_package_are_checked_too(
     assert str(found) == "ok       data: digits, content as published"
     monkeypatch.setattr(Digits, "digest", "another")
     (found,) = problems(doctor.data(config))
-    assert "ships other digits" in found.state
+    assert "are not those that fae expects" in found.state
 
 
 def test_images_are_left_to_the_first_run_to_download(

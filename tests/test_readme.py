@@ -10,7 +10,7 @@ from conftest import NO_LOCAL, PROJECT
 import fae.report
 from benchmarks.bench import summary
 from fae.cli.compose import compose
-from fae.reports.config import ReportRequest
+from fae.reports.config import ReportConfig
 
 README = (PROJECT / "README.md").read_text()
 COMMANDS = re.findall(r"^python -m fae\.train (.*)$", README, re.MULTILINE)
@@ -35,7 +35,7 @@ def test_a_command_composes(command: str) -> None:
 
 @pytest.mark.parametrize("command", REPORTS)
 def test_a_report_command_is_understood(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    requests: list[ReportRequest] = []
+    requests: list[ReportConfig] = []
     monkeypatch.setattr(fae.report, "report", requests.append)
     arguments = shlex.split(command)
     fae.report._run([NO_LOCAL, *arguments])

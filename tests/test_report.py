@@ -9,7 +9,7 @@ from records import record, summary
 
 import fae.report
 from fae.errors import ConfigError, VerdictError
-from fae.reports.config import ReportRequest
+from fae.reports.config import ReportConfig
 from fae.reports.present import report
 from fae.reports.summary import Summary
 from fae.reports.write import Report
@@ -18,9 +18,9 @@ GOOD = [record(64, seed, error) for seed, error in enumerate([0.0413, 0.0414, 0.
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[ReportRequest]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[ReportConfig]:
     """What the command was told; it makes nothing of it."""
-    requests: list[ReportRequest] = []
+    requests: list[ReportConfig] = []
     monkeypatch.setattr(fae.report, "report", requests.append)
     return requests
 
@@ -41,19 +41,19 @@ def command(*arguments: str) -> None:
     ],
 )
 def test_a_sweep_is_named_as_it_is(
-    asked: list[ReportRequest], arguments: list[str], sweep: tuple[str, ...]
+    asked: list[ReportConfig], arguments: list[str], sweep: tuple[str, ...]
 ) -> None:
     command(*arguments)
     assert asked[0].sweep == sweep
 
 
-def test_conditions_and_folders_need_no_quotes_of_hydras(asked: list[ReportRequest]) -> None:
+def test_conditions_and_folders_need_no_quotes_of_hydras(asked: list[ReportConfig]) -> None:
     command("where=hidden=64,128", "where=optimizer=adam", "out=/a folder, of mine")
     assert asked[0].where == "hidden=64,128 optimizer=adam"
     assert str(asked[0].out) == "/a folder, of mine"
 
 
-def test_what_else_is_given_is_hydras(asked: list[ReportRequest]) -> None:
+def test_what_else_is_given_is_hydras(asked: list[ReportConfig]) -> None:
     command("report.tolerance=0.1", "+epochs=3")
     assert asked[0].report.tolerance == 0.1
     assert (asked[0].where, asked[0].out) == (None, None)
@@ -76,7 +76,7 @@ def test_nothing_is_no_name(argument: str) -> None:
     ids=["all", "one seed", "unpublished", "incomplete"],
 )
 def test_it_fails_unless_everything_is_reproduced(
-    asked: list[ReportRequest],
+    asked: list[ReportConfig],
     monkeypatch: pytest.MonkeyPatch,
     found: Summary,
     others: str | None,

@@ -20,7 +20,7 @@ from fae.runtime.intervals import estimate
 from fae.tracking.address import of_file
 from fae.tracking.store import Store
 from fae.tuning.conclusion import fresh_runs
-from fae.tuning.results import Found
+from fae.tuning.results import SearchResult
 from fae.tuning.space import Range
 
 SMALL = ["experiment=smoke", "epochs=9", "search.trials=5", "search.repeats=2", NO_LOCAL]
@@ -140,7 +140,7 @@ def test_a_study_keeps_what_it_found(searched: tuple[Path, str]) -> None:
     folder, _ = searched
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     for study in stored(folder, "study"):
-        found = Found.read(
+        found = SearchResult.read(
             Path(client.download_artifacts(study.info.run_id, "found.json")).read_text()
         )
         assert found.study == study.info.run_name
@@ -153,7 +153,7 @@ def test_a_study_keeps_what_it_found(searched: tuple[Path, str]) -> None:
         trial = [*SMALL[:2], NO_LOCAL, f"hidden={found.hidden}", f"lr={found.best.values['lr']}"]
         asked = [task.fingerprint for task in fresh_runs(trial, 2)]
         assert asked == [client.get_run(i).data.tags["fae.fingerprint"] for i in found.runs]
-        assert Found.read(found.json()) == found
+        assert SearchResult.read(found.json()) == found
 
 
 def test_a_study_has_its_figure_and_its_preset(searched: tuple[Path, str]) -> None:
@@ -177,7 +177,7 @@ def test_the_same_command_again_tries_nothing(searched: tuple[Path, str]) -> Non
 
 
 @pytest.mark.usefixtures("own_store")
-def test_a_search_that_is_killed_goes_on_in_its_trial(tmp_path: Path) -> None:
+def test_a_killed_search_resumes_its_trial(tmp_path: Path) -> None:
     """With kill -9, and again with Ctrl-C: as many trials as were asked for, none twice."""
     for signum, text in ((signal.SIGKILL, "[2/5]"), (signal.SIGINT, "[3/5]")):
         process = begin(tmp_path, "hidden=4", "epochs=60")
@@ -198,7 +198,7 @@ def test_a_search_that_is_killed_goes_on_in_its_trial(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_store")
-def test_a_killed_search_goes_on_in_a_copy_of_its_project(tmp_path: Path) -> None:
+def test_a_killed_search_is_resumed_in_a_copy_of_its_project(tmp_path: Path) -> None:
     """In its trial, and in the copy's own folders."""
     original, now = tmp_path / "original", tmp_path / "now"
     original.mkdir()
@@ -279,12 +279,12 @@ def test_values_that_clash_are_a_failed_trial(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_store")
-def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
+def test_if_all_trials_fail_the_first_reason_is_shown(tmp_path: Path) -> None:
     space = ["search.space.lr.low=1e6", "search.space.lr.high=1e9", "search.trials=2"]
     code, _, errors = search(tmp_path, "hidden=4", *space)
     assert code == 1
     assert "no trial finished (the first failed: " in errors
-    assert "; raise search.trials, or give another search.space" in errors
+    assert "; raise search.trials, or choose another search.space" in errors
 
 
 @pytest.mark.parametrize(
@@ -293,11 +293,11 @@ def test_where_all_trials_fail_the_first_reason_is_told(tmp_path: Path) -> None:
         (["search.space.lr.low=40"], "search.space.lr: low=40 must be below high=30"),
         (["search.space.lr.low=0"], "search.space.lr: log=true needs low above 0, not 0"),
         (["+search.space.hiden=[1,2]"], "search.space.hiden: no such key"),
-        (["+search.space.seed=[1,2]"], "search.space.seed: is not to be searched"),
+        (["+search.space.seed=[1,2]"], "search.space.seed: cannot be searched"),
         (["+search.space.dropout={low: 0, high: 1}"], "search.space.dropout=1: must be"),
         (["search.storage=sqlite:////no/such/folder/x.db"], "search.storage=sqlite:"),
-        (["+search.space.epochs=[1,2]"], "search.space.epochs: is not to be searched"),
-        (["lr=0.5"], "lr=0.5: search.space.lr varies it; leave one out"),
+        (["+search.space.epochs=[1,2]"], "search.space.epochs: cannot be searched"),
+        (["lr=0.5"], "lr=0.5: search.space.lr varies it; leave out one of the two"),
         (
             ["-m", "hidden=4,8", "search.name=a"],
             "search.name=a: is the name of 2 studies;",

@@ -7,7 +7,7 @@ import yaml
 
 from fae.cli.compose import compose_values
 from fae.cli.overrides import assignment
-from fae.config import WITHOUT_EFFECT, Config
+from fae.config import NOT_IN_FINGERPRINT, Config
 
 GROUPS = ("data", "model", "optimizer")
 """Groups in which a configuration names its choice."""
@@ -61,7 +61,7 @@ def _differing(plain: dict[str, Any], default: dict[str, Any], group: str = "") 
     found: dict[str, Any] = {}
     for name, value in plain.items():
         key = group + name
-        if key in WITHOUT_EFFECT:
+        if key in NOT_IN_FINGERPRINT:
             continue
         if isinstance(value, dict):
             found[name] = _differing(value, default[name], f"{key}.")

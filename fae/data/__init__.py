@@ -1,4 +1,4 @@
-"""Data sets: where images come from, how they are split, and the batches that are made of them.
+"""Data sets: their images, the split into training and validation images, and batches.
 
-What a network does with a batch is the business of ``fae.models`` and ``fae.training``.
+What happens to a batch is left to ``fae.models`` and ``fae.training``.
 """

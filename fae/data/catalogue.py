@@ -1,4 +1,4 @@
-"""The data sets. One of your own: ``docs/extending.md``."""
+"""Catalogue of data sets. How to add one: ``docs/extending.md``."""
 
 from fae.data.config import DataConfig
 from fae.data.digits.config import DigitsConfig

@@ -1,4 +1,4 @@
-"""Settings that every data set has."""
+"""Settings that all data sets share."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,53 +11,54 @@ from fae.runtime.fields import STRICT, Count, Seed
 if TYPE_CHECKING:
     from fae.data.images import DataSet
 
-MOST_PIXELS = 1_000_000_000
-"""Of all images of a data set: 18 times as many as Fashion-MNIST has."""
+MAX_PIXELS = 1_000_000_000
+"""Maximum number of pixels of a data set: 18 times those of Fashion-MNIST."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DataConfig:
-    """Settings of a data set; each has a class of its own, which adds to these.
+    """Base class of the settings of a data set; each data set adds its own.
 
-    A light module, without torch: ``--help`` and wrong values are answered at once.
+    Its module must be light (no torch), so that ``--help`` is quick and wrong values are reported
+    at once.
     """
 
     name: str
-    """Of the data set in ``fae.data.catalogue``."""
+    """Name of the data set in ``fae.data.catalogue``."""
     train: Count
-    """Images to train on, drawn at random from those that are not for testing."""
+    """Number of training images, drawn at random from all except the test images."""
     val: Count
-    """Images to validate on: the others that are not for testing."""
+    """Number of validation images: the remaining ones, except the test images."""
     split_seed: Seed
-    """Seed of the split; its own, so that runs with another ``seed`` share it."""
+    """Seed of the split; separate from ``seed``, so that runs with other seeds share the split."""
 
     @property
     def pixels(self) -> int:
-        """Numbers that make an image."""
+        """Pixels of an image."""
         raise NotImplementedError
 
     def build(self) -> "DataSet":
-        """The data set; it is not read yet."""
+        """The data set; its images are not read yet."""
         raise NotImplementedError
 
     @property
-    def place(self) -> Path | None:
-        """The folder that its images lie in; None for a data set that lies in none."""
+    def data_root(self) -> Path | None:
+        """Folder of its files; None for a data set without files."""
         return None
 
-    def within(self, root: Path | None) -> "DataConfig":
-        """The same data set in another folder, if it lies in one; None: where it is found."""
+    def with_root(self, root: Path | None) -> "DataConfig":
+        """The same data set in another folder, if it has files; None: the default folder."""
         return self
 
     def check_split(self, images: int, which: str) -> None:
-        """Make sure that training and validation images are all that there are.
+        """Check that training and validation images add up to all images except the test images.
 
         Args:
-            images: that are not for testing.
-            which: these are, for a message.
+            images: number of images, except the test images.
+            which: description of these images for the message.
 
         Raises:
-            ConfigError: they are not.
+            ConfigError: they do not add up.
         """
         if self.train + self.val != images:
             raise ConfigError(

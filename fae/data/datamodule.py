@@ -1,7 +1,7 @@
 """Batches of images: split at random, held in memory as one tensor.
 
-A batch is an index into that tensor; nothing is done image by image. Pixels stay bytes until
-they are part of a batch: a fourth of the memory to hold and to read.
+A batch is an index into that tensor; nothing is done per image. Pixels stay bytes until they are
+part of a batch, which takes a quarter of the memory and memory traffic of floats.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,26 +16,26 @@ from fae.data.config import DataConfig
 from fae.data.images import DataSet, Images, split_at_random
 from fae.runtime.seeding import Stream, generator
 
-EVALUATION_BATCH = 1000
-"""Images of a batch in an evaluation: few enough that a layer's output stays in the cache."""
+EVAL_BATCH_SIZE = 1000
+"""Images per batch of an evaluation; small enough that a layer's output stays in the cache."""
 
-TOGETHER = 50
-"""Minibatches that Lightning hands on at a time: what it does around each hand-over (some 2 ms)
-would otherwise take longer than a small network's step. Evaluations are one hand-over each."""
+BATCHES_PER_STEP_CALL = 50
+"""Batches per call of ``training_step``. Lightning's overhead per call (about 2 ms) would otherwise
+take longer than a step of a small network. An evaluation is a single call."""
 
 
 class ImageDataModule(pl.LightningDataModule):
-    """Batches of a data set, split at random into training and validation.
+    """Batches of a data set, split at random into training and validation images.
 
-    The test images are read when testing starts, not before. All images lie on the
-    trainer's device.
+    The test images are not read before testing starts. All images are held on the trainer's
+    device.
 
     Args:
-        data_set: where the images come from.
-        config: how they are split.
-        batch_size: images of a batch; the last of an epoch may be smaller.
-        seed: seed of the order, which differs from epoch to epoch.
-        limit: batches of any pass at most; None for all.
+        data_set: the data set.
+        config: its settings, with the sizes and the seed of the split.
+        batch_size: images per batch; the last batch of an epoch may be smaller.
+        seed: seed of the order of the images, which differs between epochs.
+        limit: maximum number of batches of each pass; None for all.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class ImageDataModule(pl.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Minibatches of an epoch."""
+        """Batches, and so optimizer steps, per epoch."""
         steps = -(-self.config.train // self.batch_size)
         return steps if self.limit is None else min(steps, self.limit)
 
     @cached_property
     def split(self) -> tuple[Images, Images]:
-        """The images to train and to validate on, on the CPU."""
+        """The training and the validation images, on the CPU."""
         sizes = self.config.train, self.config.val
         return split_at_random(self.data_set.training(), *sizes, self.config.split_seed)
 
@@ -74,7 +74,7 @@ class ImageDataModule(pl.LightningDataModule):
             self.train, self.val = (images.to(device) for images in self.split)
             del self.split
 
-    def train_dataloader(self) -> "DataLoader[Minibatches]":
+    def train_dataloader(self) -> "DataLoader[BatchChunk]":
         order = ShuffledBatches(
             len(self.train),
             self.batch_size,
@@ -82,27 +82,27 @@ class ImageDataModule(pl.LightningDataModule):
             self.steps_per_epoch,
             self.train.pixels.device,
         )
-        return DataLoader(_Gathered(self.train.pixels), sampler=order, batch_size=None)
+        return DataLoader(_ChunkDataset(self.train.pixels), sampler=order, batch_size=None)
 
-    def val_dataloader(self) -> "list[DataLoader[Slices]]":
-        """Two passes that end each epoch: the training images, then the validation images."""
+    def val_dataloader(self) -> "list[DataLoader[EvalBatches]]":
+        """The evaluations at the end of an epoch: on training images, then on validation images."""
         return [self._in_order(self.train), self._in_order(self.val)]
 
-    def test_dataloader(self) -> "DataLoader[Slices]":
+    def test_dataloader(self) -> "DataLoader[EvalBatches]":
         return self._in_order(self.test)
 
-    def _in_order(self, images: Images) -> "DataLoader[Slices]":
-        return DataLoader(_Whole(Slices(images, self.limit)), batch_size=None)
+    def _in_order(self, images: Images) -> "DataLoader[EvalBatches]":
+        return DataLoader(_SplitDataset(EvalBatches(images, self.limit)), batch_size=None)
 
 
-class Minibatches:
-    """Minibatches of training images that follow each other, each made when it is asked for.
+class BatchChunk:
+    """Consecutive batches of training images, each gathered on demand.
 
-    Iterating gives images (batch, pixels), float32 in [0, 1], in a buffer that the next
-    minibatch overwrites.
+    Iterating yields images (batch, pixels), float32 in [0, 1], in a buffer that the next batch
+    overwrites.
 
     Attributes:
-        start: place of the first in its epoch, from 0.
+        start: step of the first batch in its epoch, from 0.
     """
 
     def __init__(self, pixels: Tensor, indexes: Sequence[Tensor], start: int) -> None:
@@ -115,31 +115,34 @@ class Minibatches:
 
     @property
     def sizes(self) -> list[int]:
-        """Images of each."""
+        """Number of images in each batch."""
         return [len(index) for index in self._indexes]
 
     def __iter__(self) -> Iterator[Tensor]:
         return _as_floats(self._pixels.index_select(0, index) for index in self._indexes)
 
 
-class Slices:
-    """All images of a split in their order, in slices, each made when it is asked for.
+class EvalBatches:
+    """All images of a split, in order and in batches, each converted on demand.
 
-    Iterating gives images as ``Minibatches`` does.
+    Iterating yields images as ``BatchChunk`` does.
 
     Args:
-        limit: slices at most; None for all.
+        limit: maximum number of batches; None for all.
     """
 
     def __init__(self, images: Images, limit: int | None = None) -> None:
-        self._slices = images.pixels.split(EVALUATION_BATCH)[:limit]
+        self._batches = images.pixels.split(EVAL_BATCH_SIZE)[:limit]
 
     def __iter__(self) -> Iterator[Tensor]:
-        return _as_floats(self._slices)
+        return _as_floats(self._batches)
 
 
 def _as_floats(batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    """Batches of pixels 0 to 255 as float32 in [0, 1], in one buffer; the first is the longest."""
+    """Convert batches of pixels 0 to 255 to float32 in [0, 1], all in one buffer.
+
+    The first batch must be the largest.
+    """
     buffer: Tensor | None = None
     for pixels in batches:
         if buffer is None:
@@ -148,15 +151,15 @@ def _as_floats(batches: Iterable[Tensor]) -> Iterator[Tensor]:
 
 
 class ShuffledBatches(Sampler[tuple[int, Sequence[Tensor]]]):
-    """Which images make the minibatches of an epoch, by (seed, epoch) alone.
+    """Indexes of the images in each batch of an epoch; depends on (seed, epoch) only.
 
-    Gives up to 50 minibatches at a time: the place of the first, and an index tensor
-    (batch,) of each. Lightning calls ``set_epoch`` before each epoch, as for torch's
-    DistributedSampler.
+    Yields up to ``BATCHES_PER_STEP_CALL`` batches at a time: the step of the first one, and one
+    index tensor (batch,) per batch. Lightning calls ``set_epoch`` before each epoch, as for
+    torch's DistributedSampler.
 
     Args:
-        steps: minibatches of an epoch.
-        device: where the index tensors go, once an epoch.
+        steps: batches per epoch.
+        device: device of the index tensors, which are copied there once per epoch.
     """
 
     def __init__(
@@ -176,30 +179,30 @@ class ShuffledBatches(Sampler[tuple[int, Sequence[Tensor]]]):
         random = generator(self.seed, Stream.ORDER, self.epoch)
         order = torch.randperm(self.images, generator=random).to(self.device)
         indexes = order.split(self.batch_size)
-        for start in range(0, self.steps, TOGETHER):
-            yield start, indexes[start : min(start + TOGETHER, self.steps)]
+        for start in range(0, self.steps, BATCHES_PER_STEP_CALL):
+            yield start, indexes[start : min(start + BATCHES_PER_STEP_CALL, self.steps)]
 
     def __len__(self) -> int:
-        return -(-self.steps // TOGETHER)
+        return -(-self.steps // BATCHES_PER_STEP_CALL)
 
 
-class _Gathered(Dataset[Minibatches]):
+class _ChunkDataset(Dataset[BatchChunk]):
     def __init__(self, pixels: Tensor) -> None:
         self.pixels = pixels
 
-    def __getitem__(self, index: tuple[int, Sequence[Tensor]]) -> Minibatches:
+    def __getitem__(self, index: tuple[int, Sequence[Tensor]]) -> BatchChunk:
         start, indexes = index
-        return Minibatches(self.pixels, indexes, start)
+        return BatchChunk(self.pixels, indexes, start)
 
 
-class _Whole(Dataset[Slices]):
-    """One item: the whole split."""
+class _SplitDataset(Dataset[EvalBatches]):
+    """A data set of one item: all batches of a split."""
 
-    def __init__(self, slices: Slices) -> None:
-        self.slices = slices
+    def __init__(self, batches: EvalBatches) -> None:
+        self.batches = batches
 
     def __len__(self) -> int:
         return 1
 
-    def __getitem__(self, index: int) -> Slices:
-        return self.slices
+    def __getitem__(self, index: int) -> EvalBatches:
+        return self.batches

@@ -1,6 +1,6 @@
-"""One published file over the net: from several servers, resumed, bounded in time and size.
+"""Download of a published file: tries several servers, resumes, and limits time and size.
 
-Leaves to others which file that is, and that one process at a time fetches it.
+The choice of the file, and locking against other processes, are left to the caller.
 """
 
 import hashlib
@@ -17,57 +17,57 @@ import requests
 
 from fae.runtime import files
 
-PATIENCE_S = 20.0
-"""Seconds within which a server has to begin its answer, and for which it may fall silent."""
-SLOWEST = 10_000
-"""Bytes per second that a server has to send, on average."""
-TRIES = 3
-"""Requests to one server, as long as each changes what is there."""
+TIMEOUT_S = 20.0
+"""Seconds in which a server must begin its response, and for which it may send nothing."""
+MIN_BYTES_PER_S = 10_000
+"""Minimum average rate of a server."""
+ATTEMPTS = 3
+"""Maximum number of requests to one server; given up earlier if a request makes no progress."""
 CHUNK = 2**16
 
-Arrived = SimpleQueue[tuple[int, bytes] | Exception | None]
-"""Where in the file some bytes belong, and these; at the end None, or what went wrong."""
+Received = SimpleQueue[tuple[int, bytes] | Exception | None]
+"""Offset in the file and bytes; at the end None, or the error."""
 
 
 class DownloadError(Exception):
-    """No server gave the file; the text says of each why."""
+    """No server delivered the file; the message has a reason for each."""
 
 
 class AnswerError(Exception):
-    """An answer is not the file, or not all of it."""
+    """A response is not the file, or is incomplete."""
 
 
 def download(
     path: Path, addresses: Sequence[str], size: int, sha256: str, show: Callable[[int], object]
 ) -> int:
-    """Fetch a file, whole or not at all.
+    """Download a file atomically.
 
-    What has arrived of it lies beside ``path``, and is where the next call resumes.
+    Partial content is kept next to ``path``; the next call resumes from it.
 
     Args:
-        addresses: of the file, asked in this order.
-        size: of the file, in bytes; no more are read.
-        show: is called with the number of bytes that are there.
+        addresses: URLs of the file, tried in this order.
+        size: size of the file in bytes; no more are read.
+        show: called with the number of bytes downloaded so far.
 
     Returns:
-        which address gave the file, from 0.
+        Index of the address that delivered the file.
 
     Raises:
-        DownloadError: none did.
-        OSError: the folder does not take the file.
+        DownloadError: no address delivered it.
+        OSError: the file cannot be written.
     """
     part = path.with_name(f".{path.name}.part")
     problems = []
     for number, address in enumerate(addresses):
         problem = ""
-        for _ in range(TRIES):
+        for _ in range(ATTEMPTS):
             before = _size(part)
             try:
                 with open(part, "ab", opener=_of_the_folder) as file:
                     _complete(file, address, size, show)
                 if hashlib.sha256(part.read_bytes()).hexdigest() != sha256:
                     part.unlink()
-                    raise AnswerError("sent other bytes than were published")
+                    raise AnswerError("sent content with another SHA-256")
             except AnswerError as error:
                 problem = str(error)
             else:
@@ -86,35 +86,35 @@ def _size(path: Path) -> int:
 
 
 def _of_the_folder(path: str, flags: int) -> int:
-    """Opens a file of the folder itself: a link may lead anywhere, a pipe wait for ever."""
+    """Open a regular file only: a link may lead anywhere, and a pipe may block forever."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
 
 def _complete(file: IO[bytes], address: str, size: int, show: Callable[[int], object]) -> None:
-    """Append what is missing of a file, or begin it anew where the server can't resume.
+    """Download the rest of a partial file, or all of it if the server cannot resume.
 
-    A thread receives, so that time is bounded whatever the server does: requests bounds each
-    wait, but not their sum over a name's look-up, several addresses, redirects and headers.
+    A thread receives, so that the time is bounded whatever the server does: requests has a timeout
+    for each wait, but not for their sum over DNS, several addresses, redirects and headers.
     """
     there = file.tell()
     if there > size:
         there = file.truncate(0)
-    arrived: Arrived = SimpleQueue()
+    arrived: Received = SimpleQueue()
     if there < size:
         Thread(target=_receive, args=(address, there, size, arrived), daemon=True).start()
     began, received = time.monotonic(), 0
     while there < size:
-        left = began + PATIENCE_S + received / SLOWEST - time.monotonic()
+        left = began + TIMEOUT_S + received / MIN_BYTES_PER_S - time.monotonic()
         try:
-            found = arrived.get(timeout=max(left, 0))
+            item = arrived.get(timeout=max(left, 0))
         except Empty:
             seconds = round(time.monotonic() - began)
             raise AnswerError(f"too slow, {received} bytes in {seconds} s") from None
-        if found is None:
+        if item is None:
             raise AnswerError(f"ended after {there} of {size} bytes")
-        if isinstance(found, Exception):
-            raise AnswerError(_cause(found)) from found
-        place, piece = found
+        if isinstance(item, Exception):
+            raise AnswerError(_cause(item)) from item
+        place, piece = item
         if place != there:
             file.truncate(place)
         file.write(piece)
@@ -123,11 +123,11 @@ def _complete(file: IO[bytes], address: str, size: int, show: Callable[[int], ob
         show(there)
 
 
-def _receive(address: str, start: int, size: int, arrived: Arrived) -> None:
-    """Ask for a file from a byte on, and pass on what comes, up to its size."""
+def _receive(address: str, start: int, size: int, arrived: Received) -> None:
+    """Request a file from byte ``start`` on, and put what arrives into the queue."""
     headers = {"Accept-Encoding": "identity", "Range": f"bytes={start}-"}
     try:
-        with requests.get(address, headers=headers, stream=True, timeout=PATIENCE_S) as answer:
+        with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
             place = _place(answer, start, size)
             for piece in answer.raw.stream(CHUNK, decode_content=False):
                 arrived.put((place, piece[: size - place]))
@@ -135,23 +135,23 @@ def _receive(address: str, start: int, size: int, arrived: Arrived) -> None:
                 if place >= size:
                     break
         arrived.put(None)
-    except Exception as error:  # of whichever library; the other thread tells it
+    except Exception as error:  # of any library; the other thread raises it
         arrived.put(error)
 
 
 def _place(answer: requests.Response, start: int, size: int) -> int:
-    """Where in the file an answer begins.
+    """Offset in the file at which a response begins.
 
     Raises:
-        AnswerError: it is of another file.
+        AnswerError: the response is for another file or range, or an error.
     """
     if answer.status_code == requests.codes.partial_content:
         part = answer.headers.get("Content-Range")
         if part != f"bytes {start}-{size - 1}/{size}":
-            raise AnswerError(f"sent another part than was asked for ({part!r})")
+            raise AnswerError(f"sent another range than requested ({part!r})")
         return start
     if answer.status_code != requests.codes.ok:
-        raise AnswerError(f"answered with status {answer.status_code}")
+        raise AnswerError(f"responded with status {answer.status_code}")
     length = answer.headers.get("Content-Length", str(size))
     if length != str(size):
         raise AnswerError(f"has another file, of {length!r} bytes instead of {size}")
@@ -159,7 +159,7 @@ def _place(answer: requests.Response, start: int, size: int) -> int:
 
 
 def _cause(error: BaseException) -> str:
-    """What is at the bottom of an error that several libraries have wrapped."""
+    """Message of the innermost of several chained errors."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Images with their classes, what a data set is, and how it is split."""
+"""Labelled images, the ``DataSet`` protocol, and the split into training and validation images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +12,10 @@ from fae.runtime.seeding import Stream, generator
 
 @dataclass(frozen=True)
 class Images:
-    """Images with their classes.
+    """Images with their class labels.
 
     Attributes:
-        pixels: (images, side * side), uint8 as a data set has them, or float32 in [0, 1].
+        pixels: (images, side * side), uint8 as in a data set, or float32 in [0, 1].
         labels: (images,), int64, from 0.
     """
 
@@ -37,52 +37,52 @@ class Images:
         return Images(self.pixels.float().div_(255), self.labels)
 
     def first_of_each_class(self) -> Tensor:
-        """Where the first image of each class stands, in the order of the classes."""
+        """Indexes of the first image of each class, in the order of the classes, (classes,)."""
         return torch.cat([(self.labels == label).nonzero()[0] for label in self.labels.unique()])
 
 
 def split_at_random(images: Images, train: int, val: int, seed: int) -> tuple[Images, Images]:
-    """Images to train and to validate on, so many of each, drawn from all."""
+    """Split images at random into ``train`` training images and ``val`` validation images."""
     order = torch.randperm(len(images), generator=generator(seed, Stream.SPLIT))
     first, second = order.split([train, val])
     return images[first], images[second]
 
 
 class DataSet(Protocol):
-    """A data set: where images come from. Its settings are a ``DataConfig``.
+    """A data set. Its settings are a ``DataConfig``.
 
-    Images are uint8; those that are not for testing and those that are are read apart.
+    Images are uint8. Test images are read separately from all others.
     """
 
     side: int
     """Height and width of an image, in pixels."""
     digest: str
-    """Names the content: equal digests, equal images. Known before the images are read."""
+    """Identifies the content: equal digests mean equal images. Known before the images are read."""
     classes: tuple[str, ...]
-    """What an image shows, by its label."""
+    """Names of the classes, by label."""
     origin: str
-    """Where the images are published."""
+    """Where the images are published, such as a URL."""
 
     @property
     def folder(self) -> Path | None:
-        """Where its files are, or would be downloaded to; None if it has none."""
+        """Folder of its files, present or to be downloaded; None if it has no files."""
 
     def missing(self) -> str:
-        """What a download would have to bring, in words; empty if nothing.
+        """Human-readable description of what must be downloaded; empty if nothing.
 
         Raises:
-            DataError: what is there is damaged, or cannot be read.
+            DataError: a file is damaged, or cannot be read.
         """
 
     def verify(self) -> None:
-        """Make the images available, by a download if need be, and check them.
+        """Download the images if necessary, and check them.
 
         Raises:
-            DataError: they are not to be had, or others than those of ``digest``.
+            DataError: the images are not available, or do not match ``digest``.
         """
 
     def training(self) -> Images:
-        """The images to train and to validate on, ``train + val`` of the settings."""
+        """The training and validation images, ``train + val`` of the settings."""
 
     def test(self) -> Images:
-        """The images to test on."""
+        """The test images."""

@@ -1,4 +1,4 @@
-"""Principal component analysis, the best that a linear auto-encoder can do; in double precision."""
+"""Principal component analysis in double precision: the optimum of linear auto-encoders."""
 
 import os
 import tempfile
@@ -15,50 +15,50 @@ from fae.data.config import DataConfig
 from fae.data.images import DataSet, Images, split_at_random
 from fae.runtime.threads import one_thread
 
-SLICE = 500
-"""Images at a time: all of them in double precision would be the most that fae ever holds."""
+CHUNK_SIZE = 500
+"""Images per chunk; all images in double precision would dominate fae's peak memory."""
 ROUNDING = 1e-12
-"""An error that is a smaller share of the mean image's is none."""
+"""Errors below this share of the mean image's error are rounding errors, and set to 0."""
 
 
 def principal_components(images: Images) -> tuple[Tensor, Tensor]:
-    """The mean image (pixels,), and the components in columns (pixels, pixels).
+    """The mean image (pixels,), and the components as columns (pixels, pixels).
 
-    The component along which the images vary most is the first.
+    Components are in the order of decreasing variance.
     """
     pixels = images.pixels.shape[1]
     total, products = torch.zeros(pixels).double(), torch.zeros(pixels, pixels).double()
-    for part in slices(images):
+    for part in chunks(images):
         total += part.sum(0)
         products += part.T @ part
     mean = total / len(images)
     covariance = products / len(images) - torch.outer(mean, mean)
-    with one_thread():  # in several, other bits
+    with one_thread():  # the bits depend on the number of threads
         return mean, torch.linalg.eigh(covariance).eigenvectors.flip(1)
 
 
-def slices(images: Images) -> Iterator[Tensor]:
-    """Some images after the other, (some, pixels) in [0, 1]."""
-    return (pixels.double() / 255 for pixels in images.pixels.split(SLICE))
+def chunks(images: Images) -> Iterator[Tensor]:
+    """The images in chunks, (up to ``CHUNK_SIZE``, pixels), double precision in [0, 1]."""
+    return (pixels.double() / 255 for pixels in images.pixels.split(CHUNK_SIZE))
 
 
 def pca_errors(data_set: DataSet, config: DataConfig, cache: Path) -> NDArray[np.float64]:
     """Mean squared test error of PCA with 0, 1, ..., all components, (1 + pixels,).
 
-    Fitted to the images that networks are trained on. With 0 components it is the mean image.
-    No linear auto-encoder with n hidden units has a lower error on the images that it was
-    fitted to (Baldi and Hornik 1989, *Neural networks and principal component analysis*).
+    Fitted to the training images. With 0 components it reconstructs the mean image. No linear
+    auto-encoder with n hidden units has a lower error on the images it was fitted to than PCA with
+    n components (Baldi and Hornik 1989, *Neural networks and principal component analysis*).
 
     Args:
-        config: how the data set is split.
-        cache: folder that keeps the errors by data digest and split; computed once.
+        config: settings of the data set, with the sizes and the seed of the split.
+        cache: folder in which the errors are cached by data digest and split.
     """
     name = f"pca-{data_set.digest}-{config.train}-{config.val}-{config.split_seed}.npy"
     with suppress(OSError, ValueError, EOFError):  # absent or damaged
         return np.asarray(np.load(cache / name), dtype=np.float64)
     train, _ = split_at_random(data_set.training(), config.train, config.val, config.split_seed)
     errors = _fit(train, data_set.test())
-    with suppress(OSError):  # a cache that cannot be written saves no time, that is all
+    with suppress(OSError):  # works without the cache, only slower
         _write(errors, cache / name)
     return errors
 
@@ -66,7 +66,7 @@ def pca_errors(data_set: DataSet, config: DataConfig, cache: Path) -> NDArray[np
 def _fit(train: Images, test: Images) -> NDArray[np.float64]:
     mean, components = principal_components(train)
     unexplained, explained = torch.zeros(1).double(), torch.zeros(len(mean)).double()
-    for images in slices(test):
+    for images in chunks(test):
         unexplained += (images - mean).square().sum()
         explained += ((images - mean) @ components).square().sum(0)
     errors = torch.cat([unexplained, unexplained - explained.cumsum(0)]) / test.pixels.numel()
@@ -74,7 +74,7 @@ def _fit(train: Images, test: Images) -> NDArray[np.float64]:
 
 
 def _write(errors: NDArray[np.float64], path: Path) -> None:
-    """All at once, so that two reports at a time do no harm."""
+    """Write the file atomically, since two reports may write it at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         np.save(Path(scratch, path.name), errors)

@@ -1,1 +1,1 @@
-"""Networks: plain modules that need no trainer, and the layers that they are made of."""
+"""Networks, plain ``nn.Module``s that need no trainer, and their layers."""

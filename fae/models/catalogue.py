@@ -1,4 +1,4 @@
-"""The networks. One of your own: ``docs/extending.md``."""
+"""Catalogue of networks. How to add one: ``docs/extending.md``."""
 
 from fae.models.config import ModelConfig
 from fae.models.dense.config import AutoEncoderConfig, DeepAutoEncoderConfig

@@ -1,4 +1,4 @@
-"""Settings that every network has, and the probability of dropout, which is a dial."""
+"""Settings that all networks share, and the type of the dial ``dropout``."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from fae.models.network import Network
 
 DROPOUT_STEPS = 2**16
-"""Probabilities that dropout can have; see ``fae.models.layers.dropout``."""
+"""Dropout probabilities are multiples of 1/``DROPOUT_STEPS``; see ``fae.models.layers.dropout``."""
 
 
 def _can_be_had(dropout: float) -> float:
-    """A probability of dropout that is a multiple of 1/65536, give or take 1 % of it.
+    """Check that a dropout probability is within 1 % of a multiple of 1/65536.
 
-    Or 1 % of the probability that a unit is kept, where that is the smaller one.
+    The 1 % are of the probability that a unit is dropped or kept, whichever is smaller.
     """
     steps = dropout * DROPOUT_STEPS
     if abs(steps - round(steps)) > 0.01 * min(steps, DROPOUT_STEPS - steps):
@@ -41,41 +41,42 @@ Dropout = Annotated[Share, AfterValidator(_can_be_had)]
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModelConfig:
-    """Settings of a network; each has a class of its own, which adds to these.
+    """Base class of the settings of a network; each network adds its own.
 
-    A light module, without torch: ``--help`` and wrong values are answered at once.
+    Its module must be light (no torch), so that ``--help`` is quick and wrong values are reported
+    at once.
     """
 
     name: str
-    """Of the network in ``fae.models.catalogue``."""
+    """Name of the network in ``fae.models.catalogue``."""
 
     @property
     def choices(self) -> dict[str, str]:
-        """What people compare networks of this kind by: the settings that are words."""
+        """The settings that are logged as parameters of a run: those with strings as values."""
         words = {key: value for key, value in asdict(self).items() if isinstance(value, str)}
         return {key: word for key, word in words.items() if key != "name"}
 
     def build(self, pixels: int, hidden: int, dropout: float) -> "Network":
-        """The network, its weights drawn from torch's own generator.
+        """The network, its weights drawn from torch's global generator.
 
         Args:
-            pixels: numbers that make an image.
-            hidden: numbers of a code, the paper's n.
+            pixels: pixels of an image.
+            hidden: units of the hidden layer (the size of a code), the paper's n.
             dropout: probability with which a hidden unit is dropped in training, [0, 1).
         """
         raise NotImplementedError
 
     def check(self, pixels: int, hidden: int) -> None:
-        """Make sure that there is such a network for images of this size.
+        """Check that the settings are possible for images of this size.
 
         Raises:
-            ConfigError: names the setting that does not fit.
+            ConfigError: names the setting that is not.
         """
 
-    def start(self, network: "Network", training: "Callable[[], Images]") -> None:
-        """Set weights that do not come from chance alone, before training begins.
+    def initialise(self, network: "Network", training: "Callable[[], Images]") -> None:
+        """Set the initial weights that depend on the training images, if any.
 
         Args:
-            network: as ``build`` made it.
-            training: gives the images that it will be trained on.
+            network: the network that ``build`` returned.
+            training: returns the training images.
         """

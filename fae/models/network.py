@@ -1,4 +1,4 @@
-"""What training and reports ask of a network."""
+"""The interface of networks, used by training and reports."""
 
 from torch import Tensor, nn
 
@@ -8,10 +8,9 @@ from fae.models.layers.loss import mean_squared_error
 class Network(nn.Module):
     """An auto-encoder; its settings are a ``ModelConfig``.
 
-    A network of your own has ``encode`` and ``forward``. The rest follows from these, and may be
-    overridden where it can be computed more quickly. Images are (batch, pixels), float32 in
-    [0, 1]. Its random numbers, if any, are drawn from torch's own generator, which is seeded
-    before each step.
+    Subclasses must define ``encode`` and ``forward``. The other methods follow from these, and may
+    be overridden by faster ones. Images are (batch, pixels), float32 in [0, 1]. Random numbers, if
+    any, must be drawn from torch's global generator, which is seeded before each step.
     """
 
     def encode(self, images: Tensor) -> Tensor:
@@ -23,10 +22,10 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def error(self, images: Tensor) -> Tensor:
-        """What training minimises: the mean squared error over images and pixels, a scalar."""
+        """The training loss: the mean squared error over images and pixels, a scalar."""
         return mean_squared_error(self(images), images)
 
     def residuals(self, images: Tensor) -> Tensor:
-        """Reconstructions minus images, (batch, pixels), for evaluation: without gradients."""
+        """Reconstructions minus images, (batch, pixels), for evaluation; no gradients."""
         reconstructions: Tensor = self(images)
         return reconstructions - images

@@ -18,26 +18,27 @@ from fae.reports.settings import Setting
 from fae.runtime.formatting import format_error, format_interval, format_with_interval
 from fae.runtime.intervals import Estimate
 from fae.tracking.config import TrackingConfig
-from fae.tuning.results import Found, columns, errors_by_value
+from fae.tuning.results import SearchResult, columns, errors_by_value
 from fae.tuning.space import Range
 
 INTRODUCTION = """# The paper's open questions
 
-`python -m fae.answers docs` makes this page from what the store holds; no number is typed in.
-Errors are test errors, means over seeds, their number in brackets, with 95 % intervals
-(Student's t). Settings are compared by pairs of runs with the same seed. A study chooses by the
-validation error of one seed; what it chose is then trained with five other seeds, and tested.
+`python -m fae.answers docs` generates this page from the store; no number is typed in.
+Errors are test errors: means over seeds, the number of seeds in brackets, with 95 % intervals
+(Student's t). Settings are compared by pairs of runs with the same seed. A study selects by the
+validation error of one seed; the selected configuration is then trained with five other seeds, and
+tested.
 """
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A question and what the store says to it.
+    """A question, and its answer from the store.
 
     Attributes:
-        commands: the experiments that answer it.
-        sentences: the answer, the first in short; that it is not there, where it is not.
-        tables, charts: what it rests on.
+        commands: commands of the experiments that answer it.
+        sentences: the answer, or why there is none; the first sentence is a summary.
+        tables, charts: the evidence.
     """
 
     question: str
@@ -50,35 +51,35 @@ class Answer:
 def answer(
     tracking: TrackingConfig, data: FashionMNISTConfig, overrides: Sequence[str]
 ) -> list[Answer]:
-    """Each question with its answer, or with what has to be run for one.
+    """Answer each question, or name the command to run for an answer.
 
     Args:
-        tracking, data, overrides: as ``Evidence`` has them.
+        tracking, data, overrides: as for ``Evidence``.
 
     Raises:
         StoreError: there is no store, or it cannot be read.
-        DataError: the data set is not at hand.
+        DataError: the data set is not available.
     """
     evidence = Evidence(tracking, data, overrides)
     return [_ask(question, how, evidence) for question, how in QUESTIONS.items()]
 
 
-def write(answered: Sequence[Answer], folder: Path) -> Path:
-    """Write the page and its figures; the page's path."""
+def write(answers: Sequence[Answer], folder: Path) -> Path:
+    """Write the page and its figures; returns the page's path."""
     pictures = folder / "answers"
     pictures.mkdir(parents=True, exist_ok=True)
     parts = []
-    for one in answered:
+    for answer in answers:
         drawn = []
-        for chart in one.charts:
+        for chart in answer.charts:
             figures.draw(chart).savefig(pictures / f"{chart.name}.png", dpi=110)
             drawn.append(f"![{chart.y_label} against {chart.x_label}](answers/{chart.name}.png)\n")
         parts += [
-            f"## {one.question}\n",
-            f"**{one.sentences[0]}**\n",
-            *(f"{sentence}\n" for sentence in one.sentences[1:]),
-            *(["\n".join(["```bash", *one.commands, "```\n"])] if one.commands else []),
-            *map(as_markdown, one.tables),
+            f"## {answer.question}\n",
+            f"**{answer.sentences[0]}**\n",
+            *(f"{sentence}\n" for sentence in answer.sentences[1:]),
+            *(["\n".join(["```bash", *answer.commands, "```\n"])] if answer.commands else []),
+            *map(as_markdown, answer.tables),
             *drawn,
         ]
     page = folder / "answers.md"
@@ -87,25 +88,26 @@ def write(answered: Sequence[Answer], folder: Path) -> Path:
 
 
 def _ask(question: str, how: Callable[[Evidence], Answer], evidence: Evidence) -> Answer:
-    """An answer, or why there is none: the others need other experiments."""
+    """The answer to a question, or why there is none; one failure does not affect the others."""
     try:
-        found = how(evidence)
+        given = how(evidence)
     except MissingError as missing:
         return Answer(question, [missing.command], ["Not tried yet.", *missing.left_out])
     except StoreError as problem:
-        return Answer(question, [], [f"Cannot be told: {problem}."])
-    except (LookupError, ValueError, ArithmeticError):  # settings are missing, or are odd
-        left_out = [sentence for told in evidence.unreadable.values() for sentence in told]
-        return Answer(question, [], ["Cannot be told from the settings in the store.", *left_out])
-    left_out = [s for command in found.commands for s in evidence.unreadable.get(command, [])]
-    return replace(found, question=question, sentences=[*found.sentences, *left_out])
+        return Answer(question, [], [f"Cannot be determined: {problem}."])
+    except (LookupError, ValueError, ArithmeticError):  # settings are missing or unexpected
+        excluded = [sentence for those in evidence.unreadable.values() for sentence in those]
+        summary = "Cannot be determined from the settings in the store."
+        return Answer(question, [], [summary, *excluded])
+    excluded = [s for command in given.commands for s in evidence.unreadable.get(command, [])]
+    return replace(given, question=question, sentences=[*given.sentences, *excluded])
 
 
 def _optimizers(evidence: Evidence) -> Answer:
-    """Each at its own best learning rate, as a study found it."""
+    """Each optimizer at its own best learning rate, as found by a study."""
     sgd, adam = evidence.studies(), evidence.studies("optimizer=adam")
     default = evidence.settings("experiment=adam")
-    found = {
+    comparisons = {
         n: _compared(
             f"n = {n}: Adam at {adam[n].best.name}",
             evidence.tests(adam[n]),
@@ -117,16 +119,16 @@ def _optimizers(evidence: Evidence) -> Answer:
     lines = {
         "SGD, lr=0.5": _by_size(default, "optimizer.name", "sgd"),
         "Adam, lr=0.001": _by_size(default, "optimizer.name", "adam"),
-        "SGD, its best rate": {n: one.test for n, one in sgd.items()},
-        "Adam, its best rate": {n: one.test for n, one in adam.items()},
+        "SGD, its best rate": {n: study.test for n, study in sgd.items()},
+        "Adam, its best rate": {n: study.test for n, study in adam.items()},
     }
     return Answer(
         "",
         [evidence.search(), evidence.search("optimizer=adam"), evidence.train("experiment=adam")],
         [
-            f"{_at_each_n('Adam reaches the lower test error', found)}, each at the learning rate "
-            "that is best for it, after as many epochs.",
-            *(f"{one.sentence}." for one in found.values()),
+            f"{_at_each_n('Adam reaches the lower test error', comparisons)}, each optimizer at "
+            "its best learning rate, after the same number of epochs.",
+            *(f"{comparison.sentence}." for comparison in comparisons.values()),
         ],
         [_by_n(lines, evidence)],
         [_chart_by_size("adam", lines, evidence)],
@@ -134,7 +136,7 @@ def _optimizers(evidence: Evidence) -> Answer:
 
 
 def _learning_rates(evidence: Evidence) -> Answer:
-    """A grid with seeds, and the trials of the studies."""
+    """A grid of learning rates with several seeds each, and the trials of the studies."""
     grid = _grid(evidence.settings("experiment=lr"), "lr")
     best = {n: _best(of_lr) for n, of_lr in grid.items()}
     common = sorted(set.intersection(*map(set, best.values())))
@@ -145,13 +147,13 @@ def _learning_rates(evidence: Evidence) -> Answer:
         "",
         [evidence.train("experiment=lr"), evidence.search(), evidence.search("optimizer=adam")],
         [
-            f"Whether it depends on n cannot be told: of the rates that were tried for SGD, "
-            f"{_listed(common)} cannot be told from the best at any n."
+            f"Whether it depends on n cannot be determined: of the rates that were tried for SGD, "
+            f"{_listed(common)} cannot be distinguished from the best at any n."
             if common
             else "It depends on n: each rate that was tried is worse than the best at some n.",
-            "Lowest in validation error for SGD, or not to be told from that by runs with the same "
+            "Lowest validation error for SGD, or not distinguishable from it by runs with the same "
             f"seeds: {'; '.join(f'{_listed(sorted(best[n]))} at n = {n}' for n in grid)}.",
-            *(_found(name, of_n) for name, of_n in studies.items()),
+            *(_best_rates(name, of_n) for name, of_n in studies.items()),
         ],
         [
             _matrix(grid, "lr"),
@@ -180,26 +182,25 @@ def _learning_rates(evidence: Evidence) -> Answer:
 def _dropout(evidence: Evidence) -> Answer:
     grid = _grid(evidence.settings("experiment=dropout"), "dropout")
     rates = sorted(grid[SIZES[0]])[1:]
-    found = {
+    comparisons = {
         rate: {
             n: _compared(f"n = {n}: dropout={rate:g}", of[rate].errors, "none", of[0.0].errors)
             for n, of in grid.items()
         }
         for rate in rates
     }
-    every = [one for of_n in found.values() for one in of_n.values()]
-    signs = Counter(_sign(one) for one in every)
+    signs = Counter(_sign(c) for of_n in comparisons.values() for c in of_n.values())
     lines = {f"n = {n}": _tests(of_rate) for n, of_rate in grid.items()}
     return Answer(
         "",
         [evidence.train("experiment=dropout")],
         [
-            f"Of {len(every)} comparisons with none, at each n by runs with the same seeds, the "
-            f"test error is lower beyond seed noise in {signs[-1]}, higher in {signs[1]}, and not "
-            f"to be told apart in {signs[0]}.",
+            f"Of {signs.total()} comparisons with no dropout, at each n by runs with the same "
+            f"seeds, the test error is lower beyond seed noise in {signs[-1]}, higher in "
+            f"{signs[1]}, and not distinguishable in {signs[0]}.",
             *(
                 f"{_at_each_n(f'dropout={rate:g} lowers the test error', of_n)}."
-                for rate, of_n in found.items()
+                for rate, of_n in comparisons.items()
             ),
         ],
         [
@@ -208,9 +209,10 @@ def _dropout(evidence: Evidence) -> Answer:
                 "n": [str(n) for n in grid],
                 **{
                     f"dropout={rate:g} minus none": [
-                        _difference(one, grid[n][0.0].test.mean) for n, one in of_n.items()
+                        _difference(comparison, grid[n][0.0].test.mean)
+                        for n, comparison in of_n.items()
                     ]
-                    for rate, of_n in found.items()
+                    for rate, of_n in comparisons.items()
                 },
             },
         ],
@@ -220,33 +222,33 @@ def _dropout(evidence: Evidence) -> Answer:
 
 def _times(evidence: Evidence) -> Answer:
     rows = evidence.paper.rows
-    (time,) = (one for one in claims(rows) if "time" in one.question)
+    (time,) = (claim for claim in claims(rows) if "time" in claim.question)
     first, *_, last = rows
-    said = [f"{time.sentence[:1].upper()}{time.sentence[1:]}."]
+    sentences = [f"{time.sentence[:1].upper()}{time.sentence[1:]}."]
     if first.published_s and last.published_s:
-        said.append(
-            f"From n = {first.hidden} to n = {last.hidden} it grows "
-            f"{last.times.median / first.times.median:.1f} times; in the paper, where each image "
-            f"was loaded one by one, {last.published_s / first.published_s:.2f} times."
+        sentences.append(
+            f"From n = {first.hidden} to n = {last.hidden} it grows by a factor of "
+            f"{last.times.median / first.times.median:.1f}; in the paper, where images were loaded "
+            f"one by one, by a factor of {last.published_s / first.published_s:.2f}."
         )
     return Answer(
         "",
         [evidence.train(PAPER)],
-        said,
+        sentences,
         [table.details(evidence.paper)],
         [charts.times_by_size(evidence.paper)],
     )
 
 
 def _distances(evidence: Evidence) -> Answer:
-    """What was tried with one hidden layer, beside PCA."""
-    best = {one.hidden: one.test for one in evidence.settings(BEST)}
+    """All experiments with one hidden layer, compared with PCA."""
+    best = {setting.hidden: setting.test for setting in evidence.settings(BEST)}
     papers = {row.hidden: row.test for row in evidence.paper.rows}
     lines = {
         "the paper's settings": papers,
-        "SGD, its best rate": {n: one.test for n, one in evidence.studies().items()},
+        "SGD, its best rate": {n: study.test for n, study in evidence.studies().items()},
         "Adam, its best rate": {
-            n: one.test for n, one in evidence.studies("optimizer=adam").items()
+            n: study.test for n, study in evidence.studies("optimizer=adam").items()
         },
         "experiment=best/n": best,
     }
@@ -261,10 +263,10 @@ def _distances(evidence: Evidence) -> Answer:
         "",
         [evidence.train(name) for name in (PAPER, BEST)],
         [
-            f"At {_listed(times, '.2g')} times the errors of as many principal components for n = "
-            f"{_listed(SIZES)} with the paper's settings, and at "
-            f"{_listed([1 - share for share in below], '.2f')} times with experiment=best/n: one "
-            "hidden layer and as many epochs, too."
+            f"The test errors are {_listed(times, '.2g')} times those of PCA with n components for "
+            f"n = {_listed(SIZES)} with the paper's settings, and "
+            f"{_listed([1 - share for share in below], '.2f')} times with experiment=best/n, which "
+            "also has one hidden layer and the same number of epochs."
         ],
         [shown],
         [_chart_by_size("pca", lines, evidence)],
@@ -273,8 +275,8 @@ def _distances(evidence: Evidence) -> Answer:
 
 def _depth(evidence: Evidence) -> Answer:
     (deep,) = evidence.settings("experiment=depth")
-    (shallow,) = (one for one in evidence.settings(BEST) if one.hidden == deep.hidden)
-    found = _compared(
+    (shallow,) = (s for s in evidence.settings(BEST) if s.hidden == deep.hidden)
+    comparison = _compared(
         f"n = {deep.hidden}: experiment=depth",
         deep.errors,
         f"experiment=best/{deep.hidden}",
@@ -297,7 +299,7 @@ def _depth(evidence: Evidence) -> Answer:
             f"{deep.test.mean / shallow.test.mean:.2f} times that of "
             f"experiment=best/{deep.hidden}, and "
             f"{deep.test.mean / evidence.pca[deep.hidden]:.2f} times PCA's.",
-            f"{found.sentence}.",
+            f"{comparison.sentence}.",
         ],
         [shown],
     )
@@ -315,23 +317,23 @@ QUESTIONS: Mapping[str, Callable[[Evidence], Answer]] = {
 
 def _grid(settings: Iterable[Setting], key: str) -> dict[int, dict[float, Setting]]:
     """Settings by n and by the value of a key."""
-    found: dict[int, dict[float, Setting]] = {}
-    for one in settings:
-        found.setdefault(one.hidden, {})[float(one.config_key[key])] = one
-    return {n: dict(sorted(of_value.items())) for n, of_value in found.items()}
+    grid: dict[int, dict[float, Setting]] = {}
+    for setting in settings:
+        grid.setdefault(setting.hidden, {})[float(setting.config_key[key])] = setting
+    return {n: dict(sorted(of_value.items())) for n, of_value in grid.items()}
 
 
 def _by_size(settings: Iterable[Setting], key: str, value: object) -> dict[int, Estimate]:
     """Test errors of the settings with a value, by n."""
-    return {one.hidden: one.test for one in settings if one.config_key[key] == value}
+    return {s.hidden: s.test for s in settings if s.config_key[key] == value}
 
 
 def _tests(settings: Mapping[float, Setting]) -> dict[float, Estimate]:
-    return {value: one.test for value, one in settings.items()}
+    return {value: setting.test for value, setting in settings.items()}
 
 
 def _matrix(grid: Mapping[int, Mapping[float, Setting]], key: str) -> Columns:
-    """A row an n, a column a value."""
+    """Table of test errors: one row per n, one column per value."""
     values = sorted({value for of_value in grid.values() for value in of_value})
     return {
         "n": [str(n) for n in grid],
@@ -346,7 +348,7 @@ def _matrix(grid: Mapping[int, Mapping[float, Setting]], key: str) -> Columns:
 
 
 def _by_n(lines: Mapping[str, Mapping[int, Estimate]], evidence: Evidence) -> Columns:
-    """A row an n, and PCA in the last column."""
+    """Table of test errors: one row per n, one column per line, and PCA in the last column."""
     return {
         "n": [str(n) for n in SIZES],
         **{name: [format_interval(of_n[n]) for n in SIZES] for name, of_n in lines.items()},
@@ -354,8 +356,8 @@ def _by_n(lines: Mapping[str, Mapping[int, Estimate]], evidence: Evidence) -> Co
     }
 
 
-def _found(name: str, studies: Mapping[int, Found]) -> str:
-    best = ", ".join(one.best.name.removeprefix("lr=") for one in studies.values())
+def _best_rates(name: str, studies: Mapping[int, SearchResult]) -> str:
+    best = ", ".join(study.best.name.removeprefix("lr=") for study in studies.values())
     return f"Studies of {name} found {best} for n = {_listed(list(studies))}."
 
 
@@ -367,45 +369,48 @@ def _chart_by_size(
 
 
 def _best(settings: Mapping[float, Setting]) -> list[float]:
-    """The value with the lowest validation error, and those that cannot be told from it."""
+    """The value with the lowest validation error, and those not distinguishable from it."""
     best = min(settings, key=lambda value: fmean(settings[value].validation.values()))
     others = {
-        value: _compared(str(value), one.validation, str(best), settings[best].validation)
-        for value, one in settings.items()
+        value: _compared(str(value), setting.validation, str(best), settings[best].validation)
+        for value, setting in settings.items()
         if value != best
     }
-    return [best, *(value for value, one in others.items() if not one.distinguishable)]
+    return [best, *(value for value, other in others.items() if not other.distinguishable)]
 
 
 def _compared(
     first: str, ours: Mapping[int, float], second: str, theirs: Mapping[int, float]
 ) -> Comparison:
-    found = compare(first, ours, second, theirs)
-    if found is None:
+    comparison = compare(first, ours, second, theirs)
+    if comparison is None:
         raise StoreError(f"{first} and {second}: share fewer than two seeds; run them again")
-    return found
+    return comparison
 
 
-def _difference(one: Comparison, base: float) -> str:
-    """``+0.0020 ± 0.0004 (+5.0%)``."""
-    mean = one.difference.mean
-    size = format_with_interval(abs(mean), one.difference.half or 0, like=base)
+def _difference(comparison: Comparison, base: float) -> str:
+    """A difference with its interval and its share of ``base``: ``+0.0020 ± 0.0004 (+5.0%)``."""
+    mean, half = comparison.difference.mean, comparison.difference.half or 0
+    size = format_with_interval(abs(mean), half, like=base)
     return f"{'+' if mean > 0 else '-'}{size} ({mean / base:+.1%})"
 
 
-def _sign(one: Comparison) -> int:
-    """-1 where the first error is lower beyond seed noise, 1 where it is higher, or 0."""
-    return 0 if not one.distinguishable else (-1 if one.difference.mean < 0 else 1)
+def _sign(comparison: Comparison) -> int:
+    """-1 if the first error is lower beyond seed noise, 1 if it is higher, 0 if neither."""
+    return 0 if not comparison.distinguishable else (-1 if comparison.difference.mean < 0 else 1)
 
 
-def _at_each_n(what: str, found: Mapping[int, Comparison]) -> str:
-    """``what``: at which n it is so, at which it is not, and at which it cannot be told."""
-    says = {-1: "yes", 1: "no", 0: "cannot be told"}
-    sizes = {sign: [n for n, one in found.items() if _sign(one) == sign] for sign in says}
-    told = {says[sign]: those for sign, those in sizes.items() if those}
-    if len(told) == 1:
-        return f"{what}: {next(iter(told))} at every n"
-    return f"{what}: {'; '.join(f'{word} at n = {_listed(s)}' for word, s in told.items())}"
+def _at_each_n(claim: str, comparisons: Mapping[int, Comparison]) -> str:
+    """The claim, and for which n it is true, false, or cannot be determined."""
+    verdicts = {-1: "yes", 1: "no", 0: "cannot be determined"}
+    sizes: dict[str, list[int]] = {
+        verdict: [n for n, comparison in comparisons.items() if _sign(comparison) == sign]
+        for sign, verdict in verdicts.items()
+    }
+    given = {verdict: of_verdict for verdict, of_verdict in sizes.items() if of_verdict}
+    if len(given) == 1:
+        return f"{claim}: {next(iter(given))} at every n"
+    return f"{claim}: {'; '.join(f'{word} at n = {_listed(of)}' for word, of in given.items())}"
 
 
 def _listed(values: Sequence[float], form: str = "g") -> str:

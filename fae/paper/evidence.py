@@ -1,4 +1,4 @@
-"""What a store has of the experiments that answer the paper's open questions."""
+"""Stored results of the experiments that answer the paper's open questions."""
 
 import math
 import re
@@ -22,8 +22,8 @@ from fae.tracking.address import without_password
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 from fae.tracking.config import TrackingConfig
 from fae.tuning.conclusion import fresh_runs
-from fae.tuning.results import FOUND, Found
-from fae.tuning.space import SearchConfig, SearchRequest
+from fae.tuning.results import RESULT_FILE, SearchResult
+from fae.tuning.space import SearchArguments, SearchConfig
 
 SIZES = (64, 128, 256, 512)
 """The paper's n."""
@@ -34,11 +34,11 @@ TOLERANCE = 0.03
 
 
 class MissingError(Exception):
-    """An experiment that is not in the store, or not all of it.
+    """An experiment is not in the store, or is incomplete.
 
     Args:
-        command: makes it, or resumes it.
-        left_out: sentences about what cannot be read and so does not count.
+        command: command line that runs or resumes the experiment.
+        left_out: sentences about runs that are excluded because they cannot be read.
     """
 
     def __init__(self, command: str, left_out: Sequence[str] = ()) -> None:
@@ -48,20 +48,21 @@ class MissingError(Exception):
 
 
 class Evidence:
-    """What the store has of the experiments that answer the questions.
+    """Stored results of the experiments that answer the questions.
 
-    An experiment is what its command would run: the runs and studies of the same configurations,
-    data and code, whatever they are called and whichever commands made them.
+    An experiment is identified by what its command would run: it consists of the runs and studies
+    with the same configurations, data and code, whatever their names and the commands that started
+    them.
 
     Attributes:
-        unreadable: sentences about the runs of an experiment that do not count, by its command.
+        unreadable: sentences about excluded runs, by the command of their experiment.
 
     Args:
-        tracking, data: where the store and the images are.
-        overrides: of every experiment.
+        tracking, data: locations of the store and of the images.
+        overrides: command-line overrides that all experiments share.
 
     Raises:
-        StoreError: there is no store, or it cannot be read; also by each attribute.
+        StoreError: there is no store, or it cannot be read; all methods raise it, too.
     """
 
     def __init__(
@@ -75,11 +76,11 @@ class Evidence:
         self.unreadable: dict[str, list[str]] = {}
 
     def train(self, experiment: str) -> str:
-        """The command that makes an experiment."""
+        """The command that runs an experiment."""
         return without_password(command_line(self._all(experiment), "-m"))
 
     def search(self, others: str = "") -> str:
-        """The command that makes a study of each n."""
+        """The command that runs one study per n."""
         overrides = self._all(f"{ALL_SIZES} {others}")
         return without_password(command_line(overrides, "-m", module="fae.search"))
 
@@ -90,7 +91,7 @@ class Evidence:
 
     @cached_property
     def pca(self) -> dict[int, float]:
-        """Test error of as many principal components, by n."""
+        """Test error of PCA with n components, by n."""
         errors = self._data.pca(self._selection(PAPER).runs[0])
         return {n: float(errors[n]) for n in SIZES}
 
@@ -101,22 +102,22 @@ class Evidence:
             experiment: its overrides, such as ``experiment=adam``.
 
         Raises:
-            MissingError: some of its runs have not ended.
+            MissingError: some of its runs are missing or unfinished.
         """
         return self._selection(experiment).settings
 
-    def studies(self, others: str = "") -> dict[int, Found]:
+    def studies(self, others: str = "") -> dict[int, SearchResult]:
         """The newest study of each n, by n.
 
         Args:
-            others: overrides beside ``hidden``.
+            others: overrides in addition to ``hidden``.
 
         Raises:
-            MissingError: there is none of some n, or it has fewer trials.
+            MissingError: there is no study of some n, or it has too few trials.
         """
         return self._searched(others)
 
-    def tests(self, found: Found) -> dict[int, float]:
+    def tests(self, found: SearchResult) -> dict[int, float]:
         """Test errors of a study's best configuration, by seed."""
         runs = [self._archive.run(run_id) for run_id in found.runs]
         return {_seed(run): _error(run) for run in runs}
@@ -138,14 +139,14 @@ class Evidence:
         ]
         return Selection(experiment, None, counted, excluded)
 
-    def _search(self, others: str) -> dict[int, Found]:
+    def _search(self, others: str) -> dict[int, SearchResult]:
         searches = compose_jobs(
             "search",
             self._all(f"{ALL_SIZES} {others}"),
             lambda node, overrides: (check(node).hidden, _search_config(node), overrides),
         )
         known, left_out = self._known
-        studies: dict[int, Found] = {}
+        studies: dict[int, SearchResult] = {}
         for hidden, settings, overrides in searches:
             for found in known:
                 if found.hidden == hidden and self._is_of(found, settings, overrides):
@@ -156,31 +157,32 @@ class Evidence:
         return studies
 
     @cached_property
-    def _known(self) -> tuple[list[Found], list[str]]:
-        """What all studies found, the newest first, and sentences about those not readable."""
+    def _known(self) -> tuple[list[SearchResult], list[str]]:
+        """Results of all studies, newest first, and sentences about unreadable ones."""
         known, left_out = [], []
         for study in reversed(self._archive.runs("study", "attributes.status = 'FINISHED'")):
             try:
-                known.append(Found.read(self._archive.text(study, FOUND)))
+                known.append(SearchResult.read(self._archive.text(study, RESULT_FILE)))
             except (UnreadableError, ValueError):
                 left_out.append(
-                    f"Excluded: run {study.id[:8]} ({study.name}): {FOUND} is damaged, or of "
+                    f"Excluded: run {study.id[:8]} ({study.name}): {RESULT_FILE} is damaged, or of "
                     "another version; search again under another search.name."
                 )
         return known, left_out
 
-    def _is_of(self, found: Found, settings: SearchConfig, overrides: Sequence[str]) -> bool:
-        """Whether a study searched this space, by at least as many trials, from these overrides.
+    def _is_of(self, found: SearchResult, settings: SearchConfig, overrides: Sequence[str]) -> bool:
+        """Whether a study searched this space with these overrides and at least as many trials.
 
-        The runs that tested its best trial show the latter: they have the configuration that the
-        overrides make with this trial's values. The sampler and the pruner may be others.
+        The overrides are checked by the runs that tested its best trial: these must have the
+        configuration that the overrides compose with that trial's values. The sampler and the
+        pruner may differ.
         """
         if found.space != settings.space or len(found.trials) < settings.trials:
             return False
         values = [assignment(key, value) for key, value in found.best.values.items()]
         try:
             tasks = fresh_runs([*overrides, *values], settings.repeats)
-        except ConfigError:  # it cannot have had a trial with these values
+        except ConfigError:  # these overrides cannot be combined with that trial's values
             return False
         stored = stored_runs(self._archive, tasks)
         ids = [{run.id for run in stored.get(task.fingerprint, [])} for task in tasks]
@@ -188,18 +190,18 @@ class Evidence:
 
 
 def _search_config(node: DictConfig) -> SearchConfig:
-    return read(node, SearchRequest).search
+    return read(node, SearchArguments).search
 
 
 def _seed(run: StoredRun) -> int:
     seed = run.parameters.get("seed", "")
     if not re.fullmatch(r"\d{1,19}", seed):
-        raise UnreadableError(run, f"seed={seed!r:.50} cannot be")
+        raise UnreadableError(run, f"seed={seed!r:.50} is invalid")
     return int(seed)
 
 
 def _error(run: StoredRun) -> float:
     error = run.metrics.get("test/mse", math.nan)
     if not is_measured(error):
-        raise UnreadableError(run, f"test/mse={error:g} cannot be")
+        raise UnreadableError(run, f"test/mse={error:g} is invalid")
     return error

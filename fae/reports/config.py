@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass
 
-from fae.config import ReportConfig
+from fae.config import VerdictConfig
 from fae.runtime.fields import Name, Names, OwnFolder
 from fae.tracking.config import TrackingConfig
 
@@ -19,7 +19,7 @@ class DataRoot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReportRequest:
+class ReportConfig:
     """Arguments of ``python -m fae.report``. Keys of other commands are ignored, since a user's own
     defaults may hold them."""
 
@@ -32,4 +32,4 @@ class ReportRequest:
     """Folder to write; null: ``reports/<name of the sweep>``."""
     data: DataRoot
     tracking: TrackingConfig
-    report: ReportConfig
+    report: VerdictConfig

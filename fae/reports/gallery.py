@@ -23,17 +23,17 @@ def pictured(settings: Sequence[Setting]) -> list[Setting]:
 
 
 @torch.inference_mode()
-def gallery(setting: Setting, source: DataSet, images: Images) -> Gallery:
+def gallery(setting: Setting, data_set: DataSet, images: Images) -> Gallery:
     """Pictures of the network of a setting's first seed.
 
     Args:
-        source: of the images.
+        data_set: of the images.
         images: to test on, pixels in [0, 1].
     """
     run = setting.runs[0]
     outputs = run.network(images.pixels)
     errors = mse_per_image(outputs, images.pixels)
-    shows = [source.classes[label] for label in images.labels.tolist()]
+    shows = [data_set.classes[label] for label in images.labels.tolist()]
     firsts = images.first_of_each_class()
     first, weights = next(iter(run.network.state_dict().items()))
     longest = weights.norm(dim=1).argsort(descending=True, stable=True)

@@ -6,7 +6,7 @@ Light at import; ``fae.reports.write`` makes the report.
 from typing import TYPE_CHECKING
 
 from fae.errors import VerdictError
-from fae.reports.config import ReportRequest
+from fae.reports.config import ReportConfig
 from fae.runtime.console import in_one_line, say, warn, wide
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ SHOWN = 10
 """Comparisons that the terminal shows."""
 
 
-def report(request: ReportRequest) -> None:
+def report(request: ReportConfig) -> None:
     """Make a report, show its table, and say where it is and where its runs compare.
 
     Raises:
@@ -46,7 +46,7 @@ def report(request: ReportRequest) -> None:
     _check_verdicts(request, summary)
 
 
-def _check_verdicts(request: ReportRequest, summary: "Summary") -> None:
+def _check_verdicts(request: ReportConfig, summary: "Summary") -> None:
     wanted = request.report.fail_unless
     verdicts = {row.title: row.verdict or "not in the paper" for row in summary.rows}
     others = [f"{title}: {verdict}" for title, verdict in verdicts.items() if verdict != wanted]

@@ -17,7 +17,7 @@ STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, config=STRICT)
-class Result:
+class PublishedResult:
     """A published result.
 
     Attributes:
@@ -36,10 +36,10 @@ class Paper:
     """A paper's results.
 
     Attributes:
-        note: how its results are to be taken, in a sentence.
-        data: name of the data set; errors on its test images can be compared.
-        settings: what else the paper fixes, by dotted key; a run that differs in one of them is
-            no reproduction.
+        note: a sentence on how to read the results.
+        data: name of the data set whose test images the errors are measured on.
+        settings: other settings that the paper fixes, by dotted key; a run that differs in one of
+            them is no reproduction.
     """
 
     authors: str
@@ -49,14 +49,14 @@ class Paper:
     note: str
     data: str
     settings: Mapping[str, Any]
-    results: Sequence[Result]
+    results: Sequence[PublishedResult]
 
     @property
     def citation(self) -> str:
         return f"{self.authors}: {self.title} ({self.institution}, {self.date.year})"
 
-    def result(self, data: str, hidden: int) -> Result | None:
-        """The result to compare with, for a data set and a number of hidden units."""
+    def result(self, data: str, hidden: int) -> PublishedResult | None:
+        """The published result for a data set and a number of hidden units; None without one."""
         if data != self.data:
             return None
         return next((result for result in self.results if result.hidden == hidden), None)
@@ -67,20 +67,20 @@ class Paper:
 
 
 def _value(config: object, key: str) -> object:
-    """The value of a dotted key; None where there is no such key."""
+    """The value of a dotted key; None if there is no such key."""
     return reduce(lambda group, name: getattr(group, name, None), key.split("."), config)
 
 
 @cache
 def papers(folder: Path = PAPERS) -> list[Paper]:
-    """The papers of a folder, by the name of their file."""
+    """The papers in a folder, in the order of their file names."""
     return [
         TypeAdapter(Paper).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
         for path in sorted(folder.glob("*.yaml"))
     ]
 
 
-def find(known: Sequence[Paper], data: str, hidden: int) -> tuple[Paper, Result] | None:
+def find(known: Sequence[Paper], data: str, hidden: int) -> tuple[Paper, PublishedResult] | None:
     """The first paper with a result for a data set and a number of hidden units, and the result."""
     found = ((paper, paper.result(data, hidden)) for paper in known)
     return next(((paper, result) for paper, result in found if result), None)

@@ -19,7 +19,7 @@ from fae.drawing.chart import Chart
 from fae.errors import ConfigError, StoreError
 from fae.reports import catalogue, folder, texts
 from fae.reports.catalogue import Content
-from fae.reports.config import ReportRequest
+from fae.reports.config import ReportConfig
 from fae.reports.gallery import gallery, pictured
 from fae.reports.page import page
 from fae.reports.published import papers
@@ -59,7 +59,7 @@ class Report:
     problems: Sequence[str] = ()
 
 
-def make_report(request: ReportRequest) -> Report:
+def make_report(request: ReportConfig) -> Report:
     """Select runs, compute their numbers, draw them, and write all of it.
 
     Where the runs are those of one sweep, its run in the store gets the same files. That the
@@ -148,7 +148,7 @@ class DataSets:
     def __init__(self, root: Path | None) -> None:
         self._root = root
         self._cache = user_cache_path("fae")
-        self._source = cache(self._verified)
+        self._data_set = cache(self._verified)
         self._errors = cache(self._pca)
         self._images = cache(self._test)
 
@@ -161,19 +161,19 @@ class DataSets:
         return self._images(self._config(run))
 
     def _config(self, run: TrainedRun) -> DataConfig:
-        return run.config.data.within(self._root)
+        return run.config.data.with_root(self._root)
 
     def _verified(self, config: DataConfig) -> DataSet:
-        source = config.build()
-        source.verify()
-        return source
+        data_set = config.build()
+        data_set.verify()
+        return data_set
 
     def _pca(self, config: DataConfig) -> NDArray[np.float64]:
-        return pca_errors(self._source(config), config, self._cache)
+        return pca_errors(self._data_set(config), config, self._cache)
 
     def _test(self, config: DataConfig) -> tuple[DataSet, Images]:
-        source = self._source(config)
-        return source, source.test().as_floats()
+        data_set = self._data_set(config)
+        return data_set, data_set.test().as_floats()
 
 
 def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance: float) -> Summary:

@@ -1,4 +1,4 @@
-"""From a configuration to what is trained: the data module and the learner."""
+"""Build what a run trains, the data module and the learner, from its configuration."""
 
 from fae.config import Config, TrainingConfig
 from fae.data.datamodule import ImageDataModule
@@ -9,12 +9,12 @@ from fae.training.learner import Learner
 
 
 def build_network(config: TrainingConfig) -> Network:
-    """The network, its weights drawn by torch."""
+    """The network, with random weights."""
     return config.model.build(config.data.pixels, config.hidden, config.dropout)
 
 
 def build(config: Config, data_set: DataSet) -> tuple[ImageDataModule, Learner]:
-    """The data module and the learner, its network initialised from the seed."""
+    """The data module, and the learner with its network initialised from the seed."""
     data = ImageDataModule(
         data_set,
         config.data,
@@ -24,7 +24,7 @@ def build(config: Config, data_set: DataSet) -> tuple[ImageDataModule, Learner]:
     )
     seed_torch(config.seed, Stream.INITIALISATION)
     network = build_network(config)
-    config.model.start(network, lambda: data.split[0])
+    config.model.initialise(network, lambda: data.split[0])
     learner = Learner(
         network,
         config.optimizer,

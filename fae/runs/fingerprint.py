@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fae.config import TrainingConfig, determines_result
+from fae.config import TrainingConfig, fingerprint_fields
 from fae.runtime.installation import PACKAGE
 
 SHARED = (
@@ -61,7 +61,7 @@ def former(config: TrainingConfig, fields: Mapping[str, Any] | None = None) -> s
 
 
 def _hash(config: TrainingConfig, fields: Mapping[str, Any] | None, code: list[str]) -> str:
-    decisive = determines_result(config) if fields is None else fields
+    decisive = fingerprint_fields(config) if fields is None else fields
     versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
     digest = config.data.build().digest
     text = json.dumps([decisive, digest, versions, code], sort_keys=True)

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 import yaml
 
 from fae.config import Config
-from fae.data.datamodule import ImageDataModule, Slices
+from fae.data.datamodule import EvalBatches, ImageDataModule
 from fae.data.images import DataSet, Images
 from fae.drawing import figures
 from fae.drawing.chart import curves
@@ -66,7 +66,7 @@ class Fitted:
     """
 
     run: Run
-    source: DataSet
+    data_set: DataSet
     data: ImageDataModule
     learner: Learner
     trainer: pl.Trainer
@@ -152,9 +152,9 @@ def fit(
     Raises:
         TrainingError: training diverged.
     """
-    source = config.data.build()
-    _record_provenance(run, config, source)
-    data, learner = build(config, source)
+    data_set = config.data.build()
+    _record_provenance(run, config, data_set)
+    data, learner = build(config, data_set)
     history = History(run, data, started)
     known_as = fingerprint_of(config), former_of(config)
     progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(run.folder)
@@ -169,7 +169,7 @@ def fit(
     trainer.fit(learner, data, ckpt_path=start, weights_only=True)
     history.picture(learner)
     epoch = choose_weights(trainer, learner, last=len(history.epochs))
-    return Fitted(run, source, data, learner, trainer, history, epoch)
+    return Fitted(run, data_set, data, learner, trainer, history, epoch)
 
 
 def _stored(task: Task, job: Job) -> Result:
@@ -187,10 +187,10 @@ def _finish(fitted: Fitted, config: Config) -> dict[str, float]:
     """Test, draw and store a trained network; the metrics of its result."""
     run, data, learner, history = fitted.run, fitted.data, fitted.learner, fitted.history
     (test,) = fitted.trainer.test(learner, data, verbose=False)
-    dead = learner.dead_units(Slices(data.train))
+    dead = learner.dead_units(EvalBatches(data.train))
     run.set_tags(diagnose(history.epochs, dead).tags())
     shown = data.test[data.test.first_of_each_class()].as_floats()
-    panel = _panel(learner, shown, fitted.source)
+    panel = _panel(learner, shown, fitted.data_set)
     _draw(run, history, panel)
     run.log_model(learner.network.cpu().eval(), panel.originals, step=fitted.epoch)
     metrics = {
@@ -206,26 +206,26 @@ def _finish(fitted: Fitted, config: Config) -> dict[str, float]:
     return {**history.epochs[fitted.epoch - 1], **metrics}
 
 
-def _record_provenance(run: Run, config: Config, source: DataSet) -> None:
+def _record_provenance(run: Run, config: Config, data_set: DataSet) -> None:
     run.log_text(yaml.safe_dump(config.plain(), sort_keys=False), "config.yaml")
     run.log_text(provenance.uncommitted_diff(), "uncommitted.diff")
     run.log_text(provenance.installed_versions(), "requirements.txt")
     run.log_data(
         config.data.name,
-        source.digest,
-        source.origin,
+        data_set.digest,
+        data_set.origin,
         {"train": config.data.train, "val": config.data.val},
     )
 
 
-def _panel(learner: Learner, images: Images, source: DataSet) -> Panel:
+def _panel(learner: Learner, images: Images, data_set: DataSet) -> Panel:
     originals = images.pixels.cpu()
     reconstructions = learner.reconstruct(images.pixels)
     return Panel(
         originals.numpy(),
         reconstructions.numpy(),
         mse_per_image(reconstructions, originals).numpy(),
-        [source.classes[label] for label in images.labels.tolist()],
+        [data_set.classes[label] for label in images.labels.tolist()],
     )
 
 

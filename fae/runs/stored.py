@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from fae.config import TrainingConfig, determines_result
+from fae.config import TrainingConfig, fingerprint_fields
 from fae.models.network import Network
 from fae.runs.stored_config import stored_config
 from fae.runs.trained import count_parameters, trained_network, untrained_network
@@ -43,7 +43,7 @@ class TrainedRun(StoredRun):
     @cached_property
     def config_key(self) -> Mapping[str, Any]:
         """Settings that identify its configuration, without the seed, by dotted key."""
-        decisive = determines_result(self.config)
+        decisive = fingerprint_fields(self.config)
         return {key: value for key, value in decisive.items() if key != "seed"}
 
     @cached_property

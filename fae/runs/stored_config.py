@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from fae.config import WITHOUT_EFFECT, TrainingConfig
+from fae.config import NOT_IN_FINGERPRINT, TrainingConfig
 from fae.tracking.archive import Archive, StoredRun
 
 FILE = "config.yaml"
@@ -40,7 +40,7 @@ def _checked(values: Any) -> TrainingConfig:
     """
     if not isinstance(values, dict):
         raise ValueError("not keys and values")
-    settings = {key: value for key, value in values.items() if key not in WITHOUT_EFFECT}
+    settings = {key: value for key, value in values.items() if key not in NOT_IN_FINGERPRINT}
     model = settings.get("model")
     if isinstance(model, dict) and model.get("name") in {"autoencoder", "deep"}:
         settings["model"] = {"initialisation": "uniform", **model}  # before there was a choice

@@ -1,7 +1,7 @@
-"""Random streams that depend on a position, never on what ran before.
+"""Random streams that depend on a position, never on earlier computations.
 
-Every random number of a run is drawn from (seed, purpose, position), so a single
-run, a run of a sweep and a resumed run draw the same ones.
+Every random number of a run is drawn from (seed, purpose, position), so that a single run, a run of
+a sweep and a resumed run draw the same numbers.
 """
 
 from enum import IntEnum
@@ -37,10 +37,10 @@ def generator(seed: int, stream: Stream, *position: int) -> torch.Generator:
 
 
 def seed_torch(seed: int, stream: Stream, *position: int) -> None:
-    """Seed torch's own generators, of all devices, for one position in one stream.
+    """Seed torch's global generators of all devices for one position in one stream.
 
-    Layers such as ``nn.Dropout`` draw from these. Does without ``torch.manual_seed``, which
-    formats the stack at each call while CUDA is not in use: too slow for every step.
+    Layers such as ``nn.Dropout`` draw from these. Avoids ``torch.manual_seed``, which formats the
+    stack trace at each call while CUDA is not initialised: too slow for every step.
     """
     value = stream_seed(seed, stream, *position)
     torch.default_generator.manual_seed(value)

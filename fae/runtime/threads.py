@@ -1,4 +1,4 @@
-"""The number of threads that torch uses, where the bits of a result would depend on it."""
+"""A single thread for torch, where the bits of a result would depend on the number of threads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within the block torch uses one thread, so that results have the same bits everywhere."""
+    """Use one thread in torch within the block, so that results have the same bits everywhere."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

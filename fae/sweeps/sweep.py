@@ -20,7 +20,7 @@ from fae.cli.compose import check, compose_jobs, read_all
 from fae.cli.overrides import command_line, sweep_name, without
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
-from fae.reports.config import DataRoot, ReportRequest
+from fae.reports.config import DataRoot, ReportConfig
 from fae.runs.job import Job
 from fae.runs.task import Known, State, Task, former_of, look_up
 from fae.runtime.console import say
@@ -346,13 +346,13 @@ def _report(tasks: Sequence[Task], parent: str, archive: "Archive") -> None:
     if not any(run.status == "FINISHED" for run in archive.runs_of(archive.run(parent))):
         return
     config = tasks[0].config
-    places = (task.config.data.place for task in tasks)
+    roots = (task.config.data.data_root for task in tasks)
     report(
-        ReportRequest(
+        ReportConfig(
             sweep=(parent,),
             where=None,
             out=None,
-            data=DataRoot(root=next(filter(None, places), None)),
+            data=DataRoot(root=next(filter(None, roots), None)),
             tracking=config.tracking,
             report=config.report,
         )

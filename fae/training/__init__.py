@@ -1,4 +1,4 @@
-"""Training one network: the LightningModule, optimizers, metrics, early stopping, the trainer.
+"""Training of one network: the LightningModule, optimizers, metrics, early stopping, the Trainer.
 
-Knows nothing of runs, stores or command lines; ``fae.runs`` puts those around it.
+Runs, stores and command lines are left to ``fae.runs``.
 """

@@ -1,4 +1,4 @@
-"""Where and how to compute."""
+"""Settings of the Trainer."""
 
 from typing import Literal
 
@@ -12,15 +12,15 @@ class TrainerConfig:
     """Settings of Lightning's Trainer."""
 
     accelerator: Literal["cpu", "gpu"]
-    """Where to compute; the images live there too."""
+    """Device for the computation; the images are held there, too."""
     precision: Literal["32-true", "bf16-mixed"]
     """bf16-mixed: matrix products in bfloat16, weights and errors in single precision."""
     early_stopping: Count | None
-    """Epochs without a better ``val/mse`` before training stops and the best weights are
-    tested; null: train to the last epoch and test that."""
+    """Patience: epochs without a lower ``val/mse`` before training stops and the best weights are
+    tested; null: train for all epochs and test the last weights."""
     limit_batches: Count | None
-    """Batches of each pass, to look for a fault; null: all."""
+    """Maximum number of batches of each pass, for debugging; null: all."""
     detect_anomaly: Switch
-    """Stop at the operation that makes a gradient nan; slow."""
+    """Stop at the operation whose gradient is nan; slow."""
     profiler: Literal["simple", "advanced"] | None
-    """Write where the time went into the run's folder."""
+    """Write a profile into the run's folder; null: none."""

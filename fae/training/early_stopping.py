@@ -1,4 +1,4 @@
-"""Early stopping, with the weights of the best epoch at hand."""
+"""Early stopping that keeps the weights of the best epoch."""
 
 from typing import Any
 
@@ -8,22 +8,22 @@ from torch import Tensor
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's, on ``val/mse``, which also keeps the best weights.
+    """Lightning's early stopping on ``val/mse``, which also keeps the best weights.
 
-    They are part of a checkpoint, as is the decision to stop: a run that was cut short after
-    it trains no further.
+    They are part of a checkpoint. So is the decision to stop: a run that is resumed after it
+    trains no further.
 
     Attributes:
-        best_epoch: the first, from 1, with the least ``val/mse``; 0 before any.
-        best_weights: of that epoch, as ``state_dict`` gives them.
+        best_epoch: the first epoch, from 1, with the lowest ``val/mse``; 0 before the first.
+        best_weights: the ``state_dict`` of that epoch.
 
     Args:
-        patience: epochs without a better one before training stops.
+        patience: epochs without an improvement before training stops.
     """
 
     def __init__(self, patience: int) -> None:
         super().__init__("val/mse", patience=patience)
-        self.best_score = self.best_score.double()  # as the errors, from the beginning
+        self.best_score = self.best_score.double()  # the dtype of the errors
         self.best_epoch = 0
         self.best_weights: dict[str, Tensor] = {}
 
@@ -59,9 +59,9 @@ class EarlyStopping(callbacks.EarlyStopping):
 
 
 def choose_weights(trainer: pl.Trainer, learner: pl.LightningModule, last: int) -> int:
-    """Give a network that has been trained the weights that are tested; their epoch, from 1.
+    """Load the weights to test into a trained network; returns their epoch, from 1.
 
-    Those are the best with early stopping, and the last without.
+    These are the best weights with early stopping, and the last ones without.
 
     Args:
         last: the last epoch.

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from fae.data.datamodule import Minibatches, Slices
+from fae.data.datamodule import BatchChunk, EvalBatches
 from fae.errors import TrainingError
 from fae.models.network import Network
 from fae.runtime.seeding import Stream, seed_torch
@@ -17,19 +17,19 @@ from fae.training.optimizers import OptimizerConfig
 
 
 class Learner(pl.LightningModule):
-    """Teaches a network to reconstruct images, by their mean squared error.
+    """Trains a network to reconstruct images with the least mean squared error.
 
-    Lightning hands on many minibatches at a time (``fae.data.datamodule.Minibatches``): a
-    ``training_step`` is as many optimizer steps, all of which ``global_step`` counts.
-    Logs at each epoch's end ``train/loss`` (mean of the minibatch losses weighted by their
-    images, dropout on) and, in evaluation mode, ``train/mse`` and ``val/mse`` over all images
-    of either split; ``test/mse`` when tested.
+    Lightning passes many batches at a time (``fae.data.datamodule.BatchChunk``): a
+    ``training_step`` takes one optimizer step per batch, all of which ``global_step`` counts.
+    Logs at the end of each epoch ``train/loss`` (mean of the batches' losses weighted by their
+    numbers of images, with dropout) and, in evaluation mode, ``train/mse`` and ``val/mse`` over all
+    images of a split; ``test/mse`` when tested.
 
     Args:
-        network: reconstructs (batch, pixels) from (batch, pixels).
-        optimizer: which optimizer and schedule.
+        network: the network to train.
+        optimizer: settings of the optimizer and its schedule.
         lr: learning rate.
-        seed: seed of whatever the network draws in training, such as dropout.
+        seed: seed of the random numbers that the network draws in training, as for dropout.
         steps: optimizer steps of the whole run, for the schedule.
     """
 
@@ -62,7 +62,7 @@ class Learner(pl.LightningModule):
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstructions (batch, pixels) of images (batch, pixels), on the CPU.
 
-        In evaluation mode and single precision, as the logged model gives them.
+        In evaluation mode and single precision, like the logged model.
         """
         training = self.training
         self.eval()
@@ -71,22 +71,22 @@ class Learner(pl.LightningModule):
         return reconstructions.cpu()
 
     @torch.inference_mode()
-    def dead_units(self, slices: Slices) -> int:
-        """Hidden units that give the same output for all images."""
-        return dead_units(self.network.encode(images.to(self.device)) for images in slices)
+    def dead_units(self, batches: EvalBatches) -> int:
+        """Number of hidden units whose output is the same for all images."""
+        return dead_units(self.network.encode(images.to(self.device)) for images in batches)
 
-    def training_step(self, minibatches: Minibatches, batch_idx: int) -> None:
-        """One optimizer step a minibatch.
+    def training_step(self, chunk: BatchChunk, batch_idx: int) -> None:
+        """Take one optimizer step per batch.
 
         Raises:
-            TrainingError: the error of a minibatch is not a finite number.
+            TrainingError: the loss of a batch is not finite.
         """
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
         schedule = self.lr_schedulers()
         assert schedule is None or isinstance(schedule, LRScheduler)
         losses = []
-        for step, images in enumerate(minibatches, start=minibatches.start):
+        for step, images in enumerate(chunk, start=chunk.start):
             seed_torch(self.seed, Stream.DROPOUT, self.current_epoch, step)
             loss = self.network.error(images)
             optimizer.zero_grad()
@@ -95,21 +95,21 @@ class Learner(pl.LightningModule):
             if schedule:
                 schedule.step()
             losses.append(loss.detach())
-        # Lightning's wrapper of the optimizer would count, and cost a twentieth of a small step.
-        counted = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        counted.total.completed += len(minibatches)
-        self._log_losses(torch.stack(losses), minibatches)
+        # Lightning's optimizer wrapper would count, too, but adds 5 % to the time of a small step.
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.total.completed += len(chunk)
+        self._log_losses(torch.stack(losses), chunk)
 
-    def validation_step(self, slices: Slices, batch_idx: int, dataloader_idx: int) -> None:
+    def validation_step(self, batches: EvalBatches, batch_idx: int, dataloader_idx: int) -> None:
         evaluation = self.val_evaluation if dataloader_idx else self.train_evaluation
-        self._evaluate(slices, evaluation)
+        self._evaluate(batches, evaluation)
 
     def on_validation_epoch_end(self) -> None:
         self._log_and_reset("train", self.train_evaluation)
         self._log_and_reset("val", self.val_evaluation)
 
-    def test_step(self, slices: Slices, batch_idx: int) -> None:
-        self._evaluate(slices, self.test_evaluation)
+    def test_step(self, batches: EvalBatches, batch_idx: int) -> None:
+        self._evaluate(batches, self.test_evaluation)
 
     def on_test_epoch_end(self) -> None:
         self._log_and_reset("test", self.test_evaluation)
@@ -119,25 +119,25 @@ class Learner(pl.LightningModule):
         schedule = self.optimizer.build_schedule(optimizer, self.lr, self.steps)
         return [optimizer], [schedule] if schedule else []
 
-    def _evaluate(self, slices: Slices, evaluation: Evaluation) -> None:
-        for images in slices:
+    def _evaluate(self, batches: EvalBatches, evaluation: Evaluation) -> None:
+        for images in batches:
             evaluation.update(self.network.residuals(images))
 
-    def _log_losses(self, losses: Tensor, minibatches: Minibatches) -> None:
-        """Log the mean over the images of all minibatches, if it is finite."""
+    def _log_losses(self, losses: Tensor, chunk: BatchChunk) -> None:
+        """Log the mean loss over the images of all batches, if all losses are finite."""
         finite = torch.isfinite(losses)
         if not finite.all():
             step = int(finite.int().argmin())
             raise TrainingError(
                 f"loss is {losses[step].item()} at epoch {self.current_epoch + 1}, step "
-                f"{minibatches.start + step + 1}: training diverged; lower lr={self.lr:g}"
+                f"{chunk.start + step + 1}: training diverged; lower lr={self.lr:g}"
             )
         self.log(
             "train/loss",
-            _double(weighted_mean(losses, minibatches.sizes)),
+            _double(weighted_mean(losses, chunk.sizes)),
             on_step=False,
             on_epoch=True,
-            batch_size=sum(minibatches.sizes),
+            batch_size=sum(chunk.sizes),
         )
 
     def _log_and_reset(self, split: str, evaluation: Evaluation) -> None:
@@ -152,5 +152,5 @@ class Learner(pl.LightningModule):
 
 
 def _double(value: float) -> Tensor:
-    """A value that Lightning does not round to single precision."""
+    """A value as a tensor that Lightning does not round to single precision."""
     return torch.tensor(value, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""How well images are reconstructed, and by how many of the hidden units."""
+"""Metrics of reconstructions, and the number of dead hidden units."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -8,12 +8,12 @@ from torch import Tensor, stack
 from fae.models.layers.loss import mean_square
 
 METRICS: dict[str, Callable[[Tensor], Tensor]] = {"mse": mean_square}
-"""Of residuals (batch, pixels), reconstructions minus images: a mean over images and pixels, of
-the same bits whatever the number of threads."""
+"""Functions of residuals (batch, pixels), reconstructions minus images. Each is a mean over images
+and pixels, whose bits must not depend on the number of threads."""
 
 
 class Evaluation:
-    """The metrics of one pass over a split, batch by batch."""
+    """Accumulates the metrics of one pass over a split."""
 
     def __init__(self) -> None:
         self.reset()
@@ -24,7 +24,7 @@ class Evaluation:
         self._sizes: list[int] = []
 
     def update(self, residuals: Tensor) -> None:
-        """Take in a batch of residuals, (batch, pixels)."""
+        """Add a batch of residuals, (batch, pixels)."""
         self._sizes.append(len(residuals))
         for name, metric in METRICS.items():
             self._values[name].append(metric(residuals))
@@ -37,13 +37,13 @@ class Evaluation:
 
 
 def weighted_mean(values: Tensor, weights: Sequence[int]) -> float:
-    """The mean of values (n,) with as many weights, rounded once."""
+    """Weighted mean of values (n,) with n weights, rounded once."""
     products = (value * weight for value, weight in zip(values.tolist(), weights, strict=True))
     return math.fsum(products) / sum(weights)
 
 
 def dead_units(codes: Iterable[Tensor]) -> int:
-    """Hidden units whose output is the same for every image.
+    """Number of hidden units whose output is the same for all images.
 
     Args:
         codes: batches of the hidden layer's outputs, (batch, hidden) each; not empty.

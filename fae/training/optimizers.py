@@ -1,7 +1,7 @@
-"""Optimizers and learning-rate schedules: their settings, and what these build.
+"""Optimizers and learning-rate schedules: their settings, which build them.
 
-Light at import: torch is imported by what builds. To add an optimizer, write a class of settings
-here, give it a line in ``OPTIMIZERS``, and its values and search range in ``conf/optimizer/``.
+Light at import: torch is imported in ``build``. To add an optimizer, write a class of settings
+and a line in ``OPTIMIZERS`` here, and its values and search range in ``conf/optimizer/``.
 """
 
 from collections.abc import Iterable
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class OptimizerConfig:
-    """Settings that every optimizer has; each has a class of its own, which adds to these."""
+    """Base class of the settings of an optimizer; each optimizer adds its own."""
 
     name: str
     schedule: Literal["constant", "cosine", "one_cycle"]
-    """Learning rate over the steps of a run; one_cycle peaks at ``lr``, the others start there."""
+    """Learning-rate schedule of a run; one_cycle peaks at ``lr``, the others start there."""
 
     def build(self, parameters: "Iterable[Parameter]", lr: float) -> "Optimizer":
-        """The optimizer of ``parameters`` at learning rate ``lr``."""
+        """The optimizer for ``parameters`` with learning rate ``lr``."""
         raise NotImplementedError
 
     def build_schedule(self, optimizer: "Optimizer", lr: float, steps: int) -> "LRScheduler | None":
@@ -37,7 +37,7 @@ class OptimizerConfig:
 
         cosine falls from ``lr`` to 0 (Loshchilov and Hutter 2017, without restarts);
         one_cycle rises from ``lr``/25 to ``lr`` over the first 30 % of the steps and falls
-        to near 0 (Smith and Topin 2018), the momentum left alone.
+        to near 0 (Smith and Topin 2018), with constant momentum.
         """
         from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
@@ -78,7 +78,7 @@ class SGDConfig(OptimizerConfig):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class AdamConfig(OptimizerConfig):
-    """Adam, or AdamW by name: the weight decay joins the gradient, or the weights."""
+    """Adam, or AdamW: weight decay is added to the gradient, or applied to the weights."""
 
     name: Literal["adam", "adamw"]
     betas: tuple[Share, Share]

@@ -1,4 +1,4 @@
-"""Lightning's Trainer by its configuration."""
+"""Builds Lightning's Trainer from its configuration."""
 
 import logging
 import os
@@ -18,33 +18,33 @@ from fae.training.config import TrainerConfig
 from fae.training.early_stopping import EarlyStopping
 
 EXPECTED_WARNINGS = (
-    ".*does not have many workers",  # the images lie in memory
-    ".*detect_anomaly=True",  # it was asked for
-    ".*LeafSpec.* is deprecated",  # Lightning's affair
-    ".*`srun` command is available",  # it is not needed
+    ".*does not have many workers",  # the images are held in memory
+    ".*detect_anomaly=True",  # requested by the user
+    ".*LeafSpec.* is deprecated",  # internal to Lightning
+    ".*`srun` command is available",  # not needed
 )
 
-ARGUMENTS = "PL_TRAINER_"
-"""Beginning of environment variables that Lightning takes for arguments of a Trainer."""
+VARIABLE_PREFIX = "PL_TRAINER_"
+"""Prefix of environment variables that Lightning reads as arguments of a Trainer."""
 
-LOUD = ("pytorch_lightning", "lightning_fabric")
-"""Loggers that print by themselves where they are imported before Hydra sets up logging, as in
+NOISY_LOGGERS = ("pytorch_lightning", "lightning_fabric")
+"""Loggers with handlers of their own if they are imported before Hydra configures logging, as in
 the processes of a launcher."""
 
 
 def check_trainer(config: TrainerConfig) -> None:
-    """Make sure that training will be as configured.
+    """Check that training can run as configured.
 
     Raises:
-        ConfigError: the accelerator is not there, or the environment sets arguments of the Trainer.
+        ConfigError: the accelerator is missing, or the environment sets arguments of the Trainer.
     """
-    if variables := [name for name in os.environ if name.startswith(ARGUMENTS)]:
+    if variables := [name for name in os.environ if name.startswith(VARIABLE_PREFIX)]:
         raise ConfigError(
-            f"{variables[0]}={os.environ[variables[0]]}: would change what Lightning trains, "
-            f"whatever the configuration says; unset {' '.join(variables)}"
+            f"{variables[0]}={os.environ[variables[0]]}: would override the configuration in "
+            f"Lightning; unset {' '.join(variables)}"
         )
     if config.accelerator == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("trainer.accelerator=gpu: torch sees no GPU here; use cpu")
+        raise ConfigError("trainer.accelerator=gpu: torch finds no GPU; use cpu")
 
 
 def build_trainer(
@@ -55,19 +55,19 @@ def build_trainer(
     callbacks: list[Callback],
     checkpoint_io: CheckpointIO | None = None,
 ) -> pl.Trainer:
-    """A Trainer that does as it is told and nothing more, whatever cluster this may be.
+    """A Trainer that follows the configuration only, on any cluster.
 
     Args:
-        folder: where a profile goes.
-        callbacks: among them who saves checkpoints, if ``checkpoint_io`` says how.
+        folder: folder for a profile.
+        callbacks: include the one that saves checkpoints if ``checkpoint_io`` is given.
     """
     for expected in EXPECTED_WARNINGS:
         warnings.filterwarnings("ignore", expected)
-    for name in LOUD:
+    for name in NOISY_LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    # Whatever a cluster's variables made of it at import.
+    # At import, Lightning sets the rank from the variables of a cluster.
     rank_zero_only.rank = 0  # type: ignore[attr-defined]
     patience = config.early_stopping
     return pl.Trainer(

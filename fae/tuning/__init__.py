@@ -1,1 +1,1 @@
-"""Searches: what varies, the study that Optuna keeps, its trials, and what they found."""
+"""Searches: search spaces, Optuna studies, their trials and results."""

@@ -1,6 +1,6 @@
 """Checks of searches before the first trial.
 
-Light at import (no Optuna), so that a wrong value is answered at once.
+Light at import (no Optuna), so that a wrong value is reported at once.
 """
 
 from collections import Counter
@@ -13,14 +13,14 @@ from omegaconf import DictConfig
 
 from fae.cli.compose import check, compose, read, read_all
 from fae.cli.overrides import assignment, key_of, run_name, without
-from fae.config import WITHOUT_EFFECT, Config
+from fae.config import NOT_IN_FINGERPRINT, Config
 from fae.errors import ConfigError
-from fae.tuning.space import Range, SearchConfig, SearchRequest
+from fae.tuning.space import Range, SearchArguments, SearchConfig
 
-NOT_SEARCHED = {*WITHOUT_EFFECT, "seed", "data", "epochs"}
-"""Keys, or groups of them, that do not change the error, or make it incomparable."""
-NOT_OF_TRIALS = ("search", "hydra")
-"""Keys of overrides that are for the search, not for its trials."""
+NOT_SEARCHABLE = {*NOT_IN_FINGERPRINT, "seed", "data", "epochs"}
+"""Keys and groups that do not affect the error, or that make it incomparable."""
+SEARCH_ONLY = ("search", "hydra")
+"""Groups whose overrides concern the search, not its trials."""
 
 
 def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoader) -> None:
@@ -31,14 +31,14 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
         jobs: the overrides of each study.
 
     Raises:
-        ConfigError: names every bad value of every job; nothing was computed.
+        ConfigError: names every bad value of every study; nothing was computed.
     """
     studies = read_all(base, jobs, loader, _read)
     names = Counter(name for name, *_ in studies)
-    if twice := [name for name, count in names.items() if count > 1]:
+    if repeated := [name for name, count in names.items() if count > 1]:
         raise ConfigError(
-            f"search.name={twice[0]}: is the name of {names[twice[0]]} studies; leave it out, and "
-            "each is named by what varies"
+            f"search.name={repeated[0]}: is the name of {names[repeated[0]]} studies; leave it out "
+            "to have each study named by its overrides"
         )
 
     from fae.tuning.tune import Search
@@ -56,22 +56,22 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
 def _read(
     node: DictConfig, overrides: Sequence[str]
 ) -> tuple[str, Config, SearchConfig, Sequence[str]]:
-    """A study's name, the configuration and settings of its search, and what makes them."""
-    config, settings = check(node), read(node, SearchRequest).search
-    of_trials = without(overrides, *NOT_OF_TRIALS)
+    """A study's name, the configuration of its trials, its settings, and its trials' overrides."""
+    config, settings = check(node), read(node, SearchArguments).search
+    of_trials = without(overrides, *SEARCH_ONLY)
     check_space(config, settings, of_trials)
     return settings.name or run_name(config, of_trials), config, settings, of_trials
 
 
 def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]) -> None:
-    """Check that every key of the space exists, may vary, and takes the ends of its range.
+    """Check that every key of the space exists, may vary, and accepts its bounds or choices.
 
     Args:
-        config: of each trial, except for the values that vary.
-        overrides: make it.
+        config: configuration of the trials, except the searched values.
+        overrides: the command-line overrides that compose ``config``.
 
     Raises:
-        ConfigError: names every key that does not.
+        ConfigError: names every key that fails.
     """
     plain = config.plain()
     problems: list[str] = []
@@ -80,11 +80,11 @@ def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]
         key = dimension.key
         parts = key.split(".")
         if key in given:
-            problems.append(f"{given[key]}: search.space.{key} varies it; leave one out")
-        if {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)} & NOT_SEARCHED:
-            problems.append(f"search.space.{key}: is not to be searched; leave it out")
+            problems.append(f"{given[key]}: search.space.{key} varies it; leave out one of the two")
+        if {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)} & NOT_SEARCHABLE:
+            problems.append(f"search.space.{key}: cannot be searched; leave it out")
         elif isinstance(dimension, Range) and isinstance(_value(plain, key), str | bool | dict):
-            problems.append(f"search.space.{key}: is not a number; list its choices")
+            problems.append(f"search.space.{key}: is not a number; give a list of choices")
         else:
             problems += [p for value in dimension.ends for p in _problems(overrides, key, value)]
     if problems:
@@ -92,7 +92,7 @@ def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]
 
 
 def _problems(overrides: Sequence[str], key: str, value: object) -> list[str]:
-    """What is wrong with a value of the space."""
+    """Messages about a value of the space that is not accepted."""
     try:
         compose(*overrides, assignment(key, value))
     except ConfigError as error:
@@ -105,7 +105,7 @@ def _problems(overrides: Sequence[str], key: str, value: object) -> list[str]:
 
 
 def _value(plain: Mapping[str, Any], key: str) -> object:
-    """The value of a dotted key; None where there is no such key."""
+    """The value of a dotted key; None if there is no such key."""
     value: Any = plain
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

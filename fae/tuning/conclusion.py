@@ -19,59 +19,59 @@ from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import estimate
 from fae.tracking.archive import Archive
 from fae.tracking.run import Run
-from fae.tuning.results import FOUND, Found, Outcome, columns, errors_by_value
+from fae.tuning.results import RESULT_FILE, Outcome, SearchResult, columns, errors_by_value
 from fae.tuning.space import Range
-from fae.tuning.study import Study, Tried
-from fae.tuning.trials import Shared
+from fae.tuning.study import FinishedTrial, Study
+from fae.tuning.trials import SearchContext
 
 EDGE = 0.05
-"""A share of a range; what lies as close to an end may be better beyond it."""
+"""Share of a range; a best value this close to a bound may be better beyond it."""
 
 
-def concluded(shared: Shared, archive: Archive) -> Found | None:
-    """What the search found, if all runs with fresh seeds are done."""
-    tasks = _fresh_tasks(shared, archive)
-    return None if any(task.to_run for task in tasks) else _found(shared, tasks, {})
+def concluded(context: SearchContext, archive: Archive) -> SearchResult | None:
+    """The result of the search, if all runs with fresh seeds are done."""
+    tasks = _fresh_tasks(context, archive)
+    return None if any(task.to_run for task in tasks) else _result(context, tasks, {})
 
 
-def conclude(shared: Shared, run: Run, archive: Archive) -> Found:
-    """Train the best configuration with fresh seeds, and store what was found.
+def conclude(context: SearchContext, run: Run, archive: Archive) -> SearchResult:
+    """Train the best configuration with fresh seeds, and store the result.
 
     Args:
-        run: the study's.
+        run: the study's run.
 
     Raises:
         TrainingError: no trial finished, or a run failed or is running in another process.
     """
-    tasks = _fresh_tasks(shared, archive)
-    found = _found(shared, tasks, _train(shared, run.id, tasks))
-    _store(run, found)
-    run.log_text(preset(tasks[0].config, *_comments(found)), "preset.yaml")
-    for warning in _warnings(shared, found.best):
+    tasks = _fresh_tasks(context, archive)
+    result = _result(context, tasks, _train(context, run.id, tasks))
+    _store(run, result)
+    run.log_text(preset(tasks[0].config, *_comments(result)), "preset.yaml")
+    for warning in _warnings(context, result.best):
         warn(warning)
-    if found.importances:
-        shares = ", ".join(f"{key} {share:.0%}" for key, share in found.importances.items())
-        say(f"{shared.name}: share of the variance of completed trials' errors: {shares}")
-    return found
+    if result.importances:
+        shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importances.items())
+        say(f"{context.name}: share of the variance of completed trials' errors: {shares}")
+    return result
 
 
 def show(outcomes: Sequence[Outcome]) -> None:
-    """Print a table of what studies found.
+    """Print a table of the results.
 
     Raises:
-        UndeliveredError: the store lacks something of them.
+        UndeliveredError: some entries are not in the store yet.
     """
-    if found := [outcome.found for outcome in outcomes if outcome.found]:
-        wide().print(as_rich(columns(found)))
+    if results := [outcome.result for outcome in outcomes if outcome.result]:
+        wide().print(as_rich(columns(results)))
     if lacking := [line for outcome in outcomes for line in outcome.lacking]:
         raise UndeliveredError("\n".join(lacking))
 
 
 def fresh_runs(overrides: Sequence[str], repeats: int) -> list[Task]:
-    """The runs that test a configuration: with the seeds that follow its own.
+    """The runs that test a configuration, with the seeds that follow its own.
 
     Args:
-        overrides: make the configuration.
+        overrides: the command-line overrides that compose the configuration.
         repeats: number of runs.
 
     Raises:
@@ -82,10 +82,10 @@ def fresh_runs(overrides: Sequence[str], repeats: int) -> list[Task]:
     return [Task(replace(config, seed=seed), [*others, f"seed={seed}"]) for seed in seeds]
 
 
-def _fresh_tasks(shared: Shared, archive: Archive) -> list[Task]:
-    """The runs that test the best configuration; those that failed before are run again."""
-    settings = replace(shared.config.sweep, retry_failed=True)
-    fresh = fresh_runs(shared.with_values(_best(shared.study).values), shared.settings.repeats)
+def _fresh_tasks(context: SearchContext, archive: Archive) -> list[Task]:
+    """The runs that test the best configuration; runs that failed before are retried."""
+    settings = replace(context.config.sweep, retry_failed=True)
+    fresh = fresh_runs(context.with_values(_best(context.study).values), context.settings.repeats)
     fresh = [replace(task, config=replace(task.config, sweep=settings)) for task in fresh]
     tasks = look_up(fresh, archive, settings)
     for task in tasks:
@@ -94,39 +94,41 @@ def _fresh_tasks(shared: Shared, archive: Archive) -> list[Task]:
     return tasks
 
 
-def _best(study: Study) -> Tried:
+def _best(study: Study) -> FinishedTrial:
     best = study.best
     if best is None:
-        why = f" (the first failed: {study.first_failure})" if study.tried else ""
+        why = f" (the first failed: {study.first_failure})" if study.finished else ""
         raise TrainingError(
-            f"{study.name}: no trial finished{why}; raise search.trials, or give another "
+            f"{study.name}: no trial finished{why}; raise search.trials, or choose another "
             "search.space and another search.name"
         )
     return best
 
 
-def _train(shared: Shared, parent: str, tasks: Sequence[Task]) -> dict[int, Result]:
-    """Train those that are to be run; their results, by number."""
+def _train(context: SearchContext, parent: str, tasks: Sequence[Task]) -> dict[int, Result]:
+    """Train the tasks that need a run; returns their results by the task's number."""
     group = JobGroup(parent, time.time(), [task.work for task in tasks], kind="tests")
     results: dict[int, Result] = {}
     for number, task in enumerate(tasks):
         if task.to_run:
-            folder = shared.folder / f"seed-{task.config.seed}"
+            folder = context.folder / f"seed-{task.config.seed}"
             folder.mkdir(exist_ok=True)
             job = Job(task.name, folder, command_line(task.overrides), group, number)
             results[number] = train(task.config, job)
-            shared.lacking.append(results[number].lacking)
+            context.lacking.append(results[number].lacking)
             say(f"{job.label}  test {format_error(results[number].metrics['test/mse'])}")
     return results
 
 
-def _found(shared: Shared, tasks: Sequence[Task], results: Mapping[int, Result]) -> Found:
-    """What is known now.
+def _result(
+    context: SearchContext, tasks: Sequence[Task], results: Mapping[int, Result]
+) -> SearchResult:
+    """The result of the search.
 
     Args:
-        results: of the tasks that this process ran, by number; the store has the others.
+        results: results of the tasks that this process ran, by number; the others are stored.
     """
-    config, study = shared.config, shared.study
+    config, study = context.config, context.study
     _, published = find(papers(), config.data.name, config.hidden) or (None, None)
     errors, runs = [], []
     for number, task in enumerate(tasks):
@@ -136,12 +138,12 @@ def _found(shared: Shared, tasks: Sequence[Task], results: Mapping[int, Result])
             result = Result(task.run.id, dict(task.run.metrics))
         errors.append(result.metrics["test/mse"])
         runs.append(result.run_id)
-    return Found(
+    return SearchResult(
         study.name,
         config.hidden,
-        shared.settings.space,
+        context.settings.space,
         _best(study),
-        study.tried,
+        study.finished,
         estimate(errors),
         runs,
         study.epochs_saved,
@@ -150,30 +152,30 @@ def _found(shared: Shared, tasks: Sequence[Task], results: Mapping[int, Result])
     )
 
 
-def _store(run: Run, found: Found) -> None:
-    """Store what was found with the study's run: numbers, table, charts."""
-    assert found.best.error is not None
-    run.log_metrics({"val/mse": found.best.error, "test/mse": found.test.mean}, step=0)
-    run.log_text(found.json(), FOUND)
-    run.set_tags({"mlflow.note.content": as_markdown(columns([found]))})
-    for dimension in found.space:
+def _store(run: Run, result: SearchResult) -> None:
+    """Log the result to the study's run: metrics, table, charts."""
+    assert result.best.error is not None
+    run.log_metrics({"val/mse": result.best.error, "test/mse": result.test.mean}, step=0)
+    run.log_text(result.json(), RESULT_FILE)
+    run.set_tags({"mlflow.note.content": as_markdown(columns([result]))})
+    for dimension in result.space:
         if isinstance(dimension, Range):
-            chart = errors_by_value([found], dimension)
+            chart = errors_by_value([result], dimension)
             run.log_figure(figures.draw(chart), f"figures/{chart.name}.png")
 
 
-def _comments(found: Found) -> list[str]:
-    """Where a preset comes from."""
+def _comments(result: SearchResult) -> list[str]:
+    """Header of the preset: its origin."""
     return [
-        f"The best of {len(found.trials)} trials of the study {found.study!r}.",
-        f"Reached a test error of {format_interval(found.test)}, seeds in brackets.",
+        f"The best of {len(result.trials)} trials of the study {result.study!r}.",
+        f"Reached a test error of {format_interval(result.test)}, seeds in brackets.",
     ]
 
 
-def _warnings(shared: Shared, best: Tried) -> list[str]:
-    """Warnings of best values so close to an end of their range that beyond may be better."""
+def _warnings(context: SearchContext, best: FinishedTrial) -> list[str]:
+    """Warnings about best values at the edge of their range, where values beyond are possible."""
     warnings = []
-    for dimension in shared.settings.space:
+    for dimension in context.settings.space:
         if not isinstance(dimension, Range):
             continue
         value = best.values[dimension.key]
@@ -184,11 +186,11 @@ def _warnings(shared: Shared, best: Tried) -> list[str]:
         low = share < EDGE
         end, beyond = ("low", dimension.at(-EDGE)) if low else ("high", dimension.at(1 + EDGE))
         try:
-            compose(*shared.with_values({**best.values, dimension.key: beyond}))
+            compose(*context.with_values({**best.values, dimension.key: beyond}))
         except ConfigError:
-            continue  # there is nothing beyond
+            continue  # not a valid value
         warnings.append(
-            f"{shared.name}: the best {rounded_assignment(dimension.key, value)} lies at the edge "
+            f"{context.name}: the best {rounded_assignment(dimension.key, value)} lies at the edge "
             f"of its range ({dimension}); move search.space.{dimension.key}.{end} and search again "
             "under another name"
         )

@@ -1,4 +1,4 @@
-"""What searches found, for a person: a table, and the error against each value that varied."""
+"""Results of searches: stored as JSON, shown as a table and as charts of error against value."""
 
 import json
 import math
@@ -12,34 +12,34 @@ from fae.drawing.tables import Columns
 from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import Estimate
 from fae.tuning.space import Dimension, Range
-from fae.tuning.study import Tried
+from fae.tuning.study import FinishedTrial
 
-FOUND = "found.json"
-"""Where a study's run has what it found."""
+RESULT_FILE = "found.json"
+"""Artifact of a study's run that holds its ``SearchResult``."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search found.
+class SearchResult:
+    """Result of a search.
 
     Attributes:
-        study: its name.
+        study: name of the study.
         hidden: units of the hidden layer, the paper's n.
-        space: what varied.
-        best: its best trial.
-        trials: all of them.
-        test: error of the best configuration over fresh seeds.
-        runs: ids of the runs that this was measured by.
-        epochs_saved: the share of the trials' epochs that pruning saved.
-        importances: how much of the error each key explains, if that can be told.
-        published: test error that the paper gives for as many units, of the same images.
+        space: the search space.
+        best: the best trial.
+        trials: all finished trials.
+        test: test error of the best configuration over fresh seeds.
+        runs: ids of the runs with fresh seeds.
+        epochs_saved: share of the trials' epochs that pruning saved.
+        importances: share of the error's variance that each key explains; empty if unknown.
+        published: the paper's test error for the same data set and ``hidden``.
     """
 
     study: str
     hidden: int
     space: tuple[Dimension, ...]
-    best: Tried
-    trials: list[Tried]
+    best: FinishedTrial
+    trials: list[FinishedTrial]
     test: Estimate
     runs: list[str]
     epochs_saved: float
@@ -50,77 +50,81 @@ class Found:
         return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
 
     @staticmethod
-    def read(text: str) -> "Found":
-        """What ``json`` wrote.
+    def read(text: str) -> "SearchResult":
+        """Parse the output of ``json``.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the text is not the JSON of a result.
         """
-        return TypeAdapter(Found).validate_json(text)
+        return TypeAdapter(SearchResult).validate_json(text)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended that did not fail.
+    """Outcome of a search that did not fail.
 
     Attributes:
-        found: None where another process sees to the end of it.
-        lacking: what the store lacks of it, and how it gets that.
+        result: of the search; None if another process will finish the study.
+        lacking: messages about entries that are not in the store yet, and how to upload them.
     """
 
-    found: Found | None
+    result: SearchResult | None
     lacking: list[str]
 
 
-def columns(found: Sequence[Found]) -> Columns:
-    """Heading to cells, a row a study: its best trial, and how that tests beside the paper."""
+def columns(results: Sequence[SearchResult]) -> Columns:
+    """Table with one row per study: its best trial, and that trial's test error beside the paper's.
+
+    Maps headings to cells; columns without content are left out.
+    """
     shown = {
-        "study": [one.study for one in found],
-        "trials": [str(len(one.trials)) for one in found],
-        "epochs saved": [f"{one.epochs_saved:.0%}" for one in found],
-        "best": [one.best.name for one in found],
-        "val": [format_error(one.best.error or math.nan) for one in found],
-        "test error": [format_interval(one.test) for one in found],
+        "study": [result.study for result in results],
+        "trials": [str(len(result.trials)) for result in results],
+        "epochs saved": [f"{result.epochs_saved:.0%}" for result in results],
+        "best": [result.best.name for result in results],
+        "val": [format_error(result.best.error or math.nan) for result in results],
+        "test error": [format_interval(result.test) for result in results],
         "paper, lr=0.5": [
-            "" if one.published is None else format_error(one.published) for one in found
+            "" if result.published is None else format_error(result.published) for result in results
         ],
     }
     return {heading: cells for heading, cells in shown.items() if any(cells)}
 
 
-def errors_by_value(found: Sequence[Found], dimension: Range, name: str = "val") -> Chart:
-    """Validation error of each trial against one of its values; hollow where it was given up.
+def errors_by_value(results: Sequence[SearchResult], dimension: Range, name: str = "val") -> Chart:
+    """Chart of each trial's validation error against one of its values; hollow if it was pruned.
 
     Args:
-        name: the beginning of the chart's.
+        name: first part of the chart's name.
     """
     series = []
-    for colour, one in enumerate(found):
-        ended = [tried for tried in one.trials if tried.error is not None]
+    for colour, result in enumerate(results):
         kinds: tuple[tuple[Kind, str, bool], ...] = (
-            ("points", one.study if len(found) > 1 else "", False),
+            ("points", result.study if len(results) > 1 else "", False),
             ("hollow", "", True),
         )
         for kind, label, pruned in kinds:
-            chosen = [tried for tried in ended if tried.pruned == pruned]
-            if chosen:
-                series.append(_points(label, chosen, dimension.key, kind, colour))
+            trials = [t for t in result.trials if t.error is not None and t.pruned == pruned]
+            if trials:
+                series.append(_points(label, trials, dimension.key, kind, colour))
     ticks = _decades(dimension) if dimension.log else []
-    given_up = any(one.kind == "hollow" for one in series)
-    plot = Plot("hollow: given up early" if given_up else "", series)
+    any_pruned = any(points.kind == "hollow" for points in series)
+    plot = Plot("hollow: pruned" if any_pruned else "", series)
     name = f"{name}_by_{dimension.key}"
     heading = f"Validation error against {dimension.key}"
     labels = dimension.key, "validation error"
     return Chart(name, heading, *labels, [plot], ticks, log_y=True, whole_x=False)
 
 
-def _points(label: str, tried: Sequence[Tried], key: str, kind: Kind, colour: int) -> Series:
-    x = [float(str(one.values[key])) for one in tried]
-    return Series(label, x, [one.error or math.nan for one in tried], kind, colour)
+def _points(
+    label: str, trials: Sequence[FinishedTrial], key: str, kind: Kind, colour: int
+) -> Series:
+    x = [float(str(trial.values[key])) for trial in trials]
+    return Series(label, x, [trial.error or math.nan for trial in trials], kind, colour)
 
 
 def _decades(dimension: Range) -> list[float]:
-    """The powers of ten within a range, and its ends."""
+    """The powers of ten within a range, and its bounds."""
     first, last = math.ceil(math.log10(dimension.low)), math.floor(math.log10(dimension.high))
     return sorted(
         {dimension.low, *(10.0**power for power in range(first, last + 1)), dimension.high}

@@ -1,7 +1,7 @@
-"""What a search is told: the keys of a run's configuration that vary, and how they are tried.
+"""Settings of a search: the search space, and how the best values are looked for.
 
-The values live in ``conf/search/``. The module stays light (no Optuna), so that a wrong value is
-answered at once.
+The values lie in ``conf/search/``. Light at import (no Optuna), so that a wrong value is reported
+at once.
 """
 
 import math
@@ -31,21 +31,21 @@ def _number(value: object) -> object:
     return value
 
 
-LEAST_DROPOUT = 0.0008
-"""From here on each probability is within 1 % of one that dropout can have."""
+MIN_LOG_DROPOUT = 0.0008
+"""Lowest probability from which on all are within 1 % of a multiple of 1/65536."""
 Number = Annotated[int | float, BeforeValidator(_number)]
 Choice = bool | int | float | str | None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Range:
-    """All numbers between two; whole ones for a key whose values are."""
+    """Numbers between two bounds; integers if the key's values are integers."""
 
     key: str
     low: Number
     high: Number
     log: Switch = False
-    """Whether each factor between two numbers is as likely, rather than each difference."""
+    """Whether to sample uniformly in the logarithm."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> "Range":
@@ -57,25 +57,25 @@ class Range:
             raise ConfigError(
                 f"search.space.{self.key}: log=true needs low above 0, not {self.low}"
             )
-        if self.log and self.key == "dropout" and self.low < LEAST_DROPOUT:
+        if self.log and self.key == "dropout" and self.low < MIN_LOG_DROPOUT:
             raise ConfigError(
-                f"search.space.dropout: log=true needs low of {LEAST_DROPOUT} or more, not "
+                f"search.space.dropout: log=true needs low of {MIN_LOG_DROPOUT} or more, not "
                 f"{self.low}; dropout comes in multiples of 1/{DROPOUT_STEPS}"
             )
         return self
 
     @property
     def ends(self) -> tuple[Choice, ...]:
-        """Values that stand for all when the configuration is checked."""
+        """Values with which the configuration is checked."""
         return self.low, self.high
 
     def share(self, value: float) -> float:
-        """How far along the range a value lies, from 0 to 1."""
+        """Position of a value in the range, from 0 (low) to 1 (high)."""
         scale = math.log if self.log else float
         return (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
 
     def at(self, share: float) -> float:
-        """The value that lies so far along the range, or beyond it."""
+        """The value at a position in the range; outside of the range below 0 and above 1."""
         if self.log:
             return float(self.low * (self.high / self.low) ** share)
         return self.low + (self.high - self.low) * share
@@ -86,7 +86,7 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Choices:
-    """Some values, none of which is nearer to another."""
+    """Categorical choices."""
 
     key: str
     choices: Annotated[tuple[Choice, ...], Field(min_length=1)]
@@ -109,7 +109,7 @@ Dimension = Range | Choices
 
 
 def _dimensions(space: object) -> object:
-    """The space as a user writes it, keys within keys, as dimensions."""
+    """The dimensions of a space that is written as nested keys."""
     return tuple(_within("", space)) if isinstance(space, Mapping) else space
 
 
@@ -133,7 +133,7 @@ def _within(key: str, value: object) -> Iterator[Dimension]:
 
 
 def _problem(key: str, detail: Mapping[str, Any]) -> str:
-    """A sentence about one finding of pydantic's within a dimension."""
+    """Message for one of pydantic's errors in a dimension."""
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
     part = ".".join(map(str, detail["loc"]))
@@ -144,47 +144,49 @@ def _problem(key: str, detail: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SearchConfig:
-    """How the best values are looked for; they are those with the least ``val/mse``."""
+    """Search for the values with the lowest ``val/mse``."""
 
     space: Annotated[tuple[Dimension, ...], BeforeValidator(_dimensions)]
-    """Which keys vary, and between which values. null: the key does not."""
+    """Keys that vary, with their ranges or choices. null: the key does not vary."""
     trials: Count
-    """Trials of a study in all, those of earlier commands and of other processes included."""
+    """Total number of trials of the study, including those of earlier commands and other
+    processes."""
     timeout: Annotated[float, Field(strict=True, gt=0)] | None
-    """Seconds after which no further trial begins; null: no limit."""
+    """Seconds after which no new trial is started; null: no limit."""
     sampler: Literal["tpe", "random", "grid", "gp"]
     """tpe: tree-structured Parzen estimator; gp: Gaussian process."""
     pruner: Literal["successive_halving", "hyperband", "none"]
-    """What ends hopeless trials early, by their ``val/mse`` so far."""
+    """Decides by ``val/mse`` after each epoch which trials end early."""
     repeats: Count
-    """Seeds, other than that of the trials, that the best configuration is trained with."""
+    """Number of fresh seeds that the best configuration is trained with at the end."""
     name: Name | None
-    """Of the study; the same name goes on with it. null: what was asked for."""
+    """Name of the study; an existing study is resumed. null: made from the overrides."""
     storage: (
         Annotated[
             str, StringConstraints(strict=True, min_length=1), AfterValidator(address.of_study)
         ]
         | None
     )
-    """Optuna's database, such as ``sqlite:///FILE`` or ``postgresql://SERVER/NAME``; null: the
-    file ``optuna.db`` beside the store, or in the working directory."""
+    """URL of Optuna's database, such as ``sqlite:///FILE`` or ``postgresql://SERVER/NAME``; null:
+    the file ``optuna.db`` next to the store or, if the store is no file, in the working
+    directory."""
 
     def varies(self, key: str) -> bool:
-        """Whether a key of a run's configuration is part of the space, or of a group there."""
-        return any(key == one.key or key.startswith(f"{one.key}.") for one in self.space)
+        """Whether a key of a run's configuration is in the space, or in a group that is."""
+        return any(key == dim.key or key.startswith(f"{dim.key}.") for dim in self.space)
 
     @model_validator(mode="after")
     def _something_varies(self) -> "SearchConfig":
         if not self.space:
             raise ConfigError(
-                "search.space: has no key; give one, such as "
+                "search.space: is empty; add a key, such as "
                 "'+search.space.dropout={low: 0, high: 0.5}'"
             )
         return self
 
     @model_validator(mode="after")
     def _grid_has_choices(self) -> "SearchConfig":
-        ranges = [one.key for one in self.space if isinstance(one, Range)]
+        ranges = [dimension.key for dimension in self.space if isinstance(dimension, Range)]
         if self.sampler == "grid" and ranges:
             raise ConfigError(
                 f"search.sampler=grid: needs choices, and search.space.{ranges[0]} is a range"
@@ -193,7 +195,7 @@ class SearchConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchRequest:
-    """What ``python -m fae.search`` is told beyond what a run is."""
+class SearchArguments:
+    """Arguments of ``python -m fae.search`` in addition to the configuration of a run."""
 
     search: SearchConfig

@@ -1,7 +1,8 @@
-"""A study: trials of a configuration, whose values Optuna chooses and keeps in a database.
+"""Optuna studies: trials of a configuration, whose values Optuna suggests and stores.
 
-Several processes may work on one study. What Optuna draws for a trial depends on the trial's
-number and on the results so far, so that a study that was cut short goes on as if it had not been.
+Several processes may work on one study. What Optuna suggests for a trial depends on the trial's
+number and on the results so far, so that a resumed study gives the same trials as an uninterrupted
+one.
 """
 
 import hashlib
@@ -31,24 +32,24 @@ from fae.tracking.lock import is_alive, run_lock
 from fae.tuning.space import Choices, Dimension, SearchConfig
 
 LOCK = "trial.lock"
-LEAST_EPOCHS = 3
+MIN_EPOCHS = 3
 """Epochs before which no trial is pruned."""
-LEAST_TRIALS = 10
-"""Completed trials from which the importance of a key is told."""
-BEGINNING_S = 60.0
-"""A live process that has begun a trial records its host and folder within this time."""
-ONE_OF = 3
-"""Of so many trials that have trained as long, the best one goes on."""
+MIN_TRIALS = 10
+"""Completed trials that are needed to compute importances."""
+REGISTRATION_S = 60.0
+"""Seconds within which a live process records its host and folder in a trial that it started."""
+REDUCTION_FACTOR = 3
+"""The pruner keeps one in this many of the trials that reached the same epoch."""
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A trial that has ended.
+class FinishedTrial:
+    """A finished trial.
 
     Attributes:
-        values: of the keys that vary.
-        error: ``val/mse`` of its network; None if it failed.
-        pruned: whether it was given up early.
+        values: of the searched keys.
+        error: ``val/mse`` of its network; None if the trial failed.
+        pruned: whether the trial was pruned.
     """
 
     number: int
@@ -62,11 +63,11 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class UnderWay:
-    """A trial that a process is at.
+class RunningTrial:
+    """A trial that is running in another process.
 
     Attributes:
-        host: where that process is.
+        host: name of the machine that it runs on.
     """
 
     number: int
@@ -74,25 +75,24 @@ class UnderWay:
 
 
 class Study:
-    """A study, made on first use.
+    """A study; created on first use.
 
     Attributes:
-        claiming: held by a process that begins something; of those on this machine, one at a
-            time does.
+        lock: held while a process on this machine starts a trial or the study's run.
 
     Args:
         name: of the study.
-        config: what is searched, and how.
+        config: search space and search settings.
         storage: URL of Optuna's database.
-        whole: keys whose values are whole numbers.
-        fingerprint: of all that determines a trial's result but for the space.
-        former: the same in an earlier version.
-        epochs: of a trial, at most.
+        integer_keys: keys whose values are integers.
+        fingerprint: of everything that determines a trial's result, except the search space.
+        former: the same fingerprint in an earlier version.
+        epochs: maximum epochs of a trial.
 
     Raises:
-        ConfigError: the database cannot be opened, or has another study of that name.
-        StoreError: it is damaged or was lost; also by whatever else reads or writes it, within
-            ``reading``.
+        ConfigError: the database cannot be opened, or has a different study of that name.
+        StoreError: the database is damaged or was lost. Every other method raises it, too, within
+            ``storage_errors``.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Study:
         config: SearchConfig,
         *,
         storage: str,
-        whole: frozenset[str],
+        integer_keys: frozenset[str],
         fingerprint: str,
         former: str,
         epochs: int,
@@ -109,22 +109,22 @@ class Study:
         self.name = name
         self.storage = storage
         self.config = config
-        self.whole = whole
+        self.integer_keys = integer_keys
         self.epochs = epochs
         identity = hashlib.sha256(storage.encode()).hexdigest()[:16]
         folder = user_state_path("fae", ensure_exists=True)
-        self.claiming = FileLock(folder / f"studies-{identity}.lock")
+        self.lock = FileLock(folder / f"studies-{identity}.lock")
         file = file_of(storage)
         self._base = file.parent if file else Path("/")
         self._seen_at: dict[int, float] = {}
-        with self.claiming, self.reading():
+        with self.lock, self.storage_errors():
             self._study = _open(name, storage, _sampler(config, 0), _pruner(config.pruner, epochs))
-            self._check("space", "; ".join(f"{one.key}: {one}" for one in config.space))
+            self._check("space", "; ".join(f"{dim.key}: {dim}" for dim in config.space))
             self._check("fingerprint", fingerprint, former)
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Within the block, what Optuna's database does not give or take is a ``StoreError``."""
+    def storage_errors(self) -> Iterator[None]:
+        """Turn errors of Optuna's database within the block into ``StoreError``."""
         try:
             yield
         except StorageInternalError as error:
@@ -132,60 +132,60 @@ class Study:
 
     @property
     def planned(self) -> int:
-        """Trials in all: as many as were asked for, or more if more had begun.
+        """Total number of trials: those requested, or those started if these are more.
 
-        Of a grid no more are begun than it has points.
+        A grid search starts at most one trial per point.
         """
-        asked = self.config.trials
+        requested = self.config.trials
         if self.config.sampler == "grid":
-            asked = min(asked, math.prod(len(one.ends) for one in self.config.space))
-        return max(asked, len(self._begun))
+            points = math.prod(len(dimension.ends) for dimension in self.config.space)
+            requested = min(requested, points)
+        return max(requested, len(self._started))
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """All of them, by number."""
+        """All trials, by number."""
         return self._study.get_trials(deepcopy=False)
 
     @property
-    def tried(self) -> list[Tried]:
-        """Those that have ended."""
+    def finished(self) -> list[FinishedTrial]:
+        """The finished trials, by number."""
         return [
-            Tried(one.number, one.params, one.value, one.state == TrialState.PRUNED)
-            for one in self.trials
-            if one.state.is_finished()
+            FinishedTrial(t.number, t.params, t.value, t.state == TrialState.PRUNED)
+            for t in self.trials
+            if t.state.is_finished()
         ]
 
     @property
-    def best(self) -> Tried | None:
-        """The one with the least error, of those that ran to their end."""
+    def best(self) -> FinishedTrial | None:
+        """The completed trial with the lowest error."""
         complete = [
-            (one.error, one.number, one)
-            for one in self.tried
-            if one.error is not None and not one.pruned
+            (trial.error, trial.number, trial)
+            for trial in self.finished
+            if trial.error is not None and not trial.pruned
         ]
         return min(complete)[2] if complete else None
 
     @property
     def seconds(self) -> float:
-        """What the trials have taken so far."""
-        ended = [one.duration for one in self.trials if one.duration]
-        return sum(duration.total_seconds() for duration in ended)
+        """Total duration of the finished trials."""
+        durations = [trial.duration for trial in self.trials if trial.duration]
+        return sum(duration.total_seconds() for duration in durations)
 
     @property
     def epochs_saved(self) -> float:
-        """The share of the epochs of all trials, but for failed ones, that pruning saved."""
-        ended = [
-            one for one in self.trials if one.state in (TrialState.COMPLETE, TrialState.PRUNED)
-        ]
-        pruned = [one for one in ended if one.state == TrialState.PRUNED]
-        saved = sum(self.epochs - max(one.intermediate_values) for one in pruned)
-        return saved / (self.epochs * len(ended)) if ended else 0.0
+        """Share of the epochs of all trials, except failed ones, that pruning saved."""
+        states = (TrialState.COMPLETE, TrialState.PRUNED)
+        finished = [trial for trial in self.trials if trial.state in states]
+        pruned = [trial for trial in finished if trial.state == TrialState.PRUNED]
+        saved = sum(self.epochs - max(trial.intermediate_values) for trial in pruned)
+        return saved / (self.epochs * len(finished)) if finished else 0.0
 
     @property
     def parent(self) -> str | None:
-        """Id of the study's run in the store; None before there is one."""
-        found: str | None = self._study.user_attrs.get("parent")
-        return found
+        """Id of the study's run in the store; None if there is none yet."""
+        run_id: str | None = self._study.user_attrs.get("parent")
+        return run_id
 
     @parent.setter
     def parent(self, run_id: str) -> None:
@@ -193,99 +193,100 @@ class Study:
 
     @contextmanager
     def claim(self, folder: Path) -> Iterator[tuple[Trial, Path] | None]:
-        """The next trial that is to be run and a folder for it, this process's within the block.
+        """Claim the next trial and a folder for it, for the duration of the block.
 
-        It is one whose process died, or a new one; None where there is none.
+        The trial is one whose process crashed, or else a new one. Yields None if none is left.
 
         Args:
-            folder: of this process's trials.
+            folder: parent folder of this process's trials.
         """
         with ExitStack() as held:
-            with self.claiming:
-                dead = next((trial for trial in self.trials if self._is_dead(trial)), None)
-                trial = Trial(self._study, dead._trial_id) if dead else self._ask()
+            with self.lock:
+                crashed = next((trial for trial in self.trials if self._has_crashed(trial)), None)
+                trial = Trial(self._study, crashed._trial_id) if crashed else self._ask()
                 if trial:
                     self._study.sampler = _sampler(self.config, trial.number)
                     home = folder / f"trial-{trial.number}"
                     home.mkdir(parents=True, exist_ok=True)
                     held.enter_context(run_lock(home, LOCK))
                     trial.set_user_attr("host", platform.node())
-                    within = home.is_relative_to(self._base)  # and so in a copy of the project
+                    within = home.is_relative_to(self._base)  # holds in a copy of the project, too
                     place = home.relative_to(self._base) if within else home
                     trial.set_user_attr("folder", str(place))
             if trial is None:
                 yield None
                 return
             for dimension in self.config.space:
-                _suggest(trial, dimension, whole=dimension.key in self.whole)
+                _suggest(trial, dimension, integer=dimension.key in self.integer_keys)
             yield trial, home
 
     @property
     def is_over(self) -> bool:
-        """Whether all trials have ended."""
-        begun = self._begun
-        return len(begun) >= self.planned and all(t.state.is_finished() for t in begun)
+        """Whether all trials are finished."""
+        started = self._started
+        return len(started) >= self.planned and all(t.state.is_finished() for t in started)
 
     @property
-    def under_way_elsewhere(self) -> list[UnderWay]:
-        """The trials that other processes are at."""
+    def running_elsewhere(self) -> list[RunningTrial]:
+        """The trials that are running in other processes."""
         return [
-            UnderWay(one.number, one.user_attrs.get("host", platform.node()))
-            for one in self.trials
-            if one.state == TrialState.RUNNING and not self._is_dead(one)
+            RunningTrial(trial.number, trial.user_attrs.get("host", platform.node()))
+            for trial in self.trials
+            if trial.state == TrialState.RUNNING and not self._has_crashed(trial)
         ]
 
     @property
     def first_failure(self) -> str:
-        """Why the first trial that failed did; empty where none did."""
-        reasons = [one.user_attrs["error"] for one in self.trials if "error" in one.user_attrs]
-        return reasons[0] if reasons else ""
+        """Error message of the first failed trial; empty if none failed."""
+        messages = (trial.user_attrs.get("error", "") for trial in self.trials)
+        return next(filter(None, messages), "")
 
-    def is_hopeless(self, trial: Trial, epoch: int, error: float) -> bool:
-        """Whether a trial is to be pruned, once its error after an epoch is known."""
-        with self.reading():
+    def should_prune(self, trial: Trial, epoch: int, error: float) -> bool:
+        """Report a trial's error after an epoch; return whether to prune the trial."""
+        with self.storage_errors():
             if epoch not in self.trials[trial.number].intermediate_values:
                 trial.report(error, epoch)
             return trial.should_prune()
 
     def tell(self, trial: Trial, error: float) -> None:
-        """End a trial, whose result this is."""
+        """Finish a trial with its error."""
         self._study.tell(trial, error)
 
     def fail(self, trial: Trial, reason: str) -> None:
-        """End a trial without a result."""
+        """Finish a trial as failed."""
         trial.set_user_attr("error", reason)
         self._study.tell(trial, state=TrialState.FAIL)
 
-    def give_up(self, trial: Trial) -> None:
-        """End a trial early; its result is the last error that was told."""
+    def prune(self, trial: Trial) -> None:
+        """Finish a trial as pruned; its result is the last reported error."""
         self._study.tell(trial, state=TrialState.PRUNED)
 
     def importances(self) -> dict[str, float]:
-        """How much of the error's variance each key explains, the greatest first (fANOVA).
+        """Share of the error's variance that each key explains, largest first (fANOVA).
 
-        By the trials that ran to their end. Empty where these are too few to tell, or where they
-        have the same value of a key.
+        Computed from the completed trials. Empty if these are too few, if a key has the same value
+        in all of them, or if there is only one key.
         """
-        complete = [one for one in self.trials if one.state == TrialState.COMPLETE]
-        different = [{repr(one.params[of.key]) for one in complete} for of in self.config.space]
-        if len(different) < 2 or len(complete) < LEAST_TRIALS or min(map(len, different)) < 2:
+        complete = [trial for trial in self.trials if trial.state == TrialState.COMPLETE]
+        keys = [dimension.key for dimension in self.config.space]
+        distinct = [{repr(trial.params[key]) for trial in complete} for key in keys]
+        if len(keys) < 2 or len(complete) < MIN_TRIALS or min(map(len, distinct)) < 2:
             return {}
-        found: dict[str, float] = get_param_importances(self._study)
-        return found
+        importances: dict[str, float] = get_param_importances(self._study)
+        return importances
 
     @property
-    def _begun(self) -> list[FrozenTrial]:
+    def _started(self) -> list[FrozenTrial]:
         return [trial for trial in self.trials if trial.state != TrialState.WAITING]
 
     def _ask(self) -> Trial | None:
-        """A new trial; None if all planned ones have begun.
+        """A new trial; None if all planned trials have started.
 
-        Hosts do not share a lock, so another one may ask at the same moment. A trial beyond the
-        planned ones goes back to Optuna's queue, which serves it if more trials are planned later.
+        Hosts do not share a lock, so another one may ask at the same moment. A surplus trial is
+        returned to Optuna's queue, which serves it if more trials are planned later.
         """
         planned = self.planned
-        if len(self._begun) >= planned:
+        if len(self._started) >= planned:
             return None
         trial = self._study.ask()
         if trial.number < planned:
@@ -293,40 +294,41 @@ class Study:
         trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
         return None
 
-    def _is_dead(self, trial: FrozenTrial) -> bool:
-        """Whether no process is at a trial that has not ended.
+    def _has_crashed(self, trial: FrozenTrial) -> bool:
+        """Whether a trial is unfinished and runs in no process.
 
-        One without host and folder for long was begun by a process that died before it recorded
-        them. How long is measured here, since clocks and time zones of hosts differ. Whoever can
-        write to the study can name any folder: it is only looked at.
+        A trial that lacks host and folder for longer than ``REGISTRATION_S`` was started by a
+        process that crashed before it recorded them. The time is measured here, since clocks and
+        time zones of hosts differ. The folder is untrusted (anyone who can write to the study can
+        name one), so it is only inspected.
         """
         if trial.state != TrialState.RUNNING:
             return False
         host, folder = trial.user_attrs.get("host"), trial.user_attrs.get("folder")
         if isinstance(host, str) and isinstance(folder, str):
-            with suppress(ValueError):  # it is no path
-                if host != platform.node() or self._is_taken(folder):
+            with suppress(ValueError):  # not a valid path
+                if host != platform.node() or self._is_locked(folder):
                     return False
-                return self.trials[trial.number].state == TrialState.RUNNING  # not ended since
+                return self.trials[trial.number].state == TrialState.RUNNING  # not finished since
         now = time.monotonic()
-        return now - self._seen_at.setdefault(trial.number, now) >= BEGINNING_S
+        return now - self._seen_at.setdefault(trial.number, now) >= REGISTRATION_S
 
-    def _is_taken(self, folder: str) -> bool:
+    def _is_locked(self, folder: str) -> bool:
         try:
             return is_alive(self._base / folder, LOCK)
-        except OSError:  # it may not be entered: another user's, who will know
+        except OSError:  # not permitted: the folder belongs to another user, so assume it is
             return True
 
     def _check(self, attribute: str, value: str, *former: str) -> None:
-        """Make sure that the study is the one that is asked for."""
+        """Check that the stored study has this value of an attribute; store it if there is none."""
         known = self._study.user_attrs.get(attribute)
         if known is None:
             self._study.set_user_attr(attribute, value)
         elif known not in {value, *former}:
             what = f"space ({known})" if attribute == "space" else "configuration, data or code"
             raise ConfigError(
-                f"search.name={self.name}: this study exists with another {what}; give this one "
-                "another search.name"
+                f"search.name={self.name}: this study exists with another {what}; choose another "
+                "search.name"
             )
 
 
@@ -335,62 +337,62 @@ def _open(name: str, storage: str, sampler: BaseSampler, pruner: BasePruner) -> 
     try:
         return optuna.create_study(
             study_name=name,
-            storage=storage.replace("{", "{{").replace("}", "}}"),  # Optuna formats it
+            storage=storage.replace("{", "{{").replace("}", "}}"),  # Optuna calls format() on it
             sampler=sampler,
             pruner=pruner,
             direction="minimize",
             load_if_exists=True,
         )
-    except Exception as error:  # whatever a database's driver raises
+    except Exception as error:  # each database driver raises its own
         raise ConfigError(_unusable(storage, error)) from error
 
 
 def _unusable(storage: str, error: Exception) -> str:
-    """What is wrong with a database, and how to mend it."""
+    """Error message for an unusable database."""
     reason = without_password(str(error.__cause__ or error)).strip().partition("\n")[0]
     problem = f"search.storage={storage}: cannot be used ({reason})"
     file = file_of(storage)
     if file and file.is_file():
         return (
-            f"{problem}; if it is damaged, move it away, and the search begins anew, or save what "
-            f"is left by sqlite3 {shlex.quote(str(file))} .recover"
+            f"{problem}; if it is damaged, move it away to start the search anew, or recover its "
+            f"content with sqlite3 {shlex.quote(str(file))} .recover"
         )
     return (
-        f"{problem}; name a file in a folder that can be written, or a database that is there and "
-        "whose driver is installed"
+        f"{problem}; name a file in a writable folder, or an existing database whose driver is "
+        "installed"
     )
 
 
 def _pruner(name: str, epochs: int) -> BasePruner:
     if name == "successive_halving":
-        return SuccessiveHalvingPruner(min_resource=LEAST_EPOCHS, reduction_factor=ONE_OF)
+        return SuccessiveHalvingPruner(min_resource=MIN_EPOCHS, reduction_factor=REDUCTION_FACTOR)
     if name == "hyperband":
-        return HyperbandPruner(LEAST_EPOCHS, epochs, ONE_OF)
+        return HyperbandPruner(MIN_EPOCHS, epochs, REDUCTION_FACTOR)
     return NopPruner()
 
 
 def _sampler(config: SearchConfig, number: int) -> BaseSampler:
-    """The sampler of a trial, seeded by its number; a grid is in the same order for all."""
+    """The sampler of a trial, seeded by its number; a grid has the same order in all trials."""
     if config.sampler == "grid":
-        choices = {one.key: one.choices for one in config.space if isinstance(one, Choices)}
-        return _Grid(choices, seed=0)
+        choices = {dim.key: dim.choices for dim in config.space if isinstance(dim, Choices)}
+        return _GridSampler(choices, seed=0)
     kinds = {"tpe": TPESampler, "random": RandomSampler, "gp": GPSampler}
-    (seed,) = np.random.SeedSequence(number).generate_state(1)  # near numbers draw alike
+    (seed,) = np.random.SeedSequence(number).generate_state(1)  # similar seeds draw similar values
     sampler: BaseSampler = kinds[config.sampler](seed=int(seed))
     return sampler
 
 
-class _Grid(GridSampler):
-    """Optuna's, but for its end, which it knows of within Optuna's own loop only."""
+class _GridSampler(GridSampler):
+    """``GridSampler`` without the end of the study, which works in ``Study.optimize`` only."""
 
     def after_trial(self, *_: object, **__: object) -> None:
         pass
 
 
-def _suggest(trial: Trial, dimension: Dimension, *, whole: bool) -> None:
+def _suggest(trial: Trial, dimension: Dimension, *, integer: bool) -> None:
     if isinstance(dimension, Choices):
         trial.suggest_categorical(dimension.key, dimension.choices)
-    elif whole:
+    elif integer:
         low, high = int(dimension.low), int(dimension.high)
         trial.suggest_int(dimension.key, low, high, log=dimension.log)
     else:

@@ -1,4 +1,4 @@
-"""The trials that one process runs of a study, perhaps beside other processes."""
+"""Trials of a study that this process runs; other processes may run trials at the same time."""
 
 import platform
 import shlex
@@ -26,20 +26,20 @@ from fae.tuning.space import SearchConfig
 from fae.tuning.study import Study
 
 POLL_S = 2.0
-"""Seconds between two looks at whether other processes have finished their trials."""
+"""Interval at which to check whether other processes have finished their trials."""
 
 
 @dataclass(frozen=True)
-class Shared:
-    """What all runs of a search share.
+class SearchContext:
+    """What the steps of a search share.
 
     Attributes:
-        study: keeps the trials.
-        config: of each run, except for the values that vary.
-        settings: what varies, and how the best is looked for.
-        overrides: make ``config``, on a command line.
-        folder: for the files of this process.
-        lacking: of each run so far, what the store lacks of it, or nothing.
+        study: the study.
+        config: configuration of the trials, except the searched values.
+        settings: search space and search settings.
+        overrides: the command-line overrides that compose ``config``.
+        folder: folder for the files of this process.
+        lacking: for each run so far, a message about entries that are not in the store yet, or "".
     """
 
     study: Study
@@ -54,15 +54,15 @@ class Shared:
         return self.study.name
 
     def with_values(self, values: Mapping[str, object]) -> list[str]:
-        """The overrides that make a configuration with these values."""
+        """The overrides that compose a configuration with these values."""
         return [*self.overrides, *(assignment(key, value) for key, value in values.items())]
 
 
 class Pruning(pl.Callback):
-    """Reports each epoch's ``val/mse`` to a study, and ends a trial that is to be pruned.
+    """Reports each epoch's ``val/mse`` to a study, and stops a trial that is to be pruned.
 
     Attributes:
-        pruned: whether it did; part of a checkpoint.
+        pruned: whether the trial was stopped; part of a checkpoint.
     """
 
     def __init__(self, study: Study, trial: Trial) -> None:
@@ -77,7 +77,7 @@ class Pruning(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         error = float(trainer.callback_metrics["val/mse"])
-        if self.study.is_hopeless(self.trial, epoch, error) and epoch != trainer.max_epochs:
+        if self.study.should_prune(self.trial, epoch, error) and epoch != trainer.max_epochs:
             self.pruned = trainer.should_stop = True
 
     def state_dict(self) -> dict[str, bool]:
@@ -87,61 +87,62 @@ class Pruning(pl.Callback):
         self.pruned = state_dict["pruned"]
 
 
-def run_trials(shared: Shared, archive: Archive, until: float) -> None:
-    """Run trials until there are enough, or the time is up.
+def run_trials(context: SearchContext, archive: Archive, until: float) -> None:
+    """Run trials until all planned ones have started, or the time limit is reached.
 
     Args:
-        until: when it is, as ``time.monotonic`` counts.
+        until: the time limit, on the clock of ``time.monotonic``.
     """
-    study = shared.study
+    study = context.study
     assert study.parent
     work, started = [1.0] * study.planned, time.time() - study.seconds
     group = JobGroup(study.parent, started, work, kind="study")
     while time.monotonic() < until:
-        with study.claim(shared.folder) as claimed:
+        with study.claim(context.folder) as claimed:
             if claimed is None:
                 return
             trial, folder = claimed
-            overrides = shared.with_values(trial.params)
+            overrides = context.with_values(trial.params)
             name = " ".join(rounded_assignment(*value) for value in trial.params.items())
             job = Job(name, folder, command_line(overrides), group, trial.number)
-            _run_trial(shared, trial, job, overrides, archive)
-    say(f"{study.name}: the time is up (search.timeout={shared.settings.timeout:g})")
+            _run_trial(context, trial, job, overrides, archive)
+    say(f"{study.name}: time limit reached (search.timeout={context.settings.timeout:g})")
 
 
 def wait_for_others(study: Study) -> None:
-    """Wait until other processes have ended their trials; name one that is on another host."""
+    """Wait until other processes have finished their trials; name one that runs on another host."""
     named = False
-    while running := study.under_way_elsewhere:
+    while running := study.running_elsewhere:
         elsewhere = [trial for trial in running if trial.host != platform.node()]
         if elsewhere and not named:
             named, trial = True, elsewhere[0]
             say(
-                f"{study.name}: waits for trial {trial.number} on {trial.host}; if that is gone, "
-                f"Ctrl-C, optuna tell --storage {shlex.quote(study.storage)} --study-name "
-                f"{shlex.quote(study.name)} --trial-number {trial.number} --state fail, and again"
+                f"{study.name}: waiting for trial {trial.number} on {trial.host}; if it no longer "
+                f"runs, press Ctrl-C, then optuna tell --storage {shlex.quote(study.storage)} "
+                f"--study-name {shlex.quote(study.name)} --trial-number {trial.number} --state "
+                "fail, and search again"
             )
         time.sleep(POLL_S)
 
 
 def _run_trial(
-    shared: Shared, trial: Trial, job: Job, overrides: Sequence[str], archive: Archive
+    context: SearchContext, trial: Trial, job: Job, overrides: Sequence[str], archive: Archive
 ) -> None:
-    """Run a trial, or what is left of it, and tell the study how it ended."""
-    study, known = shared.study, _known(job, archive)
+    """Run or resume a trial, and report its outcome to the study."""
+    study, known = context.study, _known(job, archive)
     if known.state == State.NEW and study.trials[trial.number].intermediate_values:
-        warn(f"{job.label}: starts again, as the folder of its run is gone")
+        warn(f"{job.label}: restarted, as its run's folder is missing")
     pruning = Pruning(study, trial)
     try:
-        error, outcome = _fit(shared, job, compose(*overrides), known, pruning)
-    except (DataError, StoreError, OSError):  # not the values' fault
+        error, outcome = _fit(context, job, compose(*overrides), known, pruning)
+    except (DataError, StoreError, OSError):  # not caused by the trial's values
         raise
     except Exception as failure:
         study.fail(trial, cause(failure))
         outcome = f"failed: {cause(failure)}"
     else:
         if pruning.pruned:
-            study.give_up(trial)
+            study.prune(trial)
         else:
             study.tell(trial, error)
     shutil.rmtree((known.folder or job.folder) / "checkpoints", ignore_errors=True)
@@ -151,9 +152,9 @@ def _run_trial(
 
 
 def _fit(
-    shared: Shared, job: Job, config: Config, known: Known, pruning: Pruning
+    context: SearchContext, job: Job, config: Config, known: Known, pruning: Pruning
 ) -> tuple[float, str]:
-    """Train the network of a trial; its error, and how it ended."""
+    """Train the network of a trial; returns its error and a description of the outcome."""
     started = time.perf_counter()
     with open_run(config, job, lambda: known, kind="trial") as (run, _):
         assert run
@@ -164,7 +165,7 @@ def _fit(
         if pruning.pruned:
             outcome += f", pruned after epoch {fitted.epoch} of {config.epochs}"
             run.set_tags({"fae.pruned": f"epoch {fitted.epoch}"})
-    shared.lacking.append(run.lacking)
+    context.lacking.append(run.lacking)
     return error, outcome
 
 

@@ -1,4 +1,4 @@
-"""One search: trials until there are enough, then the best configuration with fresh seeds."""
+"""A search: run the trials, then train the best configuration with fresh seeds."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from fae.cli.overrides import run_name
-from fae.config import Config, determines_result
+from fae.config import Config, fingerprint_fields
 from fae.errors import (
     StoreError,
 )
@@ -23,24 +23,24 @@ from fae.tracking.recovery import close_crashed
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.tuning.conclusion import conclude, concluded
-from fae.tuning.results import Found, Outcome
+from fae.tuning.results import Outcome, SearchResult
 from fae.tuning.space import Dimension, Range, SearchConfig
 from fae.tuning.study import Study
-from fae.tuning.trials import Shared, run_trials, wait_for_others
+from fae.tuning.trials import SearchContext, run_trials, wait_for_others
 
 
 class Search:
-    """A search by this process, perhaps beside others.
+    """This process's part of a search; other processes may work on the same study.
 
     Args:
-        config: of each trial, except for the values that vary.
-        settings: what varies, and how the best is looked for.
-        overrides: make ``config``, on a command line.
-        folder: for the files of this process.
-        command: makes this search.
+        config: configuration of the trials, except the searched values.
+        settings: search space and search settings.
+        overrides: the command-line overrides that compose ``config``.
+        folder: folder for the files of this process.
+        command: command line of this search.
 
     Raises:
-        ConfigError: the study cannot be opened, or is another one.
+        ConfigError: the study cannot be opened, or a different one has its name.
         DataError: the images are not available.
         StoreError: there is no folder for the store.
     """
@@ -54,76 +54,76 @@ class Search:
         command: str,
     ) -> None:
         check_prerequisites(config)
-        plain = determines_result(config)
+        plain = fingerprint_fields(config)
         fixed = {key: value for key, value in plain.items() if not settings.varies(key)}
         self.study = Study(
             settings.name or run_name(config, overrides),
             settings,
             storage=settings.storage or _default_storage(config.tracking.uri),
-            whole=frozenset(dim.key for dim in settings.space if _is_whole(dim, plain)),
+            integer_keys=frozenset(dim.key for dim in settings.space if _has_integers(dim, plain)),
             fingerprint=fingerprint(config, fixed),
             former=former(config, fixed),
             epochs=config.epochs,
         )
-        self.shared = Shared(self.study, config, settings, list(overrides), folder)
+        self.context = SearchContext(self.study, config, settings, list(overrides), folder)
         self.job = Job(self.study.name, folder, command)
 
     def run(self) -> Outcome:
         """Run the remaining trials, then test the best.
 
         Raises:
-            StoreError: nothing was computed, or the store or the study was lost.
+            StoreError: the store or the study's database cannot be used, or was lost.
             TrainingError: no trial finished.
         """
         try:
-            with self.study.reading():
-                found = self._run()
+            with self.study.storage_errors():
+                result = self._run()
         except BaseException:
-            for lacking in filter(None, self.shared.lacking):
+            for lacking in filter(None, self.context.lacking):
                 warn(lacking)
             raise
-        return Outcome(found, [*filter(None, self.shared.lacking)])
+        return Outcome(result, [*filter(None, self.context.lacking)])
 
-    def _run(self) -> Found | None:
-        """What was found; None if another process will finish the study."""
-        store = Store(self.shared.config.tracking)
-        archive = Archive(self.shared.config.tracking)
-        if found := self._finished(archive):
-            return found
+    def _run(self) -> SearchResult | None:
+        """The result; None if another process will finish the study."""
+        store = Store(self.context.config.tracking)
+        archive = Archive(self.context.config.tracking)
+        if result := self._finished(archive):
+            return result
         with ExitStack() as until_end:
             run = self._open(store, archive, until_end)
-            until = time.monotonic() + (self.shared.settings.timeout or float("inf"))
-            run_trials(self.shared, archive, until)
+            until = time.monotonic() + (self.context.settings.timeout or float("inf"))
+            run_trials(self.context, archive, until)
             if run is None:
-                if found := self._finished(archive):
-                    return found
+                if result := self._finished(archive):
+                    return result
                 run = self._open(store, archive, until_end)
             if run is None:
                 say(f"{self.study.name}: no trial is left; another process will finish the study")
                 return None
-            while self.study.under_way_elsewhere:
+            while self.study.running_elsewhere:
                 wait_for_others(self.study)
-                run_trials(self.shared, archive, until)  # those of a process that crashed meanwhile
-            found = conclude(self.shared, run, archive)
-        self.shared.lacking.append(run.lacking)
-        return found
+                run_trials(self.context, archive, until)  # of processes that crashed meanwhile
+            result = conclude(self.context, run, archive)
+        self.context.lacking.append(run.lacking)
+        return result
 
-    def _finished(self, archive: Archive) -> Found | None:
-        """What was found, if there is nothing left to do."""
+    def _finished(self, archive: Archive) -> SearchResult | None:
+        """The result, if the search is complete."""
         study = self._known(archive).run
         if study is None or study.status != "FINISHED" or not self.study.is_over:
             return None
-        return concluded(self.shared, archive)
+        return concluded(self.context, archive)
 
     def _open(self, store: Store, archive: Archive, until_end: ExitStack) -> Run | None:
-        """The study's run, until the end of this search; None while it is another process's."""
-        tags = provenance.tags(self.shared.config.trainer.accelerator)
+        """Open the study's run until the end of this search; None if another process has it."""
+        tags = provenance.tags(self.context.config.trainer.accelerator)
 
         def known() -> Known:
             close_crashed(archive)
             return self._known(archive)
 
-        with self.study.claiming:
+        with self.study.lock:
             begun = begin(store, self.job, known, kind="study", tags=tags)
             run, _ = until_end.enter_context(begun)
             if run:
@@ -131,7 +131,7 @@ class Search:
             return run
 
     def _known(self, archive: Archive) -> Known:
-        """What the store knows of the study's run, which any search of the study resumes."""
+        """The study's run in the store; every search of the study resumes it."""
         parent = self.study.parent
         found = archive.runs("study", f"attributes.run_id = '{parent}'") if parent else []
         if not found:
@@ -140,8 +140,8 @@ class Search:
         return Known(State.RUNNING if running else State.RESUMABLE, found[0])
 
 
-def _is_whole(dimension: Dimension, plain: Mapping[str, object]) -> bool:
-    """Whether a range has whole numbers only: as its key's value is or, without one, its ends."""
+def _has_integers(dimension: Dimension, plain: Mapping[str, object]) -> bool:
+    """Whether a range has integers only: its key's value is one or, without a value, its bounds."""
     if not isinstance(dimension, Range):
         return False
     value = plain.get(dimension.key)
@@ -150,13 +150,13 @@ def _is_whole(dimension: Dimension, plain: Mapping[str, object]) -> bool:
 
 
 def _default_storage(uri: str) -> str:
-    """Where studies are by default, beside the store of their runs.
+    """URL of the default database of studies, next to the store.
 
     Raises:
-        StoreError: there is no such folder.
+        StoreError: the store's folder does not exist.
     """
     file = address.file_of(uri)
     folder = file.parent if file else Path.cwd()
     if not folder.is_dir():
-        raise StoreError(f"tracking.uri={uri}: there is no folder {folder}; make it")
+        raise StoreError(f"tracking.uri={uri}: there is no folder {folder}; create it")
     return address.of_file(folder / "optuna.db")

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from fae.cli.compose import check, compose, compose_jobs
 from fae.cli.messages import explain, known_keys, raised_by_hydra
-from fae.config import Config, determines_result
+from fae.config import Config, fingerprint_fields
 from fae.errors import ConfigError
 from fae.models.dense.config import AutoEncoderConfig
 
@@ -154,9 +154,9 @@ def test_what_determines_a_result_leaves_out_where_things_lie() -> None:
     here = composed("data.root=/here", "tracking.experiment=a", "trainer.profiler=simple")
     there = composed("data.root=/there", "tracking.experiment=b")
     other = composed("dropout=0.2")
-    assert determines_result(here) == determines_result(there)
-    assert determines_result(here) != determines_result(other)
-    assert determines_result(here)["optimizer.momentum"] == 0.0
+    assert fingerprint_fields(here) == fingerprint_fields(there)
+    assert fingerprint_fields(here) != fingerprint_fields(other)
+    assert fingerprint_fields(here)["optimizer.momentum"] == 0.0
 
 
 def test_parameters_are_few() -> None:

@@ -57,7 +57,7 @@ def test_a_name_tells_what_varies(overrides: list[str], name: str) -> None:
     assert run_name(config, overrides) == name
 
 
-def test_a_sweep_is_named_by_what_was_asked_for() -> None:
+def test_a_sweep_is_named_by_its_overrides() -> None:
     given = ["hidden=64,128", "seed=0,1", "local=none", "report.tolerance=0.1"]
     assert sweep_name(given) == "hidden=64,128 seed=0,1"
     assert sweep_name([f"++{override}" for override in given]) == "hidden=64,128 seed=0,1"

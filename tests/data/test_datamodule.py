@@ -78,7 +78,7 @@ def test_an_epoch_holds_every_image_once_in_batches() -> None:
     assert rows(torch.cat(batches)) == rows(data.train.as_floats().pixels)
 
 
-def test_minibatches_are_handed_on_fifty_at_a_time() -> None:
+def test_a_step_call_gets_up_to_fifty_batches() -> None:
     data = module(train=60, batch_size=1)
     handed_on = list(data.train_dataloader())
     assert [(len(minibatches), minibatches.start) for minibatches in handed_on] == [
@@ -112,8 +112,8 @@ def test_the_order_goes_where_the_images_are() -> None:
 
 
 def test_an_evaluation_runs_over_the_images_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each split in one hand-over, in slices."""
-    monkeypatch.setattr("fae.data.datamodule.EVALUATION_BATCH", 30)
+    """Each split in one call, in batches."""
+    monkeypatch.setattr("fae.data.datamodule.EVAL_BATCH_SIZE", 30)
     data = module()
     train, val = (batches_of(loader) for loader in data.val_dataloader())
     assert [len(images) for images in train] == [30, 20]
@@ -126,15 +126,15 @@ def test_an_evaluation_runs_over_the_images_in_order(monkeypatch: pytest.MonkeyP
 
 def test_test_images_are_read_when_testing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    source = synthetic()
-    images = source.test()
+    data_set = synthetic()
+    images = data_set.test()
 
     def test() -> Images:
         read.append("test")
         return images
 
-    monkeypatch.setattr(source, "test", test)
-    data = ImageDataModule(source, settings(), batch_size=16, seed=0)
+    monkeypatch.setattr(data_set, "test", test)
+    data = ImageDataModule(data_set, settings(), batch_size=16, seed=0)
     data.setup("fit")
     list(data.train_dataloader())
     assert read == []

@@ -9,7 +9,7 @@ import torch
 from sklearn.utils import Bunch
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
-from fae.data.digits.config import FIRST
+from fae.data.digits.config import NON_TEST
 from fae.data.digits.images import Digits
 from fae.data.fashion_mnist.images import FashionMNIST
 from fae.data.images import Images
@@ -59,9 +59,9 @@ def test_the_digest_of_fashion_mnist_is_that_of_earlier_versions() -> None:
 
 def test_digits_are_scikit_learns_with_16_as_white() -> None:
     found = sklearn.datasets.load_digits()
-    source = Digits(FIRST)
-    source.verify()
-    training, test = source.training(), source.test()
+    data_set = Digits(NON_TEST)
+    data_set.verify()
+    training, test = data_set.training(), data_set.test()
     assert (len(training), len(test)) == (1500, 297)
     pixels = torch.cat([training.pixels, test.pixels])
     assert torch.equal(torch.cat([training.labels, test.labels]), torch.from_numpy(found.target))
@@ -70,7 +70,7 @@ def test_digits_are_scikit_learns_with_16_as_white() -> None:
     assert (len(levels), levels[0], levels[8], levels[16]) == (17, 0, 128, 255)
     shares = torch.from_numpy(found.data / 16)
     assert (pixels.double() / 255 - shares).abs().max() <= 0.5 / 255
-    assert [source.classes[label] for label in test.labels[:5].tolist()] == [
+    assert [data_set.classes[label] for label in test.labels[:5].tolist()] == [
         str(label) for label in found.target[1500:1505]
     ]
     assert len(test.first_of_each_class()) == 10
@@ -82,5 +82,7 @@ def test_other_digits_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "sklearn.datasets.load_digits", lambda: Bunch(data=found.data, target=found.target)
     )
-    with pytest.raises(DataError, match=r"^data=digits: scikit-learn .* ships other digits"):
-        Digits(FIRST).verify()
+    with pytest.raises(
+        DataError, match=r"^data=digits: the digits of scikit-learn .* are not those"
+    ):
+        Digits(NON_TEST).verify()

@@ -23,7 +23,7 @@ HALF = 150_000
 def answer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Answer:
     """A bad one; slow ones are not waited for long."""
     if request.param in SLOW:
-        monkeypatch.setattr(module, "PATIENCE_S", 1.0)
+        monkeypatch.setattr(module, "TIMEOUT_S", 1.0)
     bad: Answer = request.param
     return bad
 
@@ -166,7 +166,7 @@ def test_where_a_server_cannot_resume_it_begins_anew(tmp_path: Path) -> None:
     assert fetch(tmp_path / "it", whole) == [[f"/file bytes={HALF}-"]]
 
 
-def test_what_was_all_there_is_not_asked_for(tmp_path: Path) -> None:
+def test_a_complete_file_is_not_requested(tmp_path: Path) -> None:
     (tmp_path / ".it.part").write_bytes(CONTENT)
     path = tmp_path / "it"
     assert download(path, ["http://127.0.0.1:1/file"], SIZE, SHA256, print) == 0
@@ -181,11 +181,11 @@ def test_what_was_left_and_is_wrong_is_fetched_anew(tmp_path: Path, left: bytes)
 
 
 BAD: list[tuple[Answer, str]] = [
-    (absent, "answered with status 404"),
-    (wrong, "sent other bytes than were published"),
-    (endless, "sent other bytes than were published"),
+    (absent, "responded with status 404"),
+    (wrong, "sent content with another SHA-256"),
+    (endless, "sent content with another SHA-256"),
     (another_page, f"has another file, of '5' bytes instead of {SIZE}"),
-    (another_part, "sent another part than was asked for"),
+    (another_part, "sent another range than requested"),
     (always_cut_off, r"IncompleteRead\("),
     (ended_early, f"ended after {HALF} of {SIZE} bytes"),
     (silent, "timed out|too slow, 0 bytes in 1 s"),
@@ -205,7 +205,7 @@ def test_a_bad_answer_is_named_and_is_no_file(tmp_path: Path, answer: Answer, pr
         download(tmp_path / "it", [f"{address}file"], SIZE, SHA256, lambda _: None)
     host = address.removeprefix("http://").removesuffix("/")
     assert str(error.value).startswith(f"{host}: ")
-    assert len([path for path in asked if path.startswith("/file ")]) <= module.TRIES
+    assert len([path for path in asked if path.startswith("/file ")]) <= module.ATTEMPTS
     assert not (tmp_path / "it").exists()
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= SIZE
 
@@ -215,7 +215,7 @@ def test_the_next_server_is_asked_then(tmp_path: Path, answer: Answer) -> None:
     fetch(tmp_path / "it", answer, part)
 
 
-def test_which_server_gave_it_is_told(tmp_path: Path) -> None:
+def test_the_server_that_delivered_it_is_returned(tmp_path: Path) -> None:
     with serving(absent) as (first, _), serving(whole) as (second, _):
         addresses: Sequence[str] = [f"{first}file", f"{second}file"]
         assert download(tmp_path / "it", addresses, SIZE, SHA256, lambda _: None) == 1

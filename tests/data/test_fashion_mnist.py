@@ -113,11 +113,11 @@ def test_the_content_counts_not_its_packing(
             (copy / name).write_bytes(content)
         else:
             packed.write_bytes(gzip.compress(content, compresslevel=1))
-    source = FashionMNIST(copy.parents[1])
-    source.verify()
+    data_set = FashionMNIST(copy.parents[1])
+    data_set.verify()
     for ours, theirs in (
-        (source.training(), fashion_mnist.training()),
-        (source.test(), fashion_mnist.test()),
+        (data_set.training(), fashion_mnist.training()),
+        (data_set.test(), fashion_mnist.test()),
     ):
         assert ours.pixels.equal(theirs.pixels)
         assert ours.labels.equal(theirs.labels)
@@ -146,11 +146,11 @@ def damage(content: bytes, how: str) -> bytes:
 def test_a_damaged_file_is_refused(copy: Path, how: str) -> None:
     victim = copy / f"{LABELS}.gz"
     victim.write_bytes(damage(victim.read_bytes(), how))
-    source = FashionMNIST(copy.parents[1])
+    data_set = FashionMNIST(copy.parents[1])
     with pytest.raises(DataError, match=rf"{LABELS}\.gz: not the official file"):
-        source.verify()
+        data_set.verify()
     with pytest.raises(DataError, match=rf"{LABELS}\.gz: not the official file"):
-        source.test()
+        data_set.test()
 
 
 def test_a_bomb_is_refused_in_little_memory(copy: Path) -> None:
@@ -171,21 +171,23 @@ def test_a_bomb_is_refused_in_little_memory(copy: Path) -> None:
 
 
 def test_no_data_and_no_network_says_what_to_do(nowhere: Path) -> None:
-    source = FashionMNIST(nowhere / "data")
+    data_set = FashionMNIST(nowhere / "data")
     with pytest.raises(DataError) as error:
-        source.verify()
+        data_set.verify()
     first, second, third = str(error.value).splitlines()
     assert first == (
-        f"data.root: no Fashion-MNIST in {source.folder}; "
+        f"data.root: no Fashion-MNIST in {data_set.folder}; "
         "downloading it failed (127.0.0.1:1: Connection refused)"
     )
     assert second.startswith("to train without it: python -m fae.train -m experiment=digits, or ")
-    assert third.startswith("to have it: set FAE_DATA or data.root to a folder")
+    assert third.startswith("to use it: set FAE_DATA or data.root to a folder")
 
 
 def test_a_folder_that_cannot_be_made_is_refused(nowhere: Path) -> None:
     (nowhere / "file").write_text("")
-    with pytest.raises(DataError, match=r"no Fashion-MNIST in .*takes no download \(Not a dir"):
+    with pytest.raises(
+        DataError, match=r"no Fashion-MNIST in .*cannot be downloaded there \(Not a dir"
+    ):
         FashionMNIST(nowhere / "file").verify()
 
 
@@ -212,14 +214,14 @@ def mirror(fashion_mnist: FashionMNIST, monkeypatch: pytest.MonkeyPatch) -> Iter
 def test_processes_that_start_at_once_download_each_file_once(
     mirror: list[str], tmp_path: Path
 ) -> None:
-    source = FashionMNIST(tmp_path)
+    data_set = FashionMNIST(tmp_path)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: source.verify(), range(4)))
+        list(pool.map(lambda _: data_set.verify(), range(4)))
     assert sorted(mirror) == [f"/{name} bytes=0-" for name in PACKED]
-    assert sorted(os.listdir(source.folder)) == [".lock", *PACKED]
+    assert sorted(os.listdir(data_set.folder)) == [".lock", *PACKED]
 
 
-def test_who_waits_for_another_process_is_told(
+def test_a_message_says_that_another_process_is_waited_for(
     mirror: list[str], copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one ends as soon as it was told."""
@@ -233,7 +235,7 @@ def test_who_waits_for_another_process_is_told(
 
     monkeypatch.setattr("fae.runtime.console.say", say)
     files.fetch(copy)
-    assert told == [f"waiting for another process, which downloads Fashion-MNIST into {copy}"]
+    assert told == [f"waiting for another process that is downloading Fashion-MNIST into {copy}"]
     assert mirror == [f"/{LABELS}.gz bytes=0-"]
 
 

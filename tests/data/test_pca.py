@@ -21,13 +21,13 @@ def config() -> SyntheticConfig:
 def test_the_errors_are_those_of_the_leading_eigenvectors(
     config: SyntheticConfig, tmp_path: Path
 ) -> None:
-    source = config.build()
-    training, _ = split_at_random(source.training(), 300, 500, config.split_seed)
+    data_set = config.build()
+    training, _ = split_at_random(data_set.training(), 300, 500, config.split_seed)
     train = training.pixels.numpy() / np.float32(255)
-    test = source.test().pixels.numpy() / np.float32(255)
+    test = data_set.test().pixels.numpy() / np.float32(255)
     mean = train.mean(axis=0, dtype=np.float64)
     _, vectors = np.linalg.eigh(np.cov(train.T.astype(np.float64)))
-    errors = pca_errors(source, config, tmp_path)
+    errors = pca_errors(data_set, config, tmp_path)
     assert errors.shape == (65,)
     for n in (0, 1, 5, 30):
         leading = vectors[:, ::-1][:, :n]
@@ -37,14 +37,14 @@ def test_the_errors_are_those_of_the_leading_eigenvectors(
 
 
 def test_they_are_computed_once(config: SyntheticConfig, tmp_path: Path) -> None:
-    source = config.build()
-    errors = pca_errors(source, config, tmp_path)
+    data_set = config.build()
+    errors = pca_errors(data_set, config, tmp_path)
     (kept,) = tmp_path.iterdir()
-    assert source.digest in kept.name
+    assert data_set.digest in kept.name
     np.save(kept, errors + 1)
-    np.testing.assert_array_equal(pca_errors(source, config, tmp_path), errors + 1)
+    np.testing.assert_array_equal(pca_errors(data_set, config, tmp_path), errors + 1)
     kept.write_bytes(b"")
-    np.testing.assert_array_equal(pca_errors(source, config, tmp_path), errors)
+    np.testing.assert_array_equal(pca_errors(data_set, config, tmp_path), errors)
     np.testing.assert_array_equal(np.load(kept), errors)
 
 

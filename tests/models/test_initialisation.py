@@ -11,7 +11,7 @@ from fae.config import Config
 from fae.data.images import Images
 from fae.data.pca import principal_components
 from fae.errors import ConfigError
-from fae.models.dense.initialisation import start_as_pca
+from fae.models.dense.initialisation import initialise_as_pca
 from fae.models.dense.network import AutoEncoder
 from fae.runs.build import build
 
@@ -38,7 +38,7 @@ def test_components_are_numpys(images: Images) -> None:
 @pytest.mark.parametrize("activation", ["relu", "identity"])
 def test_it_reconstructs_as_pca_does(images: Images, activation: str) -> None:
     network = AutoEncoder(9, 4, hidden_activation=activation).eval()
-    start_as_pca(network, images)
+    initialise_as_pca(network, images)
     mean, components = principal_components(images)
     values = images.pixels.double() / 255
     projected = (values - mean) @ components[:, :4] @ components[:, :4].T + mean
@@ -47,7 +47,7 @@ def test_it_reconstructs_as_pca_does(images: Images, activation: str) -> None:
 
 def test_all_units_are_alive_for_all_images(images: Images) -> None:
     network = AutoEncoder(9, 4).eval()
-    start_as_pca(network, images)
+    initialise_as_pca(network, images)
     codes = network.encode(images.pixels / 255)
     assert (codes > -1e-6).all()
     torch.testing.assert_close(codes.amin(0), torch.zeros(4), rtol=0, atol=1e-6)
@@ -56,7 +56,7 @@ def test_all_units_are_alive_for_all_images(images: Images) -> None:
 @pytest.mark.parametrize("activation", ["gelu", "silu"])
 def test_a_bend_lies_one_standard_deviation_below_the_mean(images: Images, activation: str) -> None:
     network = AutoEncoder(9, 4, hidden_activation=activation).eval()
-    start_as_pca(network, images)
+    initialise_as_pca(network, images)
     mean, components = principal_components(images)
     values = images.pixels.double() / 255
     codes = network.encoder(values.float()).double()
@@ -71,8 +71,8 @@ def test_a_bend_lies_one_standard_deviation_below_the_mean(images: Images, activ
 def test_a_run_starts_with_the_error_of_pca(tiny: Tiny, activation: str) -> None:
     """On the images that it is trained on."""
     config = tiny("hidden=6", "model.initialisation=pca", f"model.hidden_activation={activation}")
-    source = config.data.build()
-    data, learner = build(config, source)
+    data_set = config.data.build()
+    data, learner = build(config, data_set)
     data.setup("fit")
     values = data.train.pixels / 255
     error = (learner.network.eval()(values) - values).square().mean()
@@ -93,6 +93,6 @@ def test_a_run_starts_with_the_error_of_pca(tiny: Tiny, activation: str) -> None
         (["hidden=65"], "hidden=65 must be at most the 64 pixels of an image"),
     ],
 )
-def test_what_cannot_start_as_pca_is_refused(overrides: list[str], message: str) -> None:
+def test_impossible_pca_initialisations_are_refused(overrides: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         compose(NO_LOCAL, "experiment=smoke", "hidden=8", "model.initialisation=pca", *overrides)

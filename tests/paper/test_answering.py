@@ -1,4 +1,4 @@
-"""Answers from hand-made evidence: what is said follows from the numbers."""
+"""Answers from hand-made evidence: the sentences follow from the numbers."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,9 +19,9 @@ from fae.reports.settings import Setting
 from fae.reports.summary import Summary
 from fae.runtime.intervals import estimate
 from fae.tracking.store import Store
-from fae.tuning.results import Found
+from fae.tuning.results import SearchResult
 from fae.tuning.space import Range
-from fae.tuning.study import Tried
+from fae.tuning.study import FinishedTrial
 
 SEEDS = (0, 1, 2, 3, 4)
 Error = Callable[[int, float], float]
@@ -87,19 +87,26 @@ class Made:
     def settings(self, experiment: str) -> list[Setting]:
         return next(made for key, made in self.sweeps.items() if f"experiment={key}" in experiment)
 
-    def studies(self, others: str = "") -> dict[int, Found]:
+    def studies(self, others: str = "") -> dict[int, SearchResult]:
         return self.found[others]
 
-    def tests(self, found: Found) -> dict[int, float]:
+    def tests(self, found: SearchResult) -> dict[int, float]:
         return errors(found.test.mean)
 
     @staticmethod
-    def study(best: str, error: float) -> dict[int, Found]:
-        tried = Tried(3, {"lr": float(best.removeprefix("lr="))}, error, False)
+    def study(best: str, error: float) -> dict[int, SearchResult]:
+        tried = FinishedTrial(3, {"lr": float(best.removeprefix("lr="))}, error, False)
         space = (Range(key="lr", low=1e-4, high=30, log=True),)
-        trials = [tried, Tried(4, {"lr": 20.0}, None, False), Tried(5, {"lr": 0.01}, 0.09, True)]
+        trials = [
+            tried,
+            FinishedTrial(4, {"lr": 20.0}, None, False),
+            FinishedTrial(5, {"lr": 0.01}, 0.09, True),
+        ]
         test = estimate([error] * 2)
-        return {n: Found(f"hidden={n}", n, space, tried, trials, test, [], 0.4, {}) for n in SIZES}
+        return {
+            n: SearchResult(f"hidden={n}", n, space, tried, trials, test, [], 0.4, {})
+            for n in SIZES
+        }
 
 
 def ask(how: Callable[[Evidence], Answer], made: Made) -> Answer:
@@ -128,7 +135,7 @@ def test_where_it_differs_from_n_to_n_the_answer_says_where() -> None:
     made.found["optimizer=adam"][128] = made.study("lr=0.001", 0.03)[128]
     made.found["optimizer=adam"][512] = made.study("lr=0.001", 0.025)[512]
     said = ask(answering._optimizers, made).sentences[0]
-    assert "error: yes at n = 64, 256; no at n = 128; cannot be told at n = 512, each" in said
+    assert "error: yes at n = 64, 256; no at n = 128; cannot be determined at n = 512, each" in said
 
 
 @pytest.mark.parametrize(
@@ -157,7 +164,7 @@ def test_whether_the_best_rate_depends_on_n(error: Error, start: str, rates: str
     assert found.tables[1]["epochs saved"] == ["40%"] * 4
 
 
-def test_rates_that_cannot_be_told_apart_are_named_together() -> None:
+def test_rates_that_are_not_distinguishable_are_named_together() -> None:
     noisy = dict(zip(SEEDS, (0.019, 0.021, 0.02, 0.0205, 0.0201), strict=True))
     found = {1.0: errors(0.02), 2.0: noisy, 4.0: errors(0.03)}
     one = {lr: setting(64, {"lr": lr}, of_seed) for lr, of_seed in found.items()}
@@ -196,14 +203,14 @@ def test_whether_dropout_helps(slope: float, said: str) -> None:
 def test_the_time_is_that_of_the_papers_experiment() -> None:
     found = ask(answering._times, Made())
     assert found.sentences[0].startswith("Yes: medians 4.2, 8.2, 14.2, 26.2 s")
-    assert "From n = 64 to n = 512 it grows 6.2 times; in the paper" in found.sentences[1]
-    assert found.sentences[1].endswith("1.01 times.")
+    assert "From n = 64 to n = 512 it grows by a factor of 6.2; in the paper" in found.sentences[1]
+    assert found.sentences[1].endswith("by a factor of 1.01.")
 
 
 def test_the_distance_to_pca_has_its_interval() -> None:
     made = Made(best=settings("lr", {1.0: lambda n, _: Made.pca[n] * 0.75}))
     found = ask(answering._distances, made)
-    assert "and at 0.75, 0.75, 0.75, 0.75 times with experiment=best/n" in found.sentences[0]
+    assert "and 0.75, 0.75, 0.75, 0.75 times with experiment=best/n" in found.sentences[0]
     half = estimate(list(errors(0.0075).values())).half
     assert half is not None
     assert found.tables[0]["best below PCA"][0] == f"25.0% ± {half / 0.01:.1%}"
@@ -259,8 +266,8 @@ def test_what_was_not_tried_yet_is_named_with_its_command(
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (StoreError("run 01234567: gone"), "Cannot be told: run 01234567: gone."),
-        (KeyError(64), "Cannot be told from the settings in the store."),
+        (StoreError("run 01234567: gone"), "Cannot be determined: run 01234567: gone."),
+        (KeyError(64), "Cannot be determined from the settings in the store."),
     ],
     ids=["unreadable", "no such setting"],
 )

@@ -21,9 +21,9 @@ from fae.sweeps.sweep import planned
 from fae.tracking.config import TrackingConfig
 from fae.tracking.store import Store
 from fae.tuning.conclusion import fresh_runs
-from fae.tuning.results import FOUND, Found
+from fae.tuning.results import RESULT_FILE, SearchResult
 from fae.tuning.space import Dimension, Range
-from fae.tuning.study import Tried
+from fae.tuning.study import FinishedTrial
 
 SEARCHED: tuple[Dimension, ...] = (Range(key="lr", low=1e-3, high=30, log=True),)
 Error = Callable[[Task], float]
@@ -87,11 +87,11 @@ class Filled:
         self, name: str, hidden: int, runs: list[str], space: tuple[Dimension, ...], trials: int
     ) -> str:
         """A finished study whose best learning rate is 2; its id."""
-        best = Tried(0, {"lr": 2.0}, 0.02, False)
-        tried = [best, *(Tried(i, {"lr": 1.0}, 0.03, False) for i in range(1, trials))]
-        found = Found(name, hidden, space, best, tried, estimate([0.02]), runs, 0.0, {})
+        best = FinishedTrial(0, {"lr": 2.0}, 0.02, False)
+        tried = [best, *(FinishedTrial(i, {"lr": 1.0}, 0.03, False) for i in range(1, trials))]
+        found = SearchResult(name, hidden, space, best, tried, estimate([0.02]), runs, 0.0, {})
         with self._store.run(name, kind="study", folder=self._folder(), command="") as run:
-            run.log_text(found.json(), FOUND)
+            run.log_text(found.json(), RESULT_FILE)
         return run.id
 
     def fail(self, task: Task) -> None:
@@ -146,7 +146,7 @@ def test_a_sweep_of_other_settings_is_not_taken_though_its_name_ends_as_asked(
     assert missing.value.command == f"python -m fae.train -m {asked} {NO_LOCAL}"
 
 
-def test_the_runs_that_were_asked_for_are_taken_from_whichever_sweeps_have_them(
+def test_the_requested_runs_are_taken_from_whichever_sweeps_have_them(
     filled: Filled,
 ) -> None:
     """One has another name and some more, and one of the runs was run by itself."""
@@ -163,7 +163,7 @@ def test_the_runs_that_were_asked_for_are_taken_from_whichever_sweeps_have_them(
     }
 
 
-def test_more_than_was_asked_for_is_left_out(filled: Filled) -> None:
+def test_more_than_was_requested_is_left_out(filled: Filled) -> None:
     """Of two sizes the preset has one, and of two seeds one was asked for."""
     given = "experiment=depth hidden=4,64 repeats=2 model.widths=[6]"
     filled.sweep("hidden=4,64 experiment=depth", by_seed(0.02), *given.split())
@@ -220,7 +220,7 @@ def test_studies_are_found_by_what_they_searched(filled: Filled) -> None:
 
 def test_a_study_that_cannot_be_read_is_named_where_one_is_missing(filled: Filled) -> None:
     study = filled.study("hidden=64 seed=0", 64, [], SEARCHED, 1)
-    (filled.place / study / "artifacts" / FOUND).write_text("{}")
+    (filled.place / study / "artifacts" / RESULT_FILE).write_text("{}")
     found = answering._ask("Why?", answering._optimizers, filled.evidence())
     assert found.commands == ["python -m fae.search -m hidden=64,128,256,512 local=none"]
     assert found.sentences == [

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from records import record, summary
 
 from fae.cli.compose import compose
-from fae.reports.published import PAPERS, Result, papers
+from fae.reports.published import PAPERS, PublishedResult, papers
 from fae.runs.job import Job
 from fae.runs.run import train
 
@@ -93,7 +93,7 @@ def test_only_the_papers_settings_have_a_verdict() -> None:
 @pytest.mark.parametrize("published", RED.results, ids=str)
 @pytest.mark.usefixtures("fashion_mnist")
 def test_the_default_reproduces_the_papers_test_error(
-    published: Result, store_uri: str, tmp_path: Path
+    published: PublishedResult, store_uri: str, tmp_path: Path
 ) -> None:
     """Within 3 % with the default seed, and training and validation almost identical."""
     config = compose(NO_LOCAL, f"hidden={published.hidden}", f"tracking.uri='{store_uri}'")

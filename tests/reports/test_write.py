@@ -32,7 +32,7 @@ from fae.errors import ConfigError, Interrupted, StoreError
 from fae.models.network import Network
 from fae.reports import catalogue, selection
 from fae.reports.catalogue import Content
-from fae.reports.config import DataRoot, ReportRequest
+from fae.reports.config import DataRoot, ReportConfig
 from fae.reports.folder import folder_name
 from fae.reports.summary import Summary
 from fae.reports.write import Report, make_report
@@ -86,24 +86,24 @@ def configured(home: Path, *overrides: str) -> Config:
     return compose(NO_LOCAL, "experiment=smoke", uri, *overrides)
 
 
-Request = Callable[..., ReportRequest]
+Request = Callable[..., ReportConfig]
 
 
 @pytest.fixture
 def request_of(home: Path, tmp_path: Path) -> Request:
     """The request for the latest sweep's report, with changes."""
 
-    def make(**changes: object) -> ReportRequest:
+    def make(**changes: object) -> ReportConfig:
         request = latest(home, tmp_path / "report")
         return dataclasses.replace(request, **changes)  # type: ignore[arg-type]
 
     return make
 
 
-def latest(home: Path, out: Path) -> ReportRequest:
+def latest(home: Path, out: Path) -> ReportConfig:
     """The report of the latest sweep."""
     config = configured(home)
-    return ReportRequest(
+    return ReportConfig(
         sweep=(),
         where=None,
         out=out,

@@ -129,7 +129,7 @@ def saved(finished: tuple[Path, Config], tmp_path: Path) -> tuple[Path, Learner]
     ],
     ids=["momentum", "one_cycle", "early_stopping"],
 )
-def test_a_run_that_goes_on_is_the_undisturbed_run_bit_for_bit(
+def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(
     tiny: Tiny, tmp_path: Path, overrides: list[str], epochs: int
 ) -> None:
     config = tiny("epochs=4", *overrides)

@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 
 import fae.runs.fingerprint as module
 from fae.cli.compose import compose
-from fae.config import Config, determines_result
+from fae.config import Config, fingerprint_fields
 from fae.data.synthetic.config import SyntheticConfig
 from fae.runs.build import build
 from fae.runs.fingerprint import fingerprint, former
@@ -68,9 +68,9 @@ def test_a_key_at_its_default_does_not_count() -> None:
     config = composed("data=synthetic")
     more = WithAKeyMore(**vars(config.data))
     with_more = replace(config, data=more)
-    assert determines_result(with_more) == determines_result(config)
+    assert fingerprint_fields(with_more) == fingerprint_fields(config)
     other = replace(config, data=replace(more, blur=2))
-    assert determines_result(other) == {**determines_result(config), "data.blur": 2}
+    assert fingerprint_fields(other) == {**fingerprint_fields(config), "data.blur": 2}
 
 
 def test_what_does_not_compute_does_not_count() -> None:
@@ -142,7 +142,7 @@ NAMES = (
 )
 SHIMS = {
     "config": "from fae.config import *\nfrom fae.data.config import *\n"
-    "from fae.data.digits.config import FIRST as DIGITS, DigitsConfig\n"
+    "from fae.data.digits.config import NON_TEST as DIGITS, DigitsConfig\n"
     "from fae.data.catalogue import FashionMNISTConfig, SyntheticConfig\n"
     "from fae.models.config import *\nfrom fae.models.dense.config import *\n"
     "from fae.training.config import *\nfrom fae.training.optimizers import *\n",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fae.cli.compose import compose
 from fae.config import Config
-from fae.data.datamodule import Slices
+from fae.data.datamodule import EvalBatches
 from fae.errors import TrainingError
 from fae.runs.build import build
 from fae.runs.checkpoint import checkpoint_path, saved_epochs
@@ -175,10 +175,10 @@ def test_dead_units_are_counted(tiny: Tiny) -> None:
     """Units whose bias is so low that no image reaches them."""
     data, learner = build(tiny(), tiny().data.build())
     data.setup("fit")
-    assert learner.dead_units(Slices(data.train)) == 0
+    assert learner.dead_units(EvalBatches(data.train)) == 0
     with torch.no_grad():
         learner.network.get_parameter("encoder.bias")[1:3] = -1e6
-    assert learner.dead_units(Slices(data.train)) == 2
+    assert learner.dead_units(EvalBatches(data.train)) == 2
 
 
 def test_the_folder_leads_to_the_run(finished: Result, folder: Path, store_uri: str) -> None:

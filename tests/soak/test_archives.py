@@ -21,7 +21,7 @@ from fae.cli.compose import compose
 from fae.config import Config
 from fae.errors import FaeError
 from fae.reports import texts
-from fae.reports.config import DataRoot, ReportRequest
+from fae.reports.config import DataRoot, ReportConfig
 from fae.reports.selection import select
 from fae.reports.write import DataSets, make_report, summary_of
 from fae.runs.job import Job, JobGroup
@@ -118,7 +118,7 @@ def whole_report(config: Config, out: Path) -> None:
     data, report = DataRoot(root=out.parent), config.report
     with suppress(FaeError):
         make_report(
-            ReportRequest(
+            ReportConfig(
                 sweep=(),
                 where="hidden=4,5",
                 out=out,

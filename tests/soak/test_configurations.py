@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 from fae.cli.compose import CONF, compose, read
 from fae.cli.hydra_internals import ConfigLoaderImpl
 from fae.cli.messages import as_typed, explain, known_keys, raised_by_hydra
-from fae.config import Config, determines_result
+from fae.config import Config, fingerprint_fields
 from fae.errors import ConfigError
 from fae.runtime.console import in_one_line
 from soak.conftest import Soak
@@ -219,7 +219,7 @@ def judged(make: Callable[[], Config], given: Collection[str]) -> str:
     assert again == config
     assert hash(again) == hash(config)
     assert config.parameters()
-    assert determines_result(config)
+    assert fingerprint_fields(config)
     return "valid"
 
 

@@ -265,9 +265,7 @@ def test_a_file_that_is_damaged_as_it_waits_is_left_out_with_a_warning(
     assert str(tmp_path / "outbox" / damaged.partition("/")[0]) in warning
 
 
-def test_a_run_that_is_carried_on_says_nothing_twice(
-    tmp_path: Path, kept: tuple[Run, UploadWorker]
-) -> None:
+def test_a_resumed_run_logs_nothing_twice(tmp_path: Path, kept: tuple[Run, UploadWorker]) -> None:
     run, worker = kept
     say_one_of_each(run)
     shutil.rmtree(tmp_path / "outbox")
@@ -400,7 +398,7 @@ def test_a_run_whose_disk_stays_full_is_stored_whole(
     assert [point.value for point in client.get_metric_history(run.id, "a")] == [1.0]
 
 
-def test_a_run_that_dies_as_it_is_carried_on_is_closed(
+def test_a_run_that_crashes_as_it_is_resumed_is_closed(
     tiny: Tiny, client: MlflowClient, tmp_path: Path
 ) -> None:
     tracking = tiny().tracking

@@ -149,7 +149,7 @@ def test_a_run_does_not_go_on_with_what_another_left(
         (MlflowClient, "update_run"),
     ],
 )
-def test_a_run_that_dies_as_it_is_carried_on_in_a_new_folder_can_be_closed_and_delivered(
+def test_a_run_that_crashes_as_it_is_resumed_in_a_new_folder_can_be_closed_and_delivered(
     tracking: TrackingConfig,
     client: MlflowClient,
     tmp_path: Path,
@@ -177,7 +177,7 @@ def test_a_run_that_dies_as_it_is_carried_on_in_a_new_folder_can_be_closed_and_d
 
 
 @pytest.mark.parametrize("reused", [False, True])
-def test_a_run_that_dies_as_it_is_made_goes_on_in_its_folder(
+def test_a_run_that_crashes_as_it_is_created_is_resumed_in_its_folder(
     tiny: Tiny,
     client: MlflowClient,
     tmp_path: Path,
@@ -231,7 +231,7 @@ def test_a_run_whose_folder_cannot_be_written_is_failed(
     assert "No space left" in run.data.tags["fae.error"]
 
 
-def test_a_run_that_cannot_go_on_as_its_folder_cannot_be_written_may_go_on_later(
+def test_a_run_that_cannot_be_resumed_as_its_folder_cannot_be_written_may_be_resumed_later(
     tracking: TrackingConfig, client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted = begin_and_end(tracking, tmp_path, "KILLED")

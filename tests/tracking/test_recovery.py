@@ -95,7 +95,7 @@ def test_a_run_that_ended_while_the_store_was_away_ends_as_it_did(
     assert (info.status, info.end_time) == ("FINISHED", 1234567890123)
 
 
-def test_a_run_that_dies_before_it_is_carried_on_ends_as_it_had(
+def test_a_run_that_crashes_before_it_is_resumed_ends_as_it_had(
     tmp_path: Path, tracking: TrackingConfig
 ) -> None:
     """Its store has all of its journal, the end too, and says again that it is RUNNING."""

@@ -75,7 +75,7 @@ def test_metrics_of_a_step_are_stored_together(
         assert (point.value, point.step) == (value, 3)
 
 
-def test_system_metrics_of_a_run_that_is_carried_on_come_after_those_it_has(
+def test_system_metrics_of_a_resumed_run_come_after_those_it_has(
     tracking: TrackingConfig,
     client: MlflowClient,
     tmp_path: Path,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fae.config import Config
-from fae.data.datamodule import Slices
+from fae.data.datamodule import EvalBatches
 from fae.errors import TrainingError
 from fae.models.layers.dropout import Dropout
 from fae.runs.build import build
@@ -100,7 +100,7 @@ def test_errors_are_in_double_precision(tiny: Tiny, tmp_path: Path) -> None:
     evaluation = Evaluation()
     learner.eval()
     with torch.no_grad():
-        for images in Slices(data.val):
+        for images in EvalBatches(data.val):
             evaluation.update(learner.network.residuals(images))
     assert epochs[-1]["val/mse"] == evaluation.compute()["mse"]
     assert all(value != float(np.float32(value)) for value in epochs[-1].values())
@@ -193,7 +193,7 @@ def test_bfloat16_comes_close_to_single_precision(tiny: Tiny, tmp_path: Path) ->
 
 
 def test_lightning_counts_every_optimizer_step(tiny: Tiny, tmp_path: Path) -> None:
-    """More than it hands on at a time, and a last hand-over that is smaller."""
+    """More batches than one call gets, and a last call with fewer."""
     config = tiny("batch_size=33", "epochs=2")
     data, learner = build(config, config.data.build())
     trainer = build_trainer(config.trainer, epochs=2, folder=tmp_path, callbacks=[])

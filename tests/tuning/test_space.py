@@ -57,7 +57,7 @@ def test_keys_may_lie_within_keys_and_null_leaves_one_out() -> None:
         ({"lr": []}, "search.space.lr.choices"),
         ({"lr": [1, 1]}, "search.space.lr: the same choice twice"),
         ({"lr": 0.5}, "search.space.lr=0.5: must be a range such as"),
-        ({"lr": None}, "search.space: has no key; give one"),
+        ({"lr": None}, "search.space: is empty; add a key"),
         ({"lr": {"low": True, "high": 2}}, "search.space.lr.low=True: must be a finite number"),
         ({"lr": {"low": 1, "high": float("inf")}}, "search.space.lr.high=inf: must be a finite"),
     ],

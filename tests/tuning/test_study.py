@@ -41,7 +41,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             "study",
             TypeAdapter(SearchConfig).validate_python({**default, **settings}),
             storage=address or of_file(tmp_path / "optuna.db"),
-            whole=frozenset({"batch_size"}),
+            integer_keys=frozenset({"batch_size"}),
             fingerprint=fingerprint,
             former="0f",
             epochs=epochs,
@@ -67,7 +67,7 @@ def work(study: Study, folder: Path, most: int = 100) -> list[dict[str, Any]]:
     return tried
 
 
-def test_there_are_as_many_trials_as_were_asked_for(study: Make, tmp_path: Path) -> None:
+def test_there_are_as_many_trials_as_were_requested(study: Make, tmp_path: Path) -> None:
     tried = work(study(), tmp_path)
     assert len(tried) == 6
     assert all(1e-3 <= t["lr"] <= 10 and t["batch_size"] in range(1, 10) for t in tried)
@@ -122,7 +122,7 @@ def test_two_hosts_that_ask_at_once_draw_what_one_draws_alone(
     assert claims == list(enumerate(work(alone, tmp_path)))
 
 
-def test_two_hosts_that_ask_at_once_begin_no_more_trials_than_planned(
+def test_two_hosts_that_ask_at_once_start_no_more_trials_than_planned(
     study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = ask_at_once(study, tmp_path, monkeypatch, trials=1)
@@ -135,12 +135,10 @@ def test_two_hosts_that_ask_at_once_begin_no_more_trials_than_planned(
     more = work(study(trials=3), tmp_path)
     alone = study(trials=3, address=of_file(tmp_path / "alone.db"))
     assert resumed + more == work(alone, tmp_path)
-    assert [trial.number for trial in study(trials=3).tried] == [0, 1, 2]
+    assert [trial.number for trial in study(trials=3).finished] == [0, 1, 2]
 
 
-def test_a_trial_that_has_begun_is_run_though_fewer_are_asked_for_now(
-    study: Make, tmp_path: Path
-) -> None:
+def test_a_started_trial_is_run_though_fewer_are_requested_now(study: Make, tmp_path: Path) -> None:
     work(study(trials=2), tmp_path, most=1)
     with study(trials=2).claim(tmp_path):
         pass
@@ -159,10 +157,10 @@ def test_a_grid_is_tried_once(study: Make, tmp_path: Path) -> None:
     ]
 
 
-def test_a_trial_whose_process_died_is_gone_on_with(study: Make, tmp_path: Path) -> None:
+def test_a_trial_whose_process_crashed_is_resumed(study: Make, tmp_path: Path) -> None:
     """With its values; a process that dies lets its lock go.
 
-    In a folder of the one that goes on: the study may name a folder of anything.
+    In a folder of the resuming process: the study may name a folder of anything.
     """
     with study().claim(tmp_path / "first") as claimed:
         assert claimed is not None
@@ -180,11 +178,11 @@ def test_a_copied_study_does_not_wait_for_the_original(study: Make, tmp_path: Pa
         assert claimed is not None
         shutil.copytree(original, copy)
         copied = study(address=of_file(copy / "optuna.db"))
-        assert copied.under_way_elsewhere == []
+        assert copied.running_elsewhere == []
         with copied.claim(copy / "outputs") as again:
             assert again is not None
             assert again[0].number == 0
-            assert [one.number for one in copied.under_way_elsewhere] == [0]
+            assert [trial.number for trial in copied.running_elsewhere] == [0]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +208,7 @@ def test_a_copied_study_does_not_wait_for_the_original(study: Make, tmp_path: Pa
         "elsewhere",
     ],
 )
-def test_a_trial_that_says_nonsense_of_itself_is_dead_or_unknown(
+def test_a_trial_with_invalid_attributes_is_crashed_or_running(
     study: Make,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -218,16 +216,16 @@ def test_a_trial_that_says_nonsense_of_itself_is_dead_or_unknown(
     alive: bool,
 ) -> None:
     """Where it cannot be told whether it is another user's, it is."""
-    monkeypatch.setattr("fae.tuning.study.BEGINNING_S", 0.0)
+    monkeypatch.setattr("fae.tuning.study.REGISTRATION_S", 0.0)
     (tmp_path / "loop").symlink_to("loop")
     begun = study()._study.ask()
     for key, value in told.items():
         begun.set_user_attr(key, value)
-    assert [one.number for one in study().under_way_elsewhere] == ([0] if alive else [])
+    assert [trial.number for trial in study().running_elsewhere] == ([0] if alive else [])
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_the_clock_of_a_host_that_begins_a_trial_does_not_matter(
+def test_the_clock_of_a_host_that_starts_a_trial_does_not_matter(
     study: Make, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """It may be in another time zone; how long it takes is measured by who waits for it."""
@@ -236,12 +234,12 @@ def test_the_clock_of_a_host_that_begins_a_trial_does_not_matter(
     ours._study.add_trial(create_trial(state=TrialState.RUNNING))
     with closing(sqlite3.connect(file_of(ours.storage) or "")) as database, database:
         database.execute("UPDATE trials SET datetime_start = ?", [str(began)])
-    assert [trial.number for trial in ours.under_way_elsewhere] == [0]
-    monkeypatch.setattr("fae.tuning.study.BEGINNING_S", 0.0)
-    assert ours.under_way_elsewhere == []
+    assert [trial.number for trial in ours.running_elsewhere] == [0]
+    monkeypatch.setattr("fae.tuning.study.REGISTRATION_S", 0.0)
+    assert ours.running_elsewhere == []
 
 
-def test_a_trial_that_another_process_is_at_is_left_alone(study: Make, tmp_path: Path) -> None:
+def test_a_trial_that_runs_in_another_process_is_left_alone(study: Make, tmp_path: Path) -> None:
     one, other = study(trials=2), study(trials=2)
     with one.claim(tmp_path) as first, other.claim(tmp_path) as second:
         assert first is not None
@@ -249,17 +247,17 @@ def test_a_trial_that_another_process_is_at_is_left_alone(study: Make, tmp_path:
         assert (first[0].number, second[0].number) == (0, 1)
         with study(trials=2).claim(tmp_path) as third:
             assert third is None
-        assert [one.number for one in other.under_way_elsewhere] == [0, 1]
+        assert [trial.number for trial in other.running_elsewhere] == [0, 1]
         for ours, claimed in ((one, first), (other, second)):
             ours.tell(claimed[0], 1.0)
-    assert other.under_way_elsewhere == []
+    assert other.running_elsewhere == []
 
 
 def test_a_trial_that_ends_while_another_process_looks_is_not_run_again(
     study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, other = study(trials=1), study(trials=1)
-    is_taken = other._is_taken
+    is_locked = other._is_locked
     with ExitStack() as held:
         claimed = held.enter_context(one.claim(tmp_path))
         assert claimed is not None
@@ -267,40 +265,42 @@ def test_a_trial_that_ends_while_another_process_looks_is_not_run_again(
         def look_late(folder: str) -> bool:
             one.tell(claimed[0], 1.0)
             held.close()
-            return is_taken(folder)
+            return is_locked(folder)
 
-        monkeypatch.setattr(other, "_is_taken", look_late)
+        monkeypatch.setattr(other, "_is_locked", look_late)
         with other.claim(tmp_path) as second:
             assert second is None
 
 
-def test_a_trial_of_which_a_process_died_at_once_is_gone_on_with(
+def test_a_trial_whose_process_crashed_at_once_is_resumed(
     study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before it could say where it is; on another machine it may be about to."""
     study()._study.ask()
-    assert [one.number for one in study().under_way_elsewhere] == [0]
-    monkeypatch.setattr("fae.tuning.study.BEGINNING_S", 0.0)
-    assert study().under_way_elsewhere == []
+    assert [trial.number for trial in study().running_elsewhere] == [0]
+    monkeypatch.setattr("fae.tuning.study.REGISTRATION_S", 0.0)
+    assert study().running_elsewhere == []
     with study().claim(tmp_path) as claimed:
         assert claimed is not None
         assert claimed[0].number == 0
 
 
-def test_hopeless_trials_are_given_up_at_a_third_of_the_epochs(study: Make, tmp_path: Path) -> None:
+def test_trials_with_high_errors_are_pruned_at_a_third_of_the_epochs(
+    study: Make, tmp_path: Path
+) -> None:
     """Of nine: after three, unless among the best third of those that came so far."""
     ours = study()
     for errors in (1.0, 2.0, 0.5):
         with ours.claim(tmp_path) as claimed:
             assert claimed is not None
             trial = claimed[0]
-            given_up = [ours.is_hopeless(trial, epoch, errors) for epoch in range(1, 4)]
-            assert given_up == [False, False, errors == 2.0]
-            if given_up[-1]:
-                ours.give_up(trial)
+            pruned = [ours.should_prune(trial, epoch, errors) for epoch in range(1, 4)]
+            assert pruned == [False, False, errors == 2.0]
+            if pruned[-1]:
+                ours.prune(trial)
             else:
                 ours.tell(trial, errors)
-    assert [one.pruned for one in ours.tried] == [False, True, False]
+    assert [trial.pruned for trial in ours.finished] == [False, True, False]
     assert ours.epochs_saved == pytest.approx(6 / 27)
     assert ours.best is not None
     assert ours.best.error == 0.5
@@ -332,10 +332,10 @@ def test_another_study_of_the_same_name_is_refused(study: Make) -> None:
 def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, study: Make) -> None:
     (tmp_path / "optuna.db").write_text("not a database" * 50)
     with pytest.raises(
-        ConfigError, match=r"^search\.storage=sqlite:.*cannot be used \(.*away, and"
+        ConfigError, match=r"^search\.storage=sqlite:.*cannot be used \(.*move it away to"
     ):
         study()
-    with pytest.raises(ConfigError, match="name a file in a folder that can be written"):
+    with pytest.raises(ConfigError, match="name a file in a writable folder"):
         study(address=of_file(tmp_path / "nowhere" / "optuna.db"))
 
 
@@ -355,7 +355,7 @@ def test_a_damaged_database_is_named(study: Make, tmp_path: Path, table: str) ->
     ours = study()
     with ours.claim(tmp_path) as claimed:
         assert claimed is not None
-        ours.is_hopeless(claimed[0], 1, 1.0)
+        ours.should_prune(claimed[0], 1, 1.0)
         ours.tell(claimed[0], 1.0)
     file = tmp_path / "optuna.db"
     with closing(sqlite3.connect(file)) as database:
@@ -366,7 +366,7 @@ def test_a_damaged_database_is_named(study: Make, tmp_path: Path, table: str) ->
     content[(page - 1) * size : page * size] = b"damaged." * (size // 8)
     file.write_bytes(content)
     told = f"optuna.db: cannot be used .*malformed.*{file} .recover"
-    with pytest.raises((ConfigError, StoreError), match=told), (again := study()).reading():
+    with pytest.raises((ConfigError, StoreError), match=told), (again := study()).storage_errors():
         work(again, tmp_path)
 
 

@@ -1,1 +1,1 @@
-"""scikit-learn's handwritten digits, which need no download and no file."""
+"""scikit-learn's handwritten digits, which need no download and no files."""

@@ -1,4 +1,4 @@
-"""Settings of the digits."""
+"""Settings of the handwritten digits."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -11,14 +11,14 @@ from fae.runtime.fields import STRICT
 if TYPE_CHECKING:
     from fae.data.digits.images import Digits
 
-FIRST = 1500
-"""Digits that are not for testing; they come first."""
+NON_TEST = 1500
+"""Number of training and validation images; the test images follow them."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DigitsConfig(DataConfig):
-    """The 1,797 handwritten digits of scikit-learn: 1,500 to train and validate on, 297 to test
-    on."""
+    """The 1,797 handwritten digits of scikit-learn: 1,500 for training and validation, 297 for
+    testing."""
 
     name: Literal["digits"]
 
@@ -29,9 +29,9 @@ class DigitsConfig(DataConfig):
     def build(self) -> "Digits":
         from fae.data.digits.images import Digits
 
-        return Digits(FIRST)
+        return Digits(NON_TEST)
 
     @model_validator(mode="after")
     def _splits_the_first(self) -> "DigitsConfig":
-        self.check_split(FIRST, "digits that are not tested on")
+        self.check_split(NON_TEST, "digits that are not for testing")
         return self

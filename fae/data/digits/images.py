@@ -1,4 +1,4 @@
-"""The images of the digits."""
+"""Images of the handwritten digits."""
 
 import hashlib
 from importlib.metadata import version
@@ -10,7 +10,7 @@ from fae.errors import DataError
 
 
 class Digits:
-    """scikit-learn's 1,797 handwritten digits (Alpaydin and Kaynak 1998), which its package ships.
+    """The 1,797 handwritten digits (Alpaydin and Kaynak 1998) that scikit-learn ships.
 
     Pixels have 17 levels, 0 to 16, which become the nearest of 0 to 255: 0 stays 0, 8 (127.5)
     becomes 128, 16 becomes 255. Each is then within 0.002 of its share of 16.
@@ -32,17 +32,17 @@ class Digits:
         return ""
 
     def verify(self) -> None:
-        """Check the digits that are installed.
+        """Check the installed digits.
 
         Raises:
-            DataError: they are others.
+            DataError: they are not the expected ones.
         """
         images = self._read()
         content = torch.cat([images.pixels.flatten(), images.labels.to(torch.uint8)])
         if hashlib.sha256(content.numpy().tobytes()).hexdigest()[:16] != self.digest:
             raise DataError(
-                f"data=digits: scikit-learn {version('scikit-learn')} ships other digits than fae "
-                "knows; install another, as by pip install -c constraints.txt -e ."
+                f"data=digits: the digits of scikit-learn {version('scikit-learn')} are not those "
+                "that fae expects; install the tested version: pip install -c constraints.txt -e ."
             )
 
     def training(self) -> Images:
@@ -54,6 +54,6 @@ class Digits:
     def _read(self) -> Images:
         from sklearn.datasets import load_digits
 
-        found = load_digits()
-        pixels = torch.from_numpy(found.data).mul(255 / 16).round().to(torch.uint8)
-        return Images(pixels, torch.from_numpy(found.target).to(torch.int64))
+        digits = load_digits()
+        pixels = torch.from_numpy(digits.data).mul(255 / 16).round().to(torch.uint8)
+        return Images(pixels, torch.from_numpy(digits.target).to(torch.int64))

@@ -25,19 +25,19 @@ class FashionMNISTConfig(DataConfig):
 
     name: Literal["fashion_mnist"]
     root: Annotated[OwnFolder, BeforeValidator(_found_if_unset)]
-    """Folder that holds the four files in ``FashionMNIST/raw``, packed (``.gz``) or not; what it
-    lacks is downloaded into it. null: the first of ``data``, ``../data`` and ``../shared/data``
-    that holds them all, or else a folder in the user's cache."""
+    """Folder that holds the four files in ``FashionMNIST/raw``, packed (``.gz``) or not; missing
+    files are downloaded into it. null: the first of ``data``, ``../data`` and ``../shared/data``
+    that holds all files, or else a folder in the user's cache."""
 
     @property
     def pixels(self) -> int:
         return 784
 
     @property
-    def place(self) -> Path:
+    def data_root(self) -> Path:
         return self.root
 
-    def within(self, root: Path | None) -> "FashionMNISTConfig":
+    def with_root(self, root: Path | None) -> "FashionMNISTConfig":
         changes: dict[str, Any] = {"root": root}
         return replace(self, **changes)
 

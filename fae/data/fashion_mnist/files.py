@@ -1,6 +1,6 @@
-"""The four files of Fashion-MNIST: where they are looked for, what they hold, how they are had.
+"""The four files of Fashion-MNIST: finding, downloading, checking and reading them.
 
-Light (no torch), as ``fae.config`` looks for them; ``images`` makes images of them.
+Light at import (no torch), as ``fae.config`` looks for the files; ``images`` makes tensors of them.
 """
 
 import gzip
@@ -26,7 +26,7 @@ class Published:
 
     Attributes:
         size, sha256: of the IDX file (LeCun's format).
-        packed_size, packed_sha256: of the same file in gzip's, which is what servers have.
+        packed_size, packed_sha256: of the gzip file that servers offer.
     """
 
     size: int
@@ -65,64 +65,67 @@ SERVERS = [
     "https://fashion-mnist.s3.eu-central-1.amazonaws.com/",
     "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
 ]
-"""The publisher's; each file is there as ``<name>.gz``."""
-NEARBY = ["data", "../data", "../shared/data"]
-"""Folders, from the working directory, that may hold the files."""
-WITHOUT = (
+"""The publisher's servers; each offers ``<name>.gz``."""
+LOCAL_FOLDERS = ["data", "../data", "../shared/data"]
+"""Folders that may hold the files, relative to the working directory."""
+ADVICE = (
     "to train without it: python -m fae.train -m experiment=digits, or data=digits batch_size=100\n"
-    "to have it: set FAE_DATA or data.root to a folder that holds the four files in "
+    "to use it: set FAE_DATA or data.root to a folder that holds the four files in "
     "FashionMNIST/raw"
 )
 
 
 def root() -> Path:
-    """The first folder of ``NEARBY`` that holds the files, or else one in the user's cache.
+    """The first of ``LOCAL_FOLDERS`` that holds all files, or else a folder in the user's cache.
 
-    Who has no home has no cache; then it is the first of ``NEARBY``, which a download fills.
+    Without a home directory there is no cache; files are then downloaded into the first of
+    ``LOCAL_FOLDERS``.
     """
-    for place in map(Path, NEARBY):
-        with suppress(OSError):  # a folder that is not ours to look into
+    for place in map(Path, LOCAL_FOLDERS):
+        with suppress(OSError):  # no permission to read the folder
             if not missing(folder(place)):
                 return place.resolve()
-    with suppress(RuntimeError):  # what some versions of platformdirs raise; others give ~
+    with suppress(RuntimeError):  # raised by some versions of platformdirs; others return ~
         cache = user_cache_path("fae")
         if cache.is_absolute():
             return cache
-    return Path(NEARBY[0])
+    return Path(LOCAL_FOLDERS[0])
 
 
 def folder(root: Path) -> Path:
-    """Where the files lie, as torchvision lays them out."""
+    """Folder of the files below the data root, as in torchvision."""
     return root / "FashionMNIST" / "raw"
 
 
 def missing(folder: Path) -> list[str]:
-    """The names of the files that are not there, neither packed nor unpacked.
+    """Names of the files that are present neither packed nor unpacked.
 
     Raises:
-        OSError: the folder cannot be looked into.
+        OSError: the folder cannot be read.
     """
     return [name for name in FILES if not _path(folder, name).is_file()]
 
 
 def check(folder: Path, name: str) -> None:
-    """Make sure that a file holds what was published.
+    """Check a file against the published SHA-256.
 
     Raises:
-        DataError: it does not, or it cannot be read.
+        DataError: its content differs, or it cannot be read.
     """
     path, published = _path(folder, name), FILES[name]
     with _reading(path), path.open("rb") as file:
         content = file.read(published.packed_size + 1)
     if hashlib.sha256(content).hexdigest() != published.packed_sha256:
-        read(folder, name)  # packed anew, perhaps, or not packed
+        read(folder, name)  # unpacked, or packed again
 
 
 def read(folder: Path, name: str) -> bytearray:
-    """The content of a file, unpacked and checked; never more in memory than was published.
+    """The content of a file, unpacked and checked.
+
+    Reads no more than the published size, so that a decompression bomb is harmless.
 
     Raises:
-        DataError: it is something else, or cannot be read.
+        DataError: its content differs from what was published, or it cannot be read.
     """
     path, published = _path(folder, name), FILES[name]
     content = bytearray(published.size + 1)
@@ -134,23 +137,23 @@ def read(folder: Path, name: str) -> bytearray:
     if hashlib.sha256(content).hexdigest() != published.sha256:
         raise DataError(
             f"{path}: not the official file (its content has another SHA-256); "
-            "delete it to have it downloaded again, or set data.root"
+            "delete it to download it again, or set data.root"
         )
     return content
 
 
 def fetch(folder: Path) -> None:
-    """Download the files that are missing, one process at a time, each whole or not at all.
+    """Download the missing files, each atomically; one process at a time.
 
     Raises:
-        DataError: a file cannot be had, or the folder does not take it.
+        DataError: a file cannot be downloaded, or the folder is not writable.
     """
     from fae.data.download import DownloadError, download
 
     servers = SERVERS
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder), _progress() as progress:
+        with _exclusive(folder), _progress() as progress:
             for name in missing(folder):
                 published, packed = FILES[name], f"{name}.gz"
                 number = download(
@@ -163,14 +166,14 @@ def fetch(folder: Path) -> None:
                 servers = servers[number:] + servers[:number]
     except DownloadError as error:
         problem = f"downloading it failed ({error})"
-        raise DataError(f"data.root: no Fashion-MNIST in {folder}; {problem}\n{WITHOUT}") from error
+        raise DataError(f"data.root: no Fashion-MNIST in {folder}; {problem}\n{ADVICE}") from error
     except OSError as error:
-        problem = f"it takes no download ({error.strerror or error})"
-        raise DataError(f"data.root: no Fashion-MNIST in {folder}; {problem}\n{WITHOUT}") from error
+        problem = f"cannot be downloaded there ({error.strerror or error})"
+        raise DataError(f"data.root: no Fashion-MNIST in {folder}; {problem}\n{ADVICE}") from error
 
 
 def _path(folder: Path, name: str) -> Path:
-    """The packed file, or the unpacked one where only that is there."""
+    """Path of the packed file, or of the unpacked one if only that is present."""
     packed = folder / f"{name}.gz"
     return packed if packed.is_file() else folder / name
 
@@ -184,8 +187,8 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """While no other process downloads into a folder."""
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder's downloads; waits for another process to finish."""
     from filelock import FileLock, Timeout
 
     from fae.runtime.console import say
@@ -194,7 +197,7 @@ def _alone(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        say(f"waiting for another process, which downloads Fashion-MNIST into {folder}")
+        say(f"waiting for another process that is downloading Fashion-MNIST into {folder}")
         lock.acquire()
     try:
         yield
@@ -203,7 +206,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _progress() -> "Progress":
-    """Bars on a terminal, and nothing elsewhere."""
+    """Progress bars, on a terminal only."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     from fae.runtime.console import console
@@ -220,6 +223,6 @@ def _progress() -> "Progress":
 
 
 def _bar(progress: "Progress", name: str, size: int) -> Callable[[int], None]:
-    """Shows how much of a file is there."""
+    """Add the progress bar of a file; returns a function that sets the number of bytes."""
     task = progress.add_task(name, total=size)
-    return lambda there: progress.update(task, completed=there)
+    return lambda completed: progress.update(task, completed=completed)

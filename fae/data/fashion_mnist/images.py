@@ -13,10 +13,10 @@ from fae.errors import DataError
 class FashionMNIST:
     """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), from the files in a folder.
 
-    Read straight from them, packed or not, so a read-only folder will do.
+    Packed files are not unpacked on disk, so a read-only folder suffices.
 
     Args:
-        root: has them in ``FashionMNIST/raw``.
+        root: folder that holds the files in ``FashionMNIST/raw``.
     """
 
     side = 28
@@ -50,10 +50,10 @@ class FashionMNIST:
         return f"{self.folder} lacks {len(absent)} of {len(files.FILES)} files" if absent else ""
 
     def verify(self) -> None:
-        """Check the four files, after downloading those that are missing.
+        """Check the four files, after downloading missing ones.
 
         Raises:
-            DataError: a file is damaged, or missing and not to be had.
+            DataError: a file is damaged, or missing and cannot be downloaded.
         """
         if self.missing():
             files.fetch(self.folder)
@@ -67,7 +67,7 @@ class FashionMNIST:
         return self._read("t10k")
 
     def _read(self, part: str) -> Images:
-        """Images and labels; a header of 16 or 8 bytes stands before them."""
+        """Images and labels, without the IDX headers of 16 and 8 bytes."""
         images = files.read(self.folder, f"{part}-images-idx3-ubyte")
         labels = files.read(self.folder, f"{part}-labels-idx1-ubyte")
         return Images(

@@ -1,1 +1,1 @@
-"""Small images made from a seed, for tests and for trying things out offline."""
+"""Small images generated from a seed, for tests and for trying things out offline."""

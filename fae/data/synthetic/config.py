@@ -1,11 +1,11 @@
-"""Settings of the images that are made."""
+"""Settings of the synthetic images."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from fae.data.config import MOST_PIXELS, DataConfig
+from fae.data.config import MAX_PIXELS, DataConfig
 from fae.errors import ConfigError
 from fae.runtime.fields import STRICT
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SyntheticConfig(DataConfig):
-    """Small images made on the spot; ``split_seed`` is the seed of the images, too."""
+    """Small generated images; ``split_seed`` is also the seed of the images."""
 
     name: Literal["synthetic"]
     side: Annotated[int, Field(strict=True, ge=1, le=128)]
     """Height and width of an image, in pixels."""
     test: Annotated[int, Field(strict=True, ge=10)]
-    """Images to test on; ten at least, one of each class."""
+    """Number of test images; at least ten, one of each class."""
 
     @property
     def pixels(self) -> int:
@@ -37,9 +37,9 @@ class SyntheticConfig(DataConfig):
     @model_validator(mode="after")
     def _fits_in_memory(self) -> "SyntheticConfig":
         images = self.train + self.val + self.test
-        if images * self.side**2 > MOST_PIXELS:
+        if images * self.side**2 > MAX_PIXELS:
             raise ConfigError(
                 f"data.side={self.side} with data.train={self.train}, data.val={self.val} and "
-                f"data.test={self.test}: at most {MOST_PIXELS // self.side**2} images of this side"
+                f"data.test={self.test}: at most {MAX_PIXELS // self.side**2} images of this side"
             )
         return self

@@ -1,4 +1,4 @@
-"""Images that are made."""
+"""Synthetic images."""
 
 import hashlib
 
@@ -32,7 +32,7 @@ class Synthetic:
         return ""
 
     def verify(self) -> None:
-        """Nothing to fetch."""
+        """Do nothing: the images are generated."""
 
     def training(self) -> Images:
         return self._make(part=0)

@@ -1,4 +1,4 @@
-"""Settings of the dense networks."""
+"""Settings of the fully connected networks."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fae.models.network import Network
 
 Activation = Literal["relu", "gelu", "silu", "tanh", "sigmoid", "clamp", "identity"]
-"""clamp: to [0, 1], where pixels lie."""
+"""clamp: to [0, 1], the range of pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -27,8 +27,8 @@ class AutoEncoderConfig(ModelConfig):
     hidden_activation: Activation
     output_activation: Activation
     initialisation: Literal["uniform", "pca"]
-    """uniform: as PyTorch draws weights; pca: as PCA of as many components reconstructs,
-    or with gelu and silu about so."""
+    """uniform: PyTorch's default; pca: such that the network reconstructs as PCA with ``hidden``
+    components does (with gelu and silu only approximately)."""
 
     def build(self, pixels: int, hidden: int, dropout: float) -> "AutoEncoder":
         from fae.models.dense.network import AutoEncoder
@@ -48,13 +48,13 @@ class AutoEncoderConfig(ModelConfig):
                 "of an image"
             )
 
-    def start(self, network: "Network", training: "Callable[[], Images]") -> None:
-        from fae.models.dense.initialisation import start_as_pca
+    def initialise(self, network: "Network", training: "Callable[[], Images]") -> None:
+        from fae.models.dense.initialisation import initialise_as_pca
         from fae.models.dense.network import AutoEncoder
 
         if self.initialisation == "pca":
             assert isinstance(network, AutoEncoder)
-            start_as_pca(network, training())
+            initialise_as_pca(network, training())
 
     @model_validator(mode="after")
     def _can_be_pca(self) -> "AutoEncoderConfig":
@@ -73,13 +73,13 @@ class AutoEncoderConfig(ModelConfig):
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class DeepAutoEncoderConfig(ModelConfig):
-    """inputs - widths - hidden - widths the other way round - inputs."""
+    """inputs - widths - hidden - reversed widths - inputs."""
 
     name: Literal["deep"]
     widths: Annotated[tuple[Width, ...], Field(min_length=1)]
     """Units of the layers between the inputs and the hidden layer."""
     inner_activation: Activation
-    """Of those layers and their mirror images."""
+    """Activation of these layers and of their mirror images."""
     hidden_activation: Activation
     output_activation: Activation
     initialisation: Literal["uniform"]

@@ -1,4 +1,4 @@
-"""The auto-encoder of fully connected layers: a plain module that needs no trainer."""
+"""The fully connected auto-encoder."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,16 +26,16 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 class AutoEncoder(Network):
     """inputs - hidden - inputs, with dropout on the hidden layer, as in the paper.
 
-    With ``widths`` it is deeper: inputs - widths - hidden - widths the other way round - inputs.
-    Weights and biases start as PyTorch draws them: uniform in +-1/sqrt(fan in).
+    With ``widths`` it is deeper: inputs - widths - hidden - reversed widths - inputs.
+    Weights and biases have PyTorch's default initialisation: uniform in +-1/sqrt(fan_in).
 
     Args:
         inputs: pixels of an image.
-        hidden: units of the hidden layer, the paper's n; of a deep network, of the code.
+        hidden: units of the hidden layer (the size of a code), the paper's n.
         dropout: probability with which a hidden unit is dropped in training, [0, 1).
         hidden_activation, output_activation: names in ``ACTIVATIONS``.
         widths: units of the layers between the inputs and the hidden layer.
-        inner_activation: of those layers, and of their mirror images.
+        inner_activation: activation of these layers and of their mirror images.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class AutoEncoder(Network):
         return codes
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Images (batch, inputs) of codes (batch, hidden); a linear output may leave [0, 1]."""
+        """Images (batch, inputs) from codes (batch, hidden); they may leave [0, 1]."""
         images: Tensor = self.output_activation(self.decoder(self.after(codes)))
         return images
 

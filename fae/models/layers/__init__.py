@@ -1,1 +1,1 @@
-"""Layers and losses that compute what PyTorch's do, by the quickest kernels at hand."""
+"""Layers and losses equivalent to PyTorch's, on the fastest kernels available."""

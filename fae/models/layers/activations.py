@@ -1,8 +1,8 @@
 """Activations whose bits do not depend on the number of threads.
 
-PyTorch computes sigmoids many at a time, and the last few of each thread's one by one, by another
-formula. Here they are one thread's, which costs little beside the matrix products. Its other
-activations are the same in any number of threads.
+PyTorch computes sigmoids in vectors, and the remainder of each thread's share one by one with
+another formula. Here a single thread computes all of them, which costs little compared with the
+matrix products. PyTorch's other activations do not depend on the number of threads.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Dropout whose random numbers cost little: 16 bits a unit instead of a draw each."""
+"""Dropout with cheap random numbers: 16 bits per unit instead of one number per unit."""
 
 import torch
 from torch import Tensor, nn
@@ -7,16 +7,16 @@ from fae.models.config import DROPOUT_STEPS as STEPS
 
 
 class Dropout(nn.Module):
-    """Zeroes each element with a probability and scales up the rest, in training only.
+    """Zeroes elements at random and scales up the others, in training only.
 
-    As ``nn.Dropout``, and like it drawn from torch's own generator, but four elements share
-    each 64-bit number (docs/speed.md). The probability is rounded to a multiple of 1/65536.
+    Like ``nn.Dropout`` it draws from torch's global generator, but four elements share each 64-bit
+    number (docs/speed.md). The probability is rounded to a multiple of 1/65536.
 
     Args:
-        probability: with which an element is dropped, [0, 1).
+        probability: probability with which an element is dropped, [0, 1).
 
     Raises:
-        ValueError: the multiple would be 0 or 1, though the probability is not 0.
+        ValueError: the probability is not 0, but would be rounded to 0 or 1.
     """
 
     def __init__(self, probability: float) -> None:
@@ -32,7 +32,7 @@ class Dropout(nn.Module):
         return values * self.mask(values)
 
     def mask(self, like: Tensor) -> Tensor:
-        """0 where an element is dropped, 1 / (1 - probability) elsewhere; shaped as ``like``."""
+        """0 where an element is dropped, 1 / (1 - probability) elsewhere; shaped like ``like``."""
         words = torch.empty(-(-like.numel() // 4), dtype=torch.int64, device=like.device)
         bits = words.random_(-(2**63), None).view(torch.int16)[: like.numel()].view(like.shape)
         kept = torch.ge(bits, self.dropped - STEPS // 2, out=torch.empty_like(like))

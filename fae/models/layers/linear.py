@@ -1,8 +1,8 @@
-"""Linear layers by the quickest matrix products at hand.
+"""Linear layers on the fastest matrix products available.
 
-PyTorch leaves products in single precision on a CPU to MKL. oneDNN, which PyTorch brings for
-its compiled models, is 2.1 times as fast on an AMD EPYC, the only processor that was tried
-(docs/speed.md). In all other precisions and on other devices, PyTorch chooses.
+PyTorch computes single-precision products on a CPU with MKL. oneDNN, which PyTorch includes for
+compiled models, is 2.1 times as fast on an AMD EPYC, the only processor measured (docs/speed.md).
+In other precisions and on other devices the choice is left to PyTorch.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 BLOCK = 8192
-"""Rows that are summed at once. Of more, each thread might get some: other sums, other bits."""
+"""Rows per sum. More rows might be divided among threads, which would change the bits."""
 
 
 class Linear(nn.Linear):
-    """``nn.Linear``, quicker in single precision on a CPU, where it has first derivatives only."""
+    """``nn.Linear``, faster in single precision on a CPU, where it has first derivatives only."""
 
     def forward(self, values: Tensor) -> Tensor:
         """Values (..., inputs) to (..., outputs)."""
@@ -34,7 +34,7 @@ class Linear(nn.Linear):
 def matmul_nt(
     left: Tensor, right: Tensor, bias: Tensor | None = None, minus: Tensor | None = None
 ) -> Tensor:
-    """``left @ right.T + bias - minus``, all of one precision; no gradients.
+    """``left @ right.T + bias - minus``, all of the same dtype; no gradients.
 
     Args:
         left: (rows, inner).
@@ -64,7 +64,7 @@ def sum_rows(values: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 
 
 def _by_blocks(product: Callable[..., Tensor], *factors: Tensor) -> Tensor:
-    """A product that sums over the rows of its factors, block by block."""
+    """Compute a product that sums over the rows of its factors, block by block."""
     if len(factors[0]) <= BLOCK:
         return product(*factors)
     blocks = zip(*(factor.split(BLOCK) for factor in factors), strict=True)
@@ -74,7 +74,7 @@ def _by_blocks(product: Callable[..., Tensor], *factors: Tensor) -> Tensor:
 def _matmul_tn(left: Tensor, right: Tensor) -> Tensor:
     if not _by_onednn(left):
         return left.T @ right
-    # oneDNN copies what it gets as the left factor into rows: let that be the smaller one.
+    # oneDNN makes the left factor contiguous by a copy: let that be the smaller one.
     if left.shape[1] <= right.shape[1]:
         return matmul_nt(left.T, right.T)
     return matmul_nt(right.T, left.T).T

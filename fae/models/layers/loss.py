@@ -1,8 +1,8 @@
-"""The output layer and its mean squared error as one: few passes over the images.
+"""The linear output layer fused with its mean squared error, to save passes over memory.
 
-The residual takes the place of the reconstruction; the error and all gradients follow from it.
-Written out, the reconstruction, the difference, its square and the gradients of each are as many
-arrays of the images' size, and cost as much as a product.
+The residual is computed in place of the reconstruction; the error and all gradients follow from
+it. Unfused, the reconstruction, the difference, its square and their gradients each take an array
+of the images' size, which costs as much time as a matrix product.
 """
 
 from typing import Any
@@ -15,10 +15,10 @@ from fae.models.layers.linear import matmul_nt, matmul_tn, sum_rows
 
 
 def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
-    """Reconstructions by a linear output layer minus images, (batch, pixels); no gradients.
+    """Reconstructions of a linear output layer minus images, (batch, pixels); no gradients.
 
     Args:
-        codes: (batch, hidden), in single precision or bfloat16, as are the residuals.
+        codes: (batch, hidden), in single precision or bfloat16; the residuals have the same dtype.
         weight: (pixels, hidden).
         bias: (pixels,).
         images: (batch, pixels).
@@ -28,11 +28,11 @@ def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Te
 
 
 def mean_square(residuals: Tensor) -> Tensor:
-    """The mean of the squares of residuals (batch, pixels), a scalar in double precision.
+    """Mean of the squared residuals (batch, pixels), a scalar in double precision.
 
-    The bits do not depend on the number of threads, each of which gets whole rows; to ``dot`` and
-    ``sum`` it would make a difference. ``vector_norm`` is as quick as ``dot``, and the rows'
-    squares are so few that double precision, one after the other by ``cumsum``, costs nothing.
+    The bits do not depend on the number of threads, unlike those of ``dot`` and ``sum``: each
+    thread gets whole rows. ``vector_norm`` is as fast as ``dot``, and the squared norms of the rows
+    are so few that adding them in double precision, sequentially by ``cumsum``, costs nothing.
     """
     rows = torch.linalg.vector_norm(residuals.float(), dim=1)
     total: Tensor = rows.double().square_().cumsum(0)[-1]
@@ -40,13 +40,13 @@ def mean_square(residuals: Tensor) -> Tensor:
 
 
 def mean_squared_error(outputs: Tensor, images: Tensor) -> Tensor:
-    """``mse_loss(outputs, images)``, as ``mean_square`` takes it; the images have no gradient."""
+    """``mse_loss(outputs, images)``, computed by ``mean_square``; the images have no gradient."""
     error: Tensor = _MeanSquaredError.apply(outputs, images)
     return error
 
 
 def reconstruction_error(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
-    """``mse_loss(linear(codes, weight, bias), images)``, a scalar, and its gradients.
+    """``mse_loss(linear(codes, weight, bias), images)``, a scalar, with gradients.
 
     Arguments as for ``residuals``; the images have no gradient.
     """
