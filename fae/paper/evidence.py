@@ -159,7 +159,7 @@ class Evidence:
     def _known(self) -> tuple[list[Found], list[str]]:
         """What all studies found, the newest first, and sentences about those not readable."""
         known, left_out = [], []
-        for study in reversed(self._archive.runs("study", "attributes.status = 'FINISHED'")):
+        for study in reversed(self._archive.runs("study", status="FINISHED")):
             try:
                 known.append(Found.read(self._archive.text(study, FOUND)))
             except (UnreadableError, ValueError):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 BESIDE_WEIGHTS = 10_000_000
 """Bytes that a model needs in addition to its weights, at most."""
+NOTE = "mlflow.note.content"
+"""Tag with a run's description, which its page shows."""
 LOADER = Path(__file__).with_name("fae_reconstruction.py")
 """Stored with a model, for loading it."""
 
@@ -95,6 +97,10 @@ class Run:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set several tags in one transaction."""
         self._append({"tags": dict(tags)})
+
+    def set_note(self, text: str) -> None:
+        """Describe the run on its page, in Markdown."""
+        self.set_tags({NOTE: text})
 
     def log_model(self, network: "Module", example: NDArray[np.float32], step: int) -> None:
         """Log a network that ``mlflow.pyfunc.load_model`` loads without this package.

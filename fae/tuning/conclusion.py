@@ -155,7 +155,7 @@ def _store(run: Run, found: Found) -> None:
     assert found.best.error is not None
     run.log_metrics({"val/mse": found.best.error, "test/mse": found.test.mean}, step=0)
     run.log_text(found.json(), FOUND)
-    run.set_tags({"mlflow.note.content": as_markdown(columns([found]))})
+    run.set_note(as_markdown(columns([found])))
     for dimension in found.space:
         if isinstance(dimension, Range):
             chart = errors_by_value([found], dimension)
