@@ -335,9 +335,10 @@ def test_a_run_that_mlflow_cannot_read_is_named_and_left_out(
     tmp_path: Path, tracking: TrackingConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ids = []
+    tags = {"fae.host": platform.node()}
     for name in ("damaged", "whole"):
-        (tmp_path / name).mkdir()
-        with Store(tracking).run(name, kind="run", folder=tmp_path / name, command="") as run:
+        folder = tmp_path / name
+        with Store(tracking).run(name, kind="run", folder=folder, command="", tags=tags) as run:
             ids.append(run.id)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
         database.execute("UPDATE runs SET start_time = NULL WHERE run_uuid = ?", ids[:1])
