@@ -206,8 +206,7 @@ def _unusable(run: TrainedRun) -> str | None:
     if run.status == "KILLED":
         return "interrupted"
     if run.status != "FINISHED":
-        reason = run.tags.get("fae.error", "").partition("\n")[0]
-        return f"failed: {reason or 'no reason stored'}"
+        return f"failed: {run.cause}"
     try:
         stored, here = run.tags.get("fae.data_digest"), run.config.data.build().digest
     except UnreadableError as problem:

@@ -11,17 +11,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from fae.errors import NoStoreError, StoreError
+from fae.errors import NoStoreError, StoreError, first_line
 from fae.runtime.console import in_one_line, warn
 from fae.tracking.address import file_of
 from fae.tracking.config import TrackingConfig
-from fae.tracking.connection import (
-    asking,
-    connect,
-    first_line,
-    update_paths,
-    without_start,
-)
+from fae.tracking.connection import asking, connect, update_paths, without_start
 from fae.tracking.delivery import Uploader
 from fae.tracking.limits import downloading
 from fae.tracking.run import NOTE
@@ -68,6 +62,11 @@ class StoredRun:
     def parent(self) -> str:
         """Id of the run that this one is nested in; empty if it is in none."""
         return self.tags.get("mlflow.parentRunId", "")
+
+    @property
+    def cause(self) -> str:
+        """Why it failed, in one line."""
+        return self.tags.get("fae.error", "").partition("\n")[0] or "no reason stored"
 
 
 class UnreadableError(StoreError):

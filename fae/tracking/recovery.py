@@ -8,10 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from fae.errors import FaeError, StoreError, UndeliveredError
+from fae.errors import FaeError, StoreError, UndeliveredError, first_line
 from fae.runtime.console import warn
 from fae.tracking.archive import Archive, StoredRun
-from fae.tracking.connection import first_line
 from fae.tracking.delivery import (
     NotAcceptedError,
     RejectedError,

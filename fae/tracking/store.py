@@ -17,7 +17,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from fae.errors import FaeError, Interrupted, StoreError, cause
+from fae.errors import FaeError, Interrupted, StoreError, cause, first_line
 from fae.runtime import signals
 from fae.runtime.console import warn
 from fae.runtime.signals import allow_signals, defer_signals
@@ -164,7 +164,7 @@ class Store:
                 self._resume(resume, name, folder, command)
             run_id = resume or self._make(name, folder, command, tags)
         except MlflowException as error:
-            reason = str(error).partition("\n")[0]
+            reason = first_line(error)
             raise StoreError(f"tracking.uri={self.uri}: cannot be written ({reason})") from error
         uploader = Uploader(self._client, self.experiment_id, run_id, folder)
         journal = Journal(folder)

@@ -4,7 +4,6 @@ Several processes may work on one study. What Optuna draws for a trial depends o
 number and on the results so far, so that a study that was cut short goes on as if it had not been.
 """
 
-import hashlib
 import math
 import platform
 import shlex
@@ -26,6 +25,7 @@ from platformdirs import user_state_path
 
 from fae.cli.overrides import rounded_assignment
 from fae.errors import ConfigError, StoreError
+from fae.runtime.digest import short_digest
 from fae.tracking.address import file_of, without_password
 from fae.tracking.lock import is_alive, run_lock
 from fae.tuning.space import Choices, Dimension, SearchConfig
@@ -111,7 +111,7 @@ class Study:
         self.config = config
         self.whole = whole
         self.epochs = epochs
-        identity = hashlib.sha256(storage.encode()).hexdigest()[:16]
+        identity = short_digest(storage)
         folder = user_state_path("fae", ensure_exists=True)
         self.claiming = FileLock(folder / f"studies-{identity}.lock")
         file = file_of(storage)

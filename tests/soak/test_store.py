@@ -370,7 +370,7 @@ def test_a_server_that_goes_and_comes_gets_all_once_and_in_order(
     things += check_stored(server, lasting, always.epochs)
     assert slowest_end < 15
     printed = capsys.readouterr().out
-    assert printed.count("warning: the store does not answer") == 2 * outages
+    assert printed.count("warning: the store is not reachable") == 2 * outages
     assert printed.count("the store is back") == outages
     soak.tell(f"{outages} outages, {things} points and files: 0 lost, 0 twice, in order")
     soak.tell(
