@@ -14,7 +14,6 @@ from pathlib import Path
 
 from fae.cli import command
 from fae.cli.compose import compose
-from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import ConfigError
 from fae.runtime.console import say
 
@@ -30,6 +29,8 @@ does. Light at import; ``fae.paper.answering`` does the work.
 """Not the docstring, as ``python -OO`` removes it."""
 
 FOLDER = Path("reports")
+DATA = "fashion_mnist"
+"""The data set of the paper."""
 
 
 def answers(folder: Path, overrides: Sequence[str]) -> None:
@@ -45,8 +46,8 @@ def answers(folder: Path, overrides: Sequence[str]) -> None:
         StoreError: there is no store, or it cannot be read.
     """
     config = compose(*overrides)
-    if not isinstance(config.data, FashionMNISTConfig):
-        raise ConfigError(f"data={config.data.name}: the paper's questions are about fashion_mnist")
+    if config.data.name != DATA:
+        raise ConfigError(f"data={config.data.name}: the paper's questions are about {DATA}")
     folder.mkdir(parents=True, exist_ok=True)
 
     from fae.paper.answering import answer, write

@@ -2,6 +2,8 @@
 
 import signal
 
+LONGEST_LINE = 500
+
 
 class FaeError(Exception):
     """Something that the user can fix: the message says what, where and how."""
@@ -14,6 +16,13 @@ def cause(error: BaseException) -> str:
     if isinstance(error, FaeError) or not str(error):
         return str(error) or type(error).__name__
     return f"{type(error).__name__}: {error}"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, shortened if long, or its type if there is none."""
+    lines = str(error).strip().splitlines()
+    told = [line for line in lines if not line.startswith("(raised as a result of")]  # SQLAlchemy's
+    return told[0][:LONGEST_LINE] if told else type(error).__name__
 
 
 class ConfigError(FaeError, ValueError):

@@ -6,16 +6,21 @@ if __name__ == "__main__":  # before what takes long to import
     process.begin()
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fae.cli import command
 from fae.cli.compose import compose
 from fae.errors import ConfigError, FaeError, StoreError
 from fae.runtime.console import say
 from fae.tracking.config import TrackingConfig
+
+if TYPE_CHECKING:
+    from fae.tracking.archive import Archive
+    from fae.tracking.folder import Link
 
 HELP = """Upload to the store what runs could not, and close crashed runs.
 
@@ -42,24 +47,16 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
         StoreError: the store does not take something, also of a dead run elsewhere, or something
             is damaged; it stays where it is, and all else is done.
     """
-    from fae.tracking.archive import Archive, StoredRun
     from fae.tracking.folder import Link
-    from fae.tracking.recovery import close_crashed, deliver, has_unsent, not_there
+    from fae.tracking.recovery import has_unsent
 
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder")
     problems: list[str] = []
-    closed: list[StoredRun] = []
-    delivered = False
+    done = False
     experiments = dict.fromkeys([tracking.experiment])
-
-    @cache
-    def archive_of(experiment: str) -> Archive | None:
-        archive = Archive.if_there(replace(tracking, experiment=experiment))
-        if archive:
-            archive.update_paths()
-        return archive
+    archive_of = cache(partial(_archive, tracking))
 
     def tell(problem: str) -> None:
         if not any(said.endswith(problem) for said in problems):
@@ -70,27 +67,48 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
             link = Link.read(folder)
             assert link
             experiments[link.experiment] = None
-            if not has_unsent(folder):
-                continue
-            archive = archive_of(link.experiment)
-            if archive is None:
-                raise StoreError(not_there(link, tracking.uri))
-            say(f"{folder}: entries uploaded: {deliver(folder, archive)}")
-            delivered = True
+            if has_unsent(folder):
+                _upload(folder, link, archive_of(link.experiment), tracking.uri)
+                done = True
         except (FaeError, OSError) as problem:
             problems.append(f"{folder}: {problem}")
     for experiment in experiments:
         try:
-            archive = archive_of(experiment)
-            closed += close_crashed(archive, tell) if archive else []
+            done |= _close_crashed(archive_of(experiment), tell)
         except StoreError as problem:
             tell(str(problem))
-    for run in closed:
-        say(f"{run.name} ({run.id[:8]}): crashed, now closed")
     if problems:
         raise StoreError("\n".join(problems))
-    if not delivered and not closed:
+    if not done:
         say("nothing to upload, and no crashed runs")
+
+
+def _archive(tracking: TrackingConfig, experiment: str) -> "Archive | None":
+    """An experiment of the store, whose paths are updated; None if it has none of this name."""
+    from fae.tracking.archive import Archive
+
+    archive = Archive.if_there(replace(tracking, experiment=experiment))
+    if archive:
+        archive.update_paths()
+    return archive
+
+
+def _upload(folder: Path, link: "Link", archive: "Archive | None", uri: str) -> None:
+    from fae.tracking.recovery import deliver, not_there
+
+    if archive is None:
+        raise StoreError(not_there(link, uri))
+    say(f"{folder}: entries uploaded: {deliver(folder, archive)}")
+
+
+def _close_crashed(archive: "Archive | None", tell: Callable[[str], object]) -> bool:
+    """Close crashed runs, and print which; whether there were any."""
+    from fae.tracking.recovery import close_crashed
+
+    closed = close_crashed(archive, tell) if archive else []
+    for run in closed:
+        say(f"{run.name} ({run.id[:8]}): crashed, now closed")
+    return bool(closed)
 
 
 def runs_in(folders: Sequence[Path]) -> Iterator[Path]:

@@ -63,11 +63,7 @@ def download(
         for _ in range(ATTEMPTS):
             before = _size(part)
             try:
-                with open(part, "ab", opener=_of_the_folder) as file:
-                    _complete(file, address, size, show)
-                if hashlib.sha256(part.read_bytes()).hexdigest() != sha256:
-                    part.unlink()
-                    raise AnswerError("sent content with another SHA-256")
+                _fetch(part, address, size, sha256, show)
             except AnswerError as error:
                 problem = str(error)
             else:
@@ -79,6 +75,19 @@ def download(
                 break
         problems.append(f"{urlsplit(address).netloc}: {problem}")
     raise DownloadError("; ".join(problems))
+
+
+def _fetch(part: Path, address: str, size: int, sha256: str, show: Callable[[int], object]) -> None:
+    """Complete a file from one server, and check it; what is wrong as a whole is removed.
+
+    Raises:
+        AnswerError: it is not whole, or not the file.
+    """
+    with open(part, "ab", opener=_of_the_folder) as file:
+        _complete(file, address, size, show)
+    if hashlib.sha256(part.read_bytes()).hexdigest() != sha256:
+        part.unlink()
+        raise AnswerError("sent content with another SHA-256")
 
 
 def _size(path: Path) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from fae.data.fashion_mnist.config import FashionMNISTConfig
+from fae.data.config import DataConfig
 from fae.drawing import figures
 from fae.drawing.chart import Chart, Series
 from fae.drawing.tables import Columns, as_markdown
@@ -48,9 +48,7 @@ class Answer:
     charts: Sequence[Chart] = ()
 
 
-def answer(
-    tracking: TrackingConfig, data: FashionMNISTConfig, overrides: Sequence[str]
-) -> list[Answer]:
+def answer(tracking: TrackingConfig, data: DataConfig, overrides: Sequence[str]) -> list[Answer]:
     """Answer each question, or name the command to run for an answer.
 
     Args:

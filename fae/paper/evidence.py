@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from fae.cli.compose import check, compose_jobs, read
 from fae.cli.overrides import assignment, command_line
-from fae.data.fashion_mnist.config import FashionMNISTConfig
+from fae.data.config import DataConfig
 from fae.errors import ConfigError
 from fae.reports.selection import Selection, exclude
 from fae.reports.settings import Setting
@@ -66,10 +66,10 @@ class Evidence:
     """
 
     def __init__(
-        self, tracking: TrackingConfig, data: FashionMNISTConfig, overrides: Sequence[str]
+        self, tracking: TrackingConfig, data: DataConfig, overrides: Sequence[str]
     ) -> None:
         self._archive = Archive(tracking)
-        self._data = DataSets(data.root)
+        self._data = DataSets(data.place)
         self._overrides = overrides
         self._selection = cache(self._select)
         self._searched = cache(self._search)
@@ -160,7 +160,7 @@ class Evidence:
     def _known(self) -> tuple[list[SearchResult], list[str]]:
         """Results of all studies, newest first, and sentences about unreadable ones."""
         known, left_out = [], []
-        for study in reversed(self._archive.runs("study", "attributes.status = 'FINISHED'")):
+        for study in reversed(self._archive.runs("study", status="FINISHED")):
             try:
                 known.append(SearchResult.read(self._archive.text(study, RESULT_FILE)))
             except (UnreadableError, ValueError):

@@ -69,14 +69,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
             f"tracking.uri={archive.uri}: no run of fae is stored there; python -m fae.train -m "
             "hidden=64,128,256,512 makes four"
         )
-    chosen = list({sweep.id: sweep for sweep in (find_sweep(w, known) for w in sweeps)}.values())
-    if not sweeps and where is None:
-        if not known:
-            raise ConfigError(
-                "sweep: there is none yet, only single runs; select some of them, for instance "
-                "by where=hidden=64"
-            )
-        chosen = known[-1:]
+    chosen = _chosen(known, sweeps) if sweeps or where is None else []
     theirs = {sweep.id: archive.runs_of(sweep) for sweep in chosen}
     runs = list({run.id: run for found in theirs.values() for run in found}.values())
     if not chosen:
@@ -99,6 +92,18 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
         excluded=excluded,
         missing=missing if where is None else 0,
     )
+
+
+def _chosen(known: Sequence[StoredRun], sweeps: Sequence[str]) -> list[StoredRun]:
+    """The sweeps that are named, each once; the latest if none is."""
+    if sweeps:
+        return [*{sweep.id: sweep for sweep in (find_sweep(w, known) for w in sweeps)}.values()]
+    if not known:
+        raise ConfigError(
+            "sweep: there is none yet, only single runs; select some of them, for instance by "
+            "where=hidden=64"
+        )
+    return [known[-1]]
 
 
 def _missing(sweep: StoredRun, runs: Sequence[StoredRun]) -> int:
@@ -201,8 +206,7 @@ def _unusable(run: TrainedRun) -> str | None:
     if run.status == "KILLED":
         return "interrupted"
     if run.status != "FINISHED":
-        reason = run.tags.get("fae.error", "").partition("\n")[0]
-        return f"failed: {reason or 'no reason stored'}"
+        return f"failed: {run.cause}"
     try:
         stored, here = run.tags.get("fae.data_digest"), run.config.data.build().digest
     except UnreadableError as problem:

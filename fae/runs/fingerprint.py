@@ -11,7 +11,6 @@ These are the configuration, the images, the code that trains, and the libraries
 """
 
 import ast
-import hashlib
 import inspect
 import json
 import lzma
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fae.config import TrainingConfig, fingerprint_fields
+from fae.runtime.digest import short_digest
 from fae.runtime.installation import PACKAGE
 
 SHARED = (
@@ -65,7 +65,7 @@ def _hash(config: TrainingConfig, fields: Mapping[str, Any] | None, code: list[s
     versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
     digest = config.data.build().digest
     text = json.dumps([decisive, digest, versions, code], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return short_digest(text)
 
 
 def _code(config: TrainingConfig) -> list[str]:

@@ -19,7 +19,6 @@ def tags(accelerator: str) -> dict[str, str]:
     commit = _git("rev-parse", "HEAD").strip()
     changes = _git("status", "--porcelain").strip()
     return {
-        **({"mlflow.source.git.commit": commit} if commit else {}),
         "fae.commit": commit or "unknown",
         "fae.dirty": str(bool(changes)).lower() if commit else "unknown",
         "fae.device": torch.cuda.get_device_name() if accelerator == "gpu" else _processor(),

@@ -114,8 +114,7 @@ class Task:
             return f"resumes after epoch {self.epochs_done} of {self.config.epochs}, {run}"
         if self.state == State.RUNNING:
             return f"running in another process, {run}"
-        cause = self.run.tags.get("fae.error", "no reason stored").partition("\n")[0]
-        return f"failed before: {cause}; sweep.retry_failed=true runs it again"
+        return f"failed before: {self.run.cause}; sweep.retry_failed=true runs it again"
 
 
 @cache

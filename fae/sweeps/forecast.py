@@ -50,33 +50,27 @@ def estimate(tasks: Sequence[Task], archive: Archive | None) -> Estimate | None:
         return None
     groups: dict[tuple[str, ...], list[Task]] = {}
     for task in tasks:
-        groups.setdefault(_conditions(task.config), []).append(task)
-    found = [_estimate(alike, conditions, archive) for conditions, alike in groups.items()]
+        groups.setdefault(tuple(_decisive(task.config).values()), []).append(task)
+    found = [_estimate(alike, archive) for alike in groups.values()]
     known = [part for part in found if part]
     if len(known) < len(groups):
         return None
     return Estimate(sum(part.seconds for part in known), sum(part.bytes for part in known))
 
 
-def _conditions(config: Config) -> tuple[str, ...]:
-    """MLflow's search conditions for runs that take as long for the same work."""
-    return (
-        f"params.data = '{config.data.name}'",
-        f"params.precision = '{config.trainer.precision}'",
-        f"params.accelerator = '{config.trainer.accelerator}'",
-    )
+def _decisive(config: Config) -> dict[str, str]:
+    """Parameters of a run; those in which they agree take as long for the same work."""
+    return {
+        "data": config.data.name,
+        "precision": config.trainer.precision,
+        "accelerator": config.trainer.accelerator,
+    }
 
 
-def _estimate(
-    tasks: Sequence[Task], conditions: tuple[str, ...], archive: Archive
-) -> Estimate | None:
-    """What tasks take of which the same runs tell."""
-    similar = archive.latest(
-        SIMILAR,
-        "attributes.status = 'FINISHED'",
-        f"tags.`fae.host` = '{platform.node()}'",
-        *conditions,
-    )
+def _estimate(tasks: Sequence[Task], archive: Archive) -> Estimate | None:
+    """What tasks take that agree in the decisive parameters."""
+    decisive = _decisive(tasks[0].config)
+    similar = archive.latest(SIMILAR, host=platform.node(), parameters=decisive)
     least = COMPARABLE * min(task.work for task in tasks)
     measured = [cost for cost in map(_cost, similar) if cost and cost.work >= least]
     if not measured:

@@ -16,7 +16,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fae.cli.overrides import parse
-from fae.errors import ConfigError, Interrupted, UndeliveredError
+from fae.errors import ConfigError, Interrupted, UndeliveredError, first_line
 from fae.runs.job import JobGroup
 from fae.runs.task import State, Task, stored_runs
 from fae.runtime.console import say, warn
@@ -154,7 +154,7 @@ class Launch:
 
     def _after_breakdown(self, batch: Sequence[int], error: Exception) -> list[list[int]]:
         """What of a batch is to be launched again: what had begun one by one, then the rest."""
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = first_line(error)
         begun: list[int] = []
         rest: list[int] = []
         for number in batch:

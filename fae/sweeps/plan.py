@@ -42,8 +42,8 @@ def _why_new(task: Task, archive: Archive | None) -> str:
     if task.state != State.NEW or task.run or archive is None or config.sweep.rerun:
         return ""
     plain = config.plain()
-    near = [f"params.{key} = '{plain[key]}'" for key in ("hidden", "seed", "lr", "batch_size")]
-    for run in reversed(archive.runs("run", *near)):
+    near = {key: plain[key] for key in ("hidden", "seed", "lr", "batch_size")}
+    for run in reversed(archive.runs("run", parameters=near)):
         stored = run.parameters.get("epochs", "")
         if not re.fullmatch(r"[1-9]\d{0,8}", stored):
             continue

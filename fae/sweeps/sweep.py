@@ -24,6 +24,7 @@ from fae.reports.config import DataRoot, ReportConfig
 from fae.runs.job import Job
 from fae.runs.task import Known, State, Task, former_of, look_up
 from fae.runtime.console import say
+from fae.runtime.digest import short_digest
 
 if TYPE_CHECKING:
     from fae.sweeps.launch import Launch
@@ -258,7 +259,7 @@ def _repeat(composed: Sequence[Task]) -> list[Task]:
 
 def _identity(fingerprints: Iterable[str]) -> str:
     """The fingerprint of a sweep of these runs: the same for the same runs in any order."""
-    return hashlib.sha256("\n".join(sorted(fingerprints)).encode()).hexdigest()[:16]
+    return short_digest("\n".join(sorted(fingerprints)))
 
 
 def _known(archive: "Archive", tasks: Sequence[Task]) -> Known:

@@ -11,19 +11,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from fae.errors import NoStoreError, StoreError
+from fae.errors import NoStoreError, StoreError, first_line
 from fae.runtime.console import in_one_line, warn
 from fae.tracking.address import file_of
 from fae.tracking.config import TrackingConfig
-from fae.tracking.connection import (
-    asking,
-    connect,
-    first_line,
-    update_paths,
-    without_start,
-)
+from fae.tracking.connection import asking, connect, update_paths, without_start
 from fae.tracking.delivery import Uploader
 from fae.tracking.limits import downloading
+from fae.tracking.run import NOTE
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -67,6 +62,11 @@ class StoredRun:
     def parent(self) -> str:
         """Id of the run that this one is nested in; empty if it is in none."""
         return self.tags.get("mlflow.parentRunId", "")
+
+    @property
+    def cause(self) -> str:
+        """Why it failed, in one line."""
+        return self.tags.get("fae.error", "").partition("\n")[0] or "no reason stored"
 
 
 class UnreadableError(StoreError):
@@ -115,15 +115,44 @@ class Archive:
         except NoStoreError:
             return None
 
-    def runs(self, kind: str, *conditions: str) -> list[StoredRun]:
-        """The runs of one of ``KINDS``, oldest first.
+    def runs(
+        self,
+        kind: str,
+        *,
+        ids: Sequence[str] | None = None,
+        parent: str | None = None,
+        status: str | None = None,
+        folder: str | None = None,
+        parameters: Mapping[str, object] | None = None,
+    ) -> list[StoredRun]:
+        """The runs of one of ``KINDS`` for which all that is given holds, oldest first.
 
         Args:
-            conditions: further search conditions of MLflow, all of which must hold.
+            ids: theirs is one of these.
+            parent: id of the run in which they are nested.
+            status: RUNNING, FINISHED, FAILED or KILLED.
+            folder: name of theirs, without its path.
+            parameters: values of some of theirs.
 
         Raises:
             StoreError: the list has no end, as pages repeat.
         """
+        if ids is not None and not ids:
+            return []
+        equal: dict[str, str | None] = {
+            **_parameters(parameters or {}),
+            "tags.`mlflow.parentRunId`": parent,
+            "attributes.status": status,
+        }
+        conditions = _all_equal(equal)
+        if ids:
+            conditions.append(f"attributes.run_id IN ({', '.join(map(_quoted, ids))})")
+        if folder is not None:
+            conditions.append(f"tags.`fae.folder` LIKE {_quoted('%/' + folder)}")
+        return self._search(kind, *conditions)
+
+    def _search(self, kind: str, *conditions: str) -> list[StoredRun]:
+        """The runs of a kind for which MLflow's search conditions hold, oldest first."""
         wanted = " AND ".join([f"tags.`fae.kind` = '{kind}'", READABLE, *conditions])
         found: dict[str, StoredRun] = {}
         token: str | None = ""
@@ -148,9 +177,15 @@ class Archive:
         with asking(self.uri):
             return self._stored(self._client.get_run(run_id))
 
-    def latest(self, count: int, *conditions: str) -> list[StoredRun]:
-        """The newest ``count`` runs, up to 1000, that fulfil MLflow's search conditions."""
-        wanted = " AND ".join(["tags.`fae.kind` = 'run'", READABLE, *conditions])
+    def latest(self, count: int, *, host: str, parameters: Mapping[str, object]) -> list[StoredRun]:
+        """The newest ``count`` FINISHED runs, up to 1000, of a host and with these parameters."""
+        equal: dict[str, str | None] = {
+            "tags.`fae.kind`": "run",
+            "attributes.status": "FINISHED",
+            "tags.`fae.host`": host,
+            **_parameters(parameters),
+        }
+        wanted = " AND ".join([READABLE, *_all_equal(equal)])
         newest = ["attributes.start_time DESC"]
         with asking(self.uri):
             page = self._client.search_runs([self.experiment_id], wanted, 1, count, newest)
@@ -159,7 +194,7 @@ class Archive:
     def alike(self, kind: str, fingerprints: Sequence[str]) -> dict[str, list[StoredRun]]:
         """The runs or sweeps of each fingerprint, oldest first."""
         if len(fingerprints) <= ONE_BY_ONE:
-            found = [r for f in fingerprints for r in self.runs(kind, f"tags.`{TAG}` = '{f}'")]
+            found = [r for f in fingerprints for r in self._search(kind, f"tags.`{TAG}` = '{f}'")]
         else:
             found = self.runs(kind)
         alike: dict[str, list[StoredRun]] = {}
@@ -169,13 +204,11 @@ class Archive:
 
     def runs_of(self, sweep: StoredRun) -> list[StoredRun]:
         """The runs of a sweep, oldest first, including those that other commands made for it."""
-        found = self.runs("run", f"tags.`mlflow.parentRunId` = '{sweep.id}'")
+        found = self.runs("run", parent=sweep.id)
         try:
-            adopted = ", ".join(f"'{run_id}'" for run_id in self._adopted(sweep))
+            found += self.runs("run", ids=self._adopted(sweep))
         except UnreadableError as problem:
             warn(f"{problem}; they are left out")
-        else:
-            found += self.runs("run", f"attributes.run_id IN ({adopted})") if adopted else []
         return sorted(found, key=lambda run: run.started)
 
     def _adopted(self, sweep: StoredRun) -> list[str]:
@@ -198,7 +231,7 @@ class Archive:
         """
         begun = f"attributes.start_time <= {end}"
         during = f"attributes.end_time >= {start}", "attributes.status = 'RUNNING'"
-        found = [run for kind in TRAINED for c in during for run in self.runs(kind, begun, c)]
+        found = [run for kind in TRAINED for c in during for run in self._search(kind, begun, c)]
         return [*{run.id: run for run in found}.values()]  # a resumed one has an end as well
 
     def epochs(self, run: StoredRun) -> list[dict[str, float]]:
@@ -272,7 +305,7 @@ class Archive:
         try:
             self.update_paths()
             self._client.log_artifacts(run.id, str(folder), "report")
-            self._client.set_tag(run.id, "mlflow.note.content", note)
+            self._client.set_tag(run.id, NOTE, note)
         except Exception as error:
             raise StoreError(
                 f"tracking.uri={self.uri}: the report is in {folder}, and cannot be added to the "
@@ -299,7 +332,7 @@ class Archive:
 
     def unfinished(self) -> list[StoredRun]:
         """Runs of all kinds that are RUNNING in the store."""
-        return [run for kind in KINDS for run in self.runs(kind, "attributes.status = 'RUNNING'")]
+        return [run for kind in KINDS for run in self.runs(kind, status="RUNNING")]
 
     def set_folder(self, run: StoredRun, folder: Path) -> None:
         """Store the new folder of a run."""
@@ -358,6 +391,21 @@ class Archive:
         if len(content) > largest:
             raise ValueError(f"larger than {largest} bytes")
         return content
+
+
+def _parameters(values: Mapping[str, object]) -> dict[str, str]:
+    return {f"params.`{key}`": str(value) for key, value in values.items()}
+
+
+def _all_equal(values: Mapping[str, str | None]) -> list[str]:
+    """Search conditions of MLflow; a value of None is none."""
+    return [f"{key} = {_quoted(value)}" for key, value in values.items() if value is not None]
+
+
+def _quoted(value: str) -> str:
+    """A value in MLflow's search language, which has no escapes."""
+    quote = '"' if "'" in value else "'"
+    return f"{quote}{value}{quote}"
 
 
 def is_measured(value: float) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from fae.errors import NoStoreError, StoreError
+from fae.errors import NoStoreError, StoreError, first_line
 from fae.runtime.console import say
 from fae.tracking.address import file_of, of_file, without_password
 from fae.tracking.config import TrackingConfig
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 DATABASE_TIMEOUT_S = 3
 SERVER_TIMEOUT_S = 3
 """How long a server may take for its first answer."""
-LONGEST_LINE = 500
 HTTP = {"MAX_RETRIES": "1", "TIMEOUT": "10"}
 """MLflow's retries and timeout; by default 7 retries, which take 4 minutes."""
 
@@ -239,13 +238,6 @@ def asking(uri: str) -> Iterator[None]:
         raise StoreError(
             f"tracking.uri={uri}: cannot be read or written ({first_line(error)})"
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, shortened if long, or its type if there is none."""
-    lines = str(error).strip().splitlines()
-    told = [line for line in lines if not line.startswith("(raised as a result of")]  # SQLAlchemy's
-    return told[0][:LONGEST_LINE] if told else type(error).__name__
 
 
 def _create_experiment(

@@ -20,9 +20,9 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from fae.errors import first_line
 from fae.runtime import files, signals
 from fae.runtime.console import say, warn
-from fae.tracking.connection import first_line
 from fae.tracking.journal import BATCH, Entry, Journal
 from fae.tracking.outbox import DamagedError, Outbox
 
@@ -330,7 +330,7 @@ class UploadWorker:
         problem = state.outcome.exception() if state.outcome else None
         if problem and not self._away and not isinstance(problem, NotAcceptedError):
             self._away = True
-            reason = str(problem).partition("\n")[0]
+            reason = first_line(problem)
             state_of_it = (
                 "accepts nothing" if isinstance(problem, DeletedError) else "is not reachable"
             )

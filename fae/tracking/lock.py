@@ -4,7 +4,6 @@ The kernel releases the locks of a process that dies.
 """
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from platformdirs import user_state_path
 
 from fae.errors import StoreError, TrainingError
 from fae.runtime.console import say
+from fae.runtime.digest import short_digest
 from fae.tracking.address import file_of
 
 NAME = "run.lock"
@@ -38,7 +38,7 @@ def store_lock(store: str) -> Iterator[None]:
     if path := file_of(store):
         file = path.with_name(f".{path.name}.claim")
     else:
-        name = hashlib.sha256(store.encode()).hexdigest()[:16]
+        name = short_digest(store)
         file = user_state_path("fae", ensure_exists=True) / f"store-{name}.claim"
     lock = FileLock(file, is_singleton=True)
     try:

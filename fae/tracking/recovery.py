@@ -8,11 +8,16 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from fae.errors import FaeError, StoreError, UndeliveredError
+from fae.errors import FaeError, StoreError, UndeliveredError, first_line
 from fae.runtime.console import warn
 from fae.tracking.archive import Archive, StoredRun
-from fae.tracking.connection import first_line
-from fae.tracking.delivery import NotAcceptedError, RejectedError, is_unknown, retry_rejected
+from fae.tracking.delivery import (
+    NotAcceptedError,
+    RejectedError,
+    Uploader,
+    is_unknown,
+    retry_rejected,
+)
 from fae.tracking.folder import Link, home, is_genuine, named
 from fae.tracking.journal import Journal
 from fae.tracking.lock import is_alive, run_lock, store_lock
@@ -170,20 +175,8 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, resumed: bool = Fals
     lost = [f"line {number} of its journal" for number in journal.damaged]
     try:
         uploader = archive.uploader(link.run_id, folder)
-        refusal, damaged = retry_rejected(journal, uploader.deliver)
+        refusal, damaged = _upload(journal, uploader, resumed=resumed)
         lost += damaged
-        while pending := journal.pending():
-            try:
-                passed = resumed and "metrics" not in pending[0]
-                journal.mark_uploaded(1 if passed else uploader.deliver(pending))
-            except DamagedError as problem:
-                journal.mark_uploaded(1)
-                lost.append(str(problem))
-            except RejectedError as problem:
-                journal.set_aside()
-                refusal = str(problem)
-            except NotAcceptedError:
-                time.sleep(AGAIN_S)
     except Exception as error:
         raise StoreError(
             f"tracking.uri={archive.uri}: does not accept entries of {link} ({first_line(error)})"
@@ -200,6 +193,24 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, resumed: bool = Fals
     if problems:
         raise UndeliveredError("\n".join(problems))
     return count
+
+
+def _upload(journal: Journal, uploader: Uploader, *, resumed: bool) -> tuple[str, list[str]]:
+    """Upload all entries that are not rejected; the last refusal, and what is damaged."""
+    refusal, damaged = retry_rejected(journal, uploader.deliver)
+    while pending := journal.pending():
+        try:
+            passed = resumed and "metrics" not in pending[0]
+            journal.mark_uploaded(1 if passed else uploader.deliver(pending))
+        except DamagedError as problem:
+            journal.mark_uploaded(1)
+            damaged.append(str(problem))
+        except RejectedError as problem:
+            journal.set_aside()
+            refusal = str(problem)
+        except NotAcceptedError:
+            time.sleep(AGAIN_S)
+    return refusal, damaged
 
 
 def _is_crashed(run: StoredRun) -> bool:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 BESIDE_WEIGHTS = 10_000_000
 """Bytes that a model needs in addition to its weights, at most."""
+NOTE = "mlflow.note.content"
+"""Tag with a run's description, which its page shows."""
 LOADER = Path(__file__).with_name("fae_reconstruction.py")
 """Stored with a model, for loading it."""
 
@@ -96,6 +98,10 @@ class Run:
         """Set several tags in one transaction."""
         self._append({"tags": dict(tags)})
 
+    def set_note(self, text: str) -> None:
+        """Describe the run on its page, in Markdown."""
+        self.set_tags({NOTE: text})
+
     def log_model(self, network: "Module", example: NDArray[np.float32], step: int) -> None:
         """Log a network that ``mlflow.pyfunc.load_model`` loads without this package.
 
@@ -104,41 +110,13 @@ class Run:
             example: (batch, pixels), a batch of 2 or more, so that any batch size works.
             step: epochs completed.
         """
-        import torch
-        from mlflow import pyfunc
-        from mlflow.models import Model, infer_signature
-        from mlflow.models.model import MLMODEL_FILE_NAME
-        from mlflow.pytorch import save_model
-
         if "model" in self._logged:
             return
-        with torch.inference_mode():
-            output = network(torch.from_numpy(example)).numpy()
 
         def save(place: Path) -> None:
             _check_room(place.parent, network)
             with tempfile.TemporaryDirectory(dir=place.parent) as made:
-                # mlflow.pytorch.log_model writes to the global store of the process.
-                model = Model(run_id=self.id)
-                save_model(
-                    network,
-                    Path(made, "model"),
-                    mlflow_model=model,
-                    signature=infer_signature(example, output),
-                    input_example=example,
-                    pip_requirements=[f"torch=={version('torch')}"],
-                    code_paths=[str(LOADER)],
-                )
-                model.signature = None  # or MLflow accepts a single type only
-                pyfunc.add_to_model(
-                    model,
-                    loader_module=LOADER.stem,
-                    data="data",
-                    code="code",
-                    conda_env="conda.yaml",
-                    python_env="python_env.yaml",
-                )
-                model.save(str(Path(made, "model", MLMODEL_FILE_NAME)))
+                _save_model(Path(made, "model"), self.id, network, example)
                 shutil.rmtree(place, ignore_errors=True)  # of a killed process
                 Path(made, "model").rename(place)
 
@@ -210,6 +188,41 @@ def _identities(entry: Entry) -> list[Any]:
     if "file" in entry:
         return [entry["file"]]
     return [key for key in ("parameters", "data", "model") if key in entry]
+
+
+def _save_model(place: Path, run_id: str, network: "Module", example: NDArray[np.float32]) -> None:
+    """Write a folder with a model of MLflow.
+
+    ``mlflow.pytorch.log_model`` writes to the global store of the process instead.
+    """
+    import torch
+    from mlflow import pyfunc
+    from mlflow.models import Model, infer_signature
+    from mlflow.models.model import MLMODEL_FILE_NAME
+    from mlflow.pytorch import save_model
+
+    with torch.inference_mode():
+        output = network(torch.from_numpy(example)).numpy()
+    model = Model(run_id=run_id)
+    save_model(
+        network,
+        place,
+        mlflow_model=model,
+        signature=infer_signature(example, output),
+        input_example=example,
+        pip_requirements=[f"torch=={version('torch')}"],
+        code_paths=[str(LOADER)],
+    )
+    model.signature = None  # or MLflow accepts a single type only
+    pyfunc.add_to_model(
+        model,
+        loader_module=LOADER.stem,
+        data="data",
+        code="code",
+        conda_env="conda.yaml",
+        python_env="python_env.yaml",
+    )
+    model.save(str(place / MLMODEL_FILE_NAME))
 
 
 def _check_room(folder: Path, network: "Module") -> None:

@@ -17,7 +17,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from fae.errors import FaeError, Interrupted, StoreError, cause
+from fae.errors import FaeError, Interrupted, StoreError, cause, first_line
 from fae.runtime import signals
 from fae.runtime.console import warn
 from fae.runtime.signals import allow_signals, defer_signals
@@ -80,6 +80,7 @@ class Store:
             folder: for the run's files; gets a ``run.json`` that links to the run.
             command: reproduces the run.
             parent: id of the run in which this one is nested.
+            tags: more of them; ``fae.commit`` is the one of the code.
             resume: id of the run to resume, whose folder it is; None for a new run.
 
         Raises:
@@ -91,35 +92,42 @@ class Store:
             "fae.kind": kind,
             "fae.folder": str(folder),
             "fae.command": command,
-            "mlflow.source.name": "fae.search" if kind == "study" else "fae.train",
-            "mlflow.user": _user(),
             **(tags or {}),
-            **({"mlflow.parentRunId": parent} if parent else {}),
         }
+        all_tags |= _for_the_ui(all_tags, parent)
         with defer_signals(), run_lock(folder):
             run = self._begin(name, folder, command, all_tags, resume)
-            status, reason, raised = "FAILED", "", False
-            try:
-                with allow_signals(), self._system_metrics(run, resumed=bool(resume)):
-                    if parameters:
-                        run.log_parameters(parameters)
-                    yield run
-                # What could not be written is created again by the same command.
-                status = "KILLED" if run.left_out else "FINISHED"
-            except BaseException as error:
-                raised = True
-                if signals.arrived() or isinstance(error, ENDED_FROM_OUTSIDE):
-                    status = "KILLED"
-                    raise
-                reason = cause(error)[:5000]
-                if not isinstance(error, FaeError):
-                    run.log_text(traceback.format_exc(), "traceback.txt")
+            with (
+                self._ending(run),
+                allow_signals(),
+                self._system_metrics(run, resumed=bool(resume)),
+            ):
+                if parameters:
+                    run.log_parameters(parameters)
+                yield run
+
+    @contextmanager
+    def _ending(self, run: Run) -> Iterator[None]:
+        """Ends a run with the status that tells how the block ended."""
+        status, reason, raised = "FAILED", "", False
+        try:
+            yield
+            # What could not be written is created again by the same command.
+            status = "KILLED" if run.left_out else "FINISHED"
+        except BaseException as error:
+            raised = True
+            if signals.arrived() or isinstance(error, ENDED_FROM_OUTSIDE):
+                status = "KILLED"
                 raise
-            finally:
-                stored = run.end(status, reason)
-                run.lacking = self._lacking(run, stored)
-                if run.lacking and raised:
-                    warn(run.lacking)
+            reason = cause(error)[:5000]
+            if not isinstance(error, FaeError):
+                run.log_text(traceback.format_exc(), "traceback.txt")
+            raise
+        finally:
+            stored = run.end(status, reason)
+            run.lacking = self._lacking(run, stored)
+            if run.lacking and raised:
+                warn(run.lacking)
 
     def _lacking(self, run: Run, stored: bool) -> str:
         """What of an ended run is not in the store, and how to upload it; empty if all is."""
@@ -156,7 +164,7 @@ class Store:
                 self._resume(resume, name, folder, command)
             run_id = resume or self._make(name, folder, command, tags)
         except MlflowException as error:
-            reason = str(error).partition("\n")[0]
+            reason = first_line(error)
             raise StoreError(f"tracking.uri={self.uri}: cannot be written ({reason})") from error
         uploader = Uploader(self._client, self.experiment_id, run_id, folder)
         journal = Journal(folder)
@@ -214,6 +222,17 @@ class Store:
 def _say_waiting(state: RetryCallState) -> None:
     if state.attempt_number == 1 and state.outcome:
         warn(f"{state.outcome.exception()}; waiting for it")
+
+
+def _for_the_ui(tags: Mapping[str, str], parent: str | None) -> dict[str, str]:
+    """The tags from which MLflow's pages take a run's origin and place."""
+    commit = tags.get("fae.commit", "unknown")
+    return {
+        "mlflow.source.name": "fae.search" if tags["fae.kind"] == "study" else "fae.train",
+        "mlflow.user": _user(),
+        **({"mlflow.source.git.commit": commit} if commit != "unknown" else {}),
+        **({"mlflow.parentRunId": parent} if parent else {}),
+    }
 
 
 def _user() -> str:

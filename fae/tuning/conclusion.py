@@ -157,7 +157,7 @@ def _store(run: Run, result: SearchResult) -> None:
     assert result.best.error is not None
     run.log_metrics({"val/mse": result.best.error, "test/mse": result.test.mean}, step=0)
     run.log_text(result.json(), RESULT_FILE)
-    run.set_tags({"mlflow.note.content": as_markdown(columns([result]))})
+    run.set_note(as_markdown(columns([result])))
     for dimension in result.space:
         if isinstance(dimension, Range):
             chart = errors_by_value([result], dimension)

@@ -5,7 +5,6 @@ number and on the results so far, so that a resumed study gives the same trials 
 one.
 """
 
-import hashlib
 import math
 import platform
 import shlex
@@ -27,6 +26,7 @@ from platformdirs import user_state_path
 
 from fae.cli.overrides import rounded_assignment
 from fae.errors import ConfigError, StoreError
+from fae.runtime.digest import short_digest
 from fae.tracking.address import file_of, without_password
 from fae.tracking.lock import is_alive, run_lock
 from fae.tuning.space import Choices, Dimension, SearchConfig
@@ -111,7 +111,7 @@ class Study:
         self.config = config
         self.integer_keys = integer_keys
         self.epochs = epochs
-        identity = hashlib.sha256(storage.encode()).hexdigest()[:16]
+        identity = short_digest(storage)
         folder = user_state_path("fae", ensure_exists=True)
         self.lock = FileLock(folder / f"studies-{identity}.lock")
         file = file_of(storage)

@@ -172,11 +172,7 @@ def _fit(
 def _known(job: Job, archive: Archive) -> Known:
     """What the store knows of a trial: its run, if it was interrupted."""
     assert job.group
-    runs = archive.runs(
-        "trial",
-        f"tags.`mlflow.parentRunId` = '{job.group.parent}'",
-        f"tags.`fae.folder` LIKE '%/trial-{job.number}'",
-    )
+    runs = archive.runs("trial", parent=job.group.parent, folder=f"trial-{job.number}")
     if runs:
         close_crashed(archive)
     for run in reversed(runs):

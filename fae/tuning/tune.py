@@ -133,7 +133,7 @@ class Search:
     def _known(self, archive: Archive) -> Known:
         """The study's run in the store; every search of the study resumes it."""
         parent = self.study.parent
-        found = archive.runs("study", f"attributes.run_id = '{parent}'") if parent else []
+        found = archive.runs("study", ids=[parent] if parent else [])
         if not found:
             return Known()
         running = found[0].status == "RUNNING"

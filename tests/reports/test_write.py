@@ -139,7 +139,7 @@ def test_the_numbers_are_those_of_the_runs(written: Report, swept: list[Result])
 
 def test_concurrent_runs_are_found_by_their_times(home: Path, swept: list[Result]) -> None:
     archive = Archive(configured(home).tracking)
-    (sweep,) = archive.runs("sweep", f"attributes.run_name = '{SWEEP}'")
+    (sweep,) = (sweep for sweep in archive.runs("sweep") if sweep.name == SWEEP)
     runs = archive.runs_of(sweep)
     assert [run.id for run in runs] == [result.run_id for result in swept]
     first, second = runs[:2]

@@ -319,11 +319,12 @@ def check_stored(server: Server, run: Run, epochs: int) -> int:
         assert stored_steps(server.database, run.id, key) == said
     pictured = said[::7]
     (artifacts,) = server.folder.glob(f"artifacts/*/{run.id}/artifacts")
+    shown = "[!.]*"  # a killed server leaves hidden files of uploads that were under way
     notes = {f"{epoch}.txt": f"{epoch}" for epoch in pictured}
-    assert {note.name: note.read_text() for note in (artifacts / "notes").iterdir()} == notes
+    assert {note.name: note.read_text() for note in (artifacts / "notes").glob(shown)} == notes
     pictures = [file.name.split("+")[:3] for file in (artifacts / "images").glob("*.png")]
     assert sorted(pictures) == sorted(["pictures", "step", f"{epoch}"] for epoch in pictured)
-    assert len(list((artifacts / "images").iterdir())) == 2 * len(pictured)
+    assert len(list((artifacts / "images").glob(shown))) == 2 * len(pictured)
     return 2 * len(said) + 2 * len(pictured)
 
 
@@ -369,7 +370,7 @@ def test_a_server_that_goes_and_comes_gets_all_once_and_in_order(
     things += check_stored(server, lasting, always.epochs)
     assert slowest_end < 15
     printed = capsys.readouterr().out
-    assert printed.count("warning: the store does not answer") == 2 * outages
+    assert printed.count("warning: the store is not reachable") == 2 * outages
     assert printed.count("the store is back") == outages
     soak.tell(f"{outages} outages, {things} points and files: 0 lost, 0 twice, in order")
     soak.tell(

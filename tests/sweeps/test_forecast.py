@@ -20,10 +20,8 @@ class Store:
     def __init__(self, *runs: StoredRun) -> None:
         self.runs = list(runs)
 
-    def latest(self, count: int, *conditions: str) -> list[StoredRun]:
-        told = [c.removeprefix("params.").replace("'", "").split(" = ") for c in conditions[2:]]
-        alike = [run for run in self.runs if all(run.parameters[key] == v for key, v in told)]
-        return alike[-count:]
+    def latest(self, count: int, *, host: str, parameters: dict[str, str]) -> list[StoredRun]:
+        return [run for run in self.runs if parameters.items() <= run.parameters.items()][-count:]
 
 
 def run(config: Config, fit_s: float, others_s: float = 0.0) -> StoredRun:

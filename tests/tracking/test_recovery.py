@@ -307,7 +307,7 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
         "runs": lambda: archive.runs("run"),
         "run": lambda: archive.run(run.id),
         "text": lambda: archive.text(run, "a"),
-        "latest": lambda: archive.latest(1),
+        "latest": lambda: archive.latest(1, host="", parameters={}),
         "alike": lambda: archive.alike("run", ["a"]),
         "runs_of": lambda: archive.runs_of(run),
         "runs_during": lambda: archive.runs_during(0, 1),
@@ -335,9 +335,10 @@ def test_a_run_that_mlflow_cannot_read_is_named_and_left_out(
     tmp_path: Path, tracking: TrackingConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ids = []
+    tags = {"fae.host": platform.node()}
     for name in ("damaged", "whole"):
-        (tmp_path / name).mkdir()
-        with Store(tracking).run(name, kind="run", folder=tmp_path / name, command="") as run:
+        folder = tmp_path / name
+        with Store(tracking).run(name, kind="run", folder=folder, command="", tags=tags) as run:
             ids.append(run.id)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
         database.execute("UPDATE runs SET start_time = NULL WHERE run_uuid = ?", ids[:1])
@@ -347,7 +348,7 @@ def test_a_run_that_mlflow_cannot_read_is_named_and_left_out(
         f"{ids[0][:8]}\n"
     )
     assert [run.id for run in archive.runs("run")] == ids[1:]
-    assert [run.id for run in archive.latest(9)] == ids[1:]
+    assert [run.id for run in archive.latest(9, host=platform.node(), parameters={})] == ids[1:]
 
 
 def test_who_only_looks_keeps_nobody_from_a_folder(tmp_path: Path) -> None:
