@@ -69,7 +69,7 @@ class Evidence:
         self, tracking: TrackingConfig, data: DataConfig, overrides: Sequence[str]
     ) -> None:
         self._archive = Archive(tracking)
-        self._data = DataSets(data.place)
+        self._data = DataSets(data.data_root)
         self._overrides = overrides
         self._selection = cache(self._select)
         self._searched = cache(self._search)
