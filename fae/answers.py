@@ -1,7 +1,4 @@
-"""The command: answer the questions that the paper leaves open, from the runs in the store.
-
-Light at import; ``fae.paper.answering`` does the work.
-"""
+"""The command: answer the questions that the paper leaves open, from the runs in the store."""
 
 if __name__ == "__main__":  # before what takes long to import
     from fae.runtime import process
@@ -24,7 +21,7 @@ HELP = """Answer the questions that the paper leaves open, from the runs in the 
 writes ``answers.md`` and its figures into the folder, by default reports/. Overrides are those of
 the train command, for every experiment: where the store and the data are, or, for experiments that
 ran on a GPU, trainer.accelerator=gpu. What has not been tried yet is named with the command that
-does. Light at import; ``fae.paper.answering`` does the work.
+does.
 """
 """Not the docstring, as ``python -OO`` removes it."""
 

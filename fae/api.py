@@ -55,7 +55,10 @@ def fit(config: Config, folder: str | Path | None = None) -> "Result":
     place = Path(folder or f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}").absolute()
     place.mkdir(parents=True, exist_ok=True)
     overrides = overrides_of(config)
-    return train(config, Job(run_name(config, overrides), place, command_line(overrides)))
+    result = train(config, Job(run_name(config, overrides), place, command_line(overrides)))
+    if not any(place.iterdir()):  # the run was done, or was resumed in its own folder
+        place.rmdir()
+    return result
 
 
 def load_runs(
@@ -111,7 +114,7 @@ def load_model(run: str, *, tracking: TrackingConfig | None = None) -> "Network"
     from fae.runs.stored import TrainedRun
 
     archive = _archive(tracking)
-    found = [stored for stored in archive.runs("run") if stored.id.startswith(run)]
+    found = [stored for stored in archive.runs("run") if run and stored.id.startswith(run)]
     if len(found) != 1:
         raise ConfigError(f"run={run}: {len(found) or 'no'} runs have ids that begin so")
     return TrainedRun.of(found[0], archive).network

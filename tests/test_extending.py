@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +111,34 @@ def test_a_network_and_a_data_set_in_a_package_of_ones_own(follow: Follow) -> No
     assert re.search(r"model=funnel .* +2 ", searched)
 
 
+FINGERPRINT = """
+from fae.cli.compose import compose
+from fae.runs.fingerprint import fingerprint
+print(fingerprint(compose("local=none", "experiment=digits")))
+"""
+
+
+def fingerprint(checkout: Path) -> str:
+    """Of a run that uses nothing of what was added."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    return forking.run([sys.executable, "-c", FINGERPRINT], env=environment, cwd=checkout).stdout
+
+
+@pytest.fixture
+def unchanged(tmp_path: Path) -> Iterator[None]:
+    """What is added lets runs that do not use it count as before."""
+    yield
+    assert fingerprint(tmp_path) == fingerprint(PROJECT) != ""
+
+
+@pytest.mark.usefixtures("unchanged")
 def test_an_optimizer(follow: Follow) -> None:
     trained, searched = follow("An optimizer or a schedule")
     assert "hidden=4 experiment=digits epochs=2 optimizer=rmsprop seed=0  train" in trained
     assert "optimizer=rmsprop" in searched
 
 
+@pytest.mark.usefixtures("unchanged")
 def test_a_metric(follow: Follow, tmp_path: Path) -> None:
     follow("A metric")
     metrics = stored(tmp_path).data.metrics
@@ -124,6 +146,7 @@ def test_a_metric(follow: Follow, tmp_path: Path) -> None:
     assert metrics["val/mae"] ** 2 <= metrics["val/mse"]
 
 
+@pytest.mark.usefixtures("unchanged")
 def test_a_figure(follow: Follow, tmp_path: Path) -> None:
     follow("A figure of the report")
     (report,) = (tmp_path / "reports").iterdir()

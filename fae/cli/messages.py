@@ -137,8 +137,8 @@ def _refusal(detail: Mapping[str, Any], values: Mapping[str, Any], schema: type)
         return _unknown(key, [schema])
     if detail["type"] in {"missing", "missing_argument"} or detail["input"] == "???":
         return f"{key}: is missing"
-    if detail["type"] == "union_tag_invalid":
-        return f"{key}.name: is not a setting; choose by {key}=NAME"
+    if detail["type"] == "unknown_variant":
+        return f"{key}.name={detail['ctx']['name']}: {detail['msg']}"
     rule = re.sub(r"^(Input|String) should", "must", detail["msg"])
     return f"{key}={as_typed(detail['input'])}: {rule}"
 

@@ -7,7 +7,7 @@ import torch
 from fae.data.images import DataSet, Images
 from fae.drawing.pictures import Gallery, Panel, extremes
 from fae.reports.settings import Setting
-from fae.training.metrics import mse_per_image
+from fae.training.evaluation import mse_per_image
 
 PICTURED = 6
 """Settings whose networks are pictured; of more, those with the lowest validation error."""

@@ -105,13 +105,12 @@ class DurableCheckpointIO(CheckpointIO):
     """Writes and reads checkpoints for Lightning's Trainer: whole or not at all.
 
     Args:
-        fingerprint: of the run; a checkpoint of another one is refused.
-        former: the run's fingerprints in earlier versions.
+        fingerprints: of the run, in this version and in earlier ones; a checkpoint of another run
+            is refused.
     """
 
-    def __init__(self, fingerprint: str, *former: str) -> None:
-        self.fingerprint = fingerprint
-        self.former = former
+    def __init__(self, *fingerprints: str) -> None:
+        self.fingerprints = fingerprints
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
@@ -126,7 +125,7 @@ class DurableCheckpointIO(CheckpointIO):
         content = buffer.getbuffer()
         about = {
             "sha256": hashlib.sha256(content).hexdigest(),
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.fingerprints[0],
             "torch": torch.__version__,
             "lightning": version("pytorch-lightning"),
         }
@@ -148,7 +147,7 @@ class DurableCheckpointIO(CheckpointIO):
         Raises:
             CheckpointError: names the file: it is damaged, not of this run, or not a checkpoint.
         """
-        return read(Path(path), self.fingerprint, *self.former)
+        return read(Path(path), *self.fingerprints)
 
     def remove_checkpoint(self, path: Any) -> None:
         _remove(Path(path))
@@ -168,19 +167,19 @@ def saved_epochs(folder: Path) -> list[int]:
     )
 
 
-def resume_point(folder: Path, fingerprint: str, learner: Learner, *former: str) -> Path | None:
+def resume_point(folder: Path, learner: Learner, *fingerprints: str) -> Path | None:
     """The newest checkpoint from which a run can be resumed; None if it has to start over.
 
     Damaged ones are skipped with a warning.
 
     Args:
         learner: as the run begins; the checkpoint's keys and shapes must be those of its own.
-        former: as ``DurableCheckpointIO`` has it.
+        fingerprints: as ``DurableCheckpointIO`` has them.
     """
     for epoch in saved_epochs(folder):
         path = checkpoint_path(folder, epoch)
         try:
-            checkpoint = read(path, fingerprint, *former)
+            checkpoint = read(path, *fingerprints)
             check_fits(checkpoint, learner)
             if checkpoint["epoch"] + 1 != epoch:
                 raise CheckpointError("not of the epoch in its name")

@@ -6,7 +6,8 @@ These are the configuration, the images, the code that trains, and the libraries
   added later changes no fingerprint. Such a default is what was so before there was the key, and
   never changes; what people vary has its value in ``conf/``.
 - Of the code, what all runs share counts, and of the variants the chosen ones': the module of the
-  data set, the folder of the network, the classes of the optimizer; a user's package alike.
+  data set, the folder of the network, the classes of the optimizer and its schedule; a user's
+  package alike.
   Comments, docstrings, import lines and the fields of settings do not count.
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 from fae.config import TrainingConfig, fingerprint_fields
 from fae.runtime.digest import short_digest
 from fae.runtime.installation import PACKAGE
+from fae.training.optimizers import SCHEDULES
 
 SHARED = (
     "data/datamodule.py",
@@ -34,13 +36,17 @@ SHARED = (
     "runtime/seeding.py",
     "runtime/threads.py",
     "training/early_stopping.py",
+    "training/evaluation.py",
     "training/learner.py",
-    "training/metrics.py",
     "training/trainer.py",
 )
 """Code that every run goes through, below ``fae/``."""
 BEFORE_ROOMS = Path(__file__).with_name("code_before_rooms.json.xz")
 """The code that counted before the modules moved into rooms; see ``former``."""
+OWN = (*SHARED, "data/*/images.py", "models/*/*.py", "training/optimizers.py")
+"""All code of fae's that counts for some run."""
+SAME_BITS = "320d3ac008cc0887"
+"""Digest of the code of ``OWN`` that was found to train to the same bits as that of before."""
 
 
 def fingerprint(config: TrainingConfig, fields: Mapping[str, Any] | None = None) -> str:
@@ -52,12 +58,21 @@ def fingerprint(config: TrainingConfig, fields: Mapping[str, Any] | None = None)
     return _hash(config, fields, _code(config))
 
 
-def former(config: TrainingConfig, fields: Mapping[str, Any] | None = None) -> str:
+def former(config: TrainingConfig, fields: Mapping[str, Any] | None = None) -> str | None:
     """The fingerprint that the same run had before the modules moved into rooms.
 
-    The move changed no bit of a result, so what was stored under it still counts.
+    The move changed no bit of a result, so what was stored under it still counts, until the code
+    that trains changes; None from then on.
     """
+    if own_code() != SAME_BITS:
+        return None
     return _hash(config, fields, _code_before_rooms())
+
+
+@cache
+def own_code() -> str:
+    """Digest of all code of fae's that counts for some run."""
+    return short_digest(json.dumps(_bare_files(OWN)))
 
 
 def _hash(config: TrainingConfig, fields: Mapping[str, Any] | None, code: list[str]) -> str:
@@ -69,7 +84,7 @@ def _hash(config: TrainingConfig, fields: Mapping[str, Any] | None, code: list[s
 
 
 def _code(config: TrainingConfig) -> list[str]:
-    return [*_shared(), *_variants(config)]
+    return [*_bare_files(SHARED), *_variants(config)]
 
 
 @cache
@@ -79,16 +94,18 @@ def _code_before_rooms() -> list[str]:
 
 
 @cache
-def _shared() -> list[str]:
-    return [_bare_file(file) for pattern in SHARED for file in sorted(PACKAGE.glob(pattern))]
+def _bare_files(patterns: tuple[str, ...]) -> list[str]:
+    return [_bare_file(file) for pattern in patterns for file in sorted(PACKAGE.glob(pattern))]
 
 
 def _variants(config: TrainingConfig) -> list[str]:
-    parents = (parent for parent in type(config.optimizer).__mro__ if parent is not object)
+    classes = (parent for parent in type(config.optimizer).__mro__ if parent is not object)
+    schedule = SCHEDULES[config.optimizer.schedule]
     return [
         _bare_file(_file(type(config.data.build()))),
         *map(_bare_file, _folder(type(config.model))),
-        *(_bare(inspect.getsource(parent)) for parent in parents),
+        *(_bare(inspect.getsource(parent)) for parent in classes),
+        _bare(inspect.getsource(schedule)),
     ]
 
 

@@ -30,8 +30,8 @@ from fae.tracking.archive import Archive
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.training.early_stopping import choose_weights
+from fae.training.evaluation import mse_per_image
 from fae.training.learner import Learner
-from fae.training.metrics import mse_per_image
 from fae.training.trainer import build_trainer, check_trainer
 
 STORE_PATIENCE_S = 300
@@ -156,7 +156,7 @@ def fit(
     _record_provenance(run, config, data_set)
     data, learner = build(config, data_set)
     history = History(run, data, started)
-    known_as = fingerprint_of(config), former_of(config)
+    known_as = [*filter(None, [fingerprint_of(config), former_of(config)])]
     progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(run.folder)
     trainer = build_trainer(
         config.trainer,
@@ -165,7 +165,7 @@ def fit(
         callbacks=[history, progress, *callbacks, checkpoints],
         checkpoint_io=DurableCheckpointIO(*known_as),
     )
-    start = resume_point(run.folder, known_as[0], learner, known_as[1]) if resumed else None
+    start = resume_point(run.folder, learner, *known_as) if resumed else None
     trainer.fit(learner, data, ckpt_path=start, weights_only=True)
     history.picture(learner)
     epoch = choose_weights(trainer, learner, last=len(history.epochs))

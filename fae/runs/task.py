@@ -126,8 +126,8 @@ def fingerprint_of(config: Config) -> str:
 
 
 @cache
-def former_of(config: Config) -> str:
-    """The fingerprint by which an earlier version knew the same run, of equal bits."""
+def former_of(config: Config) -> str | None:
+    """The fingerprint by which an earlier version knew the same run, if that had equal bits."""
     from fae.runs.fingerprint import former
 
     return former(config)
@@ -138,8 +138,10 @@ def stored_runs(archive: Archive, tasks: Sequence[Task]) -> dict[str, list[Store
 
     Oldest first.
     """
-    known_as = {former_of(task.config): task.fingerprint for task in tasks}
-    known_as |= {task.fingerprint: task.fingerprint for task in tasks}
+    known_as = {task.fingerprint: task.fingerprint for task in tasks}
+    for task in tasks:
+        if former := former_of(task.config):
+            known_as[former] = task.fingerprint
     stored: dict[str, list[StoredRun]] = {}
     for name, runs in archive.alike("run", [*known_as]).items():
         if name in known_as:

@@ -83,6 +83,10 @@ class Catalogue(Mapping[str, type[Settings]], Generic[Settings]):
         """
         name = value.get("name") if isinstance(value, Mapping) else getattr(value, "name", None)
         if not isinstance(name, str) or name not in {*self}:
-            raise PydanticCustomError("union_tag_invalid", "Input should name a variant")
+            raise PydanticCustomError(
+                "unknown_variant",
+                "unknown; choose by {key}=NAME from {names}, or install the package that adds it",
+                {"key": self.key, "names": ", ".join(sorted(self)), "name": str(name)},
+            )
         settings: Settings = TypeAdapter(self[name]).validate_python(value)
         return settings

@@ -266,10 +266,8 @@ def _known(archive: "Archive", tasks: Sequence[Task]) -> Known:
     """What the store knows of sweeps of the same runs; the newest is the one to resume."""
     if tasks[0].config.sweep.rerun:
         return Known()
-    identities = [
-        _identity(former_of(task.config) for task in tasks),
-        _identity(task.fingerprint for task in tasks),
-    ]
+    former = [*filter(None, (former_of(task.config) for task in tasks))]
+    identities = [_identity(former), _identity(task.fingerprint for task in tasks)]
     found = archive.alike("sweep", identities)
     sweeps = [sweep for identity in identities for sweep in found.get(identity, [])]
     for sweep in sweeps:

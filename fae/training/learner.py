@@ -12,7 +12,7 @@ from fae.data.datamodule import BatchChunk, EvalBatches
 from fae.errors import TrainingError
 from fae.models.network import Network
 from fae.runtime.seeding import Stream, seed_torch
-from fae.training.metrics import Evaluation, dead_units, weighted_mean
+from fae.training.evaluation import Evaluation, dead_units, weighted_mean
 from fae.training.optimizers import OptimizerConfig
 
 

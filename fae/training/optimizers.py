@@ -4,7 +4,7 @@ Light at import: torch is imported in ``build``. To add an optimizer, write a cl
 and a line in ``OPTIMIZERS`` here, and its values and search range in ``conf/optimizer/``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
@@ -33,19 +33,36 @@ class OptimizerConfig:
         raise NotImplementedError
 
     def build_schedule(self, optimizer: "Optimizer", lr: float, steps: int) -> "LRScheduler | None":
-        """The schedule over ``steps`` optimizer steps; None for a constant rate.
+        """The schedule over ``steps`` optimizer steps; None for a constant rate."""
+        return SCHEDULES[self.schedule](optimizer, lr, steps)
 
-        cosine falls from ``lr`` to 0 (Loshchilov and Hutter 2017, without restarts);
-        one_cycle rises from ``lr``/25 to ``lr`` over the first 30 % of the steps and falls
-        to near 0 (Smith and Topin 2018), with constant momentum.
-        """
-        from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
-        if self.schedule == "cosine":
-            return CosineAnnealingLR(optimizer, T_max=steps)
-        if self.schedule == "one_cycle":
-            return OneCycleLR(optimizer, max_lr=lr, total_steps=steps, cycle_momentum=False)
-        return None
+def constant(optimizer: "Optimizer", lr: float, steps: int) -> None:
+    """The learning rate as it is."""
+
+
+def cosine(optimizer: "Optimizer", _: float, steps: int) -> "LRScheduler":
+    """Falls from ``lr`` to 0 (Loshchilov and Hutter 2017, without restarts)."""
+    from torch.optim.lr_scheduler import CosineAnnealingLR
+
+    return CosineAnnealingLR(optimizer, T_max=steps)
+
+
+def one_cycle(optimizer: "Optimizer", lr: float, steps: int) -> "LRScheduler":
+    """Rises from ``lr``/25 to ``lr`` over the first 30 % of the steps, and falls to near 0.
+
+    (Smith and Topin 2018, with constant momentum.)
+    """
+    from torch.optim.lr_scheduler import OneCycleLR
+
+    return OneCycleLR(optimizer, max_lr=lr, total_steps=steps, cycle_momentum=False)
+
+
+SCHEDULES: "dict[str, Callable[[Optimizer, float, int], LRScheduler | None]]" = {
+    "constant": constant,
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

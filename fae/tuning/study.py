@@ -103,7 +103,7 @@ class Study:
         storage: str,
         integer_keys: frozenset[str],
         fingerprint: str,
-        former: str,
+        former: str | None,
         epochs: int,
     ) -> None:
         self.name = name
@@ -319,12 +319,12 @@ class Study:
         except OSError:  # not permitted: the folder belongs to another user, so assume it is
             return True
 
-    def _check(self, attribute: str, value: str, *former: str) -> None:
+    def _check(self, attribute: str, value: str, former: str | None = None) -> None:
         """Check that the stored study has this value of an attribute; store it if there is none."""
         known = self._study.user_attrs.get(attribute)
         if known is None:
             self._study.set_user_attr(attribute, value)
-        elif known not in {value, *former}:
+        elif known not in {value, former}:
             what = f"space ({known})" if attribute == "space" else "configuration, data or code"
             raise ConfigError(
                 f"search.name={self.name}: this study exists with another {what}; choose another "

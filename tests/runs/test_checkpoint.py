@@ -90,7 +90,7 @@ def fit(
         callbacks=[history, Checkpoints(folder), Kill(killed_after)],
         checkpoint_io=checkpoint_io or DurableCheckpointIO(FINGERPRINT),
     )
-    start = resume_point(folder, FINGERPRINT, learner)
+    start = resume_point(folder, learner, FINGERPRINT)
     trainer.fit(learner, data, ckpt_path=start, weights_only=True)
     return Fitted(learner, trainer, history)
 
@@ -157,7 +157,7 @@ def test_what_a_run_saves_fits_it(
 ) -> None:
     config = tiny(f"optimizer={optimizer}", f"optimizer.schedule={schedule}", "epochs=1")
     fit(config, tmp_path)
-    assert resume_point(tmp_path, FINGERPRINT, fresh(config)) == checkpoint_path(tmp_path, 1)
+    assert resume_point(tmp_path, fresh(config), FINGERPRINT) == checkpoint_path(tmp_path, 1)
 
 
 def test_it_takes_no_random_number_and_leaves_the_learner_alone(
@@ -166,7 +166,7 @@ def test_it_takes_no_random_number_and_leaves_the_learner_alone(
     folder, learner = saved
     weights = {key: value.clone() for key, value in learner.state_dict().items()}
     state = torch.get_rng_state()
-    assert resume_point(folder, FINGERPRINT, learner)
+    assert resume_point(folder, learner, FINGERPRINT)
     assert torch.equal(torch.get_rng_state(), state)
     assert_identical(learner.state_dict(), weights)
     assert all(parameter.grad is None for parameter in learner.parameters())
@@ -206,7 +206,7 @@ def test_a_damaged_one_is_noticed_and_the_one_before_it_used(
     harm(checkpoint_path(folder, 2))
     with pytest.raises(CheckpointError, match=why):
         read(checkpoint_path(folder, 2), FINGERPRINT)
-    assert resume_point(folder, FINGERPRINT, learner) == checkpoint_path(folder, 1)
+    assert resume_point(folder, learner, FINGERPRINT) == checkpoint_path(folder, 1)
     warning = capsys.readouterr().out
     assert warning.startswith(f"warning: epoch 2 cannot be used ({checkpoint_path(folder, 2)}: ")
     assert why in warning
@@ -230,18 +230,18 @@ def test_one_of_another_network_is_passed_over(
     with pytest.raises(CheckpointError, match=why):
         check_fits(other, learner)
     DurableCheckpointIO(FINGERPRINT).save_checkpoint(other, checkpoint_path(folder, 2))
-    assert resume_point(folder, FINGERPRINT, learner) == checkpoint_path(folder, 1)
+    assert resume_point(folder, learner, FINGERPRINT) == checkpoint_path(folder, 1)
 
 
 def test_a_run_without_a_usable_one_starts_over(
     saved: tuple[Path, Learner], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, learner = saved
-    assert resume_point(folder / "elsewhere", FINGERPRINT, learner) is None
+    assert resume_point(folder / "elsewhere", learner, FINGERPRINT) is None
     assert capsys.readouterr().out == ""
     for epoch in (1, 2):
         flip(checkpoint_path(folder, epoch), 0)
-    assert resume_point(folder, FINGERPRINT, learner) is None
+    assert resume_point(folder, learner, FINGERPRINT) is None
     assert capsys.readouterr().out.count("going back to the one before") == 2
 
 
@@ -335,7 +335,7 @@ def test_training_goes_on_when_the_disk_is_full_and_each_epoch_tries_again(
     again = fit(config, tmp_path, checkpoint_io=FullDisk(size, 2, 3))
     assert_identical(again.learner.state_dict(), undisturbed.learner.state_dict())
     assert saved_epochs(tmp_path) == [4, 1]
-    assert resume_point(tmp_path, FINGERPRINT, fresh(config)) == checkpoint_path(tmp_path, 4)
+    assert resume_point(tmp_path, fresh(config), FINGERPRINT) == checkpoint_path(tmp_path, 4)
 
 
 def kept(folder: Path, *epochs: int, full: tuple[int, ...] = ()) -> list[int]:

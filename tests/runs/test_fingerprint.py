@@ -41,6 +41,7 @@ LIGHT = {
     "fae.runtime.catalogue",
     "fae.runtime.fields",
     "fae.training.config",
+    "fae.training.metrics",
 }
 """Settings, which count by their values, what checks them, and files, whose digest counts."""
 
@@ -198,6 +199,20 @@ def test_what_was_trained_before_the_rooms_has_the_same_bits(
     assert now.keys() == then.keys()
     assert all(torch.equal(now[name], then[name]) for name in now)
     assert fingerprint(config) != former(config)
+
+
+def test_the_code_that_trains_is_the_one_that_gave_the_same_bits() -> None:
+    assert module.own_code() == module.SAME_BITS, (
+        "the code that trains has changed: if the tests above still find the same bits, let "
+        f"SAME_BITS be {module.own_code()!r}; else remove former() and all that calls it"
+    )
+
+
+def test_once_the_code_that_trains_has_changed_earlier_runs_do_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SAME_BITS", "other")
+    assert former(composed()) is None
 
 
 def test_a_run_that_was_stored_before_the_rooms_still_counts(

@@ -281,7 +281,7 @@ def test_a_crash_at_any_system_call_of_a_save_leaves_a_good_checkpoint(
         assert calls.count("replace") == calls.count("write") == 2
         for dies_at, half, aftermath in crashes(calls):
             crash(before, moment, new, dies_at, half, aftermath)
-            found = resume_point(before.with_name("after"), FINGERPRINT, learner)
+            found = resume_point(before.with_name("after"), learner, FINGERPRINT)
             where = f"{name}: call {dies_at} of {calls}, {aftermath.__name__}"
             tried += 1
             if found is None:
@@ -325,7 +325,7 @@ def test_damaged_checkpoints_are_never_loaded(
         else:
             content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
         file.write_bytes(content)
-        start = resume_point(tmp_path, FINGERPRINT, learner)
+        start = resume_point(tmp_path, learner, FINGERPRINT)
         warning = capsys.readouterr().out
         try:
             loaded = read(path, FINGERPRINT)
@@ -701,7 +701,7 @@ def meet(folder: Path) -> list[Outcome]:
     path, canary = checkpoint_path(folder, 2), folder / "canary"
     save(folder, numbered(first, 1))
     save(folder, good)
-    assert resume_point(folder, FINGERPRINT, learner) == path
+    assert resume_point(folder, learner, FINGERPRINT) == path
 
     def met(
         name: str, content: bytes, about: bytes | None = None, is_code: bool = False
@@ -717,7 +717,7 @@ def meet(folder: Path) -> list[Outcome]:
             check_fits(read(path, FINGERPRINT), learner)
         except CheckpointError as error:
             refusal = str(error)
-        start = resume_point(folder, FINGERPRINT, learner)
+        start = resume_point(folder, learner, FINGERPRINT)
         taken, ran, armed = peak() - before, canary.exists(), False
         if is_code:
             with suppress(Exception):

@@ -15,8 +15,8 @@ from fae.errors import TrainingError
 from fae.models.layers.dropout import Dropout
 from fae.runs.build import build
 from fae.runtime.seeding import Stream, generator, seed_torch
+from fae.training.evaluation import Evaluation
 from fae.training.learner import Learner
-from fae.training.metrics import Evaluation
 from fae.training.trainer import build_trainer
 
 Tiny = Callable[..., Config]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fae.training.metrics import Evaluation, dead_units, mse_per_image
+from fae.training.evaluation import Evaluation, dead_units, mse_per_image
 
 
 def test_identical_images_have_error_0() -> None:
