@@ -37,6 +37,20 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
+@pytest.fixture(autouse=True)
+def own_environment() -> Iterator[None]:
+    """Undo what a test leaves in the environment; no store is named at its beginning.
+
+    ``mlflow.set_tracking_uri`` names one there, also in a fixture that several tests share.
+    """
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A database with MLflow's tables, which take seconds to make."""
