@@ -54,10 +54,7 @@ def compose_values(*overrides: str) -> dict[str, Any]:
     Raises:
         ConfigError: Hydra does not compose them.
     """
-    from hydra import compose
-
-    with _conf() as (_, added):
-        node = compose("config", [*overrides, *added])
+    with _composed("config", overrides) as node:
         values: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
     return values
 
@@ -72,11 +69,8 @@ def compose_as(name: str, schema: type[Schema], *overrides: str, **given: object
     Raises:
         ConfigError: a key or a value is wrong.
     """
-    from hydra import compose
-
-    with _conf() as (_, added):
-        node = compose(name, [*overrides, *added])
-    return read(node, schema, **given)
+    with _composed(name, overrides) as node:
+        return read(node, schema, **given)
 
 
 def compose_jobs(
@@ -94,6 +88,15 @@ def compose_jobs(
     with _conf() as (loader, added):
         base = loader.load_configuration(name, [*overrides, *added], RunMode.MULTIRUN)
         return read_all(base, jobs(parse(base, base.hydra.overrides.task, loader)), loader, convert)
+
+
+@contextmanager
+def _composed(name: str, overrides: Sequence[str]) -> Iterator[DictConfig]:
+    """What Hydra composes; what it refuses within the block is a ``ConfigError``."""
+    from hydra import compose
+
+    with _conf() as (_, added):
+        yield compose(name, [*overrides, *added])
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 Heavy imports wait until the configurations are known to be good.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -277,7 +276,6 @@ def _known(archive: "Archive", tasks: Sequence[Task]) -> Known:
 
 
 def _tags(tasks: Sequence[Task]) -> dict[str, str]:
-
     from fae.runs.provenance import tags
 
     digests = dict.fromkeys(task.config.data.build().digest for task in tasks)
@@ -314,7 +312,7 @@ def _adopt(run: "Run", tasks: Sequence[Task]) -> None:
     ]
     if adopted:
         text = json.dumps(adopted) + "\n"
-        path = f"adopted/{hashlib.sha256(text.encode()).hexdigest()[:8]}.json"
+        path = f"adopted/{short_digest(text)[:8]}.json"
         run.log_text(text, path)
         run.set_tags({"fae.adopted": path})
 

@@ -125,7 +125,7 @@ def by_seed(error: float) -> Error:
 
 def errors(evidence: Evidence, experiment: str) -> dict[int, dict[int, float]]:
     """Test errors by n and seed; one setting each n."""
-    return {one.hidden: dict(one.errors) for one in evidence.settings(experiment)}
+    return {setting.hidden: dict(setting.errors) for setting in evidence.settings(experiment)}
 
 
 @pytest.mark.parametrize(

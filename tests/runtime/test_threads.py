@@ -79,7 +79,8 @@ def test_gradients_of_large_batches_are_the_same_in_any_number(
     def outcome(threads: int) -> torch.Tensor:
         with_threads(threads)
         error = reconstruction_error(encoder(images), decoder.weight, decoder.bias, images)
-        return torch.cat([one.flatten() for one in torch.autograd.grad(error, parameters)])
+        gradients = torch.autograd.grad(error, parameters)
+        return torch.cat([gradient.flatten() for gradient in gradients])
 
     first = outcome(1)
     for threads in (2, 3, 5):

@@ -181,5 +181,5 @@ def test_the_same_sweep_again_runs_nothing(tmp_path: Path) -> None:
     assert "(3)" in more.stdout
     known = {run.data.tags["fae.fingerprint"] for run in runs(client, "run", tmp_path)}
     asked = sweep.planned(["repeats=3", "experiment=smoke", "hidden=4", NO_LOCAL])
-    assert {one.fingerprint for one in asked} == known
+    assert {task.fingerprint for task in asked} == known
     assert len(runs(client, "run", tmp_path)) == 3
