@@ -5,10 +5,7 @@ if __name__ == "__main__":  # before what takes long to import
 
     process.begin()
 
-import sys
-
 from fae.cli import command
-from fae.runtime.console import say
 
 HELP = """Check the installation, the data, the store and the folders, and say how to fix problems.
 
@@ -18,18 +15,16 @@ The overrides are those of the train command: tracking.uri=..., data.root=...
 Exit code 1 if there are problems."""
 
 
-def _examine() -> None:
+def _examine(overrides: list[str]) -> None:
     from fae.runs.checks import examine
 
-    examine(*sys.argv[1:])
+    examine(*overrides)
 
 
 def main() -> None:
     """Entry point of ``python -m fae.doctor`` and ``fae-doctor``."""
-    if {"-h", "--help"} & set(sys.argv[1:]):
-        say(HELP)
-        return
-    command.run(_examine)
+    overrides = command.words("fae.doctor", HELP, "OVERRIDE")
+    command.run(lambda: _examine(overrides))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ if __name__ == "__main__":  # before what takes long to import
 
     process.begin()
 
-import argparse
 from pathlib import Path
 
 from fae.cli import command
@@ -31,20 +30,9 @@ def _sync(folders: list[Path], overrides: list[str]) -> None:
     sync(folders or default_folders(), tracking)
 
 
-def _is_override(word: str) -> bool:
-    return (
-        "=" in word and not Path(word).is_dir()
-    )  # the folder of a run is named after its overrides
-
-
 def main() -> None:
     """Entry point of ``python -m fae.sync`` and ``fae-sync``."""
-    plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("fae.sync", description=HELP, formatter_class=plain)
-    parser.add_argument("words", nargs="*", metavar="FOLDER | OVERRIDE")
-    words = parser.parse_args().words
-    overrides = [word for word in words if _is_override(word)]
-    folders = [Path(word) for word in words if not _is_override(word)]
+    folders, overrides = command.folders_and_overrides("fae.sync", HELP)
     command.run(lambda: _sync(folders, overrides))
 
 

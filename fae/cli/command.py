@@ -4,12 +4,14 @@
 130 SIGINT, 143 SIGTERM.
 """
 
+import argparse
 import errno
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from traceback import format_exception
 from typing import Any, ClassVar
 
@@ -93,6 +95,31 @@ def _hydra_logs() -> Iterator[None]:
             handler.close()
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+def words(module: str, description: str, metavar: str) -> list[str]:
+    """The words of a command line whose only option is ``--help``.
+
+    Args:
+        module: of the command.
+        metavar: what each word is.
+
+    Raises:
+        SystemExit: help was asked for, or there is another option.
+    """
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(module, description=description, formatter_class=plain)
+    parser.add_argument("words", nargs="*", metavar=metavar)
+    found: list[str] = parser.parse_args().words
+    return found
+
+
+def folders_and_overrides(module: str, description: str) -> tuple[list[Path], list[str]]:
+    """The words of such a command line that are folders, and those that are overrides."""
+    given = words(module, description, "FOLDER | OVERRIDE")
+    # The folder of a run is named after its overrides.
+    overrides = [word for word in given if "=" in word and not Path(word).is_dir()]
+    return [Path(word) for word in given if word not in overrides], overrides
 
 
 def enter() -> None:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, distributions, requires
 from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -18,6 +18,7 @@ from fae.cli.compose import compose
 from fae.config import Config
 from fae.errors import DataError, FaeError
 from fae.runtime.console import in_one_line, say
+from fae.runtime.installation import PACKAGE
 from fae.tracking.address import file_of
 from fae.tracking.archive import Archive
 from fae.tracking.recovery import crashed_runs, has_unsent
@@ -55,22 +56,17 @@ class Finding:
 def versions() -> Iterator[Finding]:
     """The versions of the libraries, as required by the project."""
     try:
-        wanted = requires("fae") or []
+        required = [Requirement(line) for line in requires("fae") or []]
     except PackageNotFoundError:
-        state = f"{Path(__file__).parent} is used without being installed: not checked"
+        state = f"{PACKAGE} is used without being installed: not checked"
         yield Finding("libraries", state, note=True)
         return
     wrong = []
-    for line in wanted:
-        requirement = Requirement(line)
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        try:
-            found = version(requirement.name)
-        except PackageNotFoundError:
-            found = ""
-        if not found or not requirement.specifier.contains(found, prereleases=True):
-            wrong.append(f"{requirement} is required, {found or 'none'} is installed")
+    for library in required:
+        if library.marker is None or library.marker.evaluate({"extra": ""}):
+            found = next((found.version for found in distributions(name=library.name)), "none")
+            if found == "none" or not library.specifier.contains(found, prereleases=True):
+                wrong.append(f"{library} is required, {found} is installed")
     remedy = "pip install --constraint constraints.txt --editable ." if wrong else ""
     yield Finding("libraries", "; ".join(wrong) or "as required", remedy)
 
@@ -106,65 +102,62 @@ def store(config: Config, sync: str) -> Iterator[Finding]:
     if archive is None:
         yield Finding("store", f"{uri}: none yet; the first run creates it")
         return
-    yield _whole(uri)
+    path = file_of(uri)
+    if path is None:
+        yield Finding("store", f"{uri} answers")
+    else:
+        change = "UPDATE alembic_version SET version_num = version_num || ' '"
+        flaw = _flaw("store", uri, path, change)
+        yield flaw or Finding("store", f"{uri} is writable and not damaged")
     if archive.move:
         yield Finding("store", f"{archive.move}, but {uri} has the old paths", sync)
     try:
-        dead = crashed_runs(archive)
+        dead = [f"{run.name} ({run.id[:8]})" for run in crashed_runs(archive)]
     except FaeError as problem:
         yield Finding("runs", str(problem), SEE_MESSAGE)
         return
-    names = ", ".join(f"{run.name} ({run.id[:8]})" for run in dead)
-    yield Finding(
-        "runs",
-        f"RUNNING, but crashed: {names}" if dead else "none has crashed",
-        f"{sync}, or repeat their command, which resumes them" if dead else "",
-    )
-
-
-def _whole(uri: str) -> Finding:
-    path = file_of(uri)
-    if path is None:
-        return Finding("store", f"{uri} answers")
-    try:
-        with closing(sqlite3.connect(path, timeout=3)) as database:
-            (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            # Only a change writes the journal beside the database; it is rolled back.
-            database.execute("UPDATE alembic_version SET version_num = version_num || ' '")
-            database.rollback()
-    except sqlite3.Error as problem:
-        remedy = f"make {path} and its folder writable, or end the process that locks it"
-        return Finding("store", f"{uri}: cannot be written ({problem})", remedy)
-    if found != "ok":
-        return Finding(
-            "store",
-            f"{uri}: damaged ({found})",
-            f"sqlite3 {shlex.quote(str(path))} .recover > new.sql",
-        )
-    return Finding("store", f"{uri} is writable and not damaged")
+    if dead:
+        remedy = f"{sync}, or repeat their command, which resumes them"
+        yield Finding("runs", f"RUNNING, but crashed: {', '.join(dead)}", remedy)
+    else:
+        yield Finding("runs", "none has crashed")
 
 
 def studies(config: Config) -> Iterator[Finding]:
     """Optuna's database in its default place: not damaged."""
     file = file_of(config.tracking.uri)
     path = file.with_name("optuna.db") if file else Path.cwd() / "optuna.db"
-    if not path.is_file():
-        return
+    if path.is_file():
+        advice = f"move {path} away, and searches start again, or save what is left: "
+        flaw = _flaw("studies", path, path, advice=advice)
+        yield flaw or Finding("studies", f"{path}: not damaged")
+
+
+def _flaw(
+    what: str, name: object, path: Path, change: str = "", advice: str = ""
+) -> Finding | None:
+    """What is wrong with an SQLite database, if anything.
+
+    Args:
+        change: SQL that must be possible, and is rolled back; only a change writes the journal
+            beside the database.
+        advice: precedes the remedy for a damaged one.
+    """
     try:
         with closing(sqlite3.connect(path, timeout=3)) as database:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.OperationalError as problem:
-        remedy = f"make {path} readable, or end the process that locks it"
-        yield Finding("studies", f"{path}: cannot be read ({problem})", remedy)
-        return
+            database.execute(change)
+            database.rollback()
+    except (sqlite3.OperationalError, sqlite3.IntegrityError) as problem:
+        state = f"{name}: cannot be {'written' if change else 'read'} ({problem})"
+        able = "and its folder writable" if change else "readable"
+        return Finding(what, state, f"make {path} {able}, or end the process that locks it")
     except sqlite3.DatabaseError as problem:
         found = str(problem)
-    remedy = (
-        f"move {path} away, and searches start again, or save what is left: "
-        f"sqlite3 {shlex.quote(str(path))} .recover > new.sql"
-    )
-    state = "not damaged" if found == "ok" else f"damaged ({in_one_line(found)})"
-    yield Finding("studies", f"{path}: {state}", "" if found == "ok" else remedy)
+    if found == "ok":
+        return None
+    remedy = f"{advice}sqlite3 {shlex.quote(str(path))} .recover > new.sql"
+    return Finding(what, f"{name}: damaged ({in_one_line(found)})", remedy)
 
 
 def journals(sync: str) -> Iterator[Finding]:
@@ -177,30 +170,26 @@ def journals(sync: str) -> Iterator[Finding]:
         except (FaeError, OSError) as problem:
             remedy = f"move {folder} away, and the command of its run starts again"
             yield Finding("journals", str(problem), remedy)
-    yield Finding(
-        "journals",
-        f"not completely uploaded: {', '.join(left)}" if left else "completely uploaded",
-        sync if left else "",
-    )
+    if left:
+        yield Finding("journals", f"not completely uploaded: {', '.join(left)}", sync)
+    else:
+        yield Finding("journals", "completely uploaded")
 
 
 def folders(config: Config) -> Iterator[Finding]:
     """The folders that runs write to: writable."""
     for place in [*_places(config), *map(Path.absolute, default_folders())]:
-        refusal = _refusal(place)
-        yield Finding(
-            "folders",
-            f"{place} is not writable ({refusal})" if refusal else f"{place} is writable",
-            f"make {place} writable, or choose another by cd or tracking.uri" if refusal else "",
-        )
+        if refusal := _refusal(place):
+            remedy = f"make {place} writable, or choose another by cd or tracking.uri"
+            yield Finding("folders", f"{place} is not writable ({refusal})", remedy)
+        else:
+            yield Finding("folders", f"{place} is writable")
 
 
 def _places(config: Config) -> list[Path]:
     """The working folder, and that of an SQLite store, which may not exist yet."""
-    places = [Path.cwd()]
-    if file := file_of(config.tracking.uri):
-        places.append(_there(file.parent))
-    return [*dict.fromkeys(places)]
+    file = file_of(config.tracking.uri)
+    return [*dict.fromkeys([Path.cwd(), _there(file.parent) if file else Path.cwd()])]
 
 
 def _there(folder: Path) -> Path:
@@ -260,8 +249,7 @@ def examine(*overrides: str) -> None:
     """
     config = compose(*overrides)
     sync = shlex.join(["python", "-m", "fae.sync", *overrides])
-    findings = []
-    for finding in chain(
+    checks = [
         versions(),
         data(config),
         store(config, sync),
@@ -271,9 +259,10 @@ def examine(*overrides: str) -> None:
         disk(config),
         ui(),
         gpu(config),
-    ):
+    ]
+    problems = []
+    for finding in chain(*checks):
         say(str(finding))
-        findings.append(finding)
-    problems = sum(bool(finding.remedy) for finding in findings)
-    if problems:
-        raise FaeError(f"{problems} of {len(findings)} checks found problems")
+        problems.append(bool(finding.remedy))
+    if any(problems):
+        raise FaeError(f"{sum(problems)} of {len(problems)} checks found problems")

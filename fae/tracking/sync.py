@@ -1,6 +1,6 @@
 """Uploads what runs could not, and closes crashed ones."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -27,10 +27,10 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder")
+    archive_of = cache(partial(_archive, tracking))
+    experiments = dict.fromkeys([tracking.experiment])
     problems: list[str] = []
     done = False
-    experiments = dict.fromkeys([tracking.experiment])
-    archive_of = cache(partial(_archive, tracking))
 
     def tell(problem: str) -> None:
         if not any(said.endswith(problem) for said in problems):
@@ -42,13 +42,19 @@ def sync(folders: Sequence[Path], tracking: TrackingConfig) -> None:
             assert link
             experiments[link.experiment] = None
             if has_unsent(folder):
-                _upload(folder, link, archive_of(link.experiment), tracking.uri)
+                archive = archive_of(link.experiment)
+                if archive is None:
+                    raise StoreError(not_there(link, tracking.uri))
+                say(f"{folder}: entries uploaded: {deliver(folder, archive)}")
                 done = True
         except (FaeError, OSError) as problem:
             problems.append(f"{folder}: {problem}")
     for experiment in experiments:
         try:
-            done |= _close_crashed(archive_of(experiment), tell)
+            archive = archive_of(experiment)
+            for run in close_crashed(archive, tell) if archive else []:
+                say(f"{run.name} ({run.id[:8]}): crashed, now closed")
+                done = True
         except StoreError as problem:
             tell(str(problem))
     if problems:
@@ -63,20 +69,6 @@ def _archive(tracking: TrackingConfig, experiment: str) -> Archive | None:
     if archive:
         archive.update_paths()
     return archive
-
-
-def _upload(folder: Path, link: Link, archive: Archive | None, uri: str) -> None:
-    if archive is None:
-        raise StoreError(not_there(link, uri))
-    say(f"{folder}: entries uploaded: {deliver(folder, archive)}")
-
-
-def _close_crashed(archive: Archive | None, tell: Callable[[str], object]) -> bool:
-    """Close crashed runs, and print which; whether there were any."""
-    closed = close_crashed(archive, tell) if archive else []
-    for run in closed:
-        say(f"{run.name} ({run.id[:8]}): crashed, now closed")
-    return bool(closed)
 
 
 def default_folders() -> list[Path]:
