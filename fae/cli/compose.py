@@ -6,7 +6,6 @@ What is wrong with one is put into words by ``fae.cli.messages``.
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -155,7 +154,7 @@ def read(node: DictConfig, schema: type[Schema], **given: object) -> Schema:
         ConfigError: names every key whose value is wrong.
     """
     known = {field.name for field in fields(schema)}  # type: ignore[arg-type]
-    node = _without(NOT_OF_RUNS - known, node)
+    node = OmegaConf.masked_copy(node, [str(key) for key in node if key not in NOT_OF_RUNS - known])
     try:
         values: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
         missing = OmegaConf.missing_keys(node)
@@ -170,15 +169,6 @@ def read(node: DictConfig, schema: type[Schema], **given: object) -> Schema:
     if problems:
         raise ConfigError(*problems)
     return typed
-
-
-def _without(keys: Iterable[str], node: DictConfig) -> DictConfig:
-    node = copy(node)
-    OmegaConf.set_struct(node, False)
-    OmegaConf.set_readonly(node, False)
-    for key in keys:
-        node.pop(key, None)
-    return node
 
 
 def check(node: DictConfig, *sections: type) -> Config:
