@@ -7,10 +7,10 @@ line into a ``Config``.
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from fae.data.catalogue import DATA_SETS
@@ -98,9 +98,7 @@ class TrainingConfig:
 
     def plain(self) -> dict[str, Any]:
         """The configuration as plain values that YAML and JSON can hold."""
-        values: dict[str, Any] = asdict(self)
-        if "root" in values["data"]:
-            values["data"]["root"] = str(values["data"]["root"])
+        values: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
         return values
 
 

@@ -1,12 +1,11 @@
 """What turns the defaults into a configuration: a preset in ``conf/experiment/``, or overrides."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 
-from fae.cli.compose import compose_values
+from fae.cli.compose import compose_values, dotted
 from fae.cli.overrides import assignment
 from fae.config import NOT_IN_FINGERPRINT, Config
 
@@ -49,15 +48,9 @@ def _choices(config: Config) -> dict[str, str]:
 def _different(config: Config) -> dict[str, Any]:
     """The values that affect the result and are not those of the same choices, by dotted key."""
     choices = (assignment(group, name) for group, name in _choices(config).items())
-    default = dict(_decisive(compose_values("local=none", *choices)))
-    return {key: value for key, value in _decisive(config.plain()) if value != default[key]}
-
-
-def _decisive(values: dict[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
-    """The values that affect the result, by dotted key."""
-    for name, value in values.items():
-        key = group + name
-        if isinstance(value, dict) and key not in NOT_IN_FINGERPRINT:
-            yield from _decisive(value, f"{key}.")
-        elif key not in NOT_IN_FINGERPRINT:
-            yield key, list(value) if isinstance(value, tuple) else value
+    default = dotted(compose_values("local=none", *choices))
+    return {
+        key: value
+        for key, value in dotted(config.plain()).items()
+        if value != default[key] and not {key, key.partition(".")[0]} & NOT_IN_FINGERPRINT
+    }

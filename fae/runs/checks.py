@@ -12,6 +12,7 @@ from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+import torch
 from packaging.requirements import Requirement
 
 from fae.cli.compose import compose
@@ -228,8 +229,6 @@ def ui() -> Iterator[Finding]:
 
 def gpu(config: Config) -> Iterator[Finding]:
     """A GPU that is not used, or that PyTorch cannot use."""
-    import torch
-
     if torch.cuda.is_available():
         unused = config.trainer.accelerator == "cpu"
         use = "not used; trainer.accelerator=gpu uses it" if unused else "used"
