@@ -117,6 +117,15 @@ def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch: pytest.Monke
     assert found.state.endswith("; no-such-thing>=1 is required, none is installed")
 
 
+def test_libraries_are_checked_before_they_are_imported() -> None:
+    code = (
+        "import sys, fae.runs.checks\n"
+        "print({'filelock', 'mlflow', 'numpy', 'tenacity', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
+
+
 @pytest.mark.parametrize("flags", [[], ["-OO"]])
 def test_its_help_is_there_without_docstrings(flags: list[str]) -> None:
     command = [sys.executable, *flags, "-m", "fae.doctor", "--help"]

@@ -1,4 +1,7 @@
-"""Checks of what runs need: the libraries, the data, the store, the folders, the machine."""
+"""Checks of what runs need: the libraries, the data, the store, the folders, the machine.
+
+Light at import, so that a library that is missing is named before anything imports it.
+"""
 
 import shlex
 import shutil
@@ -12,7 +15,6 @@ from itertools import chain
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-import torch
 from packaging.requirements import Requirement
 
 from fae.cli.compose import compose
@@ -21,9 +23,6 @@ from fae.errors import DataError, FaeError
 from fae.runtime.console import in_one_line, say
 from fae.runtime.installation import PACKAGE
 from fae.tracking.address import file_of
-from fae.tracking.archive import Archive
-from fae.tracking.recovery import crashed_runs, has_unsent
-from fae.tracking.sync import default_folders, runs_in
 
 LITTLE_SPACE = 2e9
 """Bytes; a sweep of the paper takes some 100 MB."""
@@ -94,6 +93,9 @@ def data(config: Config) -> Iterator[Finding]:
 
 def store(config: Config, sync: str) -> Iterator[Finding]:
     """The store: reachable, readable, writable, not damaged."""
+    from fae.tracking.archive import Archive
+    from fae.tracking.recovery import crashed_runs
+
     uri = config.tracking.uri
     try:
         archive = Archive.if_there(config.tracking)
@@ -163,6 +165,9 @@ def _flaw(
 
 def journals(sync: str) -> Iterator[Finding]:
     """Runs that are not completely uploaded, and have no process any more."""
+    from fae.tracking.recovery import has_unsent
+    from fae.tracking.sync import default_folders, runs_in
+
     left = []
     for folder in runs_in(default_folders()):
         try:
@@ -179,6 +184,8 @@ def journals(sync: str) -> Iterator[Finding]:
 
 def folders(config: Config) -> Iterator[Finding]:
     """The folders that runs write to: writable."""
+    from fae.tracking.sync import default_folders
+
     for place in [*_places(config), *map(Path.absolute, default_folders())]:
         if refusal := _refusal(place):
             remedy = f"make {place} writable, or choose another by cd or tracking.uri"
@@ -229,6 +236,8 @@ def ui() -> Iterator[Finding]:
 
 def gpu(config: Config) -> Iterator[Finding]:
     """A GPU that is not used, or that PyTorch cannot use."""
+    import torch
+
     if torch.cuda.is_available():
         unused = config.trainer.accelerator == "cpu"
         use = "not used; trainer.accelerator=gpu uses it" if unused else "used"
