@@ -169,9 +169,10 @@ def _logging_items(node: DictConfig) -> Iterator[tuple[str, str, str, object]]:
 
     Not resolved, as each job resolves them again.
     """
+    written = OmegaConf.to_container(node.hydra, resolve=False)
+    assert isinstance(written, dict)
     for section in LOGGING_FILES:
-        written = OmegaConf.to_container(node.hydra[section], resolve=False)
-        for key, last, value in _items(written, f"hydra.{section}"):
+        for key, last, value in _items(written[section], f"hydra.{section}"):
             yield section, key, last, value
 
 

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.hydra import Hydra
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -23,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
 from fae.cli.code_guard import known_code_only
+from fae.cli.hydra_internals import Hydra
 from fae.cli.messages import explain, explain_values, printable_line, raised_by_hydra
 from fae.cli.overrides import command_line, key_of, without
 from fae.config import Config

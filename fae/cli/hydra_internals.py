@@ -12,10 +12,11 @@ from contextlib import contextmanager
 import hydra._internal.hydra as application
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.utils import JobReturn
 
-__all__ = ["ConfigLoaderImpl", "ConfigRepository"]
+__all__ = ["ConfigLoaderImpl", "ConfigRepository", "Hydra"]
 # Only the loader sees what was composed before Hydra makes objects of it.
 
 
