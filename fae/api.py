@@ -15,28 +15,27 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fae.cli.compose import compose, compose_as
 from fae.cli.overrides import command_line, run_name
 from fae.cli.preset import overrides_of
 from fae.config import Config
 from fae.errors import ConfigError
-from fae.models.network import Network
-from fae.reports.config import ReportConfig
-from fae.reports.selection import find_sweep, matching
-from fae.reports.write import Report, make_report
-from fae.runs.job import Job
-from fae.runs.run import Result, train
-from fae.runs.stored import TrainedRun
-from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.config import TrackingConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fae.models.network import Network
+    from fae.reports.write import Report
+    from fae.runs.run import Result
+    from fae.tracking.archive import Archive, StoredRun
 
 __all__ = ["compose", "fit", "load_model", "load_runs", "write_report"]
 
 
-def fit(config: Config, folder: str | Path | None = None) -> Result:
+def fit(config: Config, folder: str | Path | None = None) -> "Result":
     """Train, test and track one network, as ``python -m fae.train`` does.
 
     A run that the store has already is not trained again; one that was interrupted is resumed.
@@ -49,6 +48,9 @@ def fit(config: Config, folder: str | Path | None = None) -> Result:
         TrainingError: training diverged, and the run is FAILED; or it failed before, or is
             running in another process.
     """
+    from fae.runs.job import Job
+    from fae.runs.run import train
+
     if config.repeats != 1:
         raise ConfigError(f"repeats={config.repeats}: fit trains one run; call it for each seed")
     place = Path(folder or f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}").absolute()
@@ -62,7 +64,7 @@ def fit(config: Config, folder: str | Path | None = None) -> Result:
 
 def load_runs(
     where: str | None = None, *, sweep: str | None = None, tracking: TrackingConfig | None = None
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """The runs in a store, one row per run, oldest first; the index is the run's id.
 
     Columns are ``name``, ``status``, ``started`` and ``ended`` (UTC), ``folder``, then each
@@ -78,6 +80,10 @@ def load_runs(
         ConfigError: there is no such sweep or parameter.
         StoreError: there is no store, or it cannot be read.
     """
+    import pandas as pd
+
+    from fae.reports.selection import find_sweep, matching
+
     archive = _archive(tracking)
     if sweep is None:
         runs = archive.runs("run")
@@ -92,7 +98,7 @@ def load_runs(
     return frame.infer_objects()
 
 
-def load_model(run: str, *, tracking: TrackingConfig | None = None) -> Network:
+def load_model(run: str, *, tracking: TrackingConfig | None = None) -> "Network":
     """The trained network of a run, in evaluation mode on the CPU.
 
     It takes images (batch, pixels), float32 in [0, 1], and gives their reconstructions. No code
@@ -106,6 +112,8 @@ def load_model(run: str, *, tracking: TrackingConfig | None = None) -> Network:
         ConfigError: there is not one such run.
         StoreError: there is no store, or the network cannot be read.
     """
+    from fae.runs.stored import TrainedRun
+
     archive = _archive(tracking)
     found = [stored for stored in archive.runs("run") if run and stored.id.startswith(run)]
     if len(found) != 1:
@@ -118,7 +126,7 @@ def write_report(
     sweep: str | Sequence[str] = (),
     where: str | None = None,
     out: str | Path | None = None,
-) -> Report:
+) -> "Report":
     """Write the report of a sweep, or of runs that match conditions, as ``python -m fae.report``.
 
     Args:
@@ -133,16 +141,21 @@ def write_report(
         DataError: the data set is not available.
         StoreError: the store cannot be read.
     """
+    from fae.reports.config import ReportConfig
+    from fae.reports.write import make_report
+
     sweeps = [sweep] if isinstance(sweep, str) else list(sweep)
     given = {"sweep": sweeps, "where": where, "out": None if out is None else str(out)}
     return make_report(compose_as("report", ReportConfig, *overrides, **given))
 
 
-def _archive(tracking: TrackingConfig | None) -> Archive:
+def _archive(tracking: TrackingConfig | None) -> "Archive":
+    from fae.tracking.archive import Archive
+
     return Archive(tracking or compose().tracking)
 
 
-def _row(run: StoredRun) -> dict[str, object]:
+def _row(run: "StoredRun") -> dict[str, object]:
     return {
         "name": run.name,
         "status": run.status,
