@@ -5,7 +5,6 @@ if __name__ == "__main__":  # before what takes long to import
 
     process.begin()
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,18 +29,23 @@ DATA = "fashion_mnist"
 """The data set of the paper."""
 
 
-def answers(folder: Path, overrides: Sequence[str]) -> None:
+def answers(folders: Sequence[Path], overrides: Sequence[str]) -> None:
     """Answer what can be answered, and say so.
 
     Args:
-        folder: where the page is written.
+        folders: where the page is written, one at most.
         overrides: of every experiment; they say where the store and the data are.
 
     Raises:
-        ConfigError: an override is wrong, or the data set is not the paper's.
+        ConfigError: an override is wrong, the data set is not the paper's, or there are several
+            folders.
         DataError: it is not at hand.
         StoreError: there is no store, or it cannot be read.
     """
+    if len(folders) > 1:
+        named = " ".join(map(str, folders))
+        raise ConfigError(f"one folder is enough, not {len(folders)}: {named}")
+    folder = folders[0] if folders else FOLDER
     config = compose(*overrides)
     if config.data.name != DATA:
         raise ConfigError(f"data={config.data.name}: the paper's questions are about {DATA}")
@@ -57,15 +61,8 @@ def answers(folder: Path, overrides: Sequence[str]) -> None:
 
 def main() -> None:
     """Entry point of ``python -m fae.answers`` and ``fae-answers``."""
-    plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("fae.answers", description=HELP, formatter_class=plain)
-    parser.add_argument("words", nargs="*", metavar="FOLDER | OVERRIDE")
-    words = parser.parse_args().words
-    overrides = [word for word in words if "=" in word]
-    folders = [Path(word) for word in words if "=" not in word] or [FOLDER]
-    if len(folders) > 1:
-        parser.error(f"one folder is enough, not {len(folders)}: {' '.join(map(str, folders))}")
-    command.run(lambda: answers(folders[0], overrides))
+    folders, overrides = command.folders_and_overrides("fae.answers", HELP)
+    command.run(lambda: answers(folders, overrides))
 
 
 if __name__ == "__main__":

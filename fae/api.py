@@ -12,6 +12,7 @@
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -169,8 +170,6 @@ def _row(run: "StoredRun") -> dict[str, object]:
 def _number(text: str) -> object:
     """A parameter as a number, where it is one."""
     for kind in (int, float):
-        try:
+        with suppress(ValueError):
             return kind(text)
-        except ValueError:
-            continue
     return text

@@ -6,11 +6,10 @@ that ``--help`` is quick and a wrong value is reported at once; ``fae.cli.compos
 line into a ``Config``.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from fae.data.catalogue import DATA_SETS
@@ -84,23 +83,17 @@ class TrainingConfig:
     trainer: TrainerConfig
 
     @model_validator(mode="after")
-    def _batch_fits(self) -> "TrainingConfig":
+    def _fits_the_images(self) -> "TrainingConfig":
         if self.batch_size > self.data.train:
             raise ConfigError(
                 f"batch_size={self.batch_size}: must be at most data.train={self.data.train}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _network_fits(self) -> "TrainingConfig":
         self.model.check(self.data.pixels, self.hidden)
         return self
 
     def plain(self) -> dict[str, Any]:
         """The configuration as plain values that YAML and JSON can hold."""
-        values: dict[str, Any] = asdict(self)
-        if "root" in values["data"]:
-            values["data"]["root"] = str(values["data"]["root"])
+        values: dict[str, Any] = TypeAdapter(type(self)).dump_python(self, mode="json")
         return values
 
 
@@ -143,21 +136,19 @@ class Config(TrainingConfig):
         }
 
 
-def fingerprint_fields(config: TrainingConfig) -> dict[str, Any]:
+def fingerprint_fields(settings: Any, group: str = "") -> dict[str, Any]:
     """The settings that the trained weights depend on, by dotted key.
 
     Keys at the default of their settings class are left out; see ``fae.runs.fingerprint``.
+
+    Args:
+        settings: a configuration, or a group of one.
+        group: precedes each key.
     """
-    return dict(_settings(config))
-
-
-def _settings(settings: Any, group: str = "") -> Iterator[tuple[str, Any]]:
-    """The settings that affect the weights and are not at their default, by dotted key."""
+    found: dict[str, Any] = {}
     for field in fields(settings):
         key, value = group + field.name, getattr(settings, field.name)
-        if key in NOT_IN_FINGERPRINT or value == field.default:
-            continue
-        if is_dataclass(value):
-            yield from _settings(value, f"{key}.")
-        else:
-            yield key, value
+        if key not in NOT_IN_FINGERPRINT and value != field.default:
+            is_group = is_dataclass(value)
+            found |= fingerprint_fields(value, f"{key}.") if is_group else {key: value}
+    return found

@@ -18,12 +18,12 @@ import pytest
 from conftest import NO_LOCAL, environment
 from dying import begun, died
 
-from fae import doctor
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.digits.images import Digits
 from fae.data.fashion_mnist.images import FashionMNIST
-from fae.doctor import Finding
+from fae.runs import checks
+from fae.runs.checks import Finding
 from fae.tracking.store import Store
 
 SYNC = "python -m fae.sync"
@@ -79,7 +79,7 @@ def test_a_run_that_goes_on_is_no_problem(tmp_path: Path, monkeypatch: pytest.Mo
     with begun(tmp_path / "outputs" / "stays", config.tracking) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert problems([*doctor.journals(SYNC), *doctor.store(config, SYNC)]) == []
+        assert problems([*checks.journals(SYNC), *checks.store(config, SYNC)]) == []
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
@@ -89,18 +89,18 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_damaged_study_is_named(tmp_path: Path) -> None:
     config, file = configured(tmp_path), tmp_path / "optuna.db"
-    assert [*doctor.studies(config)] == []
+    assert [*checks.studies(config)] == []
     with closing(sqlite3.connect(file)) as database:
         database.executescript(
             "CREATE TABLE trials (id); CREATE TABLE params (id); INSERT INTO params VALUES (1);"
         )
-    assert [*doctor.studies(config)] == [Finding("studies", f"{file}: not damaged")]
+    assert [*checks.studies(config)] == [Finding("studies", f"{file}: not damaged")]
     content = file.read_bytes()
     size = len(content) // 3
     pages = b"damaged." * (size // 8)
     for damaged in (content[:size] + pages + content[2 * size :], content[:size], pages):
         file.write_bytes(damaged)
-        (found,) = problems(doctor.studies(config))
+        (found,) = problems(checks.studies(config))
         assert found.state.startswith(f"{file}: damaged (")
         assert found.remedy == (
             f"move {file} away, and searches start again, or save what is left: "
@@ -109,12 +109,21 @@ def test_a_damaged_study_is_named(tmp_path: Path) -> None:
 
 
 def test_a_library_that_is_missing_or_too_old_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(doctor.versions()) == []
+    assert problems(checks.versions()) == []
     wanted = ["torch>=99", "no-such-thing>=1", "numpy>=1"]
-    monkeypatch.setattr(doctor, "requires", lambda _: wanted)
-    (found,) = problems(doctor.versions())
+    monkeypatch.setattr(checks, "requires", lambda _: wanted)
+    (found,) = problems(checks.versions())
     assert found.state.startswith("torch>=99 is required, 2.")
     assert found.state.endswith("; no-such-thing>=1 is required, none is installed")
+
+
+def test_libraries_are_checked_before_they_are_imported() -> None:
+    code = (
+        "import sys, fae.runs.checks\n"
+        "print({'filelock', 'mlflow', 'numpy', 'tenacity', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
 
 
 @pytest.mark.parametrize("flags", [[], ["-OO"]])
@@ -131,8 +140,8 @@ def test_without_being_installed_libraries_are_not_checked(monkeypatch: pytest.M
     def of_nothing(name: str) -> list[str]:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(doctor, "requires", of_nothing)
-    (found,) = doctor.versions()
+    monkeypatch.setattr(checks, "requires", of_nothing)
+    (found,) = checks.versions()
     assert str(found).startswith("note     libraries: ")
     assert found.state.endswith("is used without being installed: not checked")
 
@@ -141,7 +150,7 @@ def test_damaged_images_are_named(tmp_path: Path) -> None:
     raw = tmp_path / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     (raw / "t10k-labels-idx1-ubyte.gz").write_bytes(b"damaged")
-    (found,) = problems(doctor.data(configured(tmp_path, f"data.root={tmp_path}")))
+    (found,) = problems(checks.data(configured(tmp_path, f"data.root={tmp_path}")))
     assert found.state.startswith(f"{raw}/t10k-labels-idx1-ubyte.gz: not the official file")
 
 
@@ -149,7 +158,7 @@ def test_good_images_are_no_problem_and_their_place_is_told(
     fashion_mnist: FashionMNIST, tmp_path: Path
 ) -> None:
     root = fashion_mnist.folder.parents[1]
-    (found,) = doctor.data(configured(tmp_path, f"data.root='{root}'"))
+    (found,) = checks.data(configured(tmp_path, f"data.root='{root}'"))
     where = f"{root}/FashionMNIST/raw"
     assert str(found) == f"ok       data: fashion_mnist in {where}, content as published"
 
@@ -158,10 +167,10 @@ def test_images_of_a_package_are_checked_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = configured(tmp_path, "data=digits")
-    (found,) = doctor.data(config)
+    (found,) = checks.data(config)
     assert str(found) == "ok       data: digits, content as published"
     monkeypatch.setattr(Digits, "digest", "another")
-    (found,) = problems(doctor.data(config))
+    (found,) = problems(checks.data(config))
     assert "are not those that fae expects" in found.state
 
 
@@ -171,18 +180,18 @@ def test_images_are_left_to_the_first_run_to_download(
     monkeypatch.setattr("fae.data.fashion_mnist.files.fetch", lambda _: pytest.fail("downloads"))
     config = configured(tmp_path, f"data.root={tmp_path}/data")
     raw = tmp_path / "data" / "FashionMNIST" / "raw"
-    (found,) = doctor.data(config)
+    (found,) = checks.data(config)
     assert str(found) == f"note     data: {raw} lacks 4 of 4 files; the first run downloads them"
     assert not (tmp_path / "data").exists()
     (tmp_path / "data").write_text("no folder")
-    (found,) = problems(doctor.data(config))
+    (found,) = problems(checks.data(config))
     assert found.state == f"{raw} lacks 4 of 4 files, and is not writable (Not a directory)"
 
 
 def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
-    assert problems(doctor.store(configured(tmp_path), SYNC)) == []
+    assert problems(checks.store(configured(tmp_path), SYNC)) == []
     (tmp_path / "mlflow.db").write_text("not a database" * 100)
-    (found,) = problems(doctor.store(configured(tmp_path), SYNC))
+    (found,) = problems(checks.store(configured(tmp_path), SYNC))
     assert "not a database that can be read" in found.state
 
 
@@ -191,13 +200,13 @@ def test_a_store_that_takes_no_write_is_named(tmp_path: Path) -> None:
     """As root may write anywhere, a trigger refuses; whoever may not gets that far as well."""
     config = configured(tmp_path)
     Store(config.tracking)
-    assert problems(doctor.store(config, SYNC)) == []
+    assert problems(checks.store(config, SYNC)) == []
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
         database.execute(
             "CREATE TRIGGER refusal BEFORE UPDATE ON alembic_version "
             "BEGIN SELECT RAISE(ABORT, 'unable to open database file'); END"
         )
-    (found,) = problems(doctor.store(config, SYNC))
+    (found,) = problems(checks.store(config, SYNC))
     assert found.state.endswith("mlflow.db: cannot be written (unable to open database file)")
 
 
@@ -210,7 +219,7 @@ def test_folders_that_cannot_be_written_are_named(
         folder.mkdir(parents=True)
     monkeypatch.chdir(work)
     config = configured(far / "is made")
-    assert [finding.state for finding in doctor.folders(config)] == [
+    assert [finding.state for finding in checks.folders(config)] == [
         f"{place} is writable" for place in (work, far, work / "outputs")
     ]
     assert not list(far.iterdir())
@@ -218,18 +227,18 @@ def test_folders_that_cannot_be_written_are_named(
     def refuse(dir: Path) -> None:  # noqa: A002 the name is tempfile's
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir / "tmp"))
 
-    monkeypatch.setattr(doctor, "NamedTemporaryFile", refuse)
-    found = problems(doctor.folders(config))
+    monkeypatch.setattr(checks, "NamedTemporaryFile", refuse)
+    found = problems(checks.folders(config))
     assert found[0].state == f"{work} is not writable (Read-only file system)"
     assert found[1].remedy == f"make {far} writable, or choose another by cd or tracking.uri"
     assert len(found) == 3
 
 
 def test_little_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problems(doctor.disk(configured(tmp_path))) == []
-    monkeypatch.setattr(doctor, "LITTLE_SPACE", float("inf"))
+    assert problems(checks.disk(configured(tmp_path))) == []
+    monkeypatch.setattr(checks, "LITTLE_SPACE", float("inf"))
     assert f"make room on the disk of {tmp_path}" in [
-        finding.remedy for finding in problems(doctor.disk(configured(tmp_path)))
+        finding.remedy for finding in problems(checks.disk(configured(tmp_path)))
     ]
 
 
@@ -239,10 +248,10 @@ def test_a_gpu_that_is_not_used_is_no_problem(
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "NVIDIA H100")
     config = configured(tmp_path)
-    (found,) = doctor.gpu(config)
+    (found,) = checks.gpu(config)
     assert str(found) == ("note     GPU: NVIDIA H100, not used; trainer.accelerator=gpu uses it")
     trainer = dataclasses.replace(config.trainer, accelerator="gpu")
-    (found,) = doctor.gpu(dataclasses.replace(config, trainer=trainer))
+    (found,) = checks.gpu(dataclasses.replace(config, trainer=trainer))
     assert str(found) == "ok       GPU: NVIDIA H100, used"
 
 
@@ -251,8 +260,8 @@ def test_a_port_that_is_taken_is_no_problem(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        monkeypatch.setattr(doctor, "UI_PORT", port := taken.getsockname()[1])
-        (found,) = doctor.ui()
+        monkeypatch.setattr(checks, "UI_PORT", port := taken.getsockname()[1])
+        (found,) = checks.ui()
     assert str(found) == (
         f"note     mlflow ui: port {port} is taken: by mlflow ui already, or choose another: "
         f"mlflow ui --port {port + 1}"
@@ -265,5 +274,5 @@ def test_what_keeps_the_ui_from_its_store_is_named(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mlruns" / "0").mkdir(parents=True)
     (tmp_path / "mlruns" / "0" / "meta.yaml").write_text("")
-    (files,) = problems(doctor.ui())
+    (files,) = problems(checks.ui())
     assert files.remedy == "mlflow ui --backend-store-uri sqlite:///mlflow.db"

@@ -9,7 +9,7 @@ import pytest
 from conftest import NO_LOCAL
 from dying import begun, died
 
-from fae import sync
+from fae import sync as command
 from fae.cli.compose import compose
 from fae.errors import StoreError
 from fae.tracking.archive import Archive
@@ -17,6 +17,7 @@ from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import Link
 from fae.tracking.journal import Journal
 from fae.tracking.recovery import count_unsent
+from fae.tracking.sync import sync
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def test_a_folder_that_leads_to_no_store_is_passed_over(
     tmp_path: Path, tracking: TrackingConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Journal(tmp_path).append({"tags": {"a": "b"}})
-    sync.sync([tmp_path], tracking)
+    sync([tmp_path], tracking)
     assert capsys.readouterr().out.startswith("nothing to upload")
 
 
@@ -40,7 +41,7 @@ def test_a_run_that_goes_on_keeps_nothing_else_from_being_put_right(
     with begun(tmp_path / "stays", tracking) as process:
         assert process.stdout is not None
         alive = process.stdout.readline().strip()
-        sync.sync([tmp_path], tracking)
+        sync([tmp_path], tracking)
         assert count_unsent(tmp_path / "stays") == 1
         archive = Archive(tracking)
         assert [archive.run(run).status for run in (dead, alive)] == ["KILLED", "RUNNING"]
@@ -55,7 +56,7 @@ def test_runs_are_closed_in_the_experiment_that_their_folder_names(
 ) -> None:
     other = replace(tracking, experiment="another")
     dead = died(tmp_path / "dies", other)
-    sync.sync([tmp_path], tracking)
+    sync([tmp_path], tracking)
     assert Archive(other).run(dead).status == "KILLED"
 
 
@@ -80,7 +81,7 @@ def test_what_cannot_be_delivered_keeps_nothing_else_from_being_put_right(
     (damaged["piped"] / "journal.jsonl").unlink()
     os.mkfifo(damaged["piped"] / "journal.jsonl")
     with pytest.raises(StoreError) as raised:
-        sync.sync([tmp_path], tracking)
+        sync([tmp_path], tracking)
     told = dict(line.split(": ", 1) for line in str(raised.value).splitlines())
     assert told == {
         str(damaged["empty"]): f"{damaged['empty']}/run.json: damaged, or not written by fae",
@@ -104,7 +105,7 @@ def test_what_is_refused_of_a_dead_run_elsewhere_is_a_failure(
     Journal(tmp_path / "dies").append({"file": "../elsewhere", "bytes": 1})
     (tmp_path / "given").mkdir()
     with pytest.raises(StoreError, match=r"^run \w{8} \(dies\): damaged and lost: "):
-        sync.sync([tmp_path / "given"], tracking)
+        sync([tmp_path / "given"], tracking)
     assert Archive(tracking).run(dead).status == "KILLED"
     assert capsys.readouterr().out == f"dies ({dead[:8]}): crashed, now closed\n"
 
@@ -115,7 +116,7 @@ def test_what_is_refused_of_a_dead_run_elsewhere_is_a_failure(
     place.write_text("a")
     Journal(place.parents[1]).append({"file": "a", "bytes": 1})
     with pytest.raises(StoreError) as raised:
-        sync.sync([tmp_path / "given"], tracking)
+        sync([tmp_path / "given"], tracking)
     (line,) = str(raised.value).splitlines()
     assert line.startswith(f"{place.parents[1]}: tracking.uri={tracking.uri}: rejects 1 entries of")
     assert Archive(tracking).run(again).status == "KILLED"
@@ -130,6 +131,6 @@ def test_overrides_and_folders_are_told_apart(
     monkeypatch.setattr(sys, "argv", ["fae.sync", *words])
     asked: list[tuple[list[Path], str]] = []
     monkeypatch.setattr("fae.cli.command.run", lambda entry: entry())
-    monkeypatch.setattr(sync, "sync", lambda *a: asked.append((a[0], a[1].experiment)))
-    sync.main()
+    monkeypatch.setattr("fae.tracking.sync.sync", lambda *a: asked.append((a[0], a[1].experiment)))
+    command.main()
     assert asked == [([Path("hidden=64 seed=0")], "another")]

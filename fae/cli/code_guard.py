@@ -19,7 +19,7 @@ from fae.cli.hydra_internals import (
     ConfigLoaderImpl,
     ConfigRepository,
     composing_by,
-    pickle_to_rerun,
+    parsed,
 )
 from fae.cli.messages import explain, is_anonymous, raised_by_hydra
 from fae.errors import ConfigError
@@ -36,10 +36,7 @@ LOGGING_CLASSES = [
     "logging.FileHandler",
     "logging.StreamHandler",
 ]
-LOGGING_REFERENCES = [
-    "ext://sys.stdout",
-    "ext://sys.stderr",
-]
+LOGGING_REFERENCES = ["ext://sys.stdout", "ext://sys.stderr"]
 LOGGING_FILES = {
     "hydra_logging": {"filename": ["hydra-${hydra.job.name}.log"], "mode": ["a", "w"]},
     "job_logging": {
@@ -68,7 +65,7 @@ def refuse_pickle(arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: it does.
     """
-    if file := pickle_to_rerun(arguments):
+    if file := parsed(arguments).experimental_rerun:
         raise ConfigError(
             f"--experimental-rerun={file}: a pickle may contain any code; repeat the "
             "command, which is the run's tag fae.command"
@@ -131,8 +128,9 @@ def _problems(node: DictConfig) -> Iterator[str]:
     """A sentence about each place where a composed configuration names other code."""
     for key, value in [*_objects(node), *_logging(node)]:
         yield f"{key}={value}: names code, which a configuration must not; leave it out"
-    for key, value in _files(node):
-        yield f"{key}={value}: might overwrite a file of yours; leave it out"
+    for section, key, last, value in _logging_items(node):
+        if isinstance(value, str) and value not in LOGGING_FILES[section].get(last, [value]):
+            yield f"{key}={value}: might overwrite a file of yours; leave it out"
     for name, value in node.hydra.job.env_set.items():
         if value != os.environ.get(name):  # PATH and its like say which code is run
             yield f"hydra.job.env_set.{name}={value}: set it in the shell, before the command"
@@ -140,22 +138,22 @@ def _problems(node: DictConfig) -> Iterator[str]:
 
 def _objects(node: DictConfig) -> Iterator[tuple[str, object]]:
     """Objects that must not be created: key and value of each ``_target_``."""
-    launchers = [
-        f"{launcher.__module__}.{launcher.__name__}"
-        for launcher in Plugins.instance().discover(Launcher)
-    ]
-    known = {"callbacks": CALLBACKS, "launcher": launchers, "sweeper": SWEEPERS}
+    launchers = Plugins.instance().discover(Launcher)
+    known = {
+        "callbacks": CALLBACKS,
+        "launcher": [f"{launcher.__module__}.{launcher.__name__}" for launcher in launchers],
+        "sweeper": SWEEPERS,
+    }
     for section, targets in known.items():
         made = node.hydra[section]
-        if OmegaConf.is_config(made):
-            values = OmegaConf.to_container(made, resolve=True)
-            for key, last, value in _items(values, f"hydra.{section}"):
-                if last == "_target_" and value not in targets:
-                    yield key, value
+        values = OmegaConf.to_container(made, resolve=True) if OmegaConf.is_config(made) else None
+        for key, last, value in _items(values, f"hydra.{section}"):
+            if last == "_target_" and value not in targets:
+                yield key, value
 
 
 def _logging(node: DictConfig) -> Iterator[tuple[str, object]]:
-    """Names that logging must not look up, not resolved, as each job resolves them again."""
+    """Names that logging must not look up."""
     for _, key, last, value in _logging_items(node):
         refers = isinstance(value, str) and ("${" in value or "://" in value)
         if (
@@ -166,15 +164,11 @@ def _logging(node: DictConfig) -> Iterator[tuple[str, object]]:
             yield key, value
 
 
-def _files(node: DictConfig) -> Iterator[tuple[str, object]]:
-    """Files that logging must not write to, or not in this mode."""
-    for section, key, last, value in _logging_items(node):
-        if isinstance(value, str) and value not in LOGGING_FILES[section].get(last, [value]):
-            yield key, value
-
-
 def _logging_items(node: DictConfig) -> Iterator[tuple[str, str, str, object]]:
-    """``_items`` of each section that configures logging, with the section's name."""
+    """``_items`` of each section that configures logging, with the section's name.
+
+    Not resolved, as each job resolves them again.
+    """
     written = OmegaConf.to_container(node.hydra, resolve=False)
     assert isinstance(written, dict)
     for section in LOGGING_FILES:

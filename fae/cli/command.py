@@ -4,12 +4,14 @@
 130 SIGINT, 143 SIGTERM.
 """
 
+import argparse
 import errno
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from traceback import format_exception
 from typing import Any, ClassVar
 
@@ -19,7 +21,7 @@ from omegaconf import DictConfig
 
 from fae.cli import code_guard
 from fae.cli.compose import check
-from fae.cli.hydra_internals import failure, overrides_of
+from fae.cli.hydra_internals import failure, parsed
 from fae.cli.messages import explain, raised_by_hydra
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted, cause
@@ -55,11 +57,12 @@ def run(entry: Callable[[], object], *schemas: type) -> None:
     signals.install(as_guest=not process.has_begun())
     code: int | None = None
     try:
-        with streams.guarded(), _environment(), _hydra_logs():
+        with streams.guarded(), _hydra(), code_guard.known_code_only():
             code_guard.refuse_pickle(sys.argv[1:])
-            with code_guard.known_code_only():
-                _call(entry)
+            entry()
         code = 0
+    except PastHydraError as carrier:
+        code = _explain(carrier.error, schemas, full=full_error)
     except (Exception, Interrupted) as error:
         code = _explain(error, schemas, full=full_error)
     finally:
@@ -69,23 +72,14 @@ def run(entry: Callable[[], object], *schemas: type) -> None:
 
 
 @contextmanager
-def _environment() -> Iterator[None]:
-    """Within the block Hydra raises what it would print; after it the environment is as before."""
-    before = dict(os.environ)
-    os.environ[FULL_ERROR] = "1"
-    try:
-        yield
-    finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
+def _hydra() -> Iterator[None]:
+    """Within the block Hydra raises what it would print, and sets up the root logger.
 
-
-@contextmanager
-def _hydra_logs() -> Iterator[None]:
-    """Within the block Hydra sets up the root logger; after it the logger is as before."""
-    root = logging.getLogger()
+    After it the environment and the logger are as before.
+    """
+    before, root = dict(os.environ), logging.getLogger()
     level, handlers = root.level, root.handlers[:]
+    os.environ[FULL_ERROR] = "1"
     try:
         yield
     finally:
@@ -93,6 +87,34 @@ def _hydra_logs() -> Iterator[None]:
             handler.close()
         root.handlers[:] = handlers
         root.setLevel(level)
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def words(module: str, description: str, metavar: str) -> list[str]:
+    """The words of a command line whose only option is ``--help``.
+
+    Args:
+        module: of the command.
+        metavar: what each word is.
+
+    Raises:
+        SystemExit: help was asked for, or there is another option.
+    """
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(module, description=description, formatter_class=plain)
+    parser.add_argument("words", nargs="*", metavar=metavar)
+    found: list[str] = parser.parse_args().words
+    return found
+
+
+def folders_and_overrides(module: str, description: str) -> tuple[list[Path], list[str]]:
+    """The words of such a command line that are folders, and those that are overrides."""
+    given = words(module, description, "FOLDER | OVERRIDE")
+    # The folder of a run is named after its overrides.
+    overrides = [word for word in given if "=" in word and not Path(word).is_dir()]
+    return [Path(word) for word in given if word not in overrides], overrides
 
 
 def enter() -> None:
@@ -106,15 +128,6 @@ class PastHydraError(BaseException):
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
-
-
-def _call(entry: Callable[[], object]) -> None:
-    try:
-        entry()
-        return
-    except PastHydraError as carrier:
-        error = carrier.error
-    raise error
 
 
 class SingleRunGuard(Callback):
@@ -170,7 +183,7 @@ def _explain(error: BaseException, schemas: Sequence[type], *, full: bool) -> in
 def _known(error: BaseException, schemas: Sequence[type]) -> FaeError | Interrupted | None:
     """The error as one that the user can fix; None if it is not."""
     if isinstance(error, Exception) and raised_by_hydra(error):
-        return explain(error, schemas, overrides_of(sys.argv[1:]))
+        return explain(error, schemas, parsed(sys.argv[1:]).overrides)
     if isinstance(error, FaeError | Interrupted):
         return error
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):

@@ -4,15 +4,16 @@ What is wrong with one is put into words by ``fae.cli.messages``.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
@@ -20,15 +21,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import TypeAdapter, ValidationError
 
+from fae.cli.code_guard import known_code_only
+from fae.cli.hydra_internals import Hydra
 from fae.cli.messages import explain, explain_values, printable_line, raised_by_hydra
-from fae.cli.overrides import command_line, key_of
+from fae.cli.overrides import command_line, key_of, without
 from fae.config import Config
 from fae.errors import ConfigError
 from fae.runtime import paths
 from fae.runtime.installation import configuration
-
-if TYPE_CHECKING:
-    from hydra._internal.hydra import Hydra
 
 Schema = TypeVar("Schema")
 Result = TypeVar("Result")
@@ -93,10 +93,8 @@ def compose_jobs(
 @contextmanager
 def _composed(name: str, overrides: Sequence[str]) -> Iterator[DictConfig]:
     """What Hydra composes; what it refuses within the block is a ``ConfigError``."""
-    from hydra import compose
-
     with _conf() as (_, added):
-        yield compose(name, [*overrides, *added])
+        yield hydra.compose(name, [*overrides, *added])
 
 
 @contextmanager
@@ -106,15 +104,10 @@ def _conf() -> Iterator[tuple[ConfigLoader, list[str]]]:
     Yields:
         Hydra's loader, and overrides that let it look where the running command does as well.
     """
-    from hydra import initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    from fae.cli.code_guard import known_code_only
-
     current = GlobalHydra.instance()
     running, current.hydra = current.hydra, None  # of the job that calls this
     try:
-        with known_code_only(), initialize_config_dir(CONF, version_base="1.3"):
+        with known_code_only(), hydra.initialize_config_dir(CONF, version_base="1.3"):
             yield current.config_loader(), _search_path(running)
     except Exception as error:
         if not raised_by_hydra(error):
@@ -124,7 +117,7 @@ def _conf() -> Iterator[tuple[ConfigLoader, list[str]]]:
         GlobalHydra.instance().hydra = running  # another instance by now
 
 
-def _search_path(running: "Hydra | None") -> list[str]:
+def _search_path(running: Hydra | None) -> list[str]:
     """The override for folders that the running command was given, as by ``--config-dir``."""
     if running is None:
         return []
@@ -155,7 +148,7 @@ def read(node: DictConfig, schema: type[Schema], **given: object) -> Schema:
         ConfigError: names every key whose value is wrong.
     """
     known = {field.name for field in fields(schema)}  # type: ignore[arg-type]
-    node = _without(NOT_OF_RUNS - known, node)
+    node = OmegaConf.masked_copy(node, [str(key) for key in node if key not in NOT_OF_RUNS - known])
     try:
         values: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
         missing = OmegaConf.missing_keys(node)
@@ -170,15 +163,6 @@ def read(node: DictConfig, schema: type[Schema], **given: object) -> Schema:
     if problems:
         raise ConfigError(*problems)
     return typed
-
-
-def _without(keys: Iterable[str], node: DictConfig) -> DictConfig:
-    node = copy(node)
-    OmegaConf.set_struct(node, False)
-    OmegaConf.set_readonly(node, False)
-    for key in keys:
-        node.pop(key, None)
-    return node
 
 
 def check(node: DictConfig, *sections: type) -> Config:
@@ -248,16 +232,14 @@ def _check_multirun_settings(base: DictConfig, node: DictConfig, overrides: Sequ
     Raises:
         ConfigError: one of several presets does.
     """
-    asked = list(base.hydra.overrides.task)
-    chosen = [
-        override
-        for override in overrides
-        if override not in asked and key_of(override) in node.hydra.runtime.choices
-    ]
-    dropped = sorted(_different(_multirun_settings(base), _multirun_settings(node)))
-    if dropped:
-        keys = [key_of(override) for override in chosen]
-        others = [override for override in asked if key_of(override) not in keys]
+    ours, theirs = _multirun_settings(base), _multirun_settings(node)
+    different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    if different:
+        asked = list(base.hydra.overrides.task)
+        groups = node.hydra.runtime.choices
+        chosen = [o for o in overrides if o not in asked and key_of(o) in groups]
+        dropped = sorted({".".join(key.split(".")[:3]) for key in different})
+        others = without(asked, *map(key_of, chosen))
         of_hydra = [o for o in base.hydra.overrides.hydra if o != "hydra.mode=MULTIRUN"]
         name = f"fae.{base.hydra.job.name}"
         raise ConfigError(
@@ -266,17 +248,17 @@ def _check_multirun_settings(base: DictConfig, node: DictConfig, overrides: Sequ
         )
 
 
-def _multirun_settings(node: DictConfig) -> dict[str, object]:
-    """The settings in Hydra's section for a whole multirun, not resolved."""
-    written = OmegaConf.to_container(node.hydra, resolve=False)
-    assert isinstance(written, dict)
-    return {str(name): value for name, value in written.items() if name not in OF_ONE_JOB}
+def _multirun_settings(node: DictConfig) -> dict[str, Any]:
+    """The settings in Hydra's section for a whole multirun by dotted key, not resolved."""
+    written: Any = OmegaConf.to_container(node.hydra, resolve=False)
+    settings = {name: value for name, value in written.items() if name not in OF_ONE_JOB}
+    return dotted({"hydra": settings})
 
 
-def _different(ours: object, theirs: object, key: str = "hydra") -> Iterator[str]:
-    """The dotted keys, of at most three parts, whose values differ."""
-    if isinstance(ours, dict) and isinstance(theirs, dict) and key.count(".") < 2:
-        for name in {**ours, **theirs}:
-            yield from _different(ours.get(name), theirs.get(name), f"{key}.{name}")
-    elif ours != theirs:
-        yield key
+def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The values of a nested configuration by dotted key."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        is_group = isinstance(value, Mapping)
+        flat |= dotted(value, f"{prefix}{name}.") if is_group else {f"{prefix}{name}": value}
+    return flat

@@ -5,16 +5,18 @@ that extend Hydra's own import those where they are defined, as Hydra's search f
 them a second time, and would not know the first.
 """
 
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import hydra._internal.hydra as application
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import ConfigRepository
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.utils import JobReturn
 
-__all__ = ["ConfigLoaderImpl", "ConfigRepository"]
+__all__ = ["ConfigLoaderImpl", "ConfigRepository", "Hydra"]
 # Only the loader sees what was composed before Hydra makes objects of it.
 
 
@@ -29,17 +31,9 @@ def composing_by(loader: type[ConfigLoaderImpl]) -> Iterator[None]:
         application.ConfigLoaderImpl = before  # type: ignore[attr-defined]
 
 
-def pickle_to_rerun(arguments: Sequence[str]) -> str | None:
-    """The file that a command line tells Hydra to unpickle, by whichever prefix of the option."""
-    given, _ = get_args_parser().parse_known_args(arguments)
-    rerun: str | None = given.experimental_rerun
-    return rerun
-
-
-def overrides_of(arguments: Sequence[str]) -> list[str]:
-    """The overrides of a command line, without Hydra's options."""
-    given, _ = get_args_parser().parse_known_args(arguments)
-    return list(given.overrides)
+def parsed(arguments: Sequence[str]) -> Namespace:
+    """Hydra's options, by whichever prefix they are given, and the overrides of a command line."""
+    return get_args_parser().parse_known_args(arguments)[0]
 
 
 def failure(job: JobReturn) -> BaseException:

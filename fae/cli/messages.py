@@ -11,6 +11,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic import ValidationError
 from yaml import MarkedYAMLError
 
+from fae.cli.overrides import written
 from fae.config import Config
 from fae.errors import ConfigError
 from fae.runtime.catalogue import Catalogue
@@ -144,10 +145,8 @@ def _refusal(detail: Mapping[str, Any], values: Mapping[str, Any], schema: type)
 
 
 def as_typed(value: object) -> str:
-    """A value as written on a command line."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    text = str(value)
+    """A value as written on a command line, shortened if long."""
+    text = written(value)
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "..."
 
 

@@ -61,11 +61,16 @@ def command_line(overrides: Sequence[str], *options: str, module: str = "fae.tra
     return shlex.join(["python", "-m", module, *options, *overrides])
 
 
+def written(value: object) -> str:
+    """A value as written on a command line."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return str(value)
+
+
 def assignment(key: str, value: object) -> str:
     """The override that gives a key a value, such as ``lr=0.01``."""
-    if value is None or isinstance(value, bool):
-        return f"{key}={'null' if value is None else str(value).lower()}"
-    return f"{key}={value}"
+    return f"{key}={written(value)}"
 
 
 def rounded_assignment(key: str, value: object) -> str:

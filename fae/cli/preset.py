@@ -1,16 +1,13 @@
 """What turns the defaults into a configuration: a preset in ``conf/experiment/``, or overrides."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
 
-from fae.cli.compose import compose_values
+from fae.cli.compose import compose_values, dotted
 from fae.cli.overrides import assignment
 from fae.config import NOT_IN_FINGERPRINT, Config
-
-GROUPS = ("data", "model", "optimizer")
-"""Groups in which a configuration names its choice."""
 
 
 def preset(config: Config, *comments: str) -> str:
@@ -19,12 +16,13 @@ def preset(config: Config, *comments: str) -> str:
     Args:
         comments: lines at its top.
     """
-    plain = config.plain()
-    defaults = [{f"override /{group}": plain[group]["name"]} for group in GROUPS]
-    values = _different(plain)
-    values.pop("seed", None)
+    values = OmegaConf.create()
+    for key, value in _different(config).items():
+        if key != "seed":
+            OmegaConf.update(values, key, value)
+    choices = [{f"override /{group}": name} for group, name in _choices(config).items()]
+    content = {"defaults": [*choices, "_self_"], **OmegaConf.to_container(values)}  # type: ignore[dict-item]
     lines = ["# @package _global_", *(f"# {comment}" for comment in comments)]
-    content = {"defaults": [*defaults, "_self_"], **values}
     return "\n".join([*lines, yaml.safe_dump(content, sort_keys=False)])
 
 
@@ -33,38 +31,26 @@ def overrides_of(config: Config) -> list[str]:
 
     Of the groups, those whose choice is not the default's are named.
     """
-    plain, default = config.plain(), compose_values("local=none")
-    choices = [
-        f"{group}={plain[group]['name']}"
-        for group in GROUPS
-        if plain[group]["name"] != default[group]["name"]
-    ]
-    return [*choices, *(assignment(key, value) for key, value in _dotted(_different(plain)))]
+    default = compose_values("local=none")
+    choices = {g: name for g, name in _choices(config).items() if name != default[g]["name"]}
+    return [assignment(key, value) for key, value in {**choices, **_different(config)}.items()]
 
 
-def _dotted(values: dict[str, Any], group: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _dotted(value, f"{group}{name}.")
-        else:
-            yield group + name, value
+def _choices(config: Config) -> dict[str, str]:
+    """The choice in each group in which a configuration names it."""
+    return {
+        "data": config.data.name,
+        "model": config.model.name,
+        "optimizer": config.optimizer.name,
+    }
 
 
-def _different(plain: dict[str, Any]) -> dict[str, Any]:
-    """The values that differ from those of the same choices, nested as in the configuration."""
-    choices = [f"{group}={plain[group]['name']}" for group in GROUPS]
-    return _differing(plain, compose_values("local=none", *choices))
-
-
-def _differing(plain: dict[str, Any], default: dict[str, Any], group: str = "") -> dict[str, Any]:
-    """The values that differ and affect the result."""
-    found: dict[str, Any] = {}
-    for name, value in plain.items():
-        key = group + name
-        if key in NOT_IN_FINGERPRINT:
-            continue
-        if isinstance(value, dict):
-            found[name] = _differing(value, default[name], f"{key}.")
-        elif (listed := list(value) if isinstance(value, tuple) else value) != default[name]:
-            found[name] = listed
-    return {name: value for name, value in found.items() if value != {}}
+def _different(config: Config) -> dict[str, Any]:
+    """The values that affect the result and are not those of the same choices, by dotted key."""
+    choices = (assignment(group, name) for group, name in _choices(config).items())
+    default = dotted(compose_values("local=none", *choices))
+    return {
+        key: value
+        for key, value in dotted(config.plain()).items()
+        if value != default[key] and not {key, key.partition(".")[0]} & NOT_IN_FINGERPRINT
+    }

@@ -1,7 +1,8 @@
 """Settings that all data sets share."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic.dataclasses import dataclass
 
@@ -43,12 +44,13 @@ class DataConfig:
 
     @property
     def data_root(self) -> Path | None:
-        """Folder of its files; None for a data set without files."""
-        return None
+        """Folder of its files, the setting ``root``; None for a data set without files."""
+        return getattr(self, "root", None)
 
     def with_root(self, root: Path | None) -> "DataConfig":
         """The same data set in another folder, if it has files; None: the default folder."""
-        return self
+        changes: dict[str, Any] = {"root": root}
+        return replace(self, **changes) if self.data_root else self
 
     def check_split(self, images: int, which: str) -> None:
         """Check that training and validation images add up to all images except the test images.

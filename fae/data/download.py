@@ -66,13 +66,13 @@ def download(
                 _fetch(part, address, size, sha256, show)
             except AnswerError as error:
                 problem = str(error)
+                if _size(part) == before:
+                    break
             else:
                 files.sync(part)
                 os.replace(part, path)
                 files.sync(path.parent)
                 return number
-            if _size(part) == before:
-                break
         problems.append(f"{urlsplit(address).netloc}: {problem}")
     raise DownloadError("; ".join(problems))
 

@@ -12,11 +12,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, suppress
 from types import FrameType
-from typing import Any, Literal
+from typing import Literal
 
 from fae.errors import Interrupted
 
@@ -35,15 +33,8 @@ _arrived_s = 0.0
 _code: int | None = None
 
 
-@dataclass(frozen=True)
-class _Host:
-    """How a process handled signals before a command was called in it."""
-
-    handlers: dict[signal.Signals, Any]
-    hook: Callable[["sys.UnraisableHookArgs"], object]
-
-
-_host: _Host | None = None
+_host: ExitStack | None = None
+"""Gives a process its own handling of signals back, if the command was called in it."""
 
 
 def install(*, as_guest: bool = False) -> None:
@@ -57,8 +48,10 @@ def install(*, as_guest: bool = False) -> None:
         return
     signals = (*SIGNALS, signal.SIGALRM)
     if as_guest:
-        handlers = {signum: signal.getsignal(signum) for signum in signals}
-        _host, _arrived, _mode = _Host(handlers, sys.unraisablehook), None, "immediate"
+        _host, _arrived, _mode = ExitStack(), None, "immediate"
+        _host.callback(setattr, sys, "unraisablehook", sys.unraisablehook)
+        for signum in signals:
+            _host.callback(signal.signal, signum, signal.getsignal(signum) or signal.SIG_DFL)
     for signum in signals:
         if not _ignores_hangup(signum):
             signal.signal(signum, _interrupt)
@@ -79,9 +72,8 @@ def finish(code: int | None = None) -> None:
         return
     signal.setitimer(signal.ITIMER_REAL, 0)
     if _host is not None:
-        for signum, handler in _host.handlers.items():
-            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
-        sys.unraisablehook, _host = _host.hook, None
+        _host.close()
+        _host = None
         return
     _code = code
     if code is not None:

@@ -25,6 +25,7 @@ from fae.errors import ConfigError
         ("hydra.job_logging.handlers.file.class=logging.NullHandler", "handlers.file.class"),
         ("hydra.job_logging.handlers.console.stream=ext://os.environ", "console.stream"),
         ("hydra.hydra_logging.handlers.console.stream=${model.name}", "console.stream"),
+        ("hydra.job_logging=${model}", "hydra.job_logging=${model}: names code"),
         ("hydra.job_logging.handlers.file.filename=/own.txt", "file.filename=/own.txt: might over"),
         ("+hydra.job_logging.handlers.file.mode=w", "handlers.file.mode=w: might overwrite"),
         ("hydra.searchpath=[pkg://json]", "hydra.searchpath=pkg://json"),

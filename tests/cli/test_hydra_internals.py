@@ -17,8 +17,7 @@ from fae.cli.hydra_internals import (
     ConfigLoaderImpl,
     composing_by,
     failure,
-    overrides_of,
-    pickle_to_rerun,
+    parsed,
 )
 
 
@@ -40,9 +39,9 @@ def test_hydra_composes_by_the_loader_of_the_block() -> None:
 
 def test_a_command_line_has_overrides_and_options() -> None:
     arguments = ["-m", "--config-dir", "here", "hidden=4,8", "lr=1"]
-    assert overrides_of(arguments) == ["hidden=4,8", "lr=1"]
-    assert pickle_to_rerun(arguments) is None
-    assert pickle_to_rerun([*arguments, "--exp=job"]) == "job"
+    assert parsed(arguments).overrides == ["hidden=4,8", "lr=1"]
+    assert parsed(arguments).experimental_rerun is None
+    assert parsed([*arguments, "--exp=job"]).experimental_rerun == "job"
 
 
 def test_the_failure_of_a_job_is_there_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:

@@ -233,7 +233,7 @@ def test_a_message_says_that_another_process_is_waited_for(
         told.append(line)
         held.release()
 
-    monkeypatch.setattr("fae.runtime.console.say", say)
+    monkeypatch.setattr(files, "say", say)
     files.fetch(copy)
     assert told == [f"waiting for another process that is downloading Fashion-MNIST into {copy}"]
     assert mirror == [f"/{LABELS}.gz bytes=0-"]

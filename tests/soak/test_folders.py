@@ -14,14 +14,15 @@ from conftest import NO_LOCAL
 from dying import died
 from mlflow import MlflowClient
 
-from fae import doctor, sync
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.errors import FaeError
+from fae.runs import checks
 from fae.runs.task import Task, look_up
 from fae.runtime.files import read_own
 from fae.tracking.address import of_file
 from fae.tracking.archive import Archive
+from fae.tracking.sync import sync
 from soak.conftest import Soak
 
 ODD: tuple[Any, ...] = (None, True, -1, 2**63, 10**400, 0.5, float("nan"), "", "\0", [], [[1]], {})
@@ -129,10 +130,10 @@ def put_right(folder: Path, config: Config) -> list[str]:
 
     refused = []
     for act in (
-        lambda: [str(finding) for finding in doctor.journals("sync")],
-        lambda: [str(finding) for finding in doctor.store(config, "sync")],
+        lambda: [str(finding) for finding in checks.journals("sync")],
+        lambda: [str(finding) for finding in checks.store(config, "sync")],
         plan,
-        lambda: sync.sync([folder], config.tracking),
+        lambda: sync([folder], config.tracking),
     ):
         try:
             act()

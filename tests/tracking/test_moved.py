@@ -10,14 +10,15 @@ from conftest import NO_LOCAL
 from mlflow import MlflowClient
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 
-from fae import doctor, sync
 from fae.cli.compose import compose
+from fae.runs import checks
 from fae.tracking.address import of_file
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import home
 from fae.tracking.moved import Move
 from fae.tracking.store import Store
+from fae.tracking.sync import sync
 
 
 @pytest.fixture
@@ -109,10 +110,10 @@ def test_the_doctor_sees_it_and_sync_mends_it(
     monkeypatch.chdir(project)
     config = compose(NO_LOCAL, "data=synthetic")
     moved = f"{project.parent / 'my project'} is now {project}"
-    assert moved in [f.state.partition(",")[0] for f in doctor.store(config, "sync") if f.remedy]
-    sync.sync([], config.tracking)
+    assert moved in [f.state.partition(",")[0] for f in checks.store(config, "sync") if f.remedy]
+    sync([], config.tracking)
     assert moved in capsys.readouterr().out
-    assert [f for f in doctor.store(config, "sync") if f.remedy] == []
+    assert [f for f in checks.store(config, "sync") if f.remedy] == []
 
 
 def test_a_database_without_its_files_is_left_as_it_is(made: Path, tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """Settings of Fashion-MNIST."""
 
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator, model_validator
 from pydantic.dataclasses import dataclass
@@ -32,14 +30,6 @@ class FashionMNISTConfig(DataConfig):
     @property
     def pixels(self) -> int:
         return 784
-
-    @property
-    def data_root(self) -> Path:
-        return self.root
-
-    def with_root(self, root: Path | None) -> "FashionMNISTConfig":
-        changes: dict[str, Any] = {"root": root}
-        return replace(self, **changes)
 
     def build(self) -> "FashionMNIST":
         from fae.data.fashion_mnist.images import FashionMNIST

@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from platformdirs import user_cache_path
 
 from fae.errors import DataError
+from fae.runtime.console import console, say
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -186,30 +187,21 @@ def _reading(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-@contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> AbstractContextManager[object]:
     """Hold the lock of a folder's downloads; waits for another process to finish."""
     from filelock import FileLock, Timeout
 
-    from fae.runtime.console import say
-
     lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(blocking=False)
+        return lock.acquire(blocking=False)
     except Timeout:
         say(f"waiting for another process that is downloading Fashion-MNIST into {folder}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        return lock.acquire()
 
 
 def _progress() -> "Progress":
     """Progress bars, on a terminal only."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from fae.runtime.console import console
 
     return Progress(
         TextColumn("{task.description}"),
