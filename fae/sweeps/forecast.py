@@ -70,7 +70,8 @@ def _decisive(config: Config) -> dict[str, str]:
 def _estimate(tasks: Sequence[Task], archive: Archive) -> Estimate | None:
     """What tasks take that agree in the decisive parameters."""
     decisive = _decisive(tasks[0].config)
-    similar = archive.latest(SIMILAR, host=platform.node(), parameters=decisive)
+    here = platform.node()
+    similar = archive.runs("run", status="FINISHED", host=here, parameters=decisive, newest=SIMILAR)
     least = COMPARABLE * min(task.work for task in tasks)
     measured = [cost for cost in map(_cost, similar) if cost and cost.work >= least]
     if not measured:

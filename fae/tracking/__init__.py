@@ -7,6 +7,7 @@ store, at once or once the store is back::
                                                                                   |
     reports, plans, searches  <-- Archive, which checks all that it reads --------+
 
+``delivery`` says in which order and when, ``uploader`` how each entry is stored.
 ``folder`` links a run's folder and the store, ``lock`` keeps other processes out; ``recovery``
 closes crashed runs and uploads the rest of their entries, ``sync`` all that a user names; ``moved``
 finds a project that was moved.

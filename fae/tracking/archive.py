@@ -7,18 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from fae.errors import NoStoreError, StoreError, first_line
 from fae.runtime.console import in_one_line, warn
 from fae.tracking.address import file_of
 from fae.tracking.config import TrackingConfig
-from fae.tracking.connection import asking, connect, update_paths, without_start
-from fae.tracking.delivery import Uploader
+from fae.tracking.connection import asking, connect
 from fae.tracking.limits import downloading
 from fae.tracking.run import NOTE
+from fae.tracking.uploader import Uploader
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -30,9 +30,8 @@ TRAINED = ("run", "trial")
 """Those of ``KINDS`` that train a network."""
 READABLE = "attributes.start_time >= 0"
 """Leaves out runs without a start time, which MLflow cannot read."""
-CURVES = ("train/mse", "val/mse")
 ADOPTED = re.compile(r"adopted/[0-9a-f]{8}\.json")
-RUN_ID = re.compile(r"[0-9a-f]{32}")
+RUN_IDS = TypeAdapter(list[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]])
 LARGEST_TEXT = 100_000_000
 """Bytes of an artifact that is read."""
 ONE_BY_ONE = 100
@@ -82,7 +81,7 @@ class UnreadableError(StoreError):
 
 
 class Archive:
-    """An experiment in a store, as it is; only ``add_report`` changes anything.
+    """An experiment in a store, as it is; nothing is created.
 
     Raises:
         StoreError: there is no such store or experiment, or it cannot be read; also by each
@@ -90,18 +89,8 @@ class Archive:
     """
 
     def __init__(self, config: TrackingConfig) -> None:
-        connection = connect(config, create=False)
-        self.uri = connection.uri
-        self.experiment = config.experiment
-        self.experiment_id = connection.experiment_id
-        self.move = connection.move
-        self._client = connection.client
-        if path := file_of(self.uri):
-            with asking(self.uri):
-                unreadable = without_start(path, self.experiment_id)
-            if unreadable:
-                ids = ", ".join(run_id[:8] for run_id in unreadable)
-                warn(f"tracking.uri={self.uri}: without a start time, and left out: run {ids}")
+        self.uri = config.uri
+        self._client, self.experiment_id, self.move = connect(config, create=False)
 
     @staticmethod
     def if_there(config: TrackingConfig) -> "Archive | None":
@@ -122,8 +111,10 @@ class Archive:
         ids: Sequence[str] | None = None,
         parent: str | None = None,
         status: str | None = None,
+        host: str | None = None,
         folder: str | None = None,
         parameters: Mapping[str, object] | None = None,
+        newest: int | None = None,
     ) -> list[StoredRun]:
         """The runs of one of ``KINDS`` for which all that is given holds, oldest first.
 
@@ -133,41 +124,43 @@ class Archive:
             status: RUNNING, FINISHED, FAILED or KILLED.
             folder: name of theirs, without its path.
             parameters: values of some of theirs.
-
-        Raises:
-            StoreError: the list has no end, as pages repeat.
+            newest: only so many, up to 1000, and the newest first.
         """
         if ids is not None and not ids:
             return []
-        equal: dict[str, str | None] = {
-            **_parameters(parameters or {}),
+        equal = {
             "tags.`mlflow.parentRunId`": parent,
+            "tags.`fae.host`": host,
             "attributes.status": status,
+            **{f"params.`{key}`": str(value) for key, value in (parameters or {}).items()},
         }
-        conditions = _all_equal(equal)
+        conditions = [
+            f"{key} = {_quoted(value)}" for key, value in equal.items() if value is not None
+        ]
         if ids:
             conditions.append(f"attributes.run_id IN ({', '.join(map(_quoted, ids))})")
         if folder is not None:
             conditions.append(f"tags.`fae.folder` LIKE {_quoted('%/' + folder)}")
-        return self._search(kind, *conditions)
+        return self._search(kind, *conditions, newest=newest)
 
-    def _search(self, kind: str, *conditions: str) -> list[StoredRun]:
-        """The runs of a kind for which MLflow's search conditions hold, oldest first."""
+    def _search(self, kind: str, *conditions: str, newest: int | None = None) -> list[StoredRun]:
+        """The runs of a kind for which MLflow's search conditions hold, oldest first.
+
+        Raises:
+            StoreError: the store cannot be read, or the list has no end, as pages repeat.
+        """
         wanted = " AND ".join([f"tags.`fae.kind` = '{kind}'", READABLE, *conditions])
+        order = "attributes.start_time " + ("DESC" if newest else "ASC")
         found: dict[str, StoredRun] = {}
         token: str | None = ""
         while token is not None:
             with asking(self.uri):
                 page = self._client.search_runs(
-                    [self.experiment_id],
-                    wanted,
-                    max_results=1000,
-                    order_by=["attributes.start_time ASC"],
-                    page_token=token or None,
+                    [self.experiment_id], wanted, 1, newest or 1000, [order], token or None
                 )
             before = len(found)  # a run that was stored meanwhile may shift another to this page
             found.update((run.info.run_id, self._stored(run)) for run in page)
-            token = page.token
+            token = None if newest else page.token
             if token is not None and len(found) == before:
                 raise StoreError(f"tracking.uri={self.uri}: its list of runs has no end")
         return [*found.values()]
@@ -176,20 +169,6 @@ class Archive:
         """A run or a sweep by its id."""
         with asking(self.uri):
             return self._stored(self._client.get_run(run_id))
-
-    def latest(self, count: int, *, host: str, parameters: Mapping[str, object]) -> list[StoredRun]:
-        """The newest ``count`` FINISHED runs, up to 1000, of a host and with these parameters."""
-        equal: dict[str, str | None] = {
-            "tags.`fae.kind`": "run",
-            "attributes.status": "FINISHED",
-            "tags.`fae.host`": host,
-            **_parameters(parameters),
-        }
-        wanted = " AND ".join([READABLE, *_all_equal(equal)])
-        newest = ["attributes.start_time DESC"]
-        with asking(self.uri):
-            page = self._client.search_runs([self.experiment_id], wanted, 1, count, newest)
-        return [*map(self._stored, page)]
 
     def alike(self, kind: str, fingerprints: Sequence[str]) -> dict[str, list[StoredRun]]:
         """The runs or sweeps of each fingerprint, oldest first."""
@@ -219,10 +198,7 @@ class Archive:
         with self.reading(sweep, "which runs it took over"):
             if not ADOPTED.fullmatch(path):
                 raise ValueError(f"fae.adopted={path!r:.100}: not where a sweep keeps it")
-            ids = TypeAdapter(list[str]).validate_python(json.loads(self.text(sweep, path)))
-            if not all(map(RUN_ID.fullmatch, ids)):
-                raise ValueError("not ids of runs")
-            return ids
+            return RUN_IDS.validate_json(self.text(sweep, path))
 
     def runs_during(self, start: int, end: int) -> list[StoredRun]:
         """The runs and trials that trained at some time between two, in ms since the epoch.
@@ -241,19 +217,16 @@ class Archive:
             UnreadableError: there is not one of each for each epoch, or one is no error.
         """
         with self.reading(run, "its curves"):
-            histories = [
+            train, val = (
                 {point.step: point.value for point in self._client.get_metric_history(run.id, name)}
-                for name in CURVES
-            ]
-            steps = range(1, len(histories[0]) + 1)
-            if not steps or any(sorted(history) != [*steps] for history in histories):
+                for name in ("train/mse", "val/mse")
+            )
+            steps = [*range(1, len(train) + 1)]
+            if not steps or sorted(train) != steps or sorted(val) != steps:
                 raise ValueError("not one error of each for each epoch")
-            if not all(map(is_measured, [e for history in histories for e in history.values()])):
+            if not all(map(is_measured, [*train.values(), *val.values()])):
                 raise ValueError("an error that is none")
-            return [
-                dict(zip(CURVES, (history[step] for history in histories), strict=True))
-                for step in steps
-            ]
+            return [{"train/mse": train[step], "val/mse": val[step]} for step in steps]
 
     def text(self, run: StoredRun, path: str, largest: int = LARGEST_TEXT) -> str:
         """A text artifact of a run.
@@ -302,15 +275,11 @@ class Archive:
         Raises:
             StoreError: the store does not accept them; the folder is unchanged.
         """
-        try:
+        problem = f"the report is in {folder}, and cannot be added to the run of the sweep"
+        with asking(self.uri, problem):
             self.update_paths()
             self._client.log_artifacts(run.id, str(folder), "report")
             self._client.set_tag(run.id, NOTE, note)
-        except Exception as error:
-            raise StoreError(
-                f"tracking.uri={self.uri}: the report is in {folder}, and cannot be added to the "
-                f"run of the sweep ({first_line(error)})"
-            ) from error
 
     def update_paths(self) -> None:
         """Update the paths in the database of a project that was moved.
@@ -321,14 +290,16 @@ class Archive:
         path = file_of(self.uri)
         if self.move and path:
             with asking(self.uri):
-                update_paths(path, self.move)
+                self.move.apply(path)
             self.move = None
 
-    def uploader(self, run_id: str, folder: Path) -> Uploader:
-        """Stores the entries of a run with this folder."""
-        with asking(self.uri):
-            experiment_id = self._client.get_run(run_id).info.experiment_id
-        return Uploader(self._client, experiment_id, run_id, folder)
+    def uploader(self, run_id: str, folder: Path, *, resumed: bool) -> Uploader:
+        """Stores the entries in a folder of a run.
+
+        Args:
+            resumed: in another folder.
+        """
+        return Uploader(self._client, run_id, folder, resumed=resumed)
 
     def unfinished(self) -> list[StoredRun]:
         """Runs of all kinds that are RUNNING in the store."""
@@ -391,15 +362,6 @@ class Archive:
         if len(content) > largest:
             raise ValueError(f"larger than {largest} bytes")
         return content
-
-
-def _parameters(values: Mapping[str, object]) -> dict[str, str]:
-    return {f"params.`{key}`": str(value) for key, value in values.items()}
-
-
-def _all_equal(values: Mapping[str, str | None]) -> list[str]:
-    """Search conditions of MLflow; a value of None is none."""
-    return [f"{key} = {_quoted(value)}" for key, value in values.items() if value is not None]
 
 
 def _quoted(value: str) -> str:

@@ -27,13 +27,9 @@ class TrackingConfig:
     """Record CPU, memory and (installed with the extra ``gpu``) GPU load during the run."""
 
     @model_validator(mode="after")
-    def _working_folder_holds_runs(self) -> "TrackingConfig":
+    def _surroundings_are_usable(self) -> "TrackingConfig":
         if flaw := paths.flaw(Path.cwd()):
             raise ConfigError(f"working folder {paths.shown(Path.cwd())}: {flaw}")
-        return self
-
-    @model_validator(mode="after")
-    def _experiment_goes_by_its_name(self) -> "TrackingConfig":
         number = os.environ.get("MLFLOW_EXPERIMENT_ID")
         if number and not os.environ.get("MLFLOW_EXPERIMENT_NAME"):
             raise ConfigError(

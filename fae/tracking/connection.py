@@ -6,15 +6,14 @@ import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from ssl import SSLCertVerificationError
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock
 
 from fae.errors import NoStoreError, StoreError, first_line
-from fae.runtime.console import say
+from fae.runtime.console import warn
 from fae.tracking.address import file_of, of_file, without_password
 from fae.tracking.config import TrackingConfig
 from fae.tracking.limits import limit_answers
@@ -22,27 +21,31 @@ from fae.tracking.moved import Move, find_move
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment
+    from requests import Response
 
 DATABASE_TIMEOUT_S = 3
 SERVER_TIMEOUT_S = 3
 """How long a server may take for its first answer."""
 HTTP = {"MAX_RETRIES": "1", "TIMEOUT": "10"}
 """MLflow's retries and timeout; by default 7 retries, which take 4 minutes."""
+TABLES = "SELECT name FROM sqlite_master"
+WITHOUT_START = (
+    "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id) WHERE experiments.name = ? "
+    "AND runs.lifecycle_stage = 'active' AND start_time IS NULL"
+)
+"""Runs that have no start time, as in a damaged database."""
 
 
-@dataclass(frozen=True)
-class Connection:
+class Connection(NamedTuple):
     """A client of a store, and the experiment there.
 
     Attributes:
         move: how the project was moved, if its database still has the old paths.
     """
 
-    uri: str
     client: "MlflowClient"
     experiment_id: str
-    move: Move | None = None
+    move: Move | None
 
 
 def connect(config: TrackingConfig, *, create: bool) -> Connection:
@@ -57,25 +60,28 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
         StoreError: it cannot be opened, or does not exist and is not to be created.
     """
     path = file_of(config.uri)
-    if path is None:
-        _prepare_mlflow()
+    if path and create:
+        return _open_or_make(config, path)
+    if path:
+        _check_database(config, path)
+    else:
         _check_server(config.uri)
-        return _open(config.uri, config.experiment, None, create=create)
-    artifacts = (path.parent / "mlruns").as_uri()
-    if not create:
-        _check_tables(config.uri, path)
-        return _open(config.uri, config.experiment, artifacts, create=False)
+    return _open(config, create=create)
+
+
+def _open_or_make(config: TrackingConfig, path: Path) -> Connection:
+    """Open an experiment in a database file, and create what is missing."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_name(f".{path.name}.lock")):
-            if not _tables(path):
-                _make(path, artifacts)
+            if not path.exists() or not _select(path, TABLES):
+                _make(path)
             if not os.access(path, os.W_OK):
                 raise PermissionError("read-only file")
-            connection = _open(config.uri, config.experiment, artifacts, create=True)
+            connection = _open(config, create=True)
             if connection.move:
-                update_paths(path, connection.move)
-            return replace(connection, move=None)
+                connection.move.apply(path)
+            return connection._replace(move=None)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(
             f"tracking.uri={config.uri}: not a database that can be written ({error}); "
@@ -83,62 +89,41 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
         ) from error
 
 
-def update_paths(database: Path, move: Move) -> None:
-    """Update the paths in the database of a project that was moved.
+def _check_database(config: TrackingConfig, path: Path) -> None:
+    """Check that a file contains a store, since opening it would create one; warn of damaged runs.
 
-    Raises:
-        sqlite3.Error: it cannot be written.
+    Of a list of runs with one in it that has no start time MLflow can read none, and does not say
+    which it is.
     """
-    move.apply(database)
-    say(f"{move}; the paths in {database.name} are updated")
-
-
-def _check_tables(uri: str, path: Path) -> None:
-    """Check that a file contains a store, since opening it would create one."""
+    named = f"tracking.uri={config.uri}"
     if not path.is_file():
         raise NoStoreError(
-            f"tracking.uri={uri}: there is no such store; go to the folder where runs were made, "
-            "or name their store"
+            f"{named}: there is no such store; go to the folder where runs were made, or name "
+            "their store"
         )
     try:
-        found = "experiments" in _tables(path)
+        if "experiments" not in _select(path, TABLES):
+            raise NoStoreError(f"{named}: an empty database; no run was ever stored there")
+        unreadable = _select(path, WITHOUT_START, config.experiment)
     except sqlite3.Error as error:
-        raise StoreError(
-            f"tracking.uri={uri}: not a database that can be read ({error})"
-        ) from error
-    if not found:
-        raise NoStoreError(f"tracking.uri={uri}: an empty database; no run was ever stored there")
+        raise StoreError(f"{named}: not a database that can be read ({error})") from error
+    if unreadable:
+        ids = ", ".join(run_id[:8] for run_id in unreadable)
+        warn(f"{named}: without a start time, and left out: run {ids}")
 
 
-def without_start(path: Path, experiment_id: str) -> list[str]:
-    """Ids of runs that have no start time, as in a damaged database.
+def _select(path: Path, query: str, *values: str) -> list[str]:
+    """The only column that is selected.
 
-    Of a list of runs with one of these in it MLflow can read none, and does not say which it is.
-
-    Raises:
-        sqlite3.Error: the database cannot be read.
+    The database is opened for writing, so that SQLite first undoes an unfinished transaction of a
+    killed process.
     """
-    asked = (
-        "SELECT run_uuid FROM runs WHERE start_time IS NULL AND experiment_id = ? "
-        "AND lifecycle_stage = 'active'"
-    )
-    with closing(sqlite3.connect(path, timeout=DATABASE_TIMEOUT_S)) as database:
-        return [run_id for (run_id,) in database.execute(asked, [int(experiment_id)])]
+    opened = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=DATABASE_TIMEOUT_S)
+    with closing(opened) as database:
+        return [value for (value,) in database.execute(query, values)]
 
 
-def _tables(path: Path) -> set[str]:
-    """Names of a database's tables; none if there is no file.
-
-    Opened for writing, so that SQLite first undoes an unfinished transaction of a killed process.
-    """
-    if not path.exists():
-        return set()
-    there = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=DATABASE_TIMEOUT_S)
-    with closing(there) as database:
-        return {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
-
-
-def _make(path: Path, artifacts: str) -> None:
+def _make(path: Path) -> None:
     """Create a database under another name, and move it to its place once it is complete.
 
     MLflow needs seconds and many steps, and what a killed process leaves is unusable. By default
@@ -153,12 +138,13 @@ def _make(path: Path, artifacts: str) -> None:
     for left in (f"{place}-journal", f"{beside}-journal", beside):
         Path(left).unlink(missing_ok=True)
     with asking(of_file(path)):
-        SqlAlchemyStore(of_file(beside), artifacts)
+        SqlAlchemyStore(of_file(beside), _artifacts(path))
     beside.replace(place)
 
 
 def _check_server(uri: str) -> None:
     """Check that an MLflow server answers promptly and accepts the user's credentials."""
+    _prepare_mlflow()
     named = f"tracking.uri={without_password(uri)}"
     try:
         answer = _ask(uri)
@@ -175,34 +161,27 @@ def _check_server(uri: str) -> None:
             f"{named}: no MLflow server answers there ({reason}); "
             "start one, or leave tracking.uri out to use a file"
         ) from error
-    if answer.status == 401:
+    if answer.status_code == 401:
         raise StoreError(
             f"{named}: does not know you; set MLFLOW_TRACKING_USERNAME and "
             "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to what it knows"
         )
-    if answer.status in {200, 404} and answer.kind != "application/json":
-        elsewhere = "" if answer.url.startswith(uri) else f", redirected to {answer.url}"
+    kind = answer.headers.get("Content-Type", "").partition(";")[0]
+    if answer.status_code in {200, 404} and kind != "application/json":
+        url = answer.url.partition("?")[0]
+        elsewhere = "" if url.startswith(uri) else f", redirected to {url}"
         raise StoreError(
-            f"{named}: what answers there is no MLflow server ({answer.status}, {answer.kind}"
+            f"{named}: what answers there is no MLflow server ({answer.status_code}, {kind}"
             f"{elsewhere}); give the address that the MLflow UI has, without what follows #"
         )
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """What identifies an MLflow server: HTTP status, media type, and the address that answered."""
-
-    status: int
-    kind: str
-    url: str
-
-
-def _ask(uri: str) -> _Answer:
-    """Ask for an experiment as MLflow would; any answer of an MLflow server will do."""
+def _ask(uri: str) -> "Response":
+    """Ask for an experiment as MLflow would; any answer of an MLflow server will do, unread."""
     from mlflow.utils.credentials import get_default_host_creds
     from mlflow.utils.rest_utils import http_request
 
-    with http_request(
+    response: Response = http_request(
         get_default_host_creds(uri),
         "/api/2.0/mlflow/experiments/get-by-name",
         "GET",
@@ -211,9 +190,9 @@ def _ask(uri: str) -> _Answer:
         max_retries=0,
         raise_on_status=False,
         stream=True,
-    ) as response:
-        kind = response.headers.get("Content-Type", "").partition(";")[0]
-        return _Answer(response.status_code, kind, response.url.partition("?")[0])
+    )
+    response.close()
+    return response
 
 
 def _origin(error: BaseException) -> BaseException:
@@ -224,41 +203,16 @@ def _origin(error: BaseException) -> BaseException:
 
 
 @contextmanager
-def asking(uri: str) -> Iterator[None]:
-    """Turn any error of the store within the block into one that names the store.
+def asking(uri: str, problem: str = "cannot be read or written") -> Iterator[None]:
+    """Turn any error within the block into one that names the store and the problem.
 
     Raises:
         StoreError: it is not reachable, is damaged, or lacks what was asked for.
     """
     try:
         yield
-    except StoreError:
-        raise
     except Exception as error:  # an answer of a server may be anything
-        raise StoreError(
-            f"tracking.uri={uri}: cannot be read or written ({first_line(error)})"
-        ) from error
-
-
-def _create_experiment(
-    client: "MlflowClient", name: str, artifacts: str | None
-) -> "Experiment | None":
-    """The experiment, also where another client creates it at the same moment."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.create_experiment(name, artifacts)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    return client.get_experiment_by_name(name)
-
-
-def _client(uri: str) -> "MlflowClient":
-    _prepare_mlflow()
-    from mlflow import MlflowClient
-
-    return MlflowClient(uri)
+        raise StoreError(f"tracking.uri={uri}: {problem} ({first_line(error)})") from error
 
 
 def _prepare_mlflow() -> None:
@@ -272,17 +226,26 @@ def _prepare_mlflow() -> None:
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # its errors are raised as well
 
 
-def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connection:
+def _open(config: TrackingConfig, *, create: bool) -> Connection:
+    uri, name, path = config.uri, config.experiment, file_of(config.uri)
+    _prepare_mlflow()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
     try:
-        client = _client(uri)
+        client = MlflowClient(uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None and create:
-            experiment = _create_experiment(client, name, artifacts)
+            try:
+                client.create_experiment(name, _artifacts(path) if path else None)
+            except MlflowException as error:  # another client may create it at the same moment
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            experiment = client.get_experiment_by_name(name)
         if experiment is not None and experiment.name != name:
             raise ValueError("it answers with another experiment")
     except Exception as error:  # an answer of a server may be anything
-        upgrade = f"mlflow db upgrade {shlex.quote(uri)} may fix it"
-        remedy = upgrade if file_of(uri) else "ask there"
+        remedy = f"mlflow db upgrade {shlex.quote(uri)} may fix it" if path else "ask there"
         raise StoreError(
             f"tracking.uri={uri}: MLflow cannot use it ({first_line(error)}); was it made "
             f"by another version? {remedy}"
@@ -297,6 +260,10 @@ def _open(uri: str, name: str, artifacts: str | None, *, create: bool) -> Connec
             f"tracking.experiment={name}: was deleted in the MLflow UI; "
             f"restore it with mlflow experiments restore -x {experiment.experiment_id}"
         )
-    path = file_of(uri)
     move = find_move(path, experiment.artifact_location) if path else None
-    return Connection(uri, client, str(experiment.experiment_id), move)
+    return Connection(client, str(experiment.experiment_id), move)
+
+
+def _artifacts(database: Path) -> str:
+    """Where the artifacts of the runs in a database lie."""
+    return (database.parent / "mlruns").as_uri()

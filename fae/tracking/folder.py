@@ -15,8 +15,8 @@ from fae.runtime import files
 from fae.runtime.console import in_one_line
 from fae.runtime.fields import Name
 from fae.tracking import outbox
-from fae.tracking.delivery import is_unknown
 from fae.tracking.journal import Journal
+from fae.tracking.uploader import is_unknown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,6 +56,10 @@ class Link:
 
     def __str__(self) -> str:
         return f"run {self.run_id[:8]} ({in_one_line(self.name)})"
+
+    def has_key_of(self, run: "StoredRun") -> bool:
+        """Whether the folder belongs to a run, or did before it was moved: both have one key."""
+        return bool(self.key) and self.key == run.tags.get(KEY)
 
     def write(self, folder: Path) -> None:
         files.write(folder / LINK, json.dumps(asdict(self), indent=2).encode() + b"\n")
@@ -100,16 +104,8 @@ def home(run: "StoredRun") -> Path | None:
         link = Link.read(folder) if folder else None
     except LinkError:
         return None
-    if link is None:
-        return None
-    if link.run_id:
-        return folder if link.run_id == run.id else None
-    return folder if link.key and link.key == run.tags.get(KEY) else None
-
-
-def is_genuine(link: Link, run: "StoredRun") -> bool:
-    """Whether a folder belonged to a run before it was moved: both have the same key."""
-    return bool(link.key) and link.run_id == run.id and link.key == run.tags.get(KEY)
+    is_of_run = link and (link.run_id == run.id if link.run_id else link.has_key_of(run))
+    return folder if is_of_run else None
 
 
 def sync_command(folder: Path, store: str) -> str:

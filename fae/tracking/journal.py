@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from fae.runtime import files
@@ -21,23 +21,9 @@ Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Key = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=200)]
 BATCH = 1000
 """Metrics of an entry, at most: MLflow's limit per request."""
-FEW = 100
-"""Parameters or tags of an entry, at most: MLflow's limit as well."""
+Few = Annotated[dict[str, str], Field(max_length=100)]
+"""Parameters or tags of an entry; MLflow's limit as well."""
 CHECKED = ConfigDict(strict=True, extra="forbid")
-
-
-class _Parameters(TypedDict):
-    parameters: Annotated[dict[str, str], Field(max_length=FEW)]
-
-
-class _Metrics(TypedDict):
-    metrics: Annotated[dict[str, float], Field(max_length=BATCH)]
-    step: Whole
-    time: Whole
-
-
-class _Tags(TypedDict):
-    tags: Annotated[dict[str, str], Field(max_length=FEW)]
 
 
 class _About(TypedDict):
@@ -47,47 +33,39 @@ class _About(TypedDict):
     sizes: dict[str, Whole]
 
 
-class _Data(TypedDict):
+@with_config(CHECKED)
+class _Fields(TypedDict, total=False):
+    """All that entries consist of; times in milliseconds since the epoch."""
+
+    parameters: Few
+    tags: Few
     data: _About
-
-
-class _File(TypedDict):
+    metrics: Annotated[dict[str, float], Field(max_length=BATCH)]
     file: str
-    bytes: Whole
-
-
-class _Picture(TypedDict):
     picture: str
+    model: str
+    carried_on: str
+    end: Literal["FINISHED", "FAILED", "KILLED"]
     bytes: Whole
     key: Key
-    step: Whole
-    time: Whole
-
-
-class _Model(TypedDict):
-    model: str
-    bytes: Whole
     run: str
     step: Whole
-
-
-class _CarriedOn(TypedDict):
-    carried_on: str
     time: Whole
 
 
-class _End(TypedDict):
-    end: Literal["FINISHED", "FAILED", "KILLED"]
-    time: Whole
-
-
-FORMS: TypeAdapter[Entry] = TypeAdapter(
-    _Parameters | _Metrics | _Tags | _Data | _File | _Picture | _Model | _CarriedOn | _End,
-    config=CHECKED,
-)
-"""All kinds of entries; times in milliseconds since the epoch."""
-
-
+FIELDS = TypeAdapter(_Fields)
+FORMS = [
+    {"parameters"},
+    {"tags"},
+    {"data"},
+    {"metrics", "step", "time"},
+    {"file", "bytes"},
+    {"picture", "bytes", "key", "step", "time"},
+    {"model", "bytes", "run", "step"},
+    {"carried_on", "time"},
+    {"end", "time"},
+]
+"""The fields of each kind of entry."""
 NOTED = TypeAdapter(tuple[Whole, list[Whole]], config=CHECKED)
 """Byte offsets in the journal: the end of what is uploaded, and the ends of rejected entries."""
 
@@ -242,6 +220,7 @@ def _said(line: bytes) -> bytes:
 
 def _entry(line: bytes) -> Entry:
     try:
-        return FORMS.validate_json(_said(line))
+        entry = FIELDS.validate_json(_said(line))
     except ValidationError:
         return {}
+    return entry if entry.keys() in FORMS else {}

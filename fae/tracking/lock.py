@@ -38,21 +38,18 @@ def store_lock(store: str) -> Iterator[None]:
     if path := file_of(store):
         file = path.with_name(f".{path.name}.claim")
     else:
-        name = short_digest(store)
-        file = user_state_path("fae", ensure_exists=True) / f"store-{name}.claim"
+        file = user_state_path("fae", ensure_exists=True) / f"store-{short_digest(store)}.claim"
     lock = FileLock(file, is_singleton=True)
     try:
         try:
-            lock.acquire(timeout=SOON_S)
+            held = lock.acquire(timeout=SOON_S)
         except Timeout:
             say(f"waiting for another process, which begins or closes runs in {store}")
-            lock.acquire()
+            held = lock.acquire()
     except OSError as error:
         raise StoreError(f"tracking.uri={store}: {file} cannot be locked ({error})") from error
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -65,15 +62,12 @@ def run_lock(folder: Path, name: str = NAME) -> Iterator[None]:
     Raises:
         TrainingError: the run is running in another process.
     """
-    lock = FileLock(folder / name)
     try:
-        lock.acquire(timeout=LOOK_S, poll_interval=0.01)
+        held = FileLock(folder / name).acquire(timeout=LOOK_S, poll_interval=0.01)
     except Timeout:
         raise TrainingError(f"{folder}: this run is running in another process") from None
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def is_alive(folder: Path, name: str = NAME) -> bool:

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from fae.runtime.console import say
+
 ARTIFACTS = "mlruns"
 LOCATIONS = (
-    ("experiments", "artifact_location"),
-    ("runs", "artifact_uri"),
-    ("logged_models", "artifact_location"),
-    ("model_versions", "source"),
-    ("model_versions", "storage_location"),
+    ("experiments", "artifact_location", "TRUE"),
+    ("runs", "artifact_uri", "TRUE"),
+    ("logged_models", "artifact_location", "TRUE"),
+    ("model_versions", "source", "TRUE"),
+    ("model_versions", "storage_location", "TRUE"),
+    ("tags", "value", "key = 'fae.folder'"),
 )
-"""MLflow's tables and columns that have such paths."""
-WITHIN = "substr({column}, 1, length(:old)) = :old"
-REPLACED = "{column} = :new || substr({column}, length(:old) + 1)"
+"""MLflow's tables and columns that have such paths, and in which rows."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Move:
         return location
 
     def apply(self, database: Path) -> None:
-        """Replace all paths of the old folder in the database, in one transaction.
+        """Replace all paths of the old folder in the database, in one transaction, and say so.
 
         Raises:
             sqlite3.Error: the database cannot be written.
@@ -52,14 +53,13 @@ class Move:
         with closing(sqlite3.connect(database)) as connection, connection:
             for old, new in self._prefixes():
                 places = {"old": old, "new": new}
-                for table, column in LOCATIONS:
-                    replaced = REPLACED.format(column=column)
-                    within = WITHIN.format(column=column)
-                    connection.execute(f"UPDATE {table} SET {replaced} WHERE {within}", places)
-                replaced, within = REPLACED.format(column="value"), WITHIN.format(column="value")
-                connection.execute(
-                    f"UPDATE tags SET {replaced} WHERE key = 'fae.folder' AND {within}", places
-                )
+                for table, column, which in LOCATIONS:
+                    connection.execute(
+                        f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) "
+                        f"WHERE substr({column}, 1, length(:old)) = :old AND {which}",
+                        places,
+                    )
+        say(f"{self}; the paths in {database.name} are updated")
 
     def _prefixes(self) -> list[tuple[str, str]]:
         return [

@@ -2,29 +2,21 @@
 
 import os
 import platform
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from fae.errors import FaeError, StoreError, UndeliveredError, first_line
 from fae.runtime.console import warn
 from fae.tracking.archive import Archive, StoredRun
-from fae.tracking.delivery import (
-    NotAcceptedError,
-    RejectedError,
-    Uploader,
-    is_unknown,
-    retry_rejected,
-)
-from fae.tracking.folder import Link, home, is_genuine, named
+from fae.tracking.connection import asking
+from fae.tracking.delivery import retry_rejected, upload
+from fae.tracking.folder import Link, home, named
 from fae.tracking.journal import Journal
 from fae.tracking.lock import is_alive, run_lock, store_lock
 from fae.tracking.outbox import DamagedError
-
-AGAIN_S = 0.2
-"""Seconds after which an entry that the store did not accept is tried again."""
+from fae.tracking.uploader import is_unknown
 
 
 def close_crashed(archive: Archive, tell: Callable[[str], object] = warn) -> list[StoredRun]:
@@ -76,16 +68,15 @@ def deliver(folder: Path, archive: Archive) -> int:
     with run_lock(folder):
         run = _run_of(link, archive)
         proven = home(run)
-        if proven and proven.samefile(folder):
-            return _deliver(folder, link, archive)
-        if not is_genuine(link, run):
+        is_elsewhere = proven is None or not proven.samefile(folder)
+        if is_elsewhere and not link.has_key_of(run):
             raise StoreError(
                 f"{link} has its folder in {named(run)}, not in {folder}, from which nothing was "
                 "uploaded"
             )
         if proven is None:  # the folder was moved
             archive.set_folder(run, folder.absolute())
-        return _deliver(folder, link, archive, resumed=proven is not None)
+        return _deliver(folder, link, archive, resumed=is_elsewhere and proven is not None)
 
 
 def _run_of(link: Link, archive: Archive) -> StoredRun:
@@ -123,9 +114,7 @@ def has_unsent(folder: Path) -> bool:
     Raises:
         LinkError, OSError: that cannot be determined.
     """
-    if Link.read(folder) is None:
-        return False
-    return not _is_taken(folder) and count_unsent(folder) > 0
+    return Link.read(folder) is not None and not _is_taken(folder) and count_unsent(folder) > 0
 
 
 def _close(archive: Archive, run: StoredRun, tell: Callable[[str], object]) -> bool:
@@ -140,9 +129,7 @@ def _close(archive: Archive, run: StoredRun, tell: Callable[[str], object]) -> b
             return False
         link = Link.read(folder)
         assert link
-        if (
-            not link.run_id
-        ):  # it crashed after the run was created in the store, before it was linked
+        if not link.run_id:  # it crashed after the run was created, before it was linked
             link = replace(link, run_id=run.id)
             link.write(folder)
         try:
@@ -150,11 +137,11 @@ def _close(archive: Archive, run: StoredRun, tell: Callable[[str], object]) -> b
         except UndeliveredError as problem:
             tell(str(problem))
         entries = Journal(folder).entries
-        times = [run.started, *(entry["time"] for entry in entries if "time" in entry)]
         if entries and "end" in entries[-1]:
             archive.close(run, entries[-1]["end"], entries[-1]["time"])
         else:
-            archive.close(run, "KILLED", max(times))
+            times = [entry["time"] for entry in entries if "time" in entry]
+            archive.close(run, "KILLED", max([run.started, *times]))
     return True
 
 
@@ -162,7 +149,7 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, resumed: bool = Fals
     """Upload the entries that the store lacks.
 
     Args:
-        resumed: the run was resumed in another folder, where all but metrics was logged again.
+        resumed: the run was resumed in another folder.
 
     Raises:
         UndeliveredError: some entries were rejected and are kept, or are damaged and lost; all
@@ -170,17 +157,15 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, resumed: bool = Fals
     """
     journal = Journal(folder)
     count = journal.lacking
-    if not count:
-        return 0
     lost = [f"line {number} of its journal" for number in journal.damaged]
-    try:
-        uploader = archive.uploader(link.run_id, folder)
-        refusal, damaged = _upload(journal, uploader, resumed=resumed)
-        lost += damaged
-    except Exception as error:
-        raise StoreError(
-            f"tracking.uri={archive.uri}: does not accept entries of {link} ({first_line(error)})"
-        ) from error
+    refusal = ""
+    deliver = archive.uploader(link.run_id, folder, resumed=resumed).deliver
+    with asking(archive.uri, f"does not accept entries of {link}"):
+        for _, problem in chain(retry_rejected(journal, deliver), upload(journal, deliver)):
+            if isinstance(problem, DamagedError):
+                lost.append(str(problem))
+            else:
+                refusal = first_line(problem)
     problems = []
     if journal.lacking:
         problems.append(
@@ -195,24 +180,6 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, resumed: bool = Fals
     return count
 
 
-def _upload(journal: Journal, uploader: Uploader, *, resumed: bool) -> tuple[str, list[str]]:
-    """Upload all entries that are not rejected; the last refusal, and what is damaged."""
-    refusal, damaged = retry_rejected(journal, uploader.deliver)
-    while pending := journal.pending():
-        try:
-            passed = resumed and "metrics" not in pending[0]
-            journal.mark_uploaded(1 if passed else uploader.deliver(pending))
-        except DamagedError as problem:
-            journal.mark_uploaded(1)
-            damaged.append(str(problem))
-        except RejectedError as problem:
-            journal.set_aside()
-            refusal = str(problem)
-        except NotAcceptedError:
-            time.sleep(AGAIN_S)
-    return refusal, damaged
-
-
 def _is_crashed(run: StoredRun) -> bool:
     """Whether no process runs a run; in doubt, one does."""
     if folder := home(run):
@@ -220,13 +187,11 @@ def _is_crashed(run: StoredRun) -> bool:
     folder = named(run)
     if folder is None or run.tags.get("fae.host") != platform.node():
         return False
-    return not os.path.lexists(folder) or (_is_own(folder) and not _is_taken(folder))
-
-
-def _is_own(folder: Path) -> bool:
-    with suppress(OSError):
-        return folder.lstat().st_uid == os.geteuid()
-    return False
+    try:
+        is_own = folder.lstat().st_uid == os.geteuid()
+    except OSError:  # it is gone
+        return True
+    return is_own and not _is_taken(folder)
 
 
 def _is_taken(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from fae.runtime import files
 from fae.runtime.console import warn
 from fae.runtime.signals import defer_signals
 from fae.tracking.delivery import UploadWorker
+from fae.tracking.folder import sync_command
 from fae.tracking.journal import Entry, Journal
 from fae.tracking.outbox import DamagedError, Outbox
 
@@ -61,8 +62,7 @@ class Run:
 
     def log_parameters(self, parameters: Mapping[str, object]) -> None:
         """Log the settings by which runs are compared."""
-        if "parameters" not in self._logged:
-            self._append({"parameters": {key: str(value) for key, value in parameters.items()}})
+        self._append({"parameters": {key: str(value) for key, value in parameters.items()}})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Log the metrics of a step, in one transaction."""
@@ -72,27 +72,23 @@ class Run:
 
     def log_data(self, name: str, digest: str, source: str, sizes: Mapping[str, int]) -> None:
         """Log the data set that the run is trained on."""
-        if "data" not in self._logged:
-            about = {"name": name, "digest": digest, "source": source, "sizes": dict(sizes)}
-            self._append({"data": about})
+        about = {"name": name, "digest": digest, "source": source, "sizes": dict(sizes)}
+        self._append({"data": about})
 
     def log_text(self, text: str, path: str) -> None:
         """Log a text file as an artifact."""
-        if path not in self._logged:
-            self._send("file", path, lambda place: place.write_text(text, encoding="utf-8"))
+        self._send("file", path, lambda place: place.write_text(text, encoding="utf-8"))
 
     def log_figure(self, figure: "Figure", path: str) -> None:
         """Log a figure as an artifact."""
-        if path not in self._logged:
-            self._send("file", path, lambda place: figure.savefig(place, dpi=130))
+        self._send("file", path, lambda place: figure.savefig(place, dpi=130))
 
     def log_image(self, image: NDArray[np.uint8], key: str, step: int) -> None:
         """Log a picture (height, width), which the UI shows under ``key`` with a slider."""
         from PIL import Image
 
-        if ("picture", key, step) not in self._logged:
-            path, picture = f"pictures/{key}-{step}.png", Image.fromarray(image)
-            self._send("picture", path, picture.save, key=key, step=step, time=_now())
+        path, picture = f"pictures/{key}-{step}.png", Image.fromarray(image)
+        self._send("picture", path, picture.save, key=key, step=step, time=_now())
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set several tags in one transaction."""
@@ -110,8 +106,6 @@ class Run:
             example: (batch, pixels), a batch of 2 or more, so that any batch size works.
             step: epochs completed.
         """
-        if "model" in self._logged:
-            return
 
         def save(place: Path) -> None:
             _check_room(place.parent, network)
@@ -127,36 +121,46 @@ class Run:
         sent: int = sum(entry.get("bytes", 0) for entry in self._journal.entries)
         return sent + _size(self.folder / "checkpoints")
 
-    def end(self, status: str, cause: str) -> bool:
-        """End the run and upload the rest of its entries; whether all are in the store.
+    def end(self, status: str, cause: str, store: str) -> None:
+        """End the run, upload the rest of its entries, and say in ``lacking`` what is not stored.
 
         Args:
             status: FINISHED, FAILED or KILLED; KILLED waits for a short time only.
             cause: of a failure, human-readable.
+            store: its address.
         """
         if cause:
             self.set_tags({"fae.error": cause})
         self._append({"end": status, "time": _now()})
         self._journal.close(may_resume=status == "KILLED")
-        return self._worker.close(hurry=status == "KILLED")
+        stored = self._worker.close(hurry=status == "KILLED")
+        self.lacking = self._what_lacks(stored, store)
 
-    @property
-    def damaged(self) -> list[str]:
-        """Files that were damaged before they were uploaded."""
-        return self._worker.lost
-
-    @property
-    def lost(self) -> str:
-        """What is neither on the disk nor in the store, and must be created again."""
-        if self.left_out:
-            return ", ".join(self.left_out)
-        return "its last entries" if self._journal.unsaved and self._journal.lacking else ""
+    def _what_lacks(self, stored: bool, store: str) -> str:
+        damaged, missing = "; ".join(self._worker.lost), ", ".join(self.left_out)
+        if not missing and self._journal.unsaved and self._journal.lacking:
+            missing = "its last entries"
+        if stored and damaged:
+            return f"{self.name}: damaged, and left out of the store: {damaged}"
+        if missing:
+            return (
+                f"{self.name}: {self.folder} is missing {missing}, which could not be written; "
+                "make room there, and repeat the command"
+            )
+        if not stored:
+            return (
+                f"{self.name}: not completely in the store; the rest is kept in {self.folder}; "
+                f"{sync_command(self.folder, store)} uploads it"
+            )
+        return ""
 
     def _send(self, kind: str, path: str, write: Callable[[Path], object], **more: object) -> None:
         """Write a file to the outbox, and append its entry.
 
         A file that cannot be written, as on a full disk, is left out with a warning.
         """
+        if self._is_logged({kind: path, **more}):
+            return
         outbox = Outbox(self.folder)
         place = outbox.place(path)
         try:
@@ -172,11 +176,16 @@ class Run:
         else:
             self._append({kind: path, "bytes": _size(place), **more})
 
+    def _is_logged(self, entry: Entry) -> bool:
+        identities = _identities(entry)
+        return bool(identities) and self._logged.issuperset(identities)
+
     def _append(self, entry: Entry) -> None:
+        if self._is_logged(entry):
+            return
         with defer_signals():
             self._journal.append(entry)
             self._logged.update(_identities(entry))
-            self._worker.notify()
 
 
 def _identities(entry: Entry) -> list[Any]:
@@ -238,8 +247,7 @@ def _check_room(folder: Path, network: "Module") -> None:
 
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
 
 
 def _now() -> int:

@@ -4,18 +4,12 @@ import getpass
 import time
 import traceback
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception_type,
-    stop_after_delay,
-    wait_random_exponential,
-)
+import tenacity
 
 from fae.errors import FaeError, Interrupted, StoreError, cause, first_line
 from fae.runtime import signals
@@ -23,11 +17,12 @@ from fae.runtime.console import warn
 from fae.runtime.signals import allow_signals, defer_signals
 from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import connect
-from fae.tracking.delivery import Uploader, UploadWorker
-from fae.tracking.folder import KEY, Link, check_still_holds, clear, sync_command
+from fae.tracking.delivery import UploadWorker
+from fae.tracking.folder import KEY, Link, check_still_holds, clear
 from fae.tracking.journal import Journal
 from fae.tracking.lock import run_lock
 from fae.tracking.run import Run
+from fae.tracking.uploader import Uploader
 
 ENDED_FROM_OUTSIDE = Interrupted, KeyboardInterrupt, GeneratorExit
 
@@ -44,16 +39,14 @@ class Store:
 
     def __init__(self, config: TrackingConfig, *, patience_s: float = 0) -> None:
         self.config = config
-        connection = Retrying(
-            retry=retry_if_exception_type(StoreError),
-            stop=stop_after_delay(patience_s),
-            wait=wait_random_exponential(max=10),
+        self.uri = config.uri
+        self._client, self.experiment_id, _ = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(StoreError),
+            stop=tenacity.stop_after_delay(patience_s),
+            wait=tenacity.wait_random_exponential(max=10),
             before_sleep=_say_waiting,
             reraise=True,
         )(connect, config, create=True)
-        self.uri = connection.uri
-        self.experiment_id = connection.experiment_id
-        self._client = connection.client
 
     @contextmanager
     def run(
@@ -97,11 +90,9 @@ class Store:
         all_tags |= _for_the_ui(all_tags, parent)
         with defer_signals(), run_lock(folder):
             run = self._begin(name, folder, command, all_tags, resume)
-            with (
-                self._ending(run),
-                allow_signals(),
-                self._system_metrics(run, resumed=bool(resume)),
-            ):
+            with self._ending(run), allow_signals(), ExitStack() as until_end:
+                if self.config.system_metrics:
+                    until_end.callback(self._record_system(run.id, resumed=bool(resume)))
                 if parameters:
                     run.log_parameters(parameters)
                 yield run
@@ -124,41 +115,15 @@ class Store:
                 run.log_text(traceback.format_exc(), "traceback.txt")
             raise
         finally:
-            stored = run.end(status, reason)
-            run.lacking = self._lacking(run, stored)
+            run.end(status, reason, self.uri)
             if run.lacking and raised:
                 warn(run.lacking)
 
-    def _lacking(self, run: Run, stored: bool) -> str:
-        """What of an ended run is not in the store, and how to upload it; empty if all is."""
-        if run.damaged and stored:
-            return f"{run.name}: damaged, and left out of the store: {'; '.join(run.damaged)}"
-        if stored and not run.lost:
-            return ""
-        if run.lost:
-            return (
-                f"{run.name}: {run.folder} is missing {run.lost}, which could not be written; make "
-                "room there, and repeat the command"
-            )
-        return (
-            f"{run.name}: not completely in the store; the rest is kept in {run.folder}; "
-            f"{sync_command(run.folder, self.uri)} uploads it"
-        )
-
     def _begin(
-        self,
-        name: str,
-        folder: Path,
-        command: str,
-        tags: Mapping[str, str],
-        resume: str | None,
+        self, name: str, folder: Path, command: str, tags: Mapping[str, str], resume: str | None
     ) -> Run:
         from mlflow.exceptions import MlflowException
 
-        if resume:
-            check_still_holds(folder, resume)
-        else:
-            clear(folder, self._client, self.uri)
         try:
             if resume:
                 self._resume(resume, name, folder, command)
@@ -166,7 +131,7 @@ class Store:
         except MlflowException as error:
             reason = first_line(error)
             raise StoreError(f"tracking.uri={self.uri}: cannot be written ({reason})") from error
-        uploader = Uploader(self._client, self.experiment_id, run_id, folder)
+        uploader = Uploader(self._client, run_id, folder)
         journal = Journal(folder)
         journal.mark_all_pending()
         return Run(run_id, name, folder, journal, UploadWorker(journal, uploader.deliver))
@@ -177,6 +142,7 @@ class Store:
         The folder gets a key before the run is created in the store: after a crash in between,
         folder and run can still be matched.
         """
+        clear(folder, self._client, self.uri)
         link = Link("", name, self.uri, self.config.experiment, command, key=uuid.uuid4().hex)
         link.write(folder)
         all_tags = {**tags, KEY: link.key}
@@ -196,30 +162,25 @@ class Store:
         First folder and run are linked, then the journal gets an entry, and RUNNING comes last:
         after a crash, recovery finds this folder, whose last entry is no longer an end.
         """
+        check_still_holds(folder, run_id)
         key = self._client.get_run(run_id).data.tags.get(KEY, "")
         Link(run_id, name, self.uri, self.config.experiment, command, key).write(folder)
         self._client.set_tag(run_id, "fae.folder", str(folder))
         Journal(folder).append({"carried_on": run_id, "time": int(time.time() * 1000)})
         self._client.update_run(run_id, status="RUNNING")
 
-    @contextmanager
-    def _system_metrics(self, run: Run, *, resumed: bool) -> Iterator[None]:
-        if not self.config.system_metrics:
-            yield
-            return
+    def _record_system(self, run_id: str, *, resumed: bool) -> Callable[[], object]:
+        """Start to record system metrics; returns what ends that."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         monitor = SystemMetricsMonitor(
-            run.id, sampling_interval=1, resume_logging=resumed, tracking_uri=self.uri
+            run_id, sampling_interval=1, resume_logging=resumed, tracking_uri=self.uri
         )
         monitor.start()
-        try:
-            yield
-        finally:
-            monitor.finish()
+        return monitor.finish
 
 
-def _say_waiting(state: RetryCallState) -> None:
+def _say_waiting(state: tenacity.RetryCallState) -> None:
     if state.attempt_number == 1 and state.outcome:
         warn(f"{state.outcome.exception()}; waiting for it")
 

@@ -20,10 +20,11 @@ from mlflow import MlflowClient
 from mlflow.entities import FileInfo
 
 from fae.cli.compose import compose
-from fae.tracking.delivery import Uploader, UploadWorker
+from fae.tracking.delivery import UploadWorker
 from fae.tracking.journal import Journal
 from fae.tracking.run import Run
 from fae.tracking.store import Store
+from fae.tracking.uploader import Uploader
 from soak.conftest import Soak
 
 CHANGES = {"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.truncate"}
@@ -184,7 +185,7 @@ def test_what_is_cut_short_at_any_step_and_said_again_is_stored_once(
     def life_in(folder: Path) -> Uploader:
         folder.mkdir()
         run_id = client.create_run(store.experiment_id).info.run_id
-        return Uploader(mortal.calling(client), store.experiment_id, run_id, folder)
+        return Uploader(mortal.calling(client), run_id, folder)
 
     undisturbed = life_in(tmp_path / "undisturbed")
     live(tmp_path / "undisturbed", undisturbed)

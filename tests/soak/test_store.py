@@ -34,11 +34,11 @@ from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO
 from fae.runs.history import History
 from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
-from fae.tracking.delivery import Uploader
 from fae.tracking.journal import Journal
 from fae.tracking.recovery import close_crashed, count_unsent, deliver
 from fae.tracking.run import Run
 from fae.tracking.store import Store
+from fae.tracking.uploader import Uploader
 from fae.training.trainer import build_trainer
 from soak.conftest import Soak
 

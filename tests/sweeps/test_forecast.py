@@ -18,10 +18,13 @@ class Store:
     """What an estimate asks of an archive, in memory."""
 
     def __init__(self, *runs: StoredRun) -> None:
-        self.runs = list(runs)
+        self.stored = list(runs)
 
-    def latest(self, count: int, *, host: str, parameters: dict[str, str]) -> list[StoredRun]:
-        return [run for run in self.runs if parameters.items() <= run.parameters.items()][-count:]
+    def runs(
+        self, _: str, *, newest: int, parameters: dict[str, str], **__: str
+    ) -> list[StoredRun]:
+        alike = [r for r in self.stored if parameters.items() <= r.parameters.items()]
+        return alike[-newest:]
 
 
 def run(config: Config, fit_s: float, others_s: float = 0.0) -> StoredRun:

@@ -22,12 +22,13 @@ from fae.errors import StoreError
 from fae.runtime import files
 from fae.tracking import delivery
 from fae.tracking.archive import Archive
-from fae.tracking.delivery import TRIES, NotAcceptedError, RejectedError, Uploader, UploadWorker
+from fae.tracking.delivery import UploadWorker
 from fae.tracking.journal import Entry, Journal
 from fae.tracking.lock import run_lock
 from fae.tracking.recovery import close_crashed, count_unsent, deliver
 from fae.tracking.run import Run
 from fae.tracking.store import Store
+from fae.tracking.uploader import TRIES, RejectedError, Uploader
 
 Tiny = Callable[..., Config]
 
@@ -61,10 +62,9 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "SHUTDOWN_WAIT_S", 0.5)
 
 
-def say(journal: Journal, worker: UploadWorker, count: int) -> None:
+def say(journal: Journal, count: int) -> None:
     for _ in range(count):
         journal.append({"end": "KILLED", "time": len(journal.entries)})
-        worker.notify()
 
 
 def numbers(entries: Sequence[Entry]) -> list[int]:
@@ -77,7 +77,7 @@ def test_what_is_said_within_a_moment_is_stored_together_and_in_order(
     monkeypatch.setattr(delivery, "FLUSH_INTERVAL_S", 60.0)
     journal = Journal(tmp_path)
     worker = UploadWorker(journal, shelf.take)
-    say(journal, worker, 7)
+    say(journal, 7)
     assert worker.close()
     assert numbers(shelf.taken) == list(range(7))
     assert shelf.batches == [3, 3, 1]
@@ -91,7 +91,7 @@ def test_what_an_earlier_process_left_is_stored_first(tmp_path: Path, shelf: She
     earlier.mark_uploaded(2)
     journal = Journal(tmp_path)
     worker = UploadWorker(journal, shelf.take)
-    say(journal, worker, 1)
+    say(journal, 1)
     assert worker.close()
     assert numbers(shelf.taken) == [2, 3, 4]
 
@@ -104,7 +104,7 @@ def test_after_an_outage_all_arrives_once_with_one_warning(
     shelf.away = True
     for _ in range(3):
         shelf.asked.clear()
-        say(journal, worker, 2)
+        say(journal, 2)
         assert shelf.asked.wait(10)
     shelf.away = False
     assert worker.close()
@@ -121,7 +121,7 @@ def test_a_store_that_stays_away_holds_up_the_end_but_little(tmp_path: Path, she
     shelf.away = True
     back = threading.Timer(10, setattr, (shelf, "away", False))
     back.start()
-    say(journal, worker, 3)
+    say(journal, 3)
     start = time.monotonic()
     assert not worker.close()
     assert time.monotonic() - start < 5
@@ -139,7 +139,7 @@ def test_who_is_in_a_hurry_does_not_wait_for_a_store_that_hangs(
     journal = Journal(tmp_path)
     goes_on = threading.Event()
     worker = UploadWorker(journal, lambda entries: goes_on.wait(10) or len(entries))
-    say(journal, worker, 1)
+    say(journal, 1)
     if in_a_hurry == "signalled":
         monkeypatch.setattr("fae.runtime.signals._arrived", 15)
         monkeypatch.setattr("fae.runtime.signals._arrived_s", time.monotonic())
@@ -162,7 +162,7 @@ def test_runs_that_end_by_one_signal_wait_no_longer_than_one(
         (tmp_path / name).mkdir()
         journal = Journal(tmp_path / name)
         worker = UploadWorker(journal, lambda entries: goes_on.wait(10) or len(entries))
-        say(journal, worker, 1)
+        say(journal, 1)
         assert not worker.close()
     assert 0.9 < time.monotonic() - start < 2
     goes_on.set()
@@ -219,9 +219,9 @@ def test_what_is_stored_again_for_a_lost_answer_is_there_once(
     store = Store(tiny().tracking)
     made = client.create_run(store.experiment_id).info.run_id
     forgetful: Any = Forgetful(client)
-    stored = Uploader(forgetful, store.experiment_id, made, tmp_path)
+    stored = Uploader(forgetful, made, tmp_path)
     while entries:
-        with suppress(ConnectionError, NotAcceptedError):
+        with suppress(ConnectionError, RejectedError):
             del entries[: stored.deliver(entries)]
             forgetful.lost.clear()
     found = client.get_run(made)
@@ -250,9 +250,11 @@ def test_a_file_that_is_damaged_as_it_waits_is_left_out_with_a_warning(
     tiny: Tiny,
     client: MlflowClient,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     damaged: str,
 ) -> None:
+    monkeypatch.setattr(delivery, "FLUSH_INTERVAL_S", 60.0)
     with Store(tiny().tracking).run("cut", kind="run", folder=tmp_path, command="") as run:
         kept_back = Run(run.id, "cut", tmp_path, run._journal, Mock(UploadWorker))
         say_one_of_each(kept_back)
@@ -433,7 +435,7 @@ def test_what_is_refused_holds_up_nothing_else_and_is_offered_again_at_the_end(
 ) -> None:
     shelf, journal = Refusing(1, 3), Journal(tmp_path)
     worker = UploadWorker(journal, shelf.take)
-    say(journal, worker, 5)
+    say(journal, 5)
     while len(shelf.taken) < 3:
         time.sleep(0.01)
     assert (numbers(shelf.taken), journal.aside) == ([0, 2, 4], [1, 3])
@@ -489,11 +491,13 @@ class Broken:
     def __init__(self, client: MlflowClient, error: Exception) -> None:
         self.client = client
         self.error = error
+        self.tries = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.client, name)
 
     def log_batch(self, *_: Any, **__: Any) -> None:
+        self.tries += 1
         raise self.error
 
 
@@ -503,22 +507,20 @@ def test_a_store_that_answers_is_tried_several_times_before_it_is_said_to_refuse
     store = Store(tiny().tracking)
     run_id = client.create_run(store.experiment_id).info.run_id
     broken: Any = Broken(client, PermissionError(13, "Permission denied", "a"))
-    stored = Uploader(broken, store.experiment_id, run_id, tmp_path)
-    entry = {"tags": {"a": "b"}}
+    stored = Uploader(broken, run_id, tmp_path)
 
-    def kinds(tries: int) -> list[type]:
-        raised = []
-        for _ in range(tries):
-            with pytest.raises(NotAcceptedError) as error:
-                stored.deliver([entry])
-            raised.append(error.type)
-        return raised
+    def tries() -> int:
+        broken.tries = 0
+        with pytest.raises(RejectedError):
+            stored.deliver([{"tags": {"a": "b"}}])
+        tries: int = broken.tries
+        return tries
 
-    assert kinds(TRIES) == [NotAcceptedError] * (TRIES - 1) + [RejectedError]
+    assert tries() == TRIES
     broken.error = PermissionError(13, "Permission denied", "b")  # of the same kind
-    assert kinds(1) == [RejectedError]
+    assert tries() == 1
     broken.error = OSError(28, "No space left on device")
-    assert kinds(TRIES) == [NotAcceptedError] * (TRIES - 1) + [RejectedError]
+    assert tries() == TRIES
 
 
 @pytest.mark.usefixtures("own_store")

@@ -307,19 +307,17 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
         "runs": lambda: archive.runs("run"),
         "run": lambda: archive.run(run.id),
         "text": lambda: archive.text(run, "a"),
-        "latest": lambda: archive.latest(1, host="", parameters={}),
         "alike": lambda: archive.alike("run", ["a"]),
         "runs_of": lambda: archive.runs_of(run),
         "runs_during": lambda: archive.runs_during(0, 1),
         "epochs": lambda: archive.epochs(run),
         "model": lambda: archive.model(run, 1),
         "add_report": lambda: archive.add_report(run, tmp_path, "note"),
-        "uploader": lambda: archive.uploader(run.id, tmp_path),
         "set_folder": lambda: archive.set_folder(run, tmp_path),
         "unfinished": archive.unfinished,
         "close": lambda: archive.close(run, "FAILED", 1, "cause"),
     }
-    others = {"if_there", "address", "update_paths", "reading"}
+    others = {"if_there", "address", "update_paths", "reading", "uploader"}
     assert {name for name in vars(Archive) if name[0] != "_"} == questions.keys() | others
     (tmp_path / "mlflow.db").write_text("not a database" * 100)
     for question in questions.values():
@@ -348,7 +346,7 @@ def test_a_run_that_mlflow_cannot_read_is_named_and_left_out(
         f"{ids[0][:8]}\n"
     )
     assert [run.id for run in archive.runs("run")] == ids[1:]
-    assert [run.id for run in archive.latest(9, host=platform.node(), parameters={})] == ids[1:]
+    assert [run.id for run in archive.runs("run", host=platform.node(), newest=9)] == ids[1:]
 
 
 def test_who_only_looks_keeps_nobody_from_a_folder(tmp_path: Path) -> None:
