@@ -1,21 +1,33 @@
-"""Figures for files: charts, images and weights in, a matplotlib Figure out."""
+"""Figures: charts, images and weights in, a matplotlib Figure out, and the figure as SVG."""
 
+import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from fae.drawing.chart import STYLES, Chart, Plot, Series
+from fae.drawing.chart import Chart, Kind, Plot, Series
 from fae.drawing.pictures import Example, Gallery, Panel, Picture, error_map, grey, tiles
 from fae.runtime.console import printable
 from fae.runtime.formatting import format_error
 
-DASHES = {"solid": "-", "dash": "--", "dot": ":"}
-MARKERS = {"none": "", "dot": ".", "cross": "x", "circle": "o"}
+PALETTE = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
+"""Colours of series; they repeat."""
+STYLES: Mapping[Kind, Mapping[str, Any]] = {
+    "line": {"linewidth": 1.2, "marker": "."},
+    "thick": {"linewidth": 4, "alpha": 0.45, "marker": "."},
+    "dashed": {"linewidth": 1, "linestyle": "--"},
+    "dotted": {"linewidth": 1, "linestyle": ":"},
+    "points": {"linestyle": "", "marker": "x", "markersize": 8},
+    "hollow": {"linestyle": "", "marker": "o", "fillstyle": "none"},
+}
+"""For matplotlib. Along a line, markers are drawn only where the points count."""
 
 
 def draw(chart: Chart) -> Figure:
@@ -77,6 +89,18 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
     return _literal(figure)
 
 
+def as_svg(figure: Figure) -> str:
+    """The figure as SVG, its texts as paths, so that it looks the same everywhere.
+
+    Equal figures give equal bytes. The layout of the figure, which takes long, is settled by this.
+    """
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "fae"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    figure.set_layout_engine("none")
+    return file.getvalue()
+
+
 def _literal(figure: Figure) -> Figure:
     """The figure with its texts as they are: printable, and no ``$`` taken for mathematics."""
     for text in figure.findobj(Text):
@@ -113,28 +137,18 @@ def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
 
 
 def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
-    style = STYLES[series.kind]
-    panel.plot(
-        series.x,
-        series.y,
-        color=series.hex,
-        label=series.label,
-        alpha=style.opacity,
-        linewidth=style.width,
-        linestyle=DASHES[style.dash] if style.width else "",
-        marker=MARKERS[style.marker] if series.marked(bars=bars) else "",
-        markersize=style.size,
-        fillstyle="none" if style.marker == "circle" else "full",
-    )
+    colour = "black" if series.colour is None else PALETTE[series.colour % len(PALETTE)]
+    style = dict(STYLES[series.kind])
+    if "linewidth" in style and not bars and len(series.x) > 1:
+        style["marker"] = ""
+    panel.plot(series.x, series.y, color=colour, label=series.label, **style)
     if series.low is None or series.high is None:
         return
     if bars:
         spread = np.abs(np.array([series.low, series.high]) - np.array(series.y))
-        panel.errorbar(series.x, series.y, spread, fmt="none", ecolor=series.hex, capsize=3)
+        panel.errorbar(series.x, series.y, spread, fmt="none", ecolor=colour, capsize=3)
     else:
-        panel.fill_between(
-            series.x, series.low, series.high, color=series.hex, alpha=0.2, linewidth=0
-        )
+        panel.fill_between(series.x, series.low, series.high, color=colour, alpha=0.2, linewidth=0)
 
 
 class _Grid:

@@ -1,7 +1,7 @@
 """From stored runs to a folder with a report; reads the store, trains nothing."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -28,15 +28,6 @@ from fae.reports.summary import Summary, summarise
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import crashed_runs
-
-TEXTS: Mapping[str, Callable[[Content, Sequence[Chart]], str]] = {
-    "report.html": page,
-    "table.md": lambda content, _: texts.markdown(content.summary),
-    "table.csv": lambda content, _: texts.comma_separated(content.summary),
-    "table.tex": lambda content, _: texts.latex(content.summary),
-    folder.SUMMARY: lambda content, _: _json(content.summary),
-}
-"""The files beside the figures, of a report's content and its charts."""
 
 LONGEST_NOTE = 8000
 """Characters that MLflow keeps of a run's description."""
@@ -73,15 +64,17 @@ def make_report(request: ReportConfig) -> Report:
     archive = Archive(request.tracking)
     selection = select(archive, request.sweep, request.where)
     out = (request.out or Path("reports", folder.folder_name(selection.name))).resolve()
-    folder.check_replaceable(out, TEXTS)
+    folder.check_replaceable(out)
     _check_counts(selection)
     content = _content(selection, archive, DataSets(request.data.root), request.report.tolerance)
     summary = content.summary
     charts = [chart(content) for chart in catalogue.CHARTS]
-    written = {name: text(content, charts) for name, text in TEXTS.items()}
+    drawn = _figures(content, charts)
+    svgs = {name: figures.as_svg(figure) for name, figure in drawn.items()}
+    written = _texts(content, charts, svgs)
     compare = archive.address([*selection.runs])
     try:
-        folder.write(out, written, _figures(content, charts))
+        folder.write(out, written, drawn)
     except OSError as error:
         problem = f"{out}: cannot be written ({error.strerror or error})"
         if request.out:
@@ -126,8 +119,17 @@ def _figures(content: Content, charts: Sequence[Chart]) -> dict[str, Figure]:
     }
 
 
-def _json(summary: Summary) -> str:
-    return json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n"
+def _texts(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> dict[str, str]:
+    """By their paths in the folder of the report."""
+    summary = content.summary
+    return {
+        "report.html": page(content, charts, svgs),
+        "table.md": texts.markdown(summary),
+        "table.csv": texts.comma_separated(summary),
+        "table.tex": texts.latex(summary),
+        folder.SUMMARY: json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n",
+        **{f"{folder.FIGURES}/{name}.svg": svg for name, svg in svgs.items()},
+    }
 
 
 def _note(summary: Summary) -> str:

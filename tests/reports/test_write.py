@@ -368,8 +368,12 @@ def test_or_not_at_all(
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "summary.json").write_text("old")
 
-    def fails(*_: object, **__: object) -> None:
-        raise error
+    savefig = Figure.savefig
+
+    def fails(figure: Figure, file: Any, **how: Any) -> None:
+        if isinstance(file, Path):
+            raise error
+        savefig(figure, file, **how)
 
     monkeypatch.setattr(Figure, "savefig", fails)
     with pytest.raises(type(error)):
