@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from numpy.typing import NDArray
 
 from fae.drawing.chart import Chart, Kind, Plot, Series
-from fae.drawing.pictures import Example, Gallery, Panel, Picture, error_map, grey, tiles
+from fae.drawing.pictures import Gallery, Panel, Picture, error_map, grey, tiles
 from fae.runtime.console import printable
 from fae.runtime.formatting import format_error
 
@@ -54,27 +55,28 @@ def reconstructions(panels: Mapping[str, Panel]) -> Figure:
         panels: title of a column to the reconstructions of its network.
     """
     shown = next(iter(panels.values()))
-    grid = _Grid(len(shown.originals), 1 + len(panels))
+    figure, axes = _grid(len(shown.originals), 1 + len(panels))
     for row, (image, label) in enumerate(zip(shown.originals, shown.classes, strict=True)):
-        grid.show(row, 0, grey(image), left=label, above="" if row else "original")
+        _show(axes[row, 0], grey(image), left=label, above="" if row else "original")
     for column, (title, panel) in enumerate(panels.items(), start=1):
         for row, image in enumerate(panel.reconstructions):
             below = format_error(panel.errors[row])
-            grid.show(row, column, grey(image), below=below, above="" if row else title)
-    return _literal(grid.figure)
+            _show(axes[row, column], grey(image), below=below, above="" if row else title)
+    return _literal(figure)
 
 
 def extremes(galleries: Sequence[Gallery]) -> Figure:
     """Each network's best, median and worst test image: original, reconstruction, difference."""
-    grid = _Grid(len(galleries), 9)
+    figure, axes = _grid(len(galleries), 9)
     for row, gallery in enumerate(galleries):
         for i, example in enumerate(gallery.extremes):
-            for j, picture in enumerate(_views(example)):
-                above = ("" if row else example.label) if j == 1 else ""
-                below = (example.shows, format_error(example.error), "")[j]
-                left = gallery.title if i == j == 0 else ""
-                grid.show(row, 3 * i + j, picture, left=left, above=above, below=below)
-    return _literal(grid.figure)
+            left, above = "" if i else gallery.title, "" if row else example.label
+            original, network, difference = axes[row, 3 * i : 3 * i + 3]
+            _show(original, grey(example.original), left=left, below=example.shows)
+            below = format_error(example.error)
+            _show(network, grey(example.reconstruction), above=above, below=below)
+            _show(difference, error_map(example.original, example.reconstruction))
+    return _literal(figure)
 
 
 def hidden_units(galleries: Sequence[Gallery]) -> Figure:
@@ -82,10 +84,9 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
     pictures = [tiles(gallery.weights) for gallery in galleries]
     heights = [1 + 5 * picture.shape[0] / picture.shape[1] for picture in pictures]
     figure = Figure(figsize=(10, sum(heights)), layout="constrained")
-    panels = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for panel, gallery, picture in zip(panels, galleries, pictures, strict=True):
-        _show(panel, picture)
-        panel.set_title(units_title(gallery), fontsize=9)
+    axes = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for panel, gallery, picture in zip(axes, galleries, pictures, strict=True):
+        _show(panel, picture, above=units_title(gallery))
     return _literal(figure)
 
 
@@ -151,40 +152,20 @@ def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
         panel.fill_between(series.x, series.low, series.high, color=colour, alpha=0.2, linewidth=0)
 
 
-class _Grid:
-    """Small pictures in rows and columns, with labels around them."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        self.figure = Figure(figsize=(0.9 + 1.05 * columns, 0.4 + 1.25 * rows))
-        self.figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
-        self._panels = self.figure.subplots(rows, columns, squeeze=False)
-
-    def show(
-        self,
-        row: int,
-        column: int,
-        picture: Picture,
-        *,
-        left: str = "",
-        above: str = "",
-        below: str = "",
-    ) -> None:
-        panel = self._panels[row, column]
-        _show(panel, picture)
-        panel.set_ylabel(left, fontsize=8)
-        panel.set_title(above, fontsize=9)
-        panel.set_xlabel(below, fontsize=8, labelpad=2)
+def _grid(rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:
+    """A figure for small pictures, and its axes in rows and columns."""
+    figure = Figure(figsize=(0.9 + 1.05 * columns, 0.4 + 1.25 * rows))
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _views(example: Example) -> tuple[Picture, Picture, Picture]:
-    return (
-        grey(example.original),
-        grey(example.reconstruction),
-        error_map(example.original, example.reconstruction),
-    )
-
-
-def _show(panel: Axes, picture: Picture) -> None:
+def _show(
+    panel: Axes, picture: Picture, *, left: str = "", above: str = "", below: str = ""
+) -> None:
+    """Show a picture with labels around it."""
     panel.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     panel.set_xticks([])
     panel.set_yticks([])
+    panel.set_ylabel(left, fontsize=8)
+    panel.set_title(above, fontsize=9)
+    panel.set_xlabel(below, fontsize=8, labelpad=2)

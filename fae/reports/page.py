@@ -14,7 +14,7 @@ from fae.drawing import pictures, tables
 from fae.drawing.chart import Chart
 from fae.drawing.figures import units_title
 from fae.drawing.pictures import Example, Picture
-from fae.reports import table, texts
+from fae.reports import table
 from fae.reports.catalogue import Content
 from fae.runtime.console import printable
 from fae.runtime.formatting import format_error
@@ -42,7 +42,7 @@ def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> 
         "tiles": lambda gallery: _png(pictures.tiles(gallery.weights)),
         "units_title": units_title,
     }
-    summary, columns = content.summary, texts.whole(content.summary)
+    summary, columns = content.summary, table.whole(content.summary)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         summary=summary,
         runs=sum(len(row.runs) for row in summary.rows),

@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from fae.data.config import DataConfig
-from fae.data.images import DataSet, Images
+from fae.data.images import DataSet
 from fae.data.pca import pca_errors
 from fae.drawing import figures
 from fae.drawing.chart import Chart
 from fae.errors import ConfigError, StoreError
-from fae.reports import catalogue, folder, texts
+from fae.reports import catalogue, folder, table
 from fae.reports.catalogue import Content
 from fae.reports.config import ReportConfig
 from fae.reports.gallery import gallery, pictured
 from fae.reports.page import page
-from fae.reports.published import papers
 from fae.reports.selection import Selection, select
 from fae.reports.summary import Summary, summarise
 from fae.runs.stored import TrainedRun
@@ -92,18 +91,18 @@ def _check_counts(selection: Selection) -> None:
     """Check that some run counts."""
     if not selection.runs:
         reasons = "; ".join(sorted({excluded.reason for excluded in selection.excluded}))
-        finished = any(excluded.run.status == "FINISHED" for excluded in selection.excluded)
+        finished = any(excluded.status == "FINISHED" for excluded in selection.excluded)
         kind = StoreError if finished else ConfigError
         raise kind(f"{selection.name}: none of its runs counts ({reasons})")
 
 
 def _content(selection: Selection, archive: Archive, data: "DataSets", tolerance: float) -> Content:
-    return Content(
-        summary_of(selection, archive, data, tolerance),
-        selection.settings,
-        data.pca(selection.runs[0]),
-        [gallery(setting, *data.test(setting.runs[0])) for setting in pictured(selection.settings)],
-    )
+    config = selection.settings[0].runs[0].config.data
+    summary = summary_of(selection, archive, data, tolerance)
+    data_set = data.verified(config)
+    images = data_set.test().as_floats()
+    galleries = [gallery(setting, data_set, images) for setting in pictured(selection.settings)]
+    return Content(summary, selection.settings, data.pca(config), galleries)
 
 
 def _figures(content: Content, charts: Sequence[Chart]) -> dict[str, Figure]:
@@ -124,9 +123,9 @@ def _texts(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -
     summary = content.summary
     return {
         "report.html": page(content, charts, svgs),
-        "table.md": texts.markdown(summary),
-        "table.csv": texts.comma_separated(summary),
-        "table.tex": texts.latex(summary),
+        "table.md": table.markdown(summary),
+        "table.csv": table.comma_separated(summary),
+        "table.tex": table.latex(summary),
         folder.SUMMARY: json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n",
         **{f"{folder.FIGURES}/{name}.svg": svg for name, svg in svgs.items()},
     }
@@ -134,48 +133,37 @@ def _texts(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -
 
 def _note(summary: Summary) -> str:
     """The description of the sweep's run."""
-    note = texts.markdown(summary)
+    note = table.markdown(summary)
     if len(note) > LONGEST_NOTE:
         return f"The table of {len(summary.rows)} settings is among the artifacts, in report/."
     return note
 
 
 class DataSets:
-    """The images that runs were trained on, each data set read once.
+    """The data sets that runs were trained on, each read once.
+
+    Args:
+        root: folder of those that have files; None: the default folder.
 
     Raises:
-        DataError: they are not available.
+        DataError: by both methods: the images are not available.
     """
 
     def __init__(self, root: Path | None) -> None:
         self._root = root
         self._cache = user_cache_path("fae")
-        self._data_set = cache(self._verified)
-        self._errors = cache(self._pca)
-        self._images = cache(self._test)
-
-    def pca(self, run: TrainedRun) -> NDArray[np.float64]:
-        """Test errors of PCA by the number of components, (1 + components,)."""
-        return self._errors(self._config(run))
-
-    def test(self, run: TrainedRun) -> tuple[DataSet, Images]:
-        """The data set, and its test images with pixels in [0, 1]."""
-        return self._images(self._config(run))
-
-    def _config(self, run: TrainedRun) -> DataConfig:
-        return run.config.data.with_root(self._root)
+        self.verified = cache(self._verified)
+        self.pca = cache(self._pca)
 
     def _verified(self, config: DataConfig) -> DataSet:
-        data_set = config.build()
+        """The data set of a configuration, with its files checked."""
+        data_set = config.with_root(self._root).build()
         data_set.verify()
         return data_set
 
     def _pca(self, config: DataConfig) -> NDArray[np.float64]:
-        return pca_errors(self._data_set(config), config, self._cache)
-
-    def _test(self, config: DataConfig) -> tuple[DataSet, Images]:
-        data_set = self._data_set(config)
-        return data_set, data_set.test().as_floats()
+        """Test errors of PCA by the number of components, (1 + components,)."""
+        return pca_errors(self.verified(config), config, self._cache)
 
 
 def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance: float) -> Summary:
@@ -194,7 +182,6 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
         tolerance=tolerance,
         concurrent_runs=_concurrent_runs(archive, selection.runs),
         pca=data.pca,
-        papers=papers(),
     )
 
 

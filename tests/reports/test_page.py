@@ -17,6 +17,7 @@ from fae.drawing.pictures import grey, tiles
 from fae.reports import charts, table
 from fae.reports.catalogue import Content
 from fae.reports.page import page
+from fae.reports.selection import Excluded
 from fae.reports.summary import Summary
 
 
@@ -87,7 +88,7 @@ def test_only_a_report_beside_published_results_speaks_of_a_paper(paper: Summary
 
 
 def test_it_names_the_excluded_runs(paper: Summary) -> None:
-    run = {"id": "0123456789", "name": "a run", "status": "FAILED", "reason": "failed: nan"}
+    run = Excluded("0123456789", "a run", "FAILED", "failed: nan")
     text = re.sub(r"\s+", " ", Elements(made(replace(paper, excluded=[run], missing=3))).text)
     assert "a run (01234567, FAILED): failed: nan" in text
     assert "3 more planned, but not in the store" in text
@@ -95,7 +96,7 @@ def test_it_names_the_excluded_runs(paper: Summary) -> None:
 
 def test_names_are_escaped(paper: Summary) -> None:
     evil = "</script><script>alert(1)</script><img src=x>"
-    run = {"id": evil, "name": evil, "status": "FAILED", "reason": evil}
+    run = Excluded(evil, evil, "FAILED", evil)
     rows = [replace(row, title=evil, others={evil: evil}) for row in paper.rows]
     harmless = Elements(made(paper)).tags
     odd = Elements(made(replace(paper, name=evil, rows=rows, excluded=[run])))

@@ -30,7 +30,7 @@ from fae.drawing.chart import Chart, Plot, Series
 from fae.drawing.tables import Columns
 from fae.errors import ConfigError, Interrupted, StoreError
 from fae.models.network import Network
-from fae.reports import catalogue, selection
+from fae.reports import catalogue, selection, table
 from fae.reports.catalogue import Content
 from fae.reports.config import DataRoot, ReportConfig
 from fae.reports.folder import folder_name
@@ -253,7 +253,7 @@ def test_a_new_part_of_the_table_is_one_line(
     def extra(summary: Summary) -> Columns:
         return {"setting": [row.title for row in summary.rows], "new": ["cell"]}
 
-    monkeypatch.setattr(catalogue, "TABLES", [*catalogue.TABLES, extra])
+    monkeypatch.setattr(table, "TABLES", [*table.TABLES, extra])
     folder = folder_of(make_report(request_of(where="hidden=4")))
     assert "<th>new</th>" in (folder / "report.html").read_text()
     assert "| setting | new |\n" in (folder / "table.md").read_text()
@@ -517,8 +517,8 @@ def test_a_run_whose_artifacts_are_gone_or_damaged_is_not_counted(
     made = make_report(request_of())
     assert [[run.seed for run in row.runs] for row in made.summary.rows] == [[0, 1, 2], [1, 2]]
     (excluded,) = made.summary.excluded
-    assert (excluded["id"], excluded["status"]) == (run_id, "FINISHED")
-    assert excluded["reason"].startswith(f"{what} cannot be read (")
+    assert (excluded.id, excluded.status) == (run_id, "FINISHED")
+    assert excluded.reason.startswith(f"{what} cannot be read (")
     assert made.summary.incomplete
 
 
@@ -616,7 +616,7 @@ def test_a_run_on_other_images_than_are_at_hand_does_not_count(
     finally:
         client.set_tag(run.info.run_id, "fae.data_digest", run.data.tags["fae.data_digest"])
     assert [run.id for run in made.summary.rows[0].runs] == [run.run_id for run in swept[1:3]]
-    assert [run["id"] for run in made.summary.excluded] == [swept[0].run_id]
+    assert [run.id for run in made.summary.excluded] == [swept[0].run_id]
 
 
 def test_runs_of_other_projects_in_the_store_are_none_of_ours(
