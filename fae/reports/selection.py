@@ -181,6 +181,7 @@ def exclude(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[TrainedRu
         if newest := counted.get(key):
             reasons[run.id] = f"replaced by {newest.id[:8]}, newer, of the same configuration"
             replaced.add(run.id)
+            counted[key] = counted.pop(key)  # in the order of their first runs
         elif reason := _unreadable(run):
             reasons[run.id] = reason
         else:

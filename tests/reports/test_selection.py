@@ -191,6 +191,11 @@ def test_of_runs_that_are_the_same_the_newest_that_can_be_read_counts() -> None:
     assert [run.id for run in selection.excluded] == ["new"]
 
 
+def test_a_run_that_is_repeated_keeps_its_place() -> None:
+    runs = run("old"), run("other", 128, started=1), run("new", started=2)
+    assert ids(chosen(FIRST, *runs)) == ["new", "other"]
+
+
 @pytest.mark.parametrize(
     ("metric", "value"),
     [
