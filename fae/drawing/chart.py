@@ -1,4 +1,4 @@
-"""Charts as values; ``figures`` draws them for files, ``interactive`` for a web page."""
+"""Charts as values; ``fae.drawing.figures`` draws them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,37 +16,8 @@ MORE = f" The {PLOTTED} settings with the lowest error have a plot of their own.
 
 Kind = Literal["line", "thick", "dashed", "dotted", "points", "hollow"]
 
-PALETTE = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
-
 Histories = Sequence[Sequence[Mapping[str, float]]]
 """The epochs of each run, with ``train/mse`` and ``val/mse``."""
-
-
-@dataclass(frozen=True)
-class Style:
-    """How a series is drawn.
-
-    Attributes:
-        width: of the line, in points; 0 for none.
-        marker: at each point; along a line only where the points count (see ``Series.marked``).
-        size: of the marker, in points.
-    """
-
-    width: float = 0.0
-    dash: Literal["solid", "dash", "dot"] = "solid"
-    opacity: float = 1.0
-    marker: Literal["none", "dot", "cross", "circle"] = "none"
-    size: float = 6.0
-
-
-STYLES: dict[Kind, Style] = {
-    "line": Style(width=1.2, marker="dot"),
-    "thick": Style(width=4, opacity=0.45, marker="dot"),
-    "dashed": Style(width=1, dash="dash"),
-    "dotted": Style(width=1, dash="dot"),
-    "points": Style(marker="cross", size=8),
-    "hollow": Style(marker="circle"),
-}
 
 
 @dataclass(frozen=True)
@@ -56,7 +27,7 @@ class Series:
     Attributes:
         label: in the legend; empty for none.
         low, high: ends of the spread at each point: a band along a line, bars at points.
-        colour: an index into the palette, which repeats; None for black.
+        colour: an index into the palette of ``fae.drawing.figures``; None for black.
     """
 
     label: str
@@ -66,21 +37,6 @@ class Series:
     colour: int | None
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
-
-    @property
-    def hex(self) -> str:
-        """The colour, as ``#rrggbb``."""
-        return "#000000" if self.colour is None else PALETTE[self.colour % len(PALETTE)]
-
-    def marked(self, *, bars: bool) -> bool:
-        """Whether each point has its marker, and not just a line through it.
-
-        Args:
-            bars: whether the spread is drawn as bars at the points.
-        """
-        style = STYLES[self.kind]
-        dots = not style.width or bars or len(self.x) == 1
-        return style.marker != "none" and dots
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,34 @@
-"""Figures for files: charts, images and weights in, a matplotlib Figure out."""
+"""Figures: charts, images and weights in, a matplotlib Figure out, and the figure as SVG."""
 
+import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from numpy.typing import NDArray
 
-from fae.drawing.chart import STYLES, Chart, Plot, Series
-from fae.drawing.pictures import Example, Gallery, Panel, Picture, error_map, grey, tiles
+from fae.drawing.chart import Chart, Kind, Plot, Series
+from fae.drawing.pictures import Gallery, Panel, Picture, error_map, grey, tiles
 from fae.runtime.console import printable
 from fae.runtime.formatting import format_error
 
-DASHES = {"solid": "-", "dash": "--", "dot": ":"}
-MARKERS = {"none": "", "dot": ".", "cross": "x", "circle": "o"}
+PALETTE = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
+"""Colours of series; they repeat."""
+STYLES: Mapping[Kind, Mapping[str, Any]] = {
+    "line": {"linewidth": 1.2, "marker": "."},
+    "thick": {"linewidth": 4, "alpha": 0.45, "marker": "."},
+    "dashed": {"linewidth": 1, "linestyle": "--"},
+    "dotted": {"linewidth": 1, "linestyle": ":"},
+    "points": {"linestyle": "", "marker": "x", "markersize": 8},
+    "hollow": {"linestyle": "", "marker": "o", "fillstyle": "none"},
+}
+"""For matplotlib. Along a line, markers are drawn only where the points count."""
 
 
 def draw(chart: Chart) -> Figure:
@@ -42,27 +55,28 @@ def reconstructions(panels: Mapping[str, Panel]) -> Figure:
         panels: title of a column to the reconstructions of its network.
     """
     shown = next(iter(panels.values()))
-    grid = _Grid(len(shown.originals), 1 + len(panels))
+    figure, axes = _grid(len(shown.originals), 1 + len(panels))
     for row, (image, label) in enumerate(zip(shown.originals, shown.classes, strict=True)):
-        grid.show(row, 0, grey(image), left=label, above="" if row else "original")
+        _show(axes[row, 0], grey(image), left=label, above="" if row else "original")
     for column, (title, panel) in enumerate(panels.items(), start=1):
         for row, image in enumerate(panel.reconstructions):
             below = format_error(panel.errors[row])
-            grid.show(row, column, grey(image), below=below, above="" if row else title)
-    return _literal(grid.figure)
+            _show(axes[row, column], grey(image), below=below, above="" if row else title)
+    return _literal(figure)
 
 
 def extremes(galleries: Sequence[Gallery]) -> Figure:
     """Each network's best, median and worst test image: original, reconstruction, difference."""
-    grid = _Grid(len(galleries), 9)
+    figure, axes = _grid(len(galleries), 9)
     for row, gallery in enumerate(galleries):
         for i, example in enumerate(gallery.extremes):
-            for j, picture in enumerate(_views(example)):
-                above = ("" if row else example.label) if j == 1 else ""
-                below = (example.shows, format_error(example.error), "")[j]
-                left = gallery.title if i == j == 0 else ""
-                grid.show(row, 3 * i + j, picture, left=left, above=above, below=below)
-    return _literal(grid.figure)
+            left, above = "" if i else gallery.title, "" if row else example.label
+            original, network, difference = axes[row, 3 * i : 3 * i + 3]
+            _show(original, grey(example.original), left=left, below=example.shows)
+            below = format_error(example.error)
+            _show(network, grey(example.reconstruction), above=above, below=below)
+            _show(difference, error_map(example.original, example.reconstruction))
+    return _literal(figure)
 
 
 def hidden_units(galleries: Sequence[Gallery]) -> Figure:
@@ -70,11 +84,22 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
     pictures = [tiles(gallery.weights) for gallery in galleries]
     heights = [1 + 5 * picture.shape[0] / picture.shape[1] for picture in pictures]
     figure = Figure(figsize=(10, sum(heights)), layout="constrained")
-    panels = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for panel, gallery, picture in zip(panels, galleries, pictures, strict=True):
-        _show(panel, picture)
-        panel.set_title(units_title(gallery), fontsize=9)
+    axes = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for panel, gallery, picture in zip(axes, galleries, pictures, strict=True):
+        _show(panel, picture, above=units_title(gallery))
     return _literal(figure)
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as SVG, its texts as paths, so that it looks the same everywhere.
+
+    Equal figures give equal bytes. The layout of the figure, which takes long, is settled by this.
+    """
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "fae"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    figure.set_layout_engine("none")
+    return file.getvalue()
 
 
 def _literal(figure: Figure) -> Figure:
@@ -113,64 +138,34 @@ def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
 
 
 def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
-    style = STYLES[series.kind]
-    panel.plot(
-        series.x,
-        series.y,
-        color=series.hex,
-        label=series.label,
-        alpha=style.opacity,
-        linewidth=style.width,
-        linestyle=DASHES[style.dash] if style.width else "",
-        marker=MARKERS[style.marker] if series.marked(bars=bars) else "",
-        markersize=style.size,
-        fillstyle="none" if style.marker == "circle" else "full",
-    )
+    colour = "black" if series.colour is None else PALETTE[series.colour % len(PALETTE)]
+    style = dict(STYLES[series.kind])
+    if "linewidth" in style and not bars and len(series.x) > 1:
+        style["marker"] = ""
+    panel.plot(series.x, series.y, color=colour, label=series.label, **style)
     if series.low is None or series.high is None:
         return
     if bars:
         spread = np.abs(np.array([series.low, series.high]) - np.array(series.y))
-        panel.errorbar(series.x, series.y, spread, fmt="none", ecolor=series.hex, capsize=3)
+        panel.errorbar(series.x, series.y, spread, fmt="none", ecolor=colour, capsize=3)
     else:
-        panel.fill_between(
-            series.x, series.low, series.high, color=series.hex, alpha=0.2, linewidth=0
-        )
+        panel.fill_between(series.x, series.low, series.high, color=colour, alpha=0.2, linewidth=0)
 
 
-class _Grid:
-    """Small pictures in rows and columns, with labels around them."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        self.figure = Figure(figsize=(0.9 + 1.05 * columns, 0.4 + 1.25 * rows))
-        self.figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
-        self._panels = self.figure.subplots(rows, columns, squeeze=False)
-
-    def show(
-        self,
-        row: int,
-        column: int,
-        picture: Picture,
-        *,
-        left: str = "",
-        above: str = "",
-        below: str = "",
-    ) -> None:
-        panel = self._panels[row, column]
-        _show(panel, picture)
-        panel.set_ylabel(left, fontsize=8)
-        panel.set_title(above, fontsize=9)
-        panel.set_xlabel(below, fontsize=8, labelpad=2)
+def _grid(rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:
+    """A figure for small pictures, and its axes in rows and columns."""
+    figure = Figure(figsize=(0.9 + 1.05 * columns, 0.4 + 1.25 * rows))
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _views(example: Example) -> tuple[Picture, Picture, Picture]:
-    return (
-        grey(example.original),
-        grey(example.reconstruction),
-        error_map(example.original, example.reconstruction),
-    )
-
-
-def _show(panel: Axes, picture: Picture) -> None:
+def _show(
+    panel: Axes, picture: Picture, *, left: str = "", above: str = "", below: str = ""
+) -> None:
+    """Show a picture with labels around it."""
     panel.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     panel.set_xticks([])
     panel.set_yticks([])
+    panel.set_ylabel(left, fontsize=8)
+    panel.set_title(above, fontsize=9)
+    panel.set_xlabel(below, fontsize=8, labelpad=2)

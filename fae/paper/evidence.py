@@ -1,12 +1,9 @@
 """Stored results of the experiments that answer the paper's open questions."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, cached_property
-
-from omegaconf import DictConfig
 
 from fae.cli.compose import check, compose_jobs, read
 from fae.cli.overrides import assignment, command_line
@@ -16,6 +13,7 @@ from fae.reports.selection import Selection, exclude
 from fae.reports.settings import Setting
 from fae.reports.summary import Summary
 from fae.reports.write import DataSets, summary_of
+from fae.runs.stored import TrainedRun
 from fae.runs.task import State, look_up, stored_runs
 from fae.sweeps.sweep import planned
 from fae.tracking.address import without_password
@@ -92,7 +90,7 @@ class Evidence:
     @cached_property
     def pca(self) -> dict[int, float]:
         """Test error of PCA with n components, by n."""
-        errors = self._data.pca(self._selection(PAPER).runs[0])
+        errors = self._data.pca(self._selection(PAPER).runs[0].config.data)
         return {n: float(errors[n]) for n in SIZES}
 
     def settings(self, experiment: str) -> list[Setting]:
@@ -120,7 +118,7 @@ class Evidence:
     def tests(self, found: SearchResult) -> dict[int, float]:
         """Test errors of a study's best configuration, by seed."""
         runs = [self._archive.run(run_id) for run_id in found.runs]
-        return {_seed(run): _error(run) for run in runs}
+        return {TrainedRun.of(run, self._archive).seed: _error(run) for run in runs}
 
     def _all(self, overrides: str) -> list[str]:
         return [*overrides.split(), *self._overrides]
@@ -134,8 +132,7 @@ class Evidence:
             raise MissingError(command)
         counted, excluded = exclude(self._archive, [task.run for task in tasks if task.run])
         self.unreadable[command] = [
-            f"Excluded: run {left.run.id[:8]} ({left.run.name}): {left.reason}."
-            for left in excluded
+            f"Excluded: run {left.id[:8]} ({left.name}): {left.reason}." for left in excluded
         ]
         return Selection(experiment, None, counted, excluded)
 
@@ -143,7 +140,11 @@ class Evidence:
         searches = compose_jobs(
             "search",
             self._all(f"{ALL_SIZES} {others}"),
-            lambda node, overrides: (check(node).hidden, _search_config(node), overrides),
+            lambda node, overrides: (
+                check(node).hidden,
+                read(node, SearchArguments).search,
+                overrides,
+            ),
         )
         known, left_out = self._known
         studies: dict[int, SearchResult] = {}
@@ -187,17 +188,6 @@ class Evidence:
         stored = stored_runs(self._archive, tasks)
         ids = [{run.id for run in stored.get(task.fingerprint, [])} for task in tasks]
         return all(not those.isdisjoint(found.runs) for those in ids)
-
-
-def _search_config(node: DictConfig) -> SearchConfig:
-    return read(node, SearchArguments).search
-
-
-def _seed(run: StoredRun) -> int:
-    seed = run.parameters.get("seed", "")
-    if not re.fullmatch(r"\d{1,19}", seed):
-        raise UnreadableError(run, f"seed={seed!r:.50} is invalid")
-    return int(seed)
 
 
 def _error(run: StoredRun) -> float:

@@ -1,4 +1,4 @@
-"""What a report shows: one line per figure and per part of its table.
+"""The figures of a report, one line each.
 
 A chart is on the page, with its heading and caption, and in ``figures/`` as PNG and SVG.
 """
@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from fae.drawing import figures
 from fae.drawing.chart import Chart, curves
 from fae.drawing.pictures import Gallery
-from fae.drawing.tables import Columns
-from fae.reports import charts, table
+from fae.reports import charts
 from fae.reports.settings import Setting
 from fae.reports.summary import Summary
 
@@ -49,6 +48,3 @@ PICTURES: Mapping[str, Callable[[Sequence[Gallery]], Figure]] = {
     "hidden_units": figures.hidden_units,
 }
 """By the name of the files; the page has them in its own layout."""
-
-TABLES: Sequence[Callable[[Summary], Columns]] = (table.errors, table.details)
-"""The parts of the table, each of which has one row per setting."""

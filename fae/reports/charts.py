@@ -1,6 +1,7 @@
 """The charts of a report, made of its numbers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,21 +26,17 @@ def errors_by_size(summary: Summary, pca: NDArray[np.float64]) -> Chart:
     components = np.unique(np.geomspace(sizes[0], min(sizes[-1], len(pca) - 1), 50).round())
     shown = [int(n) for n in components if n < len(pca) and pca[int(n)] > 0]
     linear = Series("PCA", shown, [float(pca[n]) for n in shown], "dashed", None)
-    mean = [summary.mean_image] * len(sizes)
-    ours = [
-        _with_intervals(others or "ours", {row.hidden: row.test for row in rows}, colour)
-        for colour, (others, rows) in enumerate(group_by_others(summary.rows).items())
-    ]
+    mean = Series("mean image", sizes, [summary.mean_image] * len(sizes), "dotted", None)
+    ours = {
+        others or "ours": {row.hidden: row.test for row in rows}
+        for others, rows in group_by_others(summary.rows).items()
+    }
     papers = _published({row.hidden: row.published for row in summary.rows})
-    plot = Plot("", [*ours, *papers, linear, Series("mean image", sizes, mean, "dotted", None)])
-    return Chart(
-        "error_by_size",
-        "Test error against n",
-        "hidden units n",
-        "test error",
-        [plot],
-        _ticks(sizes),
-        log_y=True,
+    beside = [*papers, linear, mean]
+    chart = errors_against("error_by_size", "hidden units n", ours, logarithmic=True, others=beside)
+    return replace(
+        chart,
+        heading="Test error against n",
         caption=f"Ours with 95 % intervals{', the published ones,' if papers else ''} and those of "
         "as many principal components (PCA) and of the mean training image.",
     )
@@ -62,7 +59,15 @@ def errors_against(
         others: more series.
     """
     lines = [
-        _with_intervals(group, points, colour)
+        Series(
+            group,
+            list(points),
+            [at.mean for at in points.values()],
+            "line",
+            colour,
+            [at.mean if at.low is None else at.low for at in points.values()],
+            [at.mean if at.high is None else at.high for at in points.values()],
+        )
         for colour, (group, points) in enumerate(groups.items())
     ]
     places = _ticks(sorted({x for points in groups.values() for x in points}))
@@ -110,19 +115,6 @@ def times_by_size(summary: Summary) -> Chart:
         log_y=True,
         caption="Ours as medians with quartiles"
         + (", and the published ones, measured on another machine." if papers else "."),
-    )
-
-
-def _with_intervals(label: str, points: Points, colour: int) -> Series:
-    estimates = points.values()
-    return Series(
-        label,
-        list(points),
-        [estimate.mean for estimate in estimates],
-        "line",
-        colour,
-        [estimate.mean if estimate.low is None else estimate.low for estimate in estimates],
-        [estimate.mean if estimate.high is None else estimate.high for estimate in estimates],
     )
 
 

@@ -4,11 +4,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path, PurePath
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from fae.errors import ConfigError
@@ -16,6 +15,8 @@ from fae.runtime import files
 from fae.runtime.signals import allow_signals, defer_signals
 
 SUMMARY = "summary.json"
+TEXTS = ("report.html", "table.md", "table.csv", "table.tex", SUMMARY)
+"""The files of a report beside its figures."""
 FIGURES = "figures"
 FORMATS = (".png", ".svg")
 
@@ -26,16 +27,13 @@ def folder_name(name: str) -> str:
     return kept.encode()[:150].decode(errors="ignore") or "report"
 
 
-def check_replaceable(folder: Path, texts: Collection[str]) -> None:
+def check_replaceable(folder: Path) -> None:
     """Check that a folder holds a report or nothing, so that it may be replaced.
-
-    Args:
-        texts: names of the files of a report beside its figures.
 
     Raises:
         ConfigError: it holds something else, or is none.
     """
-    other = _first_other(folder, texts)
+    other = _first_other(folder)
     is_report = (folder / SUMMARY).exists()
     is_empty = folder.is_dir() and not any(folder.iterdir())
     if other or (folder.exists() and not is_report and not is_empty):
@@ -46,26 +44,30 @@ def check_replaceable(folder: Path, texts: Collection[str]) -> None:
         )
 
 
-def _first_other(folder: Path, texts: Collection[str]) -> str | None:
+def _first_other(folder: Path) -> str | None:
     """The first thing in a folder that is not part of a report; the rest is not listed."""
     paths = (path.relative_to(folder) for path in folder.rglob("*"))
-    return next((path.as_posix() for path in paths if not _is_of_report(path, texts)), None)
+    return next((path.as_posix() for path in paths if not _is_of_report(path)), None)
 
 
-def _is_of_report(path: PurePath, texts: Collection[str]) -> bool:
+def _is_of_report(path: PurePath) -> bool:
     """Whether a report of any version may hold a file or folder."""
     in_figures = path.parent.as_posix() == FIGURES and path.suffix in FORMATS
-    return in_figures or path.as_posix() in {*texts, FIGURES}
+    return in_figures or path.as_posix() in {*TEXTS, FIGURES}
 
 
 def write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
     """Write all files into a folder beside this one, which then takes its place.
 
+    Args:
+        texts: by their paths in the folder.
+        drawn: figures that are written as PNG, by name.
+
     Raises:
         OSError: they cannot be written; the folder is as it was.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent, texts)
+    _remove_abandoned(folder.parent)
     with (
         defer_signals(),
         tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch,
@@ -82,22 +84,19 @@ def write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -
         files.sync(folder.parent)
 
 
-def _remove_abandoned(parent: Path, texts: Collection[str]) -> None:
+def _remove_abandoned(parent: Path) -> None:
     """Remove the folders of processes that were killed while they wrote a report."""
     for scratch in parent.glob(".report-*"):
         fresh = scratch / "new"  # made under the lock
         with suppress(OSError):
-            if [*scratch.iterdir()] == [fresh] and not _first_other(fresh, texts):
+            if [*scratch.iterdir()] == [fresh] and not _first_other(fresh):
                 with files.locked(scratch):
                     shutil.rmtree(scratch)
 
 
 def _write_files(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
     (folder / FIGURES).mkdir(parents=True)
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
-    with matplotlib.rc_context({"svg.hashsalt": "fae"}):  # the same bytes each time
-        for name, figure in drawn.items():
-            figure.savefig(folder / FIGURES / f"{name}.png", dpi=130)
-            figure.set_layout_engine("none")  # laid out by now, which takes long
-            figure.savefig(folder / FIGURES / f"{name}.svg", metadata={"Date": None})
+    for path, text in texts.items():
+        (folder / path).write_text(text, encoding="utf-8")
+    for name, figure in drawn.items():
+        figure.savefig(folder / FIGURES / f"{name}.png", dpi=130)

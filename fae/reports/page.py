@@ -2,21 +2,19 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
-from plotly.offline import get_plotlyjs
 
 from fae.drawing import pictures, tables
 from fae.drawing.chart import Chart
 from fae.drawing.figures import units_title
-from fae.drawing.interactive import as_plotly
 from fae.drawing.pictures import Example, Picture
-from fae.reports import table, texts
+from fae.reports import table
 from fae.reports.catalogue import Content
 from fae.runtime.console import printable
 from fae.runtime.formatting import format_error
@@ -25,20 +23,26 @@ from fae.runtime.intervals import Verdict
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
-def page(content: Content, charts: Sequence[Chart]) -> str:
-    """The whole page as HTML; every text in it is escaped, and printable."""
+def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> str:
+    """The whole page as HTML; every text in it is escaped, and printable.
+
+    Args:
+        charts: in their order on the page.
+        svgs: by the chart's name; ``NAME_logarithmic`` for linear ones on a logarithmic scale.
+    """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_printable
     )
     environment.filters |= {
         "capital": lambda text: text[:1].upper() + text[1:],
+        "svg": lambda svg: _data_url("svg+xml", svg.encode()),
         "grey": lambda image: _png(pictures.grey(image)),
         "error": format_error,
         "error_map": _error_map,
         "tiles": lambda gallery: _png(pictures.tiles(gallery.weights)),
         "units_title": units_title,
     }
-    summary, columns = content.summary, texts.whole(content.summary)
+    summary, columns = content.summary, table.whole(content.summary)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         summary=summary,
         runs=sum(len(row.runs) for row in summary.rows),
@@ -47,10 +51,9 @@ def page(content: Content, charts: Sequence[Chart]) -> str:
         verdicts=get_args(Verdict),
         legend=table.legend(summary),
         charts=charts,
-        interactive=[as_plotly(chart) for chart in charts],
+        svgs=svgs,
         galleries=content.galleries,
         left_out=len(summary.rows) - len(content.galleries),
-        plotly=get_plotlyjs(),
     )
 
 
@@ -64,7 +67,13 @@ def _error_map(example: Example) -> str:
 
 
 def _png(picture: Picture) -> str:
-    """A picture as a data URL."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    """A picture as a data URL; up to 256 colours are kept in a table, which makes it smaller."""
+    image, file = Image.fromarray(picture), io.BytesIO()
+    if image.mode == "RGB" and image.getcolors():
+        image = image.quantize()
+    image.save(file, "PNG", optimize=True)
+    return _data_url("png", file.getvalue())
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -22,12 +22,12 @@ def report(request: ReportConfig) -> None:
     Raises:
         VerdictError: not every verdict is the one that was asked for, or runs are missing.
     """
-    from fae.reports import texts
+    from fae.reports import table
     from fae.reports.write import make_report
 
     made = make_report(request)
     summary = made.summary
-    wide().print(texts.terminal(summary))
+    wide().print(table.terminal(summary))
     for claim in summary.claims:
         say(f"{claim.question} {claim.sentence}")
     for comparison in summary.comparisons[:SHOWN]:
@@ -35,7 +35,7 @@ def report(request: ReportConfig) -> None:
     if more := summary.comparisons[SHOWN:]:
         say(f"and {len(more)} more comparisons in the report")
     for run in summary.excluded:
-        say(in_one_line(f"excluded: {run['name']} ({run['id'][:8]}): {run['reason']}"))
+        say(in_one_line(f"excluded: {run.name} ({run.id[:8]}): {run.reason}"))
     if summary.missing:
         say(f"not in the store, never started or deleted: {summary.missing} planned runs")
     if made.folder:

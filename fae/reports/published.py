@@ -55,12 +55,6 @@ class Paper:
     def citation(self) -> str:
         return f"{self.authors}: {self.title} ({self.institution}, {self.date.year})"
 
-    def result(self, data: str, hidden: int) -> PublishedResult | None:
-        """The published result for a data set and a number of hidden units; None without one."""
-        if data != self.data:
-            return None
-        return next((result for result in self.results if result.hidden == hidden), None)
-
     def is_reproduced_by(self, config: TrainingConfig) -> bool:
         """Whether a configuration has all settings that the paper fixes."""
         return all(_value(config, key) == value for key, value in self.settings.items())
@@ -72,7 +66,7 @@ def _value(config: object, key: str) -> object:
 
 
 @cache
-def papers(folder: Path = PAPERS) -> list[Paper]:
+def papers(folder: Path) -> list[Paper]:
     """The papers in a folder, in the order of their file names."""
     return [
         TypeAdapter(Paper).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -80,7 +74,10 @@ def papers(folder: Path = PAPERS) -> list[Paper]:
     ]
 
 
-def find(known: Sequence[Paper], data: str, hidden: int) -> tuple[Paper, PublishedResult] | None:
+def find(data: str, hidden: int) -> tuple[Paper, PublishedResult] | tuple[None, None]:
     """The first paper with a result for a data set and a number of hidden units, and the result."""
-    found = ((paper, paper.result(data, hidden)) for paper in known)
-    return next(((paper, result) for paper, result in found if result), None)
+    for paper in papers(PAPERS):
+        for result in paper.results:
+            if (paper.data, result.hidden) == (data, hidden):
+                return paper, result
+    return None, None

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fae.reports import published
-from fae.reports.published import Paper
 from fae.reports.settings import Setting
-from fae.reports.timing import Times, TimingFilter
+from fae.reports.timing import Times, times
 from fae.runs.diagnosis import Diagnosis, diagnose
 from fae.runs.stored import TrainedRun
 from fae.runtime.intervals import Estimate, Verdict, verdict
@@ -70,21 +69,17 @@ class Row:
 
 
 def setting_row(
-    setting: Setting,
-    *,
-    tolerance: float,
-    pca: NDArray[np.float64],
-    papers: Sequence[Paper],
-    timing: TimingFilter,
+    setting: Setting, tolerance: float, pca: NDArray[np.float64], remarks: Mapping[str, str | None]
 ) -> Row:
     """The row of a setting.
 
     Args:
         tolerance: of the verdict, a share.
         pca: test errors of PCA on the setting's data, by the number of components.
+        remarks: why times cannot be compared, by the run's id.
     """
     first, hidden, test = setting.runs[0], setting.hidden, setting.test
-    paper, result = published.find(papers, first.config.data.name, hidden) or (None, None)
+    paper, result = published.find(first.config.data.name, hidden)
     reproduces = paper is not None and paper.is_reproduced_by(first.config)
     linear = float(pca[min(hidden, len(pca) - 1)])
     runs = [_run_row(run) for run in setting.runs]
@@ -102,7 +97,7 @@ def setting_row(
         parameters=first.parameter_count,
         pca=linear,
         below_pca=1 - test.mean / linear if linear else None,
-        times=timing.times(setting.runs),
+        times=times(setting.runs, remarks),
         curves=_summary_of_curves([run.diagnosis for run in runs]),
         runs=runs,
     )

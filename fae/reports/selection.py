@@ -23,7 +23,9 @@ class Excluded:
         replaced: whether another run of the same configuration is counted in its place.
     """
 
-    run: StoredRun
+    id: str
+    name: str
+    status: str
     reason: str
     replaced: bool = False
 
@@ -168,34 +170,36 @@ def exclude(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[TrainedRu
     Args:
         runs: oldest first.
     """
+    counted: dict[tuple[Any, ...], TrainedRun] = {}
     reasons: dict[str, str] = {}
-    same: dict[tuple[Any, ...], list[TrainedRun]] = {}
-    for run in (TrainedRun.of(stored, archive) for stored in runs):
+    replaced, kept = set(), 0
+    for run in (TrainedRun.of(stored, archive) for stored in reversed(runs)):
         if reason := _unusable(run):
             reasons[run.id] = reason
+            continue
+        key = run.seed, *sorted(run.config_key.items())
+        if newest := counted.get(key):
+            reasons[run.id] = f"replaced by {newest.id[:8]}, newer, of the same configuration"
+            replaced.add(run.id)
+            counted[key] = counted.pop(key)  # in the order of their first runs
+        elif reason := _unreadable(run):
+            reasons[run.id] = reason
         else:
-            same.setdefault((run.seed, *sorted(run.config_key.items())), []).append(run)
-    counted: list[TrainedRun] = []
-    replaced, kept = set(), 0
-    for candidates in same.values():
-        newest = None
-        for run in reversed(candidates):
-            if newest:
-                reasons[run.id] = f"replaced by {newest.id[:8]}, newer, of the same configuration"
-                replaced.add(run.id)
-            elif reason := _unreadable(run):
-                reasons[run.id] = reason
-            else:
-                newest = run
-        if newest:
-            counted.append(newest)
-            kept += newest.parameter_count
+            counted[key] = run
+            kept += run.parameter_count
             if kept > KEPT_PARAMETERS:
-                newest.release()
-    fingerprints = {_fingerprint(run) for run in counted}
-    replaced |= {run.id for run in runs if _fingerprint(run) in fingerprints}
-    return counted, [
-        Excluded(run, reasons[run.id], run.id in replaced) for run in runs if run.id in reasons
+                run.release()
+    fingerprints = {_fingerprint(run) for run in counted.values()}
+    return [*reversed(counted.values())], [
+        Excluded(
+            run.id,
+            run.name,
+            run.status,
+            reasons[run.id],
+            run.id in replaced or _fingerprint(run) in fingerprints,
+        )
+        for run in runs
+        if run.id in reasons
     ]
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fae.data.config import DataConfig
 from fae.reports import published
 from fae.reports.claims import Claim, Comparison, claims, comparisons
-from fae.reports.published import Paper
 from fae.reports.rows import Row, commit, setting_row
 from fae.reports.selection import Excluded, Selection
-from fae.reports.timing import TimingFilter
+from fae.reports.timing import remarks
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import StoredRun
 
@@ -36,7 +36,7 @@ class Summary:
     claims: list[Claim]
     comparisons: list[Comparison]
     papers: dict[str, str]
-    excluded: list[dict[str, str]]
+    excluded: list[Excluded]
     missing: int
     incomplete: bool
     origin: dict[str, list[str]]
@@ -47,50 +47,38 @@ def summarise(
     *,
     tolerance: float,
     concurrent_runs: Sequence[StoredRun],
-    pca: Callable[[TrainedRun], NDArray[np.float64]],
-    papers: Sequence[Paper],
+    pca: Callable[[DataConfig], NDArray[np.float64]],
 ) -> Summary:
     """Compute the numbers.
 
     Args:
         tolerance: of the verdict, a share.
         concurrent_runs: all that may have overlapped with the selected runs, they included.
-        pca: test errors of PCA on a run's data, by the number of components.
-        papers: whose results are shown where they are of the same images and as many units.
+        pca: test errors of PCA on a data set, by the number of components.
     """
-    timing = TimingFilter(selection.runs, concurrent_runs)
+    found = remarks(selection.runs, concurrent_runs)
     rows = [
-        setting_row(
-            setting, tolerance=tolerance, pca=pca(setting.runs[0]), papers=papers, timing=timing
-        )
+        setting_row(setting, tolerance, pca(setting.runs[0].config.data), found)
         for setting in selection.settings
     ]
     return Summary(
         name=selection.name,
         tolerance=tolerance,
-        mean_image=float(pca(selection.runs[0])[0]),
+        mean_image=float(pca(selection.settings[0].runs[0].config.data)[0]),
         rows=rows,
         claims=claims(rows),
         comparisons=comparisons(rows),
-        papers=_cited(papers, selection),
-        excluded=[_described(excluded) for excluded in selection.excluded],
+        papers=_cited(selection),
+        excluded=selection.excluded,
         missing=selection.missing,
         incomplete=selection.missing > 0 or not all(e.replaced for e in selection.excluded),
         origin=_origin(selection.runs),
     )
 
 
-def _cited(papers: Sequence[Paper], selection: Selection) -> dict[str, str]:
-    found = (
-        published.find(papers, setting.runs[0].config.data.name, setting.hidden)
-        for setting in selection.settings
-    )
-    return {paper.citation: paper.note for paper, _ in filter(None, found)}
-
-
-def _described(excluded: Excluded) -> dict[str, str]:
-    run = excluded.run
-    return {"id": run.id, "name": run.name, "status": run.status, "reason": excluded.reason}
+def _cited(selection: Selection) -> dict[str, str]:
+    found = (published.find(run.config.data.name, run.config.hidden) for run in selection.runs)
+    return {paper.citation: paper.note for paper, _ in found if paper}
 
 
 def _origin(runs: Sequence[TrainedRun]) -> dict[str, list[str]]:

@@ -1,7 +1,11 @@
-"""The table of a report, one row per setting: its cells, and how they are to be read."""
+"""The table of a report, one row per setting, for the terminal, Markdown, LaTeX and CSV."""
 
 from collections.abc import Callable, Mapping, Sequence
 
+from rich.console import Group
+from rich.text import Text
+
+from fae.drawing import tables
 from fae.drawing.tables import Columns
 from fae.reports.rows import Row
 from fae.reports.summary import Summary
@@ -62,6 +66,37 @@ def legend(summary: Summary) -> str:
     if remarks := {row.times.remark for row in summary.rows if row.times.remark}:
         lines.append(f"* not comparable: {', '.join(sorted(remarks))}.")
     return "\n".join(lines)
+
+
+TABLES: list[Callable[[Summary], Columns]] = [errors, details]
+"""The parts of the table, each of which has one row per setting."""
+
+
+def terminal(summary: Summary) -> Group:
+    """The table and its legend, for rich to print."""
+    parts = [tables.as_rich(columns(summary)) for columns in TABLES]
+    return Group(*parts, Text(legend(summary), style="dim"))
+
+
+def markdown(summary: Summary) -> str:
+    """The table and its legend."""
+    parts = [tables.as_markdown(columns(summary)) for columns in TABLES]
+    return "\n".join([*parts, legend(summary)]) + "\n"
+
+
+def latex(summary: Summary) -> str:
+    """The whole table in one; needs ``\\usepackage{booktabs}``."""
+    return tables.as_latex(whole(summary))
+
+
+def comma_separated(summary: Summary) -> str:
+    """The table as CSV, with full precision; shares as fractions, times in seconds."""
+    return tables.as_csv(records(summary))
+
+
+def whole(summary: Summary) -> Columns:
+    """The columns of all parts."""
+    return {heading: cells for part in TABLES for heading, cells in part(summary).items()}
 
 
 def with_quartiles(times: Times, runs: int) -> str:

@@ -1,7 +1,7 @@
 """Training times that can be compared, and the reasons why others cannot."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -29,43 +29,50 @@ class Times:
     remark: str | None
 
 
-class TimingFilter:
-    """Tells which times can be compared: of runs at full speed, without others, on one hardware.
+def remarks(
+    runs: Sequence[TrainedRun], concurrent_runs: Sequence[StoredRun]
+) -> dict[str, str | None]:
+    """Why the time of each run cannot be compared with the others', by its id; None where it can.
+
+    Times can be compared of runs at full speed, without others, on the hardware of most runs.
 
     Args:
-        runs: the runs of a report; what most of them ran on is the usual hardware.
+        runs: the runs of a report.
         concurrent_runs: all runs that may have overlapped with them, they themselves included;
             one without an end still runs.
     """
+    overlapping = _overlapping(concurrent_runs)
+    ((usual, _),) = Counter(map(_hardware, runs)).most_common(1)
 
-    def __init__(self, runs: Sequence[TrainedRun], concurrent_runs: Sequence[StoredRun]) -> None:
-        hardware = Counter(map(_hardware, runs)).most_common(1)
-        self._usual = hardware[0][0] if hardware else None
-        self._overlapping = _overlapping(concurrent_runs)
-
-    def times(self, runs: Sequence[TrainedRun]) -> Times:
-        """The times of one setting."""
-        remarks = {run.id: self._remark(run) for run in runs}
-        comparable = [run for run in runs if remarks[run.id] is None]
-        counted = comparable or runs
-        low, median, high = quartiles([run.fit_s for run in counted])
-        return Times(
-            low,
-            median,
-            high,
-            n=len(counted),
-            per_epoch=quartiles([run.fit_s / len(run.epochs) for run in counted])[1],
-            remark=None if comparable else remarks[runs[0].id],
-        )
-
-    def _remark(self, run: TrainedRun) -> str | None:
-        if run.id in self._overlapping:
+    def remark(run: TrainedRun) -> str | None:
+        if run.id in overlapping:
             return "overlapped with other runs"
-        if _hardware(run) != self._usual:
+        if _hardware(run) != usual:
             return "other hardware"
         trainer = run.config.trainer
         slow = [name for name in ("detect_anomaly", "profiler") if getattr(trainer, name)]
         return f"slowed by trainer.{slow[0]}" if slow else None
+
+    return {run.id: remark(run) for run in runs}
+
+
+def times(runs: Sequence[TrainedRun], remarks: Mapping[str, str | None]) -> Times:
+    """The times of one setting.
+
+    Args:
+        remarks: of ``remarks``.
+    """
+    comparable = [run for run in runs if remarks[run.id] is None]
+    counted = comparable or runs
+    low, median, high = quartiles([run.fit_s for run in counted])
+    return Times(
+        low,
+        median,
+        high,
+        n=len(counted),
+        per_epoch=quartiles([run.fit_s / len(run.epochs) for run in counted])[1],
+        remark=None if comparable else remarks[runs[0].id],
+    )
 
 
 def _hardware(run: StoredRun) -> tuple[str, str]:

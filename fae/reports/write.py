@@ -1,7 +1,7 @@
 """From stored runs to a folder with a report; reads the store, trains nothing."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -12,31 +12,21 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
 from fae.data.config import DataConfig
-from fae.data.images import DataSet, Images
+from fae.data.images import DataSet
 from fae.data.pca import pca_errors
 from fae.drawing import figures
 from fae.drawing.chart import Chart
 from fae.errors import ConfigError, StoreError
-from fae.reports import catalogue, folder, texts
+from fae.reports import catalogue, folder, table
 from fae.reports.catalogue import Content
 from fae.reports.config import ReportConfig
 from fae.reports.gallery import gallery, pictured
 from fae.reports.page import page
-from fae.reports.published import papers
 from fae.reports.selection import Selection, select
 from fae.reports.summary import Summary, summarise
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import crashed_runs
-
-TEXTS: Mapping[str, Callable[[Content, Sequence[Chart]], str]] = {
-    "report.html": page,
-    "table.md": lambda content, _: texts.markdown(content.summary),
-    "table.csv": lambda content, _: texts.comma_separated(content.summary),
-    "table.tex": lambda content, _: texts.latex(content.summary),
-    folder.SUMMARY: lambda content, _: _json(content.summary),
-}
-"""The files beside the figures, of a report's content and its charts."""
 
 LONGEST_NOTE = 8000
 """Characters that MLflow keeps of a run's description."""
@@ -73,15 +63,17 @@ def make_report(request: ReportConfig) -> Report:
     archive = Archive(request.tracking)
     selection = select(archive, request.sweep, request.where)
     out = (request.out or Path("reports", folder.folder_name(selection.name))).resolve()
-    folder.check_replaceable(out, TEXTS)
+    folder.check_replaceable(out)
     _check_counts(selection)
     content = _content(selection, archive, DataSets(request.data.root), request.report.tolerance)
     summary = content.summary
     charts = [chart(content) for chart in catalogue.CHARTS]
-    written = {name: text(content, charts) for name, text in TEXTS.items()}
+    drawn = _figures(content, charts)
+    svgs = {name: figures.as_svg(figure) for name, figure in drawn.items()}
+    written = _texts(content, charts, svgs)
     compare = archive.address([*selection.runs])
     try:
-        folder.write(out, written, _figures(content, charts))
+        folder.write(out, written, drawn)
     except OSError as error:
         problem = f"{out}: cannot be written ({error.strerror or error})"
         if request.out:
@@ -99,18 +91,18 @@ def _check_counts(selection: Selection) -> None:
     """Check that some run counts."""
     if not selection.runs:
         reasons = "; ".join(sorted({excluded.reason for excluded in selection.excluded}))
-        finished = any(excluded.run.status == "FINISHED" for excluded in selection.excluded)
+        finished = any(excluded.status == "FINISHED" for excluded in selection.excluded)
         kind = StoreError if finished else ConfigError
         raise kind(f"{selection.name}: none of its runs counts ({reasons})")
 
 
 def _content(selection: Selection, archive: Archive, data: "DataSets", tolerance: float) -> Content:
-    return Content(
-        summary_of(selection, archive, data, tolerance),
-        selection.settings,
-        data.pca(selection.runs[0]),
-        [gallery(setting, *data.test(setting.runs[0])) for setting in pictured(selection.settings)],
-    )
+    config = selection.settings[0].runs[0].config.data
+    summary = summary_of(selection, archive, data, tolerance)
+    data_set = data.verified(config)
+    images = data_set.test().as_floats()
+    galleries = [gallery(setting, data_set, images) for setting in pictured(selection.settings)]
+    return Content(summary, selection.settings, data.pca(config), galleries)
 
 
 def _figures(content: Content, charts: Sequence[Chart]) -> dict[str, Figure]:
@@ -126,54 +118,52 @@ def _figures(content: Content, charts: Sequence[Chart]) -> dict[str, Figure]:
     }
 
 
-def _json(summary: Summary) -> str:
-    return json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n"
+def _texts(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> dict[str, str]:
+    """By their paths in the folder of the report."""
+    summary = content.summary
+    return {
+        "report.html": page(content, charts, svgs),
+        "table.md": table.markdown(summary),
+        "table.csv": table.comma_separated(summary),
+        "table.tex": table.latex(summary),
+        folder.SUMMARY: json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n",
+        **{f"{folder.FIGURES}/{name}.svg": svg for name, svg in svgs.items()},
+    }
 
 
 def _note(summary: Summary) -> str:
     """The description of the sweep's run."""
-    note = texts.markdown(summary)
+    note = table.markdown(summary)
     if len(note) > LONGEST_NOTE:
         return f"The table of {len(summary.rows)} settings is among the artifacts, in report/."
     return note
 
 
 class DataSets:
-    """The images that runs were trained on, each data set read once.
+    """The data sets that runs were trained on, each read once.
+
+    Args:
+        root: folder of those that have files; None: the default folder.
 
     Raises:
-        DataError: they are not available.
+        DataError: by both methods: the images are not available.
     """
 
     def __init__(self, root: Path | None) -> None:
         self._root = root
         self._cache = user_cache_path("fae")
-        self._data_set = cache(self._verified)
-        self._errors = cache(self._pca)
-        self._images = cache(self._test)
-
-    def pca(self, run: TrainedRun) -> NDArray[np.float64]:
-        """Test errors of PCA by the number of components, (1 + components,)."""
-        return self._errors(self._config(run))
-
-    def test(self, run: TrainedRun) -> tuple[DataSet, Images]:
-        """The data set, and its test images with pixels in [0, 1]."""
-        return self._images(self._config(run))
-
-    def _config(self, run: TrainedRun) -> DataConfig:
-        return run.config.data.with_root(self._root)
+        self.verified = cache(self._verified)
+        self.pca = cache(self._pca)
 
     def _verified(self, config: DataConfig) -> DataSet:
-        data_set = config.build()
+        """The data set of a configuration, with its files checked."""
+        data_set = config.with_root(self._root).build()
         data_set.verify()
         return data_set
 
     def _pca(self, config: DataConfig) -> NDArray[np.float64]:
-        return pca_errors(self._data_set(config), config, self._cache)
-
-    def _test(self, config: DataConfig) -> tuple[DataSet, Images]:
-        data_set = self._data_set(config)
-        return data_set, data_set.test().as_floats()
+        """Test errors of PCA by the number of components, (1 + components,)."""
+        return pca_errors(self.verified(config), config, self._cache)
 
 
 def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance: float) -> Summary:
@@ -192,7 +182,6 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
         tolerance=tolerance,
         concurrent_runs=_concurrent_runs(archive, selection.runs),
         pca=data.pca,
-        papers=papers(),
     )
 
 

@@ -10,7 +10,7 @@ from fae.cli.preset import preset
 from fae.drawing import figures
 from fae.drawing.tables import as_markdown, as_rich
 from fae.errors import ConfigError, TrainingError, UndeliveredError
-from fae.reports.published import find, papers
+from fae.reports.published import find
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import Result, train
 from fae.runs.task import State, Task, look_up
@@ -129,7 +129,7 @@ def _result(
         results: results of the tasks that this process ran, by number; the others are stored.
     """
     config, study = context.config, context.study
-    _, published = find(papers(), config.data.name, config.hidden) or (None, None)
+    _, published = find(config.data.name, config.hidden)
     errors, runs = [], []
     for number, task in enumerate(tasks):
         result = results.get(number)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fae.drawing.chart import Kind, Series, curves
+from fae.drawing.chart import Series, curves
 
 FAST = [{"train/mse": 0.3, "val/mse": 0.4}, {"train/mse": 0.1, "val/mse": 0.2}]
 SLOW = [{"train/mse": 0.5, "val/mse": 0.8}, {"train/mse": 0.3, "val/mse": 0.4}]
@@ -53,22 +53,3 @@ def test_several_settings_are_shown_together_first() -> None:
 def test_a_legend_of_many_is_left_out() -> None:
     plots = curves({f"n = {n}": [FAST] for n in range(11)}).plots
     assert [plot.legend for plot in plots[:2]] == [False, True]
-
-
-@pytest.mark.parametrize(
-    ("kind", "points", "bars", "marked"),
-    [
-        ("line", 2, False, False),
-        ("line", 1, False, True),
-        ("thick", 1, False, True),
-        ("line", 2, True, True),
-        ("dashed", 2, True, False),
-        ("points", 2, False, True),
-        ("hollow", 2, True, True),
-    ],
-)
-def test_points_along_a_line_are_marked_where_they_count(
-    kind: Kind, points: int, bars: bool, marked: bool
-) -> None:
-    values = [1.0] * points
-    assert Series("", values, values, kind, 0).marked(bars=bars) == marked

@@ -4,11 +4,12 @@ import io
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from matplotlib.text import Text
 from records import IMAGES, gallery, panel
 
 from fae.drawing import figures
-from fae.drawing.chart import Chart, Plot, Series, curves
+from fae.drawing.chart import Chart, Kind, Plot, Series, curves
 from fae.drawing.pictures import grey
 
 EPOCHS = [{"train/mse": 0.3, "val/mse": 0.4}, {"train/mse": 0.1, "val/mse": 0.2}]
@@ -48,6 +49,46 @@ def test_bands_follow_lines_and_bars_stand_on_points() -> None:
     axes = figures.draw(chart).axes[0]
     assert len(axes.containers) == 1
     assert [label.get_text() for label in axes.get_xticklabels()] == ["64", "128"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "points", "bars", "marker"),
+    [
+        ("line", 2, False, ""),
+        ("line", 1, False, "."),
+        ("thick", 1, False, "."),
+        ("line", 2, True, "."),
+        ("dashed", 2, True, "None"),
+        ("points", 2, False, "x"),
+        ("hollow", 2, True, "o"),
+    ],
+)
+def test_points_along_a_line_are_marked_where_they_count(
+    kind: Kind, points: int, bars: bool, marker: str
+) -> None:
+    values = [1.0] * points
+    plot = Plot("", [Series("", values, values, kind, 0)])
+    chart = Chart("name", "heading", "n", "error", [plot], ticks=[1.0] if bars else [])
+    (line,) = figures.draw(chart).axes[0].lines
+    assert line.get_marker() == marker
+
+
+def test_an_interval_that_reaches_below_zero_leaves_a_logarithmic_axis_upright() -> None:
+    """Its lower end has no place there."""
+    series = Series("", [64, 128], [0.05, 0.04], "line", 0, low=[-0.1, 0.03], high=[0.2, 0.05])
+    plot = Plot("", [series])
+    chart = Chart("name", "heading", "n", "error", [plot], ticks=[64, 128], log_y=True)
+    figure = figures.draw(chart)
+    assert "NaN" not in figures.as_svg(figure)
+    low, high = figure.axes[0].get_ylim()
+    assert 0 < low < 0.04
+    assert 0.2 < high < 1
+
+
+def test_svg_is_the_same_each_time_and_needs_no_font() -> None:
+    svg, again = (figures.as_svg(figures.draw(curves({"n = 1": [EPOCHS]}))) for _ in range(2))
+    assert svg == again
+    assert "<text" not in svg
 
 
 def test_reconstructions_stand_beside_their_originals_with_their_errors() -> None:

@@ -12,9 +12,11 @@ from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import StoreError
-from fae.paper import answering
-from fae.paper.answering import QUESTIONS, Answer, answer, write
+from fae.paper import answering, questions
+from fae.paper.answering import answer, write
+from fae.paper.comparing import best
 from fae.paper.evidence import SIZES, Evidence
+from fae.paper.questions import QUESTIONS, Answer
 from fae.reports.settings import Setting
 from fae.reports.summary import Summary
 from fae.runtime.intervals import estimate
@@ -117,7 +119,7 @@ ADAM = settings("optimizer.name", {"sgd": lambda n, _: 2 / n, "adam": lambda n, 
 
 
 def test_the_better_optimizer_is_named_with_its_interval() -> None:
-    found = ask(answering._optimizers, Made(adam=ADAM))
+    found = ask(questions._optimizers, Made(adam=ADAM))
     assert found.sentences[0].startswith("Adam reaches the lower test error: yes at every n, each")
     assert found.sentences[1] == (
         "n = 64: Adam at lr=0.001 has a lower test error than SGD at lr=5, by 0.005000 ± 0.000010 "
@@ -134,7 +136,7 @@ def test_where_it_differs_from_n_to_n_the_answer_says_where() -> None:
     made = Made(adam=ADAM)
     made.found["optimizer=adam"][128] = made.study("lr=0.001", 0.03)[128]
     made.found["optimizer=adam"][512] = made.study("lr=0.001", 0.025)[512]
-    said = ask(answering._optimizers, made).sentences[0]
+    said = ask(questions._optimizers, made).sentences[0]
     assert "error: yes at n = 64, 256; no at n = 128; cannot be determined at n = 512, each" in said
 
 
@@ -155,7 +157,7 @@ def test_where_it_differs_from_n_to_n_the_answer_says_where() -> None:
 )
 def test_whether_the_best_rate_depends_on_n(error: Error, start: str, rates: str) -> None:
     made = Made(lr=settings("lr", dict.fromkeys((1.0, 2.0, 4.0, 8.0), error)))
-    found = ask(answering._learning_rates, made)
+    found = ask(questions._learning_rates, made)
     assert found.sentences[0].startswith(start)
     assert f"with the same seeds: {rates}" in found.sentences[1]
     assert found.sentences[2] == "Studies of sgd found 5, 5, 5, 5 for n = 64, 128, 256, 512."
@@ -168,7 +170,7 @@ def test_rates_that_are_not_distinguishable_are_named_together() -> None:
     noisy = dict(zip(SEEDS, (0.019, 0.021, 0.02, 0.0205, 0.0201), strict=True))
     found = {1.0: errors(0.02), 2.0: noisy, 4.0: errors(0.03)}
     one = {lr: setting(64, {"lr": lr}, of_seed) for lr, of_seed in found.items()}
-    assert sorted(answering._best(one)) == [1.0, 2.0]
+    assert sorted(best(one)) == [1.0, 2.0]
 
 
 def test_rates_are_chosen_by_validation_errors() -> None:
@@ -176,7 +178,7 @@ def test_rates_are_chosen_by_validation_errors() -> None:
         1.0: setting(64, {"lr": 1.0}, errors(0.01), errors(0.03)),
         2.0: setting(64, {"lr": 2.0}, errors(0.02), errors(0.02)),
     }
-    assert answering._best(one) == [2.0]
+    assert best(one) == [2.0]
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_whether_dropout_helps(slope: float, said: str) -> None:
             "dropout", {rate: lambda _, rate: 0.02 + slope * rate for rate in (0.0, 0.1, 0.2)}
         )
     )
-    found = ask(answering._dropout, made)
+    found = ask(questions._dropout, made)
     assert said in found.sentences[0]
     assert found.sentences[1] == (
         f"dropout=0.1 lowers the test error: {'no' if slope > 0 else 'yes'} at every n."
@@ -201,7 +203,7 @@ def test_whether_dropout_helps(slope: float, said: str) -> None:
 
 
 def test_the_time_is_that_of_the_papers_experiment() -> None:
-    found = ask(answering._times, Made())
+    found = ask(questions._times, Made())
     assert found.sentences[0].startswith("Yes: medians 4.2, 8.2, 14.2, 26.2 s")
     assert "From n = 64 to n = 512 it grows by a factor of 6.2; in the paper" in found.sentences[1]
     assert found.sentences[1].endswith("by a factor of 1.01.")
@@ -209,7 +211,7 @@ def test_the_time_is_that_of_the_papers_experiment() -> None:
 
 def test_the_distance_to_pca_has_its_interval() -> None:
     made = Made(best=settings("lr", {1.0: lambda n, _: Made.pca[n] * 0.75}))
-    found = ask(answering._distances, made)
+    found = ask(questions._distances, made)
     assert "and 0.75, 0.75, 0.75, 0.75 times with experiment=best/n" in found.sentences[0]
     half = estimate(list(errors(0.0075).values())).half
     assert half is not None
@@ -219,7 +221,7 @@ def test_the_distance_to_pca_has_its_interval() -> None:
 def test_depth_is_compared_at_its_n() -> None:
     deep = [setting(64, {"model.widths": (512,)}, errors(0.006))]
     made = Made(best=settings("lr", {1.0: lambda *_: 0.008}), depth=deep)
-    found = ask(answering._depth, made)
+    found = ask(questions._depth, made)
     assert found.sentences[0] == (
         "At n = 64 the error is 0.75 times that of experiment=best/64, and 0.60 times PCA's."
     )

@@ -12,7 +12,7 @@ from conftest import NO_LOCAL
 from fae.cli.compose import compose
 from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.errors import TrainingError
-from fae.paper import answering
+from fae.paper import answering, questions
 from fae.paper.evidence import Evidence, MissingError
 from fae.runs.build import build_network
 from fae.runs.task import Task
@@ -221,7 +221,7 @@ def test_studies_are_found_by_what_they_searched(filled: Filled) -> None:
 def test_a_study_that_cannot_be_read_is_named_where_one_is_missing(filled: Filled) -> None:
     study = filled.study("hidden=64 seed=0", 64, [], SEARCHED, 1)
     (filled.place / study / "artifacts" / RESULT_FILE).write_text("{}")
-    found = answering._ask("Why?", answering._optimizers, filled.evidence())
+    found = answering._ask("Why?", questions._optimizers, filled.evidence())
     assert found.commands == ["python -m fae.search -m hidden=64,128,256,512 local=none"]
     assert found.sentences == [
         "Not tried yet.",

@@ -10,12 +10,13 @@ from pydantic import ValidationError
 from records import record, summary
 
 from fae.cli.compose import compose
+from fae.reports import published
 from fae.reports.published import PAPERS, PublishedResult, papers
 from fae.runs.job import Job
 from fae.runs.run import train
 
 FILE = PAPERS / "red_autoencoder.yaml"
-RED = next(paper for paper in papers() if paper.title == "Red feed-forward auto-encoder")
+RED = next(paper for paper in papers(PAPERS) if paper.title == "Red feed-forward auto-encoder")
 
 
 def test_the_table_is_the_papers() -> None:
@@ -27,7 +28,7 @@ def test_the_table_is_the_papers() -> None:
     ]
 
 
-def test_another_paper_is_another_file(tmp_path: Path) -> None:
+def test_another_paper_is_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = {
         "authors": "A. Author",
         "title": "Handwritten digits",
@@ -41,9 +42,9 @@ def test_another_paper_is_another_file(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(other))
     (tmp_path / FILE.name).write_bytes(FILE.read_bytes())
     errors = [0.0499, 0.0500, 0.0501]
+    monkeypatch.setattr(published, "PAPERS", tmp_path)
     found = summary(
-        *(record(64, seed, error, data="synthetic") for seed, error in enumerate(errors)),
-        papers=papers(tmp_path),
+        *(record(64, seed, error, data="synthetic") for seed, error in enumerate(errors))
     )
     (row,) = found.rows
     assert (row.published, row.published_s, row.verdict) == (0.05, None, "reproduced")

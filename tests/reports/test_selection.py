@@ -164,8 +164,8 @@ def test_runs_that_do_not_count_are_excluded_with_the_reason() -> None:
     ]
     selection = chosen(FIRST, *runs)
     assert ids(selection) == ["new", "good"]
-    assert [run.run.id for run in selection.excluded if run.replaced] == ["old"]
-    assert {run.run.id: run.reason for run in selection.excluded} == {
+    assert [run.id for run in selection.excluded if run.replaced] == ["old"]
+    assert {run.id: run.reason for run in selection.excluded} == {
         "dead": "still running, or crashed",
         "stopped": "interrupted",
         "lost": "failed: loss is nan",
@@ -180,7 +180,7 @@ def test_a_run_that_cannot_be_read_is_excluded_and_the_others_count(lacks: str) 
     selection = chosen(FIRST, run("good"), run("bad", seed=1, lacks=lacks), run("fine", seed=2))
     assert ids(selection) == ["good", "fine"]
     (excluded,) = selection.excluded
-    assert (excluded.run.id, excluded.replaced) == ("bad", False)
+    assert (excluded.id, excluded.replaced) == ("bad", False)
     assert lacks in excluded.reason.partition(" cannot be read (")[0]
 
 
@@ -188,7 +188,12 @@ def test_of_runs_that_are_the_same_the_newest_that_can_be_read_counts() -> None:
     runs = [run("old"), run("new", started=5, lacks="model", fingerprint="x")]
     selection = chosen(FIRST, *runs)
     assert ids(selection) == ["old"]
-    assert [run.run.id for run in selection.excluded] == ["new"]
+    assert [run.id for run in selection.excluded] == ["new"]
+
+
+def test_a_run_that_is_repeated_keeps_its_place() -> None:
+    runs = run("old"), run("other", 128, started=1), run("new", started=2)
+    assert ids(chosen(FIRST, *runs)) == ["new", "other"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from records import record, stored, summary
 from rich.console import Console
 
-from fae.reports import table, texts
+from fae.reports import table
 from fae.reports.summary import Summary
 from fae.reports.timing import Times
 
@@ -60,7 +60,7 @@ def test_the_legend_states_the_tolerance_and_the_mean_image(paper: Summary) -> N
 
 
 def test_markdown_is_two_tables_and_a_legend(paper: Summary) -> None:
-    lines = texts.markdown(paper).splitlines()
+    lines = table.markdown(paper).splitlines()
     assert lines[0].startswith("| setting | test error | paper |")
     assert lines[1] == "| --- | --- | --- | --- | --- | --- |"
     assert lines[2].startswith("| n = 64 | 0.0417 ± 0.0016 (3) | 0.0414 | +0.6% |")
@@ -71,7 +71,7 @@ def test_markdown_is_two_tables_and_a_legend(paper: Summary) -> None:
 
 
 def test_latex_is_a_booktabs_table(paper: Summary) -> None:
-    lines = texts.latex(paper).splitlines()
+    lines = table.latex(paper).splitlines()
     assert lines[0] == r"\begin{tabular}{lrrrrrrrrrrr}"
     assert [lines[1], lines[3], lines[6], lines[7]] == [
         r"\toprule",
@@ -84,7 +84,7 @@ def test_latex_is_a_booktabs_table(paper: Summary) -> None:
 
 
 def test_csv_has_full_precision(paper: Summary) -> None:
-    first, second = csv.DictReader(io.StringIO(texts.comma_separated(paper)))
+    first, second = csv.DictReader(io.StringIO(table.comma_separated(paper)))
     assert float(first["test_mse"]) == paper.rows[0].test.mean
     assert float(first["test_mse_low"]) == paper.rows[0].test.low
     assert float(first["difference"]) == paper.rows[0].difference
@@ -97,12 +97,12 @@ def test_csv_has_full_precision(paper: Summary) -> None:
 def test_texts_are_escaped_for_what_reads_them(paper: Summary) -> None:
     title = '=1+1 <b>|50% of_a$ [red]"x'
     odd = dataclasses.replace(paper, rows=[dataclasses.replace(paper.rows[0], title=title)])
-    (row,) = csv.DictReader(io.StringIO(texts.comma_separated(odd)))
+    (row,) = csv.DictReader(io.StringIO(table.comma_separated(odd)))
     assert row["setting"] == "'" + title
-    assert r'| =1+1 &lt;b>\|50% of_a$ \[red\]"x |' in texts.markdown(odd)
-    assert r'=1+1 <b>|50\% of\_a\$ {[}red{]}"x &' in texts.latex(odd)
+    assert r'| =1+1 &lt;b>\|50% of_a$ \[red\]"x |' in table.markdown(odd)
+    assert r'=1+1 <b>|50\% of\_a\$ {[}red{]}"x &' in table.latex(odd)
     console = Console(file=io.StringIO(), width=200)
-    console.print(texts.terminal(odd))
+    console.print(table.terminal(odd))
     assert title in console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -111,7 +111,7 @@ def test_no_cell_starts_a_formula(paper: Summary, start: str) -> None:
     runs = [dataclasses.replace(run, id=f"{start}x") for run in paper.rows[0].runs]
     first = dataclasses.replace(paper.rows[0], title=f"{start}x", curves=f"{start}x", runs=runs)
     odd = dataclasses.replace(paper, rows=[first])
-    (row,) = csv.DictReader(io.StringIO(texts.comma_separated(odd), newline=""))
+    (row,) = csv.DictReader(io.StringIO(table.comma_separated(odd), newline=""))
     cell = f"{start.strip()}x"
     assert row["setting"] == row["curves"] == f"'{cell}"
     assert row["run_ids"] == f"'{cell} {cell} {cell}"
@@ -125,30 +125,30 @@ EVIL = "\x1b]0;title\x07\x1b[2J\x9b1m\u202e\u2028\n\\|"
 def test_no_table_holds_what_is_not_printable(paper: Summary) -> None:
     odd = dataclasses.replace(paper, rows=[dataclasses.replace(paper.rows[0], title=EVIL)])
     console = Console(file=io.StringIO(), width=300)
-    console.print(texts.terminal(odd))
+    console.print(table.terminal(odd))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    for text in (shown, texts.markdown(odd), texts.latex(odd), texts.comma_separated(odd)):
+    for text in (shown, table.markdown(odd), table.latex(odd), table.comma_separated(odd)):
         assert text.replace("\n", "").isprintable()
     assert r"\x1b]0;title\x07\x1b[2J\x9b1m\u202e\u2028\n" in shown
     assert (
-        texts.markdown(odd)
+        table.markdown(odd)
         .splitlines()[2]
         .startswith(r"| \\x1b\]0;title\\x07\\x1b\[2J\\x9b1m\\u202e\\u2028\\n\\\| | 0.0417")
     )
-    assert texts.latex(odd).splitlines()[4].startswith(r"\textbackslash{}x1b{]}0;title")
+    assert table.latex(odd).splitlines()[4].startswith(r"\textbackslash{}x1b{]}0;title")
 
 
 def test_a_picture_or_a_link_in_markdown_is_text(paper: Summary) -> None:
     title = "![](http://x/y.png) [a](b) `c` *d*"
     odd = dataclasses.replace(paper, rows=[dataclasses.replace(paper.rows[0], title=title)])
-    assert r"| !\[\](http://x/y.png) \[a\](b) \`c\` \*d\* |" in texts.markdown(odd)
+    assert r"| !\[\](http://x/y.png) \[a\](b) \`c\` \*d\* |" in table.markdown(odd)
 
 
 def test_the_terminal_shows_both_tables_in_80_columns(paper: Summary) -> None:
     console = Console(file=io.StringIO(), width=80)
     runs = [record(64, seed, error) for seed, error in enumerate([0.0413, 0.0414, 0.0415])]
-    console.print(texts.terminal(paper))
-    console.print(texts.terminal(summary(*runs)))
+    console.print(table.terminal(paper))
+    console.print(table.terminal(summary(*runs)))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "not enough seeds" in shown
     assert "reproduced" in shown

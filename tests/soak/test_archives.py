@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.errors import FaeError
-from fae.reports import texts
+from fae.reports import table
 from fae.reports.config import DataRoot, ReportConfig
 from fae.reports.selection import select
 from fae.reports.write import DataSets, make_report, summary_of
@@ -108,7 +108,7 @@ def report(archive: Archive) -> str:
             return "none of its runs counts"
         summary = summary_of(selection, archive, DataSets(Path()), 0.03)
         json.dumps(asdict(summary), allow_nan=False)
-        return texts.markdown(summary)
+        return table.markdown(summary)
     except FaeError as error:
         return str(error)
 
