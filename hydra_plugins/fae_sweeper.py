@@ -4,6 +4,7 @@ do the work.
 
 import os
 from itertools import islice
+from math import prod
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
@@ -32,7 +33,7 @@ class FaeSweeper(BasicSweeper):
         if isinstance(limit, int):  # before a list of them is made; a wrong value is found later
             swept = [override for override in parsed if override.is_sweep_override()]
             counted = [islice(override.sweep_iterator(), COUNTED) for override in swept]
-            check_size([sum(1 for _ in values) for values in counted], limit)
+            check_size(prod(sum(1 for _ in values) for values in counted), limit)
         arguments = [str(override.input_line) for override in parsed]
         return sweep(self.config, arguments, jobs(parsed), loader, self.launcher)
 

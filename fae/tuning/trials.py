@@ -177,5 +177,5 @@ def _known(job: Job, archive: Archive) -> Known:
         close_crashed(archive)
     for run in reversed(runs):
         if run.name == job.name and (folder := home(run)):
-            return Known(State.RESUMABLE, run, folder)
+            return Known(state=State.RESUMABLE, run=run, folder=folder)
     return Known()

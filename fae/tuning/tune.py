@@ -137,7 +137,8 @@ class Search:
         if not found:
             return Known()
         running = found[0].status == "RUNNING"
-        return Known(State.RUNNING if running else State.RESUMABLE, found[0])
+        state = State.RUNNING if running else State.RESUMABLE
+        return Known(state=state, run=found[0])
 
 
 def _has_integers(dimension: Dimension, plain: Mapping[str, object]) -> bool:

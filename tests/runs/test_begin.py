@@ -47,7 +47,7 @@ def test_a_resumed_run_stays_in_its_own_folder(tiny: Tiny, tmp_path: Path) -> No
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     run_id = interrupted(store, Job("job", first, ""))
-    known = Known(State.RESUMABLE, archive.run(run_id), first)
+    known = Known(state=State.RESUMABLE, run=archive.run(run_id), folder=first)
     with begin(store, Job("job", second, ""), lambda: known, kind="run", tags={}) as (run, found):
         assert run
         assert found is known
@@ -60,8 +60,8 @@ def test_nothing_begins_where_there_is_nothing_to_run(
     tiny: Tiny, tmp_path: Path, state: State
 ) -> None:
     store, job = Store(tiny().tracking), Job("job", tmp_path, "")
-    with begin(store, job, lambda: Known(state), kind="run", tags={}) as (run, known):
-        assert (run, known) == (None, Known(state))
+    with begin(store, job, lambda: Known(state=state), kind="run", tags={}) as (run, known):
+        assert (run, known) == (None, Known(state=state))
     assert [*tmp_path.iterdir()] == []
 
 

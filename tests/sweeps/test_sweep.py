@@ -31,7 +31,7 @@ def test_all_first_seeds_come_before_second_ones_and_nothing_twice(tiny: Tiny) -
 
 
 def test_several_problems_are_one_error_and_failed_runs_count_most() -> None:
-    failed, lacking = FailedRunsError({"a": "why"}, 2), UndeliveredError("lacks")
+    failed, lacking = FailedRunsError("1 of 2 runs failed: a"), UndeliveredError("lacks")
     verdict = VerdictError("not so")
     for problems, kind in (
         ([verdict], VerdictError),
