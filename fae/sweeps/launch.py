@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fae.cli.overrides import parse
 from fae.errors import ConfigError, Interrupted, UndeliveredError, first_line
 from fae.runs.job import JobGroup
-from fae.runs.task import State, Task, stored_runs
+from fae.runs.task import Task, stored_runs
 from fae.runtime.console import say, warn
 from fae.runtime.signals import defer_signals
 from fae.tracking.archive import Archive, StoredRun
@@ -130,8 +130,8 @@ class Launch:
         work, in_turn = [task.work for task in self.tasks], isinstance(self.launcher, BasicLauncher)
         self.group = JobGroup(parent, time.time(), work, first=_unused(folder), in_turn=in_turn)
         self.group.write(folder)
-        numbers = list(range(len(self.tasks)))
-        waiting = [numbers[start : start + at_once] for start in range(0, len(numbers), at_once)]
+        numbers = range(len(self.tasks))
+        waiting = [[*numbers[start : start + at_once]] for start in numbers[::at_once]]
         while waiting and not (stop_at_failure and self.failures):
             batch = waiting.pop(0)
             try:
@@ -216,23 +216,20 @@ class Launch:
 
     def _close_all(self) -> None:
         deadline = time.monotonic() + ENDING_S
-        while close_crashed(self.archive) or self._any_running():
-            if time.monotonic() > deadline:
+        while time.monotonic() < deadline:
+            closed, running = close_crashed(self.archive), self.archive.unfinished()
+            if not closed and all(run.parent != self.group.parent for run in running):
                 return
             time.sleep(0.1)
-
-    def _any_running(self) -> bool:
-        return any(run.parent == self.group.parent for run in self.archive.unfinished())
 
     def _run_of(self, number: int) -> StoredRun | None:
         """The run that a task has begun or resumed in this sweep, once its process has ended."""
         task = self.tasks[number]
-        resumed = task.run.id if task.run and task.state == State.RESUMABLE else None
         deadline = time.monotonic() + SETTLING_S
         while True:
             close_crashed(self.archive)
             stored = stored_runs(self.archive, [task]).get(task.fingerprint, [])
-            ours = [run for run in stored if run.id not in self.earlier or run.id == resumed]
+            ours = [run for run in stored if run.id not in self.earlier or run.id == task.resumes]
             if not ours:
                 return None
             if ours[-1].status != "RUNNING" or time.monotonic() > deadline:
