@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from fae.cli.command import enter, run
-from fae.cli.compose import CONF
+from fae.cli.compose import CONF, read
 from fae.cli.overrides import command_line
 from fae.config import Config
 from fae.tuning.check import read_search
@@ -32,7 +32,7 @@ def run_study(node: DictConfig) -> "Outcome":
     enter()
     job = HydraConfig.get()
     asked = list(job.overrides.task)
-    study = read_search(node, asked)
+    study = read_search(read(node, Config), node, asked)
 
     from fae.tuning.conclusion import show
     from fae.tuning.search import Search

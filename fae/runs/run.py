@@ -196,8 +196,8 @@ def _finish(run: Run, fitted: Fitted, config: Config) -> dict[str, float]:
         "time/total_s": history.total_s,
     }
     run.log_metrics(metrics, step=len(history.epochs))
-    work_done = work(config, len(history.epochs))
-    run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(work_done)})
+    done = work(config, len(history.epochs))
+    run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(done)})
     return {**history.epochs[fitted.epoch - 1], **metrics}
 
 

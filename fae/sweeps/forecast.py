@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fae.config import Config
 from fae.runs.task import Task
 from fae.tracking.archive import Archive, StoredRun
 
@@ -13,6 +12,9 @@ SIMILAR = 50
 """Largest number of earlier runs that an estimate is made from."""
 COMPARABLE = 0.1
 """Least work of an earlier run, as a share of the smallest task's, for its time to count."""
+
+DECISIVE = ("data", "precision", "accelerator")
+"""Parameters of a run; runs that agree in them take as long for the same work."""
 
 
 @dataclass(frozen=True)
@@ -48,28 +50,20 @@ def estimate(tasks: Sequence[Task], archive: Archive | None) -> Forecast | None:
     """
     if archive is None:
         return None
-    groups: dict[tuple[str, ...], list[Task]] = {}
+    groups: dict[tuple[object, ...], list[Task]] = {}
     for task in tasks:
-        groups.setdefault(tuple(_decisive(task.config).values()), []).append(task)
-    found = [_estimate(alike, archive) for alike in groups.values()]
+        parameters = task.config.parameters()
+        groups.setdefault(tuple(parameters[key] for key in DECISIVE), []).append(task)
+    found = [_estimate(values, alike, archive) for values, alike in groups.items()]
     known = [part for part in found if part]
     if len(known) < len(groups):
         return None
     return Forecast(sum(part.seconds for part in known), sum(part.bytes for part in known))
 
 
-def _decisive(config: Config) -> dict[str, str]:
-    """Parameters of a run; those in which they agree take as long for the same work."""
-    return {
-        "data": config.data.name,
-        "precision": config.trainer.precision,
-        "accelerator": config.trainer.accelerator,
-    }
-
-
-def _estimate(tasks: Sequence[Task], archive: Archive) -> Forecast | None:
-    """What tasks take that agree in the decisive parameters."""
-    decisive = _decisive(tasks[0].config)
+def _estimate(values: Sequence[object], tasks: Sequence[Task], archive: Archive) -> Forecast | None:
+    """What tasks with these values of the decisive parameters take."""
+    decisive = dict(zip(DECISIVE, values, strict=True))
     similar = archive.latest(SIMILAR, host=platform.node(), parameters=decisive)
     least = COMPARABLE * min(task.work for task in tasks)
     measured = [rates for run in similar if (rates := _rates(run, least))]

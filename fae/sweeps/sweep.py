@@ -58,12 +58,13 @@ def sweep(
         TrainingError: some runs failed; the others are finished and reported.
         UndeliveredError: all are finished, and the store lacks something of them.
     """
-    from fae.runs.run import check_prerequisites
-
     composed = _compose(base, jobs, loader)
     asked = sum(task.config.repeats for task in composed)
     tracking, settings = composed[0].config.tracking, composed[0].config.sweep
     check_size(asked, settings.max_jobs)
+
+    from fae.runs.run import check_prerequisites
+
     for config in {(t.config.data, t.config.trainer): t.config for t in composed}.values():
         check_prerequisites(config)
     store = None if settings.plan_only else Store(tracking)

@@ -33,7 +33,9 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
     Raises:
         ConfigError: names every bad value of every study; nothing was computed.
     """
-    studies = read_all(base, jobs, loader, _checked)
+    studies = read_all(
+        base, jobs, loader, lambda node, overrides: read_search(check(node), node, overrides)
+    )
     names = Counter(settings.name or run_name(config, own) for config, settings, own in studies)
     if repeated := [name for name, count in names.items() if count > 1]:
         raise ConfigError(
@@ -53,25 +55,20 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
         raise ConfigError(*problems)
 
 
-def _checked(
-    node: DictConfig, overrides: Sequence[str]
-) -> tuple[Config, SearchConfig, Sequence[str]]:
-    check(node)
-    return read_search(node, overrides)
-
-
 def read_search(
-    node: DictConfig, overrides: Sequence[str]
+    config: Config, node: DictConfig, overrides: Sequence[str]
 ) -> tuple[Config, SearchConfig, Sequence[str]]:
     """The configuration of a study's trials, its settings, and the overrides of its trials.
 
     Args:
+        config: of the trials.
+        node: all of the study's configuration.
         overrides: of the study.
 
     Raises:
         ConfigError: names every bad value.
     """
-    config, settings = read(node, Config), read(node, SearchArguments).search
+    settings = read(node, SearchArguments).search
     of_trials = without(overrides, *SEARCH_ONLY)
     check_space(config, settings, of_trials)
     return config, settings, of_trials

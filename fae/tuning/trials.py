@@ -11,7 +11,6 @@ from optuna.trial import Trial
 
 from fae.cli.compose import compose
 from fae.cli.overrides import command_line, rounded_assignment
-from fae.config import Config
 from fae.errors import DataError, StoreError, cause
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import fit, open_run
@@ -99,44 +98,35 @@ def _run_trial(
     search: Search, trial: Trial, job: Job, overrides: Sequence[str], archive: Archive
 ) -> None:
     """Run or resume a trial, and report its outcome to the study."""
-    study, known = search.study, _known(job, archive)
+    study, known, started = search.study, _known(job, archive), time.perf_counter()
     if known.state == State.NEW and study.trials[trial.number].intermediate_values:
         warn(f"{job.label}: restarted, as its run's folder is missing")
-    pruning = Pruning(study, trial)
+    pruning, resumed = Pruning(study, trial), bool(known.resumes)
     try:
-        error, outcome = _fit(search, job, compose(*overrides), known, pruning)
+        config = compose(*overrides)
+        with open_run(config, job, lambda: known, kind="trial") as (run, _):
+            assert run
+            fitted = fit(run, config, job, resumed=resumed, started=started, callbacks=[pruning])
+            if pruning.pruned:
+                run.set_tags({"fae.pruned": f"epoch {fitted.epoch}"})
+        search.lacking.append(run.lacking)
     except (DataError, StoreError, OSError):  # not caused by the trial's values
         raise
     except Exception as failure:
         study.fail(trial, cause(failure))
         outcome = f"failed: {cause(failure)}"
     else:
+        error = fitted.history.epochs[fitted.epoch - 1]["val/mse"]
+        outcome = f"val {error:.6f}"
         if pruning.pruned:
             study.prune(trial)
+            outcome += f", pruned after epoch {fitted.epoch} of {config.epochs}"
         else:
             study.tell(trial, error)
     shutil.rmtree((known.folder or job.folder) / "checkpoints", ignore_errors=True)
     best = study.best
     so_far = f"  best so far {best.error:.6f}, {best.name}" if best else ""
     say(f"{job.label}  {outcome}{so_far}")
-
-
-def _fit(
-    search: Search, job: Job, config: Config, known: Known, pruning: Pruning
-) -> tuple[float, str]:
-    """Train the network of a trial; returns its error and a description of the outcome."""
-    started = time.perf_counter()
-    with open_run(config, job, lambda: known, kind="trial") as (run, _):
-        assert run
-        resumed = known.state == State.RESUMABLE
-        fitted = fit(run, config, job, resumed=resumed, started=started, callbacks=[pruning])
-        error = fitted.history.epochs[fitted.epoch - 1]["val/mse"]
-        outcome = f"val {error:.6f}"
-        if pruning.pruned:
-            outcome += f", pruned after epoch {fitted.epoch} of {config.epochs}"
-            run.set_tags({"fae.pruned": f"epoch {fitted.epoch}"})
-    search.lacking.append(run.lacking)
-    return error, outcome
 
 
 def _known(job: Job, archive: Archive) -> Known:
