@@ -34,7 +34,7 @@ def run_study(node: DictConfig) -> "Outcome":
     asked = list(job.overrides.task)
     study = read_search(read(node, Config), node, asked)
 
-    from fae.tuning.conclusion import show
+    from fae.tuning.results import show
     from fae.tuning.search import Search
     from fae.tuning.tune import tune
 

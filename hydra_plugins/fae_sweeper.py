@@ -52,7 +52,7 @@ class SearchSweeper(BasicSweeper):
         ended = [job for batch in batches for job in batch]
         failed = [job for job in ended if job.status != JobStatus.COMPLETED]
         done = [job.return_value for job in ended if job.status == JobStatus.COMPLETED]
-        from fae.tuning.conclusion import show
+        from fae.tuning.results import show
 
         try:
             show(done)

@@ -8,18 +8,18 @@ from fae.cli.compose import compose
 from fae.cli.overrides import command_line, rounded_assignment, without
 from fae.cli.preset import preset
 from fae.drawing import figures
-from fae.drawing.tables import as_markdown, as_rich
-from fae.errors import ConfigError, TrainingError, UndeliveredError
+from fae.drawing.tables import as_markdown
+from fae.errors import ConfigError, TrainingError
 from fae.reports.published import find, papers
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import Result, train
 from fae.runs.task import State, Task, look_up
-from fae.runtime.console import say, warn, wide
+from fae.runtime.console import say, warn
 from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import estimate
 from fae.tracking.archive import Archive
 from fae.tracking.run import Run
-from fae.tuning.results import RESULT_FILE, Outcome, SearchResult, columns, errors_by_value
+from fae.tuning.results import RESULT_FILE, SearchResult, columns, errors_by_value
 from fae.tuning.search import Search
 from fae.tuning.space import Range
 from fae.tuning.study import FinishedTrial, Study
@@ -56,18 +56,6 @@ def conclude(search: Search, run: Run, archive: Archive) -> SearchResult:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importances.items())
         say(f"{result.study}: share of the variance of completed trials' errors: {shares}")
     return result
-
-
-def show(outcomes: Sequence[Outcome]) -> None:
-    """Print a table of the results.
-
-    Raises:
-        UndeliveredError: some entries are not in the store yet.
-    """
-    if results := [result for result, _ in outcomes if result]:
-        wide().print(as_rich(columns(results)))
-    if messages := [message for _, lacking in outcomes for message in lacking]:
-        raise UndeliveredError("\n".join(messages))
 
 
 def fresh_runs(overrides: Sequence[str], repeats: int) -> list[Task]:

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pydantic import TypeAdapter
 
 from fae.drawing.chart import Chart, Kind, Plot, Series
-from fae.drawing.tables import Columns
+from fae.drawing.tables import Columns, as_rich
+from fae.errors import UndeliveredError
+from fae.runtime.console import wide
 from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import Estimate
 from fae.tuning.space import Dimension, Range
@@ -62,6 +64,18 @@ class SearchResult:
 Outcome = tuple[SearchResult | None, list[str]]
 """Of a search that did not fail: its result, or None if another process will finish the study; and
 messages about entries that are not in the store yet, and how to upload them."""
+
+
+def show(outcomes: Sequence[Outcome]) -> None:
+    """Print a table of the results.
+
+    Raises:
+        UndeliveredError: some entries are not in the store yet.
+    """
+    if results := [result for result, _ in outcomes if result]:
+        wide().print(as_rich(columns(results)))
+    if messages := [message for _, lacking in outcomes for message in lacking]:
+        raise UndeliveredError("\n".join(messages))
 
 
 def columns(results: Sequence[SearchResult]) -> Columns:
