@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -38,29 +38,26 @@ class FrozenLoader:
     """Hands launchers the planned configurations, even if files in conf/ have changed since.
 
     Args:
-        jobs: the configuration of each job and its choices of Hydra's groups, by the overrides
-            that make it.
+        tasks: the planned ones; a job is known by its overrides.
     """
 
-    def __init__(
-        self, jobs: Mapping[tuple[str, ...], tuple[Mapping[str, Any], Mapping[str, str]]]
-    ) -> None:
-        self.jobs = jobs
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = {tuple(task.overrides): task for task in tasks}
 
     def load_sweep_config(
         self, master_config: DictConfig, sweep_overrides: Sequence[str]
     ) -> DictConfig:
         """A job's values with Hydra's section of the sweep, as Hydra's own loader returns."""
-        config, choices = self.jobs[tuple(sweep_overrides)]
+        task = self.tasks[tuple(sweep_overrides)]
         node = deepcopy(master_config)
         naming = node.hydra.job.config.override_dirname
         with open_dict(node):
             for key in [key for key in node if key != "hydra"]:
                 del node[key]
-            node.update(config)
+            node.update(task.config.plain())
             node.hydra.mode = RunMode.RUN
             node.hydra.overrides.task = list(sweep_overrides)
-            node.hydra.runtime.choices = dict(choices)
+            node.hydra.runtime.choices = dict(task.choices)
             node.hydra.job.override_dirname = get_overrides_dirname(
                 [parse(override) for override in sweep_overrides],
                 naming.exclude_keys,
@@ -91,9 +88,7 @@ class Launch:
 
     def __init__(self, launcher: Launcher, tasks: Sequence[Task]) -> None:
         context = launcher.hydra_context  # type: ignore[attr-defined]
-        self.frozen = FrozenLoader(
-            {tuple(task.overrides): (task.config.plain(), task.choices) for task in tasks}
-        )
+        self.frozen = FrozenLoader(tasks)
         launcher.hydra_context = HydraContext(  # type: ignore[attr-defined]
             cast("ConfigLoader", self.frozen), context.callbacks
         )
