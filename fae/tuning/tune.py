@@ -85,7 +85,8 @@ def _open(search: Search, store: Store, archive: Archive, until_end: ExitStack) 
 def _known(search: Search, archive: Archive) -> Known:
     """The study's run in the store; every search of the study resumes it."""
     parent = search.study.parent
-    for run in archive.runs("study", ids=[parent] if parent else []):
-        running = run.status == "RUNNING"
-        return Known(state=State.RUNNING if running else State.RESUMABLE, run=run)
-    return Known()
+    found = archive.runs("study", ids=[parent] if parent else [])
+    if not found:
+        return Known()
+    running = found[0].status == "RUNNING"
+    return Known(state=State.RUNNING if running else State.RESUMABLE, run=found[0])
