@@ -54,12 +54,8 @@ def fit(config: Config, folder: str | Path | None = None) -> "Result":
     if config.repeats != 1:
         raise ConfigError(f"repeats={config.repeats}: fit trains one run; call it for each seed")
     place = Path(folder or f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}").absolute()
-    place.mkdir(parents=True, exist_ok=True)
     overrides = overrides_of(config)
-    result = train(config, Job(run_name(config, overrides), place, command_line(overrides)))
-    if not any(place.iterdir()):  # the run was done, or was resumed in its own folder
-        place.rmdir()
-    return result
+    return train(config, Job(run_name(config, overrides), place, command_line(overrides)))
 
 
 def load_runs(

@@ -17,9 +17,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from fae.cli.command import enter, run
 from fae.cli.compose import CONF, read
-from fae.cli.overrides import command_line, without
+from fae.cli.overrides import command_line
 from fae.config import Config
-from fae.tuning.check import SEARCH_ONLY, check_space
+from fae.tuning.check import read_search
 from fae.tuning.space import SearchArguments
 
 if TYPE_CHECKING:
@@ -31,16 +31,15 @@ def run_study(node: DictConfig) -> "Outcome":
     """One study, as Hydra runs it."""
     enter()
     job = HydraConfig.get()
-    command = command_line(job.overrides.task, module="fae.search")
-    overrides = without(job.overrides.task, *SEARCH_ONLY)
-    config, settings = read(node, Config), read(node, SearchArguments).search
-    check_space(config, settings, overrides)
+    asked = list(job.overrides.task)
+    study = read_search(read(node, Config), node, asked)
 
-    from fae.tuning.conclusion import show
-    from fae.tuning.tune import Search
+    from fae.tuning.results import show
+    from fae.tuning.search import Search
+    from fae.tuning.tune import tune
 
-    search = Search(config, settings, overrides, Path(job.runtime.output_dir), command)
-    outcome = search.run()
+    command = command_line(asked, module="fae.search")
+    outcome = tune(Search(*study, Path(job.runtime.output_dir), command))
     if OmegaConf.is_missing(job.job, "num"):  # as it is outside of a multirun
         show([outcome])
     return outcome

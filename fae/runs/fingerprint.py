@@ -49,13 +49,19 @@ SAME_BITS = "320d3ac008cc0887"
 """Digest of the code of ``OWN`` that was found to train to the same bits as that of before."""
 
 
+@cache
+def fingerprints(config: TrainingConfig) -> tuple[str, ...]:
+    """The fingerprint of the run that a configuration makes, then that of ``former``, if any."""
+    return fingerprint(config), *filter(None, [former(config)])
+
+
 def fingerprint(config: TrainingConfig, fields: Mapping[str, Any] | None = None) -> str:
     """The fingerprint of a configuration with the images and the code that it names.
 
     Args:
         fields: of the configuration that count, by dotted key; None: all that have an effect.
     """
-    return _hash(config, fields, _code(config))
+    return _hash(config, fields, [*_bare_files(SHARED), *_variants(config)])
 
 
 def former(config: TrainingConfig, fields: Mapping[str, Any] | None = None) -> str | None:
@@ -79,12 +85,7 @@ def _hash(config: TrainingConfig, fields: Mapping[str, Any] | None, code: list[s
     decisive = fingerprint_fields(config) if fields is None else fields
     versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
     digest = config.data.build().digest
-    text = json.dumps([decisive, digest, versions, code], sort_keys=True)
-    return short_digest(text)
-
-
-def _code(config: TrainingConfig) -> list[str]:
-    return [*_bare_files(SHARED), *_variants(config)]
+    return short_digest(json.dumps([decisive, digest, versions, code], sort_keys=True))
 
 
 @cache

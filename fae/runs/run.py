@@ -16,17 +16,18 @@ from fae.drawing.chart import curves
 from fae.drawing.pictures import Panel
 from fae.errors import TrainingError
 from fae.runs import provenance
-from fae.runs.begin import begin
+from fae.runs.begin import LookedUp, begin
 from fae.runs.build import build
 from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO, resume_point
 from fae.runs.diagnosis import diagnose
+from fae.runs.fingerprint import fingerprints
 from fae.runs.history import History
 from fae.runs.job import Job
 from fae.runs.progress import ProgressDisplay
-from fae.runs.task import Known, State, Task, fingerprint_of, former_of, look_up, work
+from fae.runs.task import State, Task, look_up, work
 from fae.runs.trained import count_parameters
 from fae.runtime.console import console, warn
-from fae.tracking.archive import Archive
+from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.training.early_stopping import choose_weights
@@ -55,18 +56,21 @@ class Result:
     lacking: str = ""
     was_done: bool = False
 
+    @staticmethod
+    def of(run: StoredRun) -> "Result":
+        """The result of a run that the store has."""
+        return Result(run.id, dict(run.metrics), was_done=True)
+
 
 @dataclass(frozen=True)
 class Fitted:
-    """A network that has been trained, and the run in which it was.
+    """A network that has been trained.
 
     Attributes:
         epoch: the one, from 1, whose weights the network has: the last or, with early stopping,
             the best by ``val/mse``.
     """
 
-    run: Run
-    data_set: DataSet
     data: ImageDataModule
     learner: Learner
     trainer: pl.Trainer
@@ -96,24 +100,26 @@ def train(config: Config, job: Job) -> Result:
     """
     started = time.perf_counter()
 
-    def known() -> Known:
+    def known() -> Task:
         archive = Archive(config.tracking)
-        return look_up([Task(config, ())], archive, config.sweep, job.group)[0].known
+        (task,) = look_up([Task(config, ())], archive, config.sweep, job.group)
+        return task
 
-    with open_run(config, job, known, kind="run") as (run, found):
-        task = Task(config, (), known=found)
+    with open_run(config, job, known, kind="run") as (run, task):
+        if run is None and task.run and task.state == State.DONE:
+            return Result.of(task.run)
         if run is None:
-            return _stored(task, job)
-        if found.state == State.NEW and found.run and not job.group:  # a sweep's plan has said so
+            raise TrainingError(f"{job.name}: {task.describe()}")
+        if task.state == State.NEW and task.run and not job.group:  # a sweep's plan has said so
             warn(f"{job.name}: {task.describe()}")
-        fitted = fit(run, config, job, resumed=found.state == State.RESUMABLE, started=started)
-        metrics = _finish(fitted, config)
+        fitted = fit(run, config, job, resumed=bool(task.resumes), started=started)
+        metrics = _finish(run, fitted, config)
     return Result(run.id, metrics, run.lacking)
 
 
 def open_run(
-    config: Config, job: Job, known: Callable[[], Known], *, kind: str
-) -> AbstractContextManager[tuple[Run | None, Known]]:
+    config: Config, job: Job, known: Callable[[], LookedUp], *, kind: str
+) -> AbstractContextManager[tuple[Run | None, LookedUp]]:
     """Begin the run of a configuration, as ``begin`` does.
 
     Args:
@@ -128,7 +134,7 @@ def open_run(
     tags = {
         **provenance.tags(config.trainer.accelerator),
         "fae.data_digest": config.data.build().digest,
-        "fae.fingerprint": fingerprint_of(config),
+        "fae.fingerprint": fingerprints(config)[0],
     }
     store = Store(config.tracking, patience_s=STORE_PATIENCE_S if job.group else 0)
     return begin(store, job, known, kind=kind, parameters=config.parameters(), tags=tags)
@@ -156,7 +162,7 @@ def fit(
     _record_provenance(run, config, data_set)
     data, learner = build(config, data_set)
     history = History(run, data, started)
-    known_as = [*filter(None, [fingerprint_of(config), former_of(config)])]
+    known_as = fingerprints(config)
     progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(run.folder)
     trainer = build_trainer(
         config.trainer,
@@ -169,28 +175,17 @@ def fit(
     trainer.fit(learner, data, ckpt_path=start, weights_only=True)
     history.picture(learner)
     epoch = choose_weights(trainer, learner, last=len(history.epochs))
-    return Fitted(run, data_set, data, learner, trainer, history, epoch)
+    return Fitted(data, learner, trainer, history, epoch)
 
 
-def _stored(task: Task, job: Job) -> Result:
-    """The result of a run that is not to be run.
-
-    Raises:
-        TrainingError: it has none.
-    """
-    if task.state != State.DONE or task.run is None:
-        raise TrainingError(f"{job.name}: {task.describe()}")
-    return Result(task.run.id, dict(task.run.metrics), was_done=True)
-
-
-def _finish(fitted: Fitted, config: Config) -> dict[str, float]:
+def _finish(run: Run, fitted: Fitted, config: Config) -> dict[str, float]:
     """Test, draw and store a trained network; the metrics of its result."""
-    run, data, learner, history = fitted.run, fitted.data, fitted.learner, fitted.history
+    data, learner, history = fitted.data, fitted.learner, fitted.history
     (test,) = fitted.trainer.test(learner, data, verbose=False)
     dead = learner.dead_units(EvalBatches(data.train))
     run.set_tags(diagnose(history.epochs, dead).tags())
     shown = data.test[data.test.first_of_each_class()].as_floats()
-    panel = _panel(learner, shown, fitted.data_set)
+    panel = _panel(learner, shown, data.data_set)
     _draw(run, history, panel)
     run.log_model(learner.network.cpu().eval(), panel.originals, step=fitted.epoch)
     metrics = {
@@ -201,8 +196,8 @@ def _finish(fitted: Fitted, config: Config) -> dict[str, float]:
         "time/total_s": history.total_s,
     }
     run.log_metrics(metrics, step=len(history.epochs))
-    work_done = work(config, len(history.epochs))
-    run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(work_done)})
+    done = work(config, len(history.epochs))
+    run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(done)})
     return {**history.epochs[fitted.epoch - 1], **metrics}
 
 

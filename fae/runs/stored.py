@@ -1,7 +1,7 @@
 """A trained run in a store: its configuration, curves and network, read when they are needed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -32,8 +32,7 @@ class TrainedRun(StoredRun):
     @staticmethod
     def of(run: StoredRun, archive: Archive) -> "TrainedRun":
         """A run with access to what it stored."""
-        known = {f.name: getattr(run, f.name) for f in fields(StoredRun)}
-        return TrainedRun(**known, archive=archive)
+        return TrainedRun(**vars(run), archive=archive)
 
     @cached_property
     def config(self) -> TrainingConfig:

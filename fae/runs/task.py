@@ -6,11 +6,11 @@ Light at import (no torch), since a wrong configuration is refused before anythi
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cache
 from pathlib import Path
 
 from fae.cli.overrides import run_name
 from fae.config import Config, SweepConfig
+from fae.runs.fingerprint import fingerprints
 from fae.runs.job import JobGroup
 from fae.runtime.formatting import format_error
 from fae.tracking.archive import Archive, StoredRun
@@ -28,7 +28,7 @@ class State(str, Enum):
     RUNNING = "running"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Known:
     """What the store knows of a run.
 
@@ -46,22 +46,25 @@ class Known:
     def to_run(self) -> bool:
         return self.state in {State.NEW, State.RESUMABLE}
 
+    @property
+    def resumes(self) -> str | None:
+        """Id of the run that is to be resumed; None if there is none."""
+        return self.run.id if self.run and self.state == State.RESUMABLE else None
+
 
 @dataclass(frozen=True)
-class Task:
-    """A run that was asked for.
+class Task(Known):
+    """A run that was asked for; what the store knows of it is nothing until ``look_up``.
 
     Attributes:
         config: the whole configuration.
         overrides: make it, on a command line.
         choices: of Hydra's groups, by their names.
-        known: what the store knows of it; nothing until ``look_up``.
     """
 
     config: Config
     overrides: Sequence[str]
     choices: Mapping[str, str] = field(default_factory=dict)
-    known: Known = Known()
 
     @property
     def name(self) -> str:
@@ -71,27 +74,14 @@ class Task:
     @property
     def fingerprint(self) -> str:
         """The same for all runs that give the same result."""
-        return fingerprint_of(self.config)
-
-    @property
-    def state(self) -> State:
-        return self.known.state
-
-    @property
-    def run(self) -> StoredRun | None:
-        return self.known.run
-
-    @property
-    def to_run(self) -> bool:
-        return self.known.to_run
+        return fingerprints(self.config)[0]
 
     @property
     def epochs_done(self) -> int:
         """Epochs after which it resumes; 0 for a new run."""
         from fae.runs.checkpoint import saved_epochs
 
-        saved = saved_epochs(self.known.folder) if self.known.folder else []
-        return saved[0] if saved else 0
+        return max(saved_epochs(self.folder), default=0) if self.folder else 0
 
     @property
     def work(self) -> float:
@@ -109,7 +99,7 @@ class Task:
                 "python -m fae.sync finds it"
             )
         if self.state == State.DONE:
-            return f"done: test {format_error(_test_error(self.run))}, {run}"
+            return f"done: test {format_error(self.run.metrics['test/mse'])}, {run}"
         if self.state == State.RESUMABLE:
             return f"resumes after epoch {self.epochs_done} of {self.config.epochs}, {run}"
         if self.state == State.RUNNING:
@@ -117,31 +107,12 @@ class Task:
         return f"failed before: {self.run.cause}; sweep.retry_failed=true runs it again"
 
 
-@cache
-def fingerprint_of(config: Config) -> str:
-    """The fingerprint of the run that a configuration makes on the data and by the code of now."""
-    from fae.runs.fingerprint import fingerprint
-
-    return fingerprint(config)
-
-
-@cache
-def former_of(config: Config) -> str | None:
-    """The fingerprint by which an earlier version knew the same run, if that had equal bits."""
-    from fae.runs.fingerprint import former
-
-    return former(config)
-
-
 def stored_runs(archive: Archive, tasks: Sequence[Task]) -> dict[str, list[StoredRun]]:
     """The runs of tasks in a store, of earlier versions as well, by the task's fingerprint.
 
     Oldest first.
     """
-    known_as = {task.fingerprint: task.fingerprint for task in tasks}
-    for task in tasks:
-        if former := former_of(task.config):
-            known_as[former] = task.fingerprint
+    known_as = {name: task.fingerprint for task in tasks for name in fingerprints(task.config)}
     stored: dict[str, list[StoredRun]] = {}
     for name, runs in archive.alike("run", [*known_as]).items():
         if name in known_as:
@@ -183,35 +154,29 @@ def look_up(
         return list(tasks)
     dead = {run.id for run in crashed_runs(archive)} if settings.plan_only else set()
     stored = stored_runs(archive, tasks)
-    looked_up = []
-    for task in tasks:
-        runs = stored.get(task.fingerprint, [])
-        if settings.rerun and group:
-            runs = [run for run in runs if _is_of(run, group)]
-        looked_up.append(replace(task, known=_known(runs, settings, dead)))
-    return looked_up
-
-
-def _is_of(run: StoredRun, group: JobGroup) -> bool:
-    return run.parent == group.parent
+    if settings.rerun and group:
+        stored = {
+            name: [run for run in runs if run.parent == group.parent]
+            for name, runs in stored.items()
+        }
+    return [
+        replace(task, **vars(_known(stored.get(task.fingerprint, []), settings, dead)))
+        for task in tasks
+    ]
 
 
 def _known(runs: Sequence[StoredRun], settings: SweepConfig, dead: Collection[str]) -> Known:
     """What is known by the runs of one fingerprint, oldest first."""
     for run in reversed(runs):
         if run.status == "FINISHED" and "test/mse" in run.metrics:
-            return Known(State.DONE, run)
+            return Known(state=State.DONE, run=run)
     if not runs:
         return Known()
     for run in runs:
         if run.status == "RUNNING" and run.id not in dead:
-            return Known(State.RUNNING, run)
+            return Known(state=State.RUNNING, run=run)
     latest = runs[-1]
     if latest.status == "FAILED":
-        return Known() if settings.retry_failed else Known(State.FAILED, latest)
+        return Known() if settings.retry_failed else Known(state=State.FAILED, run=latest)
     folder = home(latest)
-    return Known(State.RESUMABLE if folder else State.NEW, latest, folder)
-
-
-def _test_error(run: StoredRun) -> float:
-    return run.metrics.get("test/mse", float("nan"))
+    return Known(state=State.RESUMABLE if folder else State.NEW, run=latest, folder=folder)

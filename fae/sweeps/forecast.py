@@ -3,9 +3,8 @@
 import platform
 import statistics
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
-from fae.config import Config
 from fae.runs.task import Task
 from fae.tracking.archive import Archive, StoredRun
 
@@ -14,9 +13,12 @@ SIMILAR = 50
 COMPARABLE = 0.1
 """Least work of an earlier run, as a share of the smallest task's, for its time to count."""
 
+DECISIVE = ("data", "precision", "accelerator")
+"""Parameters of a run; runs that agree in them take as long for the same work."""
+
 
 @dataclass(frozen=True)
-class Estimate:
+class Forecast:
     """Time and space that runs will take, by earlier runs on this machine.
 
     Attributes:
@@ -41,72 +43,51 @@ def size(hidden: int) -> float:
     return 20.0 + hidden
 
 
-def estimate(tasks: Sequence[Task], archive: Archive | None) -> Estimate | None:
+def estimate(tasks: Sequence[Task], archive: Archive | None) -> Forecast | None:
     """What these tasks will take; None if some are like no run that was made on this machine.
 
     Each is measured by earlier runs with its data, precision and accelerator.
     """
     if archive is None:
         return None
-    groups: dict[tuple[str, ...], list[Task]] = {}
+    groups: dict[tuple[object, ...], list[Task]] = {}
     for task in tasks:
-        groups.setdefault(tuple(_decisive(task.config).values()), []).append(task)
-    found = [_estimate(alike, archive) for alike in groups.values()]
+        parameters = task.config.parameters()
+        groups.setdefault(tuple(parameters[key] for key in DECISIVE), []).append(task)
+    found = [_estimate(values, alike, archive) for values, alike in groups.items()]
     known = [part for part in found if part]
     if len(known) < len(groups):
         return None
-    return Estimate(sum(part.seconds for part in known), sum(part.bytes for part in known))
+    return Forecast(sum(part.seconds for part in known), sum(part.bytes for part in known))
 
 
-def _decisive(config: Config) -> dict[str, str]:
-    """Parameters of a run; those in which they agree take as long for the same work."""
-    return {
-        "data": config.data.name,
-        "precision": config.trainer.precision,
-        "accelerator": config.trainer.accelerator,
-    }
-
-
-def _estimate(tasks: Sequence[Task], archive: Archive) -> Estimate | None:
-    """What tasks take that agree in the decisive parameters."""
-    decisive = _decisive(tasks[0].config)
+def _estimate(values: Sequence[object], tasks: Sequence[Task], archive: Archive) -> Forecast | None:
+    """What tasks with these values of the decisive parameters take."""
+    decisive = dict(zip(DECISIVE, values, strict=True))
     here = platform.node()
     similar = archive.runs("run", status="FINISHED", host=here, parameters=decisive, newest=SIMILAR)
     least = COMPARABLE * min(task.work for task in tasks)
-    measured = [cost for cost in map(_cost, similar) if cost and cost.work >= least]
+    measured = [rates for run in similar if (rates := _rates(run, least))]
     if not measured:
         return None
-    densities = [cost.bytes / size(cost.hidden) for cost in measured]
-    rates = [cost.fit_s / cost.work for cost in measured]
-    others = [cost.total_s - cost.fit_s for cost in measured]
-    return Estimate(
-        statistics.median(rates) * sum(task.work for task in tasks)
-        + statistics.median(others) * len(tasks),
-        statistics.median(densities) * sum(size(task.config.hidden) for task in tasks),
+    fit_s, others_s, space = map(statistics.median, zip(*measured, strict=True))
+    return Forecast(
+        fit_s * sum(task.work for task in tasks) + others_s * len(tasks),
+        space * sum(size(task.config.hidden) for task in tasks),
     )
 
 
-@dataclass(frozen=True)
-class _Cost:
-    """What a run took, as its tags and metrics say."""
+def _rates(run: StoredRun, least: float) -> tuple[float, float, float] | None:
+    """What a run took: seconds per unit of work, other seconds, and bytes per unit of ``size``.
 
-    hidden: int
-    work: float
-    bytes: float
-    fit_s: float
-    total_s: float
-
-
-def _cost(run: StoredRun) -> _Cost | None:
-    """None for a run that does not say so, or in impossible numbers."""
+    None for a run that did less work, or does not say so, or in impossible numbers.
+    """
     try:
-        cost = _Cost(
-            int(run.parameters["hidden"]),
-            float(run.tags["fae.work"]),
-            float(run.tags["fae.bytes"]),
-            run.metrics["time/fit_s"],
-            run.metrics["time/total_s"],
-        )
+        hidden, fit_s = int(run.parameters["hidden"]), run.metrics["time/fit_s"]
+        work, space = float(run.tags["fae.work"]), float(run.tags["fae.bytes"])
+        total_s = run.metrics["time/total_s"]
     except (KeyError, ValueError):
         return None
-    return cost if all(0 < value < 1e18 for value in astuple(cost)) else None
+    if work < least or not all(0 < n < 1e18 for n in (hidden, fit_s, work, space, total_s)):
+        return None
+    return fit_s / work, total_s - fit_s, space / size(hidden)

@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from fae.cli.overrides import parse
 from fae.errors import ConfigError, Interrupted, UndeliveredError, first_line
 from fae.runs.job import JobGroup
-from fae.runs.task import State, Task, stored_runs
+from fae.runs.task import Task, stored_runs
 from fae.runtime.console import say, warn
 from fae.runtime.signals import defer_signals
 from fae.tracking.archive import Archive, StoredRun
@@ -38,29 +38,26 @@ class FrozenLoader:
     """Hands launchers the planned configurations, even if files in conf/ have changed since.
 
     Args:
-        jobs: the configuration of each job and its choices of Hydra's groups, by the overrides
-            that make it.
+        tasks: the planned ones; a job is known by its overrides.
     """
 
-    def __init__(
-        self, jobs: Mapping[tuple[str, ...], tuple[Mapping[str, Any], Mapping[str, str]]]
-    ) -> None:
-        self.jobs = jobs
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self.tasks = {tuple(task.overrides): task for task in tasks}
 
     def load_sweep_config(
         self, master_config: DictConfig, sweep_overrides: Sequence[str]
     ) -> DictConfig:
         """A job's values with Hydra's section of the sweep, as Hydra's own loader returns."""
-        config, choices = self.jobs[tuple(sweep_overrides)]
+        task = self.tasks[tuple(sweep_overrides)]
         node = deepcopy(master_config)
         naming = node.hydra.job.config.override_dirname
         with open_dict(node):
             for key in [key for key in node if key != "hydra"]:
                 del node[key]
-            node.update(config)
+            node.update(task.config.plain())
             node.hydra.mode = RunMode.RUN
             node.hydra.overrides.task = list(sweep_overrides)
-            node.hydra.runtime.choices = dict(choices)
+            node.hydra.runtime.choices = dict(task.choices)
             node.hydra.job.override_dirname = get_overrides_dirname(
                 [parse(override) for override in sweep_overrides],
                 naming.exclude_keys,
@@ -91,9 +88,7 @@ class Launch:
 
     def __init__(self, launcher: Launcher, tasks: Sequence[Task]) -> None:
         context = launcher.hydra_context  # type: ignore[attr-defined]
-        self.frozen = FrozenLoader(
-            {tuple(task.overrides): (task.config.plain(), task.choices) for task in tasks}
-        )
+        self.frozen = FrozenLoader(tasks)
         launcher.hydra_context = HydraContext(  # type: ignore[attr-defined]
             cast("ConfigLoader", self.frozen), context.callbacks
         )
@@ -130,8 +125,8 @@ class Launch:
         work, in_turn = [task.work for task in self.tasks], isinstance(self.launcher, BasicLauncher)
         self.group = JobGroup(parent, time.time(), work, first=_unused(folder), in_turn=in_turn)
         self.group.write(folder)
-        numbers = list(range(len(self.tasks)))
-        waiting = [numbers[start : start + at_once] for start in range(0, len(numbers), at_once)]
+        numbers = range(len(self.tasks))
+        waiting = [[*numbers[start : start + at_once]] for start in numbers[::at_once]]
         while waiting and not (stop_at_failure and self.failures):
             batch = waiting.pop(0)
             try:
@@ -216,23 +211,20 @@ class Launch:
 
     def _close_all(self) -> None:
         deadline = time.monotonic() + ENDING_S
-        while close_crashed(self.archive) or self._any_running():
-            if time.monotonic() > deadline:
+        while time.monotonic() < deadline:
+            closed, running = close_crashed(self.archive), self.archive.unfinished()
+            if not closed and all(run.parent != self.group.parent for run in running):
                 return
             time.sleep(0.1)
-
-    def _any_running(self) -> bool:
-        return any(run.parent == self.group.parent for run in self.archive.unfinished())
 
     def _run_of(self, number: int) -> StoredRun | None:
         """The run that a task has begun or resumed in this sweep, once its process has ended."""
         task = self.tasks[number]
-        resumed = task.run.id if task.run and task.state == State.RESUMABLE else None
         deadline = time.monotonic() + SETTLING_S
         while True:
             close_crashed(self.archive)
             stored = stored_runs(self.archive, [task]).get(task.fingerprint, [])
-            ours = [run for run in stored if run.id not in self.earlier or run.id == resumed]
+            ours = [run for run in stored if run.id not in self.earlier or run.id == task.resumes]
             if not ours:
                 return None
             if ours[-1].status != "RUNNING" or time.monotonic() > deadline:

@@ -4,12 +4,9 @@ Heavy imports wait until the configurations are known to be good.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
@@ -17,19 +14,19 @@ from omegaconf import DictConfig
 
 from fae.cli.compose import check, compose_jobs, read_all
 from fae.cli.overrides import command_line, sweep_name, without
-from fae.config import Config
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
 from fae.reports.config import DataRoot, ReportConfig
+from fae.runs.begin import begin
+from fae.runs.fingerprint import fingerprints
 from fae.runs.job import Job
-from fae.runs.task import Known, State, Task, former_of, look_up
+from fae.runs.task import Known, State, Task, look_up
 from fae.runtime.console import say
 from fae.runtime.digest import short_digest
-
-if TYPE_CHECKING:
-    from fae.sweeps.launch import Launch
-    from fae.tracking.archive import Archive
-    from fae.tracking.run import Run
-    from fae.tracking.store import Store
+from fae.sweeps.launch import Launch
+from fae.sweeps.plan import show
+from fae.tracking.archive import Archive
+from fae.tracking.run import Run
+from fae.tracking.store import Store
 
 Overrides = Sequence[str]
 NOT_OF_A_JOB = ("seed", "repeats", "report")
@@ -37,15 +34,7 @@ NOT_OF_A_JOB = ("seed", "repeats", "report")
 
 
 class FailedRunsError(TrainingError):
-    """Some runs of a sweep failed.
-
-    Args:
-        causes: of each, by its name.
-        total: runs of the sweep.
-    """
-
-    def __init__(self, causes: Mapping[str, str], total: int) -> None:
-        super().__init__(f"{len(causes)} of {total} runs failed: {', '.join(causes)}")
+    """Some runs of a sweep failed."""
 
 
 def sweep(
@@ -71,13 +60,16 @@ def sweep(
     """
     composed = _compose(base, jobs, loader)
     asked = sum(task.config.repeats for task in composed)
-    check_size([asked], composed[0].config.sweep.max_jobs)
-    repeated = _repeat(composed)
+    tracking, settings = composed[0].config.tracking, composed[0].config.sweep
+    check_size(asked, settings.max_jobs)
 
-    from fae.sweeps.launch import Launch
-    from fae.sweeps.plan import show
+    from fae.runs.run import check_prerequisites
 
-    tasks, store, archive = _plan(repeated)
+    for config in {(t.config.data, t.config.trainer): t.config for t in composed}.values():
+        check_prerequisites(config)
+    store = None if settings.plan_only else Store(tracking)
+    archive = Archive.if_there(tracking)
+    tasks = look_up(_repeat(composed), archive, settings)
     launch = Launch(launcher, [task for task in tasks if task.to_run])
     name = sweep_name(arguments)
     show(name, tasks, archive, asked=asked)
@@ -86,86 +78,45 @@ def sweep(
         _run(job, tasks, launch, store, archive, at_once=base.hydra.sweeper.max_batch_size)
 
 
-def _plan(tasks: Sequence[Task]) -> "tuple[list[Task], Store | None, Archive | None]":
-    """Different tasks with what the store knows of them, and the store.
-
-    Returns:
-        No store for a mere plan, and no archive either where there is none yet.
-    """
-    from fae.runs.run import check_prerequisites
-    from fae.tracking.archive import Archive
-    from fae.tracking.store import Store
-
-    configs = [task.config for task in tasks]
-    for config in {(config.data, config.trainer): config for config in configs}.values():
-        check_prerequisites(config)
-    tracking, settings = configs[0].tracking, configs[0].sweep
-    store = None if settings.plan_only else Store(tracking)
-    archive = Archive.if_there(tracking)
-    different = {task.fingerprint: task for task in tasks}
-    return look_up([*different.values()], archive, settings), store, archive
-
-
 def _run(
     job: Job,
     tasks: Sequence[Task],
-    launch: "Launch",
-    store: "Store",
-    archive: "Archive",
+    launch: Launch,
+    store: Store,
+    archive: Archive,
     at_once: int | None,
 ) -> None:
     """Launch what is to be run within the sweep's run, unless all is done, and report.
 
-    Raises:
-        FaeError: as ``sweep``; of several problems the runs that failed count most.
-    """
-    known = _known(archive, tasks)
-    problems: list[FaeError] = []
-    lacking: list[str] = []
-    if known.run and known.run.status == "FINISHED" and not launch.tasks:
-        parent = known.run.id
-    else:
-        _refuse_running(known)
-        try:
-            with _open(job, tasks, store, archive) as run:
-                _launch(run, tasks, launch, archive, at_once)
-        except FailedRunsError as error:
-            problems.append(error)
-        parent, lacking = run.id, [*launch.lacking, *filter(None, [run.lacking])]
-    try:
-        _report(tasks, parent, archive)
-    except FaeError as error:
-        problems.append(error)
-    _raise([*problems, *map(UndeliveredError, lacking)])
-
-
-@contextmanager
-def _open(job: Job, tasks: Sequence[Task], store: "Store", archive: "Archive") -> "Iterator[Run]":
-    """The run of the sweep: a new one, or that of an earlier sweep of the same runs.
+    The run is a new one, or that of an earlier sweep of the same runs.
 
     Raises:
         TrainingError: the sweep is running in another process.
+        FaeError: as ``sweep``; of several problems the runs that failed count most.
     """
-    from fae.runs.begin import begin
+    problems: list[FaeError] = []
 
-    job.folder.mkdir(parents=True, exist_ok=True)
-    tags = _tags(tasks)
-    with begin(store, job, lambda: _known(archive, tasks), kind="sweep", tags=tags) as (run, known):
-        _refuse_running(known)
-        assert run
-        yield run
+    def known() -> Known:
+        return _known(archive, tasks)
 
-
-def _refuse_running(known: Known) -> None:
-    if known.run and known.state == State.RUNNING:
-        raise TrainingError(
-            f"{known.run.name}: this sweep is running in another process, run "
-            f"{known.run.id[:8]}; wait for it, or run everything again by sweep.rerun=true"
-        )
+    try:
+        with begin(store, job, known, kind="sweep", tags=_tags(tasks)) as (run, found):
+            if run:
+                _launch(run, tasks, launch, archive, at_once)
+    except FailedRunsError as error:
+        problems.append(error)
+    parent = run or found.run
+    assert parent
+    try:
+        _report(tasks, parent.id, archive)
+    except FaeError as error:
+        problems.append(error)
+    lacking = [*launch.lacking, run.lacking if run else ""]
+    _raise([*problems, *map(UndeliveredError, filter(None, lacking))])
 
 
 def _launch(
-    run: "Run", tasks: Sequence[Task], launch: "Launch", archive: "Archive", at_once: int | None
+    run: Run, tasks: Sequence[Task], launch: Launch, archive: Archive, at_once: int | None
 ) -> None:
     """Launch all jobs within the sweep's run.
 
@@ -181,7 +132,7 @@ def _launch(
     tasks = look_up(tasks, archive, settings)
     _adopt(run, tasks)
     if causes := _causes(tasks, launch):
-        raise FailedRunsError(causes, len(tasks))
+        raise FailedRunsError(f"{len(causes)} of {len(tasks)} runs failed: {', '.join(causes)}")
 
 
 def _raise(problems: Sequence[FaeError]) -> None:
@@ -200,23 +151,19 @@ def planned(overrides: Overrides) -> list[Task]:
     Raises:
         ConfigError: a key or a value is wrong.
     """
-    tasks = _repeat(compose_jobs("config", overrides, _read))
-    return [*{task.fingerprint: task for task in tasks}.values()]
+    return _repeat(compose_jobs("config", overrides, _read))
 
 
-def check_size(choices: Sequence[int], limit: int) -> None:
-    """Check that a sweep is not larger than ``sweep.max_jobs``.
-
-    Args:
-        choices: number of values of each key; each is combined with each.
+def check_size(runs: int, limit: int) -> None:
+    """Check that a sweep has no more runs than ``sweep.max_jobs``.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: it has.
     """
-    if prod(choices) > limit:
+    if runs > limit:
         raise ConfigError(
-            f"sweep.max_jobs={limit}: this sweep has {prod(choices)} runs; if you want them all, "
-            f"add sweep.max_jobs={prod(choices)}"
+            f"sweep.max_jobs={limit}: this sweep has {runs} runs; if you want them all, add "
+            f"sweep.max_jobs={runs}"
         )
 
 
@@ -240,19 +187,20 @@ def _read(node: DictConfig, overrides: Overrides) -> Task:
 
 
 def _repeat(composed: Sequence[Task]) -> list[Task]:
-    """Each configuration once with each of its seeds.
+    """Each configuration once with each of its seeds; of runs that give the same result, one.
 
     All first seeds go first, then all second ones, so that a sweep that is cut short has
     every configuration, and a machine that slows down slows all of them alike.
     """
-    repeated: dict[Config, Task] = {}
+    repeated: dict[str, Task] = {}
     for repeat in range(max(task.config.repeats for task in composed)):
         for task in composed:
             if repeat < task.config.repeats:
                 config = replace(task.config, seed=task.config.seed + repeat, repeats=1)
                 others = without(task.overrides, *NOT_OF_A_JOB)
                 overrides = [*others, f"seed={config.seed}", "repeats=1"]
-                repeated.setdefault(config, replace(task, config=config, overrides=overrides))
+                repeat_of = replace(task, config=config, overrides=overrides)
+                repeated.setdefault(repeat_of.fingerprint, repeat_of)
     return list(repeated.values())
 
 
@@ -261,18 +209,28 @@ def _identity(fingerprints: Iterable[str]) -> str:
     return short_digest("\n".join(sorted(fingerprints)))
 
 
-def _known(archive: "Archive", tasks: Sequence[Task]) -> Known:
-    """What the store knows of sweeps of the same runs; the newest is the one to resume."""
+def _known(archive: Archive, tasks: Sequence[Task]) -> Known:
+    """What the store knows of sweeps of the same runs; the newest is the one to resume.
+
+    Raises:
+        TrainingError: one of them is running in another process.
+    """
     if tasks[0].config.sweep.rerun:
         return Known()
-    former = [*filter(None, (former_of(task.config) for task in tasks))]
+    former = [name for task in tasks for name in fingerprints(task.config)[1:]]
     identities = [_identity(former), _identity(task.fingerprint for task in tasks)]
     found = archive.alike("sweep", identities)
     sweeps = [sweep for identity in identities for sweep in found.get(identity, [])]
     for sweep in sweeps:
         if sweep.status == "RUNNING":
-            return Known(State.RUNNING, sweep)
-    return Known(State.RESUMABLE, sweeps[-1]) if sweeps else Known()
+            raise TrainingError(
+                f"{sweep.name}: this sweep is running in another process, run {sweep.id[:8]}; wait "
+                "for it, or run everything again by sweep.rerun=true"
+            )
+    if not sweeps:
+        return Known()
+    is_done = sweeps[-1].status == "FINISHED" and not any(task.to_run for task in tasks)
+    return Known(state=State.DONE if is_done else State.RESUMABLE, run=sweeps[-1])
 
 
 def _tags(tasks: Sequence[Task]) -> dict[str, str]:
@@ -287,7 +245,7 @@ def _tags(tasks: Sequence[Task]) -> dict[str, str]:
     }
 
 
-def _record(run: "Run", tasks: Sequence[Task]) -> None:
+def _record(run: Run, tasks: Sequence[Task]) -> None:
     """Store the plan with the sweep."""
     plan = [
         {
@@ -302,7 +260,7 @@ def _record(run: "Run", tasks: Sequence[Task]) -> None:
     run.log_text(json.dumps(plan, indent=1) + "\n", "plan.json")
 
 
-def _adopt(run: "Run", tasks: Sequence[Task]) -> None:
+def _adopt(run: Run, tasks: Sequence[Task]) -> None:
     """Store with the sweep which runs of other commands are part of it by now."""
     states = {State.RESUMABLE, State.RUNNING, State.DONE}
     adopted = [
@@ -317,7 +275,7 @@ def _adopt(run: "Run", tasks: Sequence[Task]) -> None:
         run.set_tags({"fae.adopted": path})
 
 
-def _causes(tasks: Sequence[Task], launch: "Launch") -> dict[str, str]:
+def _causes(tasks: Sequence[Task], launch: Launch) -> dict[str, str]:
     """Why runs failed, now or before, by name; printed with the command that retries each.
 
     Args:
@@ -336,7 +294,7 @@ def _causes(tasks: Sequence[Task], launch: "Launch") -> dict[str, str]:
     return causes
 
 
-def _report(tasks: Sequence[Task], parent: str, archive: "Archive") -> None:
+def _report(tasks: Sequence[Task], parent: str, archive: Archive) -> None:
     """Report the runs that finished, if there are any."""
     from fae.reports.present import report
 

@@ -33,34 +33,45 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
     Raises:
         ConfigError: names every bad value of every study; nothing was computed.
     """
-    studies = read_all(base, jobs, loader, _read)
-    names = Counter(name for name, *_ in studies)
+    studies = read_all(
+        base, jobs, loader, lambda node, overrides: read_search(check(node), node, overrides)
+    )
+    names = Counter(settings.name or run_name(config, own) for config, settings, own in studies)
     if repeated := [name for name, count in names.items() if count > 1]:
         raise ConfigError(
             f"search.name={repeated[0]}: is the name of {names[repeated[0]]} studies; leave it out "
             "to have each study named by its overrides"
         )
 
-    from fae.tuning.tune import Search
+    from fae.tuning.search import Search
 
     problems: list[str] = []
-    for _, config, settings, overrides in studies:
+    for study in studies:
         try:
-            Search(config, settings, overrides, Path(), "")
+            Search(*study, Path(), "")
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(*problems)
 
 
-def _read(
-    node: DictConfig, overrides: Sequence[str]
-) -> tuple[str, Config, SearchConfig, Sequence[str]]:
-    """A study's name, the configuration of its trials, its settings, and its trials' overrides."""
-    config, settings = check(node), read(node, SearchArguments).search
+def read_search(
+    config: Config, node: DictConfig, overrides: Sequence[str]
+) -> tuple[Config, SearchConfig, Sequence[str]]:
+    """The configuration of a study's trials, its settings, and the overrides of its trials.
+
+    Args:
+        config: of the trials.
+        node: all of the study's configuration.
+        overrides: of the study.
+
+    Raises:
+        ConfigError: names every bad value.
+    """
+    settings = read(node, SearchArguments).search
     of_trials = without(overrides, *SEARCH_ONLY)
     check_space(config, settings, of_trials)
-    return settings.name or run_name(config, of_trials), config, settings, of_trials
+    return config, settings, of_trials
 
 
 def check_space(config: Config, settings: SearchConfig, overrides: Sequence[str]) -> None:

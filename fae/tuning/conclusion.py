@@ -1,40 +1,41 @@
 """The conclusion of a search: its best configuration with fresh seeds, stored and reported."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fae.cli.compose import compose
 from fae.cli.overrides import command_line, rounded_assignment, without
 from fae.cli.preset import preset
 from fae.drawing import figures
-from fae.drawing.tables import as_markdown, as_rich
-from fae.errors import ConfigError, TrainingError, UndeliveredError
+from fae.drawing.tables import as_markdown
+from fae.errors import ConfigError, TrainingError
 from fae.reports.published import find
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import Result, train
 from fae.runs.task import State, Task, look_up
-from fae.runtime.console import say, warn, wide
+from fae.runtime.console import say, warn
 from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import estimate
 from fae.tracking.archive import Archive
 from fae.tracking.run import Run
-from fae.tuning.results import RESULT_FILE, Outcome, SearchResult, columns, errors_by_value
+from fae.tuning.results import RESULT_FILE, SearchResult, columns, errors_by_value
+from fae.tuning.search import Search
 from fae.tuning.space import Range
 from fae.tuning.study import FinishedTrial, Study
-from fae.tuning.trials import SearchContext
 
 EDGE = 0.05
 """Share of a range; a best value this close to a bound may be better beyond it."""
 
 
-def concluded(context: SearchContext, archive: Archive) -> SearchResult | None:
+def concluded(search: Search, archive: Archive) -> SearchResult | None:
     """The result of the search, if all runs with fresh seeds are done."""
-    tasks = _fresh_tasks(context, archive)
-    return None if any(task.to_run for task in tasks) else _result(context, tasks, {})
+    tasks = _fresh_tasks(search, archive)
+    done = [Result.of(task.run) for task in tasks if task.run and task.state == State.DONE]
+    return _result(search, done) if len(done) == len(tasks) else None
 
 
-def conclude(context: SearchContext, run: Run, archive: Archive) -> SearchResult:
+def conclude(search: Search, run: Run, archive: Archive) -> SearchResult:
     """Train the best configuration with fresh seeds, and store the result.
 
     Args:
@@ -43,28 +44,18 @@ def conclude(context: SearchContext, run: Run, archive: Archive) -> SearchResult
     Raises:
         TrainingError: no trial finished, or a run failed or is running in another process.
     """
-    tasks = _fresh_tasks(context, archive)
-    result = _result(context, tasks, _train(context, run.id, tasks))
+    tasks = _fresh_tasks(search, archive)
+    result = _result(search, _train(search, run.id, tasks))
     _store(run, result)
-    run.log_text(preset(tasks[0].config, *_comments(result)), "preset.yaml")
-    for warning in _warnings(context, result.best):
+    origin = f"The best of {len(result.trials)} trials of the study {result.study!r}."
+    reached = f"Reached a test error of {format_interval(result.test)}, seeds in brackets."
+    run.log_text(preset(tasks[0].config, origin, reached), "preset.yaml")
+    for warning in _warnings(search, result.best):
         warn(warning)
     if result.importances:
         shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importances.items())
-        say(f"{context.name}: share of the variance of completed trials' errors: {shares}")
+        say(f"{result.study}: share of the variance of completed trials' errors: {shares}")
     return result
-
-
-def show(outcomes: Sequence[Outcome]) -> None:
-    """Print a table of the results.
-
-    Raises:
-        UndeliveredError: some entries are not in the store yet.
-    """
-    if results := [outcome.result for outcome in outcomes if outcome.result]:
-        wide().print(as_rich(columns(results)))
-    if lacking := [line for outcome in outcomes for line in outcome.lacking]:
-        raise UndeliveredError("\n".join(lacking))
 
 
 def fresh_runs(overrides: Sequence[str], repeats: int) -> list[Task]:
@@ -82,10 +73,10 @@ def fresh_runs(overrides: Sequence[str], repeats: int) -> list[Task]:
     return [Task(replace(config, seed=seed), [*others, f"seed={seed}"]) for seed in seeds]
 
 
-def _fresh_tasks(context: SearchContext, archive: Archive) -> list[Task]:
+def _fresh_tasks(search: Search, archive: Archive) -> list[Task]:
     """The runs that test the best configuration; runs that failed before are retried."""
-    settings = replace(context.config.sweep, retry_failed=True)
-    fresh = fresh_runs(context.with_values(_best(context.study).values), context.settings.repeats)
+    settings = replace(search.config.sweep, retry_failed=True)
+    fresh = fresh_runs(search.with_values(_best(search.study).values), search.settings.repeats)
     fresh = [replace(task, config=replace(task.config, sweep=settings)) for task in fresh]
     tasks = look_up(fresh, archive, settings)
     for task in tasks:
@@ -105,47 +96,37 @@ def _best(study: Study) -> FinishedTrial:
     return best
 
 
-def _train(context: SearchContext, parent: str, tasks: Sequence[Task]) -> dict[int, Result]:
-    """Train the tasks that need a run; returns their results by the task's number."""
+def _train(search: Search, parent: str, tasks: Sequence[Task]) -> list[Result]:
+    """Train the tasks, unless the store has their runs."""
     group = JobGroup(parent, time.time(), [task.work for task in tasks], kind="tests")
-    results: dict[int, Result] = {}
+    results = []
     for number, task in enumerate(tasks):
-        if task.to_run:
-            folder = context.folder / f"seed-{task.config.seed}"
-            folder.mkdir(exist_ok=True)
-            job = Job(task.name, folder, command_line(task.overrides), group, number)
-            results[number] = train(task.config, job)
-            context.lacking.append(results[number].lacking)
-            say(f"{job.label}  test {format_error(results[number].metrics['test/mse'])}")
+        folder = search.job.folder / f"seed-{task.config.seed}"
+        job = Job(task.name, folder, command_line(task.overrides), group, number)
+        result = train(task.config, job)
+        if not result.was_done:
+            search.lacking.append(result.lacking)
+            say(f"{job.label}  test {format_error(result.metrics['test/mse'])}")
+        results.append(result)
     return results
 
 
-def _result(
-    context: SearchContext, tasks: Sequence[Task], results: Mapping[int, Result]
-) -> SearchResult:
+def _result(search: Search, tests: Sequence[Result]) -> SearchResult:
     """The result of the search.
 
     Args:
-        results: results of the tasks that this process ran, by number; the others are stored.
+        tests: of the best configuration.
     """
-    config, study = context.config, context.study
+    config, study = search.config, search.study
     _, published = find(config.data.name, config.hidden)
-    errors, runs = [], []
-    for number, task in enumerate(tasks):
-        result = results.get(number)
-        if result is None:
-            assert task.run
-            result = Result(task.run.id, dict(task.run.metrics))
-        errors.append(result.metrics["test/mse"])
-        runs.append(result.run_id)
     return SearchResult(
         study.name,
         config.hidden,
-        context.settings.space,
+        search.settings.space,
         _best(study),
         study.finished,
-        estimate(errors),
-        runs,
+        estimate([test.metrics["test/mse"] for test in tests]),
+        [test.run_id for test in tests],
         study.epochs_saved,
         study.importances(),
         published.test_mse if published else None,
@@ -164,18 +145,10 @@ def _store(run: Run, result: SearchResult) -> None:
             run.log_figure(figures.draw(chart), f"figures/{chart.name}.png")
 
 
-def _comments(result: SearchResult) -> list[str]:
-    """Header of the preset: its origin."""
-    return [
-        f"The best of {len(result.trials)} trials of the study {result.study!r}.",
-        f"Reached a test error of {format_interval(result.test)}, seeds in brackets.",
-    ]
-
-
-def _warnings(context: SearchContext, best: FinishedTrial) -> list[str]:
+def _warnings(search: Search, best: FinishedTrial) -> list[str]:
     """Warnings about best values at the edge of their range, where values beyond are possible."""
-    warnings = []
-    for dimension in context.settings.space:
+    study, warnings = search.study, []
+    for dimension in search.settings.space:
         if not isinstance(dimension, Range):
             continue
         value = best.values[dimension.key]
@@ -186,11 +159,11 @@ def _warnings(context: SearchContext, best: FinishedTrial) -> list[str]:
         low = share < EDGE
         end, beyond = ("low", dimension.at(-EDGE)) if low else ("high", dimension.at(1 + EDGE))
         try:
-            compose(*context.with_values({**best.values, dimension.key: beyond}))
+            compose(*search.with_values({**best.values, dimension.key: beyond}))
         except ConfigError:
             continue  # not a valid value
         warnings.append(
-            f"{context.name}: the best {rounded_assignment(dimension.key, value)} lies at the edge "
+            f"{study.name}: the best {rounded_assignment(dimension.key, value)} lies at the edge "
             f"of its range ({dimension}); move search.space.{dimension.key}.{end} and search again "
             "under another name"
         )

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from pydantic import TypeAdapter
 
 from fae.drawing.chart import Chart, Kind, Plot, Series
-from fae.drawing.tables import Columns
+from fae.drawing.tables import Columns, as_rich
+from fae.errors import UndeliveredError
+from fae.runtime.console import wide
 from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import Estimate
 from fae.tuning.space import Dimension, Range
@@ -59,17 +61,21 @@ class SearchResult:
         return TypeAdapter(SearchResult).validate_json(text)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Outcome of a search that did not fail.
+Outcome = tuple[SearchResult | None, list[str]]
+"""Of a search that did not fail: its result, or None if another process will finish the study; and
+messages about entries that are not in the store yet, and how to upload them."""
 
-    Attributes:
-        result: of the search; None if another process will finish the study.
-        lacking: messages about entries that are not in the store yet, and how to upload them.
+
+def show(outcomes: Sequence[Outcome]) -> None:
+    """Print a table of the results.
+
+    Raises:
+        UndeliveredError: some entries are not in the store yet.
     """
-
-    result: SearchResult | None
-    lacking: list[str]
+    if results := [result for result, _ in outcomes if result]:
+        wide().print(as_rich(columns(results)))
+    if messages := [message for _, lacking in outcomes for message in lacking]:
+        raise UndeliveredError("\n".join(messages))
 
 
 def columns(results: Sequence[SearchResult]) -> Columns:
@@ -99,14 +105,14 @@ def errors_by_value(results: Sequence[SearchResult], dimension: Range, name: str
     """
     series = []
     for colour, result in enumerate(results):
-        kinds: tuple[tuple[Kind, str, bool], ...] = (
-            ("points", result.study if len(results) > 1 else "", False),
-            ("hollow", "", True),
-        )
-        for kind, label, pruned in kinds:
+        label = result.study if len(results) > 1 else ""
+        for pruned in (False, True):
             trials = [t for t in result.trials if t.error is not None and t.pruned == pruned]
+            x = [float(str(trial.values[dimension.key])) for trial in trials]
+            y = [trial.error or math.nan for trial in trials]
+            kind: Kind = "hollow" if pruned else "points"
             if trials:
-                series.append(_points(label, trials, dimension.key, kind, colour))
+                series.append(Series("" if pruned else label, x, y, kind, colour))
     ticks = _decades(dimension) if dimension.log else []
     any_pruned = any(points.kind == "hollow" for points in series)
     plot = Plot("hollow: pruned" if any_pruned else "", series)
@@ -114,13 +120,6 @@ def errors_by_value(results: Sequence[SearchResult], dimension: Range, name: str
     heading = f"Validation error against {dimension.key}"
     labels = dimension.key, "validation error"
     return Chart(name, heading, *labels, [plot], ticks, log_y=True, whole_x=False)
-
-
-def _points(
-    label: str, trials: Sequence[FinishedTrial], key: str, kind: Kind, colour: int
-) -> Series:
-    x = [float(str(trial.values[key])) for trial in trials]
-    return Series(label, x, [trial.error or math.nan for trial in trials], kind, colour)
 
 
 def _decades(dimension: Range) -> list[float]:

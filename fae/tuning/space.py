@@ -8,14 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
@@ -35,6 +28,7 @@ MIN_LOG_DROPOUT = 0.0008
 """Lowest probability from which on all are within 1 % of a multiple of 1/65536."""
 Number = Annotated[int | float, BeforeValidator(_number)]
 Choice = bool | int | float | str | None
+Url = Annotated[str, Field(strict=True, min_length=1), AfterValidator(address.of_study)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -49,17 +43,14 @@ class Range:
 
     @model_validator(mode="after")
     def _is_a_range(self) -> "Range":
+        key = f"search.space.{self.key}"
         if self.low >= self.high:
-            raise ConfigError(
-                f"search.space.{self.key}: low={self.low} must be below high={self.high}"
-            )
+            raise ConfigError(f"{key}: low={self.low} must be below high={self.high}")
         if self.log and self.low <= 0:
-            raise ConfigError(
-                f"search.space.{self.key}: log=true needs low above 0, not {self.low}"
-            )
+            raise ConfigError(f"{key}: log=true needs low above 0, not {self.low}")
         if self.log and self.key == "dropout" and self.low < MIN_LOG_DROPOUT:
             raise ConfigError(
-                f"search.space.dropout: log=true needs low of {MIN_LOG_DROPOUT} or more, not "
+                f"{key}: log=true needs low of {MIN_LOG_DROPOUT} or more, not "
                 f"{self.low}; dropout comes in multiples of 1/{DROPOUT_STEPS}"
             )
         return self
@@ -161,12 +152,7 @@ class SearchConfig:
     """Number of fresh seeds that the best configuration is trained with at the end."""
     name: Name | None
     """Name of the study; an existing study is resumed. null: made from the overrides."""
-    storage: (
-        Annotated[
-            str, StringConstraints(strict=True, min_length=1), AfterValidator(address.of_study)
-        ]
-        | None
-    )
+    storage: Url | None
     """URL of Optuna's database, such as ``sqlite:///FILE`` or ``postgresql://SERVER/NAME``; null:
     the file ``optuna.db`` next to the store or, if the store is no file, in the working
     directory."""
@@ -176,16 +162,12 @@ class SearchConfig:
         return any(key == dim.key or key.startswith(f"{dim.key}.") for dim in self.space)
 
     @model_validator(mode="after")
-    def _something_varies(self) -> "SearchConfig":
+    def _can_be_searched(self) -> "SearchConfig":
         if not self.space:
             raise ConfigError(
                 "search.space: is empty; add a key, such as "
                 "'+search.space.dropout={low: 0, high: 0.5}'"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _grid_has_choices(self) -> "SearchConfig":
         ranges = [dimension.key for dimension in self.space if isinstance(dimension, Range)]
         if self.sampler == "grid" and ranges:
             raise ConfigError(

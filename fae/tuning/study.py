@@ -62,18 +62,6 @@ class FinishedTrial:
         return " ".join(rounded_assignment(key, value) for key, value in self.values.items())
 
 
-@dataclass(frozen=True)
-class RunningTrial:
-    """A trial that is running in another process.
-
-    Attributes:
-        host: name of the machine that it runs on.
-    """
-
-    number: int
-    host: str
-
-
 class Study:
     """A study; created on first use.
 
@@ -111,9 +99,8 @@ class Study:
         self.config = config
         self.integer_keys = integer_keys
         self.epochs = epochs
-        identity = short_digest(storage)
         folder = user_state_path("fae", ensure_exists=True)
-        self.lock = FileLock(folder / f"studies-{identity}.lock")
+        self.lock = FileLock(folder / f"studies-{short_digest(storage)}.lock")
         file = file_of(storage)
         self._base = file.parent if file else Path("/")
         self._seen_at: dict[int, float] = {}
@@ -159,12 +146,8 @@ class Study:
     @property
     def best(self) -> FinishedTrial | None:
         """The completed trial with the lowest error."""
-        complete = [
-            (trial.error, trial.number, trial)
-            for trial in self.finished
-            if trial.error is not None and not trial.pruned
-        ]
-        return min(complete)[2] if complete else None
+        complete = [t for t in self.finished if t.error is not None and not t.pruned]
+        return min(complete, key=lambda trial: trial.error or 0.0, default=None)
 
     @property
     def seconds(self) -> float:
@@ -175,11 +158,11 @@ class Study:
     @property
     def epochs_saved(self) -> float:
         """Share of the epochs of all trials, except failed ones, that pruning saved."""
-        states = (TrialState.COMPLETE, TrialState.PRUNED)
-        finished = [trial for trial in self.trials if trial.state in states]
-        pruned = [trial for trial in finished if trial.state == TrialState.PRUNED]
+        states = [trial.state for trial in self.trials]
+        trained = states.count(TrialState.COMPLETE) + states.count(TrialState.PRUNED)
+        pruned = [trial for trial in self.trials if trial.state == TrialState.PRUNED]
         saved = sum(self.epochs - max(trial.intermediate_values) for trial in pruned)
-        return saved / (self.epochs * len(finished)) if finished else 0.0
+        return saved / (self.epochs * trained) if trained else 0.0
 
     @property
     def parent(self) -> str | None:
@@ -227,13 +210,10 @@ class Study:
         return len(started) >= self.planned and all(t.state.is_finished() for t in started)
 
     @property
-    def running_elsewhere(self) -> list[RunningTrial]:
+    def running_elsewhere(self) -> list[FrozenTrial]:
         """The trials that are running in other processes."""
-        return [
-            RunningTrial(trial.number, trial.user_attrs.get("host", platform.node()))
-            for trial in self.trials
-            if trial.state == TrialState.RUNNING and not self._has_crashed(trial)
-        ]
+        running = [trial for trial in self.trials if trial.state == TrialState.RUNNING]
+        return [trial for trial in running if not self._has_crashed(trial)]
 
     @property
     def first_failure(self) -> str:

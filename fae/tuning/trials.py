@@ -4,16 +4,13 @@ import platform
 import shlex
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytorch_lightning as pl
 from optuna.trial import Trial
 
 from fae.cli.compose import compose
-from fae.cli.overrides import assignment, command_line, rounded_assignment
-from fae.config import Config
+from fae.cli.overrides import command_line, rounded_assignment
 from fae.errors import DataError, StoreError, cause
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import fit, open_run
@@ -22,40 +19,11 @@ from fae.runtime.console import say, warn
 from fae.tracking.archive import Archive
 from fae.tracking.folder import home
 from fae.tracking.recovery import close_crashed
-from fae.tuning.space import SearchConfig
+from fae.tuning.search import Search
 from fae.tuning.study import Study
 
 POLL_S = 2.0
 """Interval at which to check whether other processes have finished their trials."""
-
-
-@dataclass(frozen=True)
-class SearchContext:
-    """What the steps of a search share.
-
-    Attributes:
-        study: the study.
-        config: configuration of the trials, except the searched values.
-        settings: search space and search settings.
-        overrides: the command-line overrides that compose ``config``.
-        folder: folder for the files of this process.
-        lacking: for each run so far, a message about entries that are not in the store yet, or "".
-    """
-
-    study: Study
-    config: Config
-    settings: SearchConfig
-    overrides: Sequence[str]
-    folder: Path
-    lacking: list[str] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return self.study.name
-
-    def with_values(self, values: Mapping[str, object]) -> list[str]:
-        """The overrides that compose a configuration with these values."""
-        return [*self.overrides, *(assignment(key, value) for key, value in values.items())]
 
 
 class Pruning(pl.Callback):
@@ -87,86 +55,78 @@ class Pruning(pl.Callback):
         self.pruned = state_dict["pruned"]
 
 
-def run_trials(context: SearchContext, archive: Archive, until: float) -> None:
+def run_trials(search: Search, archive: Archive, until: float) -> None:
     """Run trials until all planned ones have started, or the time limit is reached.
 
     Args:
         until: the time limit, on the clock of ``time.monotonic``.
     """
-    study = context.study
+    study = search.study
     assert study.parent
     work, started = [1.0] * study.planned, time.time() - study.seconds
     group = JobGroup(study.parent, started, work, kind="study")
     while time.monotonic() < until:
-        with study.claim(context.folder) as claimed:
+        with study.claim(search.job.folder) as claimed:
             if claimed is None:
                 return
             trial, folder = claimed
-            overrides = context.with_values(trial.params)
+            overrides = search.with_values(trial.params)
             name = " ".join(rounded_assignment(*value) for value in trial.params.items())
             job = Job(name, folder, command_line(overrides), group, trial.number)
-            _run_trial(context, trial, job, overrides, archive)
-    say(f"{study.name}: time limit reached (search.timeout={context.settings.timeout:g})")
+            _run_trial(search, trial, job, overrides, archive)
+    say(f"{study.name}: time limit reached (search.timeout={search.settings.timeout:g})")
 
 
 def wait_for_others(study: Study) -> None:
     """Wait until other processes have finished their trials; name one that runs on another host."""
-    named = False
+    named, here = False, platform.node()
     while running := study.running_elsewhere:
-        elsewhere = [trial for trial in running if trial.host != platform.node()]
+        hosts = {trial.number: trial.user_attrs.get("host", here) for trial in running}
+        elsewhere = [number for number, host in hosts.items() if host != here]
         if elsewhere and not named:
-            named, trial = True, elsewhere[0]
+            named, number = True, elsewhere[0]
             say(
-                f"{study.name}: waiting for trial {trial.number} on {trial.host}; if it no longer "
+                f"{study.name}: waiting for trial {number} on {hosts[number]}; if it no longer "
                 f"runs, press Ctrl-C, then optuna tell --storage {shlex.quote(study.storage)} "
-                f"--study-name {shlex.quote(study.name)} --trial-number {trial.number} --state "
+                f"--study-name {shlex.quote(study.name)} --trial-number {number} --state "
                 "fail, and search again"
             )
         time.sleep(POLL_S)
 
 
 def _run_trial(
-    context: SearchContext, trial: Trial, job: Job, overrides: Sequence[str], archive: Archive
+    search: Search, trial: Trial, job: Job, overrides: Sequence[str], archive: Archive
 ) -> None:
     """Run or resume a trial, and report its outcome to the study."""
-    study, known = context.study, _known(job, archive)
+    study, known, started = search.study, _known(job, archive), time.perf_counter()
     if known.state == State.NEW and study.trials[trial.number].intermediate_values:
         warn(f"{job.label}: restarted, as its run's folder is missing")
-    pruning = Pruning(study, trial)
+    pruning, resumed = Pruning(study, trial), bool(known.resumes)
     try:
-        error, outcome = _fit(context, job, compose(*overrides), known, pruning)
+        config = compose(*overrides)
+        with open_run(config, job, lambda: known, kind="trial") as (run, _):
+            assert run
+            fitted = fit(run, config, job, resumed=resumed, started=started, callbacks=[pruning])
+            if pruning.pruned:
+                run.set_tags({"fae.pruned": f"epoch {fitted.epoch}"})
+        search.lacking.append(run.lacking)
     except (DataError, StoreError, OSError):  # not caused by the trial's values
         raise
     except Exception as failure:
         study.fail(trial, cause(failure))
         outcome = f"failed: {cause(failure)}"
     else:
+        error = fitted.history.epochs[fitted.epoch - 1]["val/mse"]
+        outcome = f"val {error:.6f}"
         if pruning.pruned:
             study.prune(trial)
+            outcome += f", pruned after epoch {fitted.epoch} of {config.epochs}"
         else:
             study.tell(trial, error)
     shutil.rmtree((known.folder or job.folder) / "checkpoints", ignore_errors=True)
     best = study.best
     so_far = f"  best so far {best.error:.6f}, {best.name}" if best else ""
     say(f"{job.label}  {outcome}{so_far}")
-
-
-def _fit(
-    context: SearchContext, job: Job, config: Config, known: Known, pruning: Pruning
-) -> tuple[float, str]:
-    """Train the network of a trial; returns its error and a description of the outcome."""
-    started = time.perf_counter()
-    with open_run(config, job, lambda: known, kind="trial") as (run, _):
-        assert run
-        resumed = known.state == State.RESUMABLE
-        fitted = fit(run, config, job, resumed=resumed, started=started, callbacks=[pruning])
-        error = fitted.history.epochs[fitted.epoch - 1]["val/mse"]
-        outcome = f"val {error:.6f}"
-        if pruning.pruned:
-            outcome += f", pruned after epoch {fitted.epoch} of {config.epochs}"
-            run.set_tags({"fae.pruned": f"epoch {fitted.epoch}"})
-    context.lacking.append(run.lacking)
-    return error, outcome
 
 
 def _known(job: Job, archive: Archive) -> Known:
@@ -177,5 +137,5 @@ def _known(job: Job, archive: Archive) -> Known:
         close_crashed(archive)
     for run in reversed(runs):
         if run.name == job.name and (folder := home(run)):
-            return Known(State.RESUMABLE, run, folder)
+            return Known(state=State.RESUMABLE, run=run, folder=folder)
     return Known()

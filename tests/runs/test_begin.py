@@ -31,14 +31,16 @@ def interrupted(store: Store, job: Job) -> str:
 def test_a_new_run_is_in_the_folder_and_the_group_of_its_job(
     tiny: Tiny, client: MlflowClient, tmp_path: Path
 ) -> None:
-    store, job = Store(tiny().tracking), Job("job", tmp_path, "command", JobGroup("parent", 0, [1]))
+    """Which is made where it is missing."""
+    folder, group = tmp_path / "a" / "b", JobGroup("parent", 0, [1])
+    store, job = Store(tiny().tracking), Job("job", folder, "command", group)
     with begin(store, job, Known, kind="run", tags={"a": "b"}, parameters={"c": 1}) as (run, known):
         assert run
         assert known.state == State.NEW
     stored = client.get_run(run.id)
     assert (stored.info.status, stored.info.run_name) == ("FINISHED", "job")
     assert stored.data.params == {"c": "1"}
-    expected = {"a": "b", "fae.folder": str(tmp_path), "mlflow.parentRunId": "parent"}
+    expected = {"a": "b", "fae.folder": str(folder), "mlflow.parentRunId": "parent"}
     assert expected.items() <= stored.data.tags.items()
 
 
@@ -47,7 +49,7 @@ def test_a_resumed_run_stays_in_its_own_folder(tiny: Tiny, tmp_path: Path) -> No
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
     run_id = interrupted(store, Job("job", first, ""))
-    known = Known(State.RESUMABLE, archive.run(run_id), first)
+    known = Known(state=State.RESUMABLE, run=archive.run(run_id), folder=first)
     with begin(store, Job("job", second, ""), lambda: known, kind="run", tags={}) as (run, found):
         assert run
         assert found is known
@@ -59,9 +61,9 @@ def test_a_resumed_run_stays_in_its_own_folder(tiny: Tiny, tmp_path: Path) -> No
 def test_nothing_begins_where_there_is_nothing_to_run(
     tiny: Tiny, tmp_path: Path, state: State
 ) -> None:
-    store, job = Store(tiny().tracking), Job("job", tmp_path, "")
-    with begin(store, job, lambda: Known(state), kind="run", tags={}) as (run, known):
-        assert (run, known) == (None, Known(state))
+    store, job = Store(tiny().tracking), Job("job", tmp_path / "none", "")
+    with begin(store, job, lambda: Known(state=state), kind="run", tags={}) as (run, known):
+        assert (run, known) == (None, Known(state=state))
     assert [*tmp_path.iterdir()] == []
 
 

@@ -76,7 +76,7 @@ def test_what_becomes_of_a_run_follows_from_those_before(
     assert found.state == state
     assert found.describe().startswith(described)
     assert found.to_run == (state == "resumable")
-    assert (found.known.folder is not None) == (state == "resumable")
+    assert (found.folder is not None) == (state == "resumable")
 
 
 def test_an_interrupted_run_whose_folder_is_gone_is_new(tiny: Tiny, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_jobs_are_told_what_was_planned_whatever_conf_says_now(
     folder = master.hydra.sweep.dir
     theirs = loader.load_sweep_config(master, overrides)
     choices = dict(theirs.hydra.runtime.choices)
-    frozen = FrozenLoader({tuple(overrides): (tiny(*overrides[2:]).plain(), choices)})
+    frozen = FrozenLoader([Task(tiny(*overrides[2:]), overrides, choices)])
     ours = frozen.load_sweep_config(master, overrides)
     assert ours.optimizer.betas == theirs.optimizer.betas
     assert ours.keys() == theirs.keys() - {"search"}  # which brings the range of a learning rate

@@ -1,14 +1,17 @@
 """Sweeps: the tasks that are asked for, and the one error that several problems make."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
+from conftest import NO_LOCAL
 
 from fae.config import Config
 from fae.errors import FaeError, TrainingError, UndeliveredError, VerdictError
-from fae.runs.task import Task
-from fae.sweeps.sweep import FailedRunsError, _raise, _repeat
+from fae.runs.task import Known, State, Task
+from fae.sweeps.sweep import FailedRunsError, _known, _raise, _repeat, planned
+from fae.tracking.archive import Archive, StoredRun
 
 Tiny = Callable[..., Config]
 
@@ -30,8 +33,50 @@ def test_all_first_seeds_come_before_second_ones_and_nothing_twice(tiny: Tiny) -
     assert [task.config.seed for task in _repeat(tasks)] == [0, 1, 5, 2, 6]
 
 
+@pytest.mark.parametrize("overrides", [["trainer.profiler=null,simple"], ["lr=0.5,0.50"]])
+def test_of_runs_that_give_the_same_result_there_is_one(overrides: list[str]) -> None:
+    assert len(planned([NO_LOCAL, "experiment=smoke", "hidden=4,4", *overrides])) == 1
+
+
+class Sweeps:
+    """What a sweep asks of an archive, in memory."""
+
+    def __init__(self, *statuses: str) -> None:
+        self.runs = [
+            StoredRun(f"{number}" * 32, "sweep", status, 0, None, {}, {}, {})
+            for number, status in enumerate(statuses)
+        ]
+
+    def alike(self, kind: str, fingerprints: Sequence[str]) -> dict[str, list[StoredRun]]:
+        assert kind == "sweep"
+        return {fingerprints[-1]: self.runs}
+
+
+def test_the_newest_sweep_of_the_same_runs_is_resumed_unless_all_is_done(tiny: Tiny) -> None:
+    new = Task(tiny(), [])
+    done = replace(new, state=State.DONE)
+    for statuses, tasks, state in (
+        ([], [done], State.NEW),
+        (["KILLED", "FINISHED"], [done, done], State.DONE),
+        (["KILLED", "FINISHED"], [done, new], State.RESUMABLE),
+        (["FINISHED", "FAILED"], [done, done], State.RESUMABLE),
+    ):
+        sweeps = Sweeps(*statuses)
+        wanted = Known(state=state, run=sweeps.runs[-1] if statuses else None)
+        assert _known(cast("Archive", sweeps), tasks) == wanted
+    rerun = Task(tiny("sweep.rerun=true"), [])
+    assert _known(cast("Archive", Sweeps("FINISHED")), [rerun]) == Known()
+
+
+def test_a_sweep_that_another_process_runs_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(
+        TrainingError, match=r"^sweep: this sweep is running in another process, run 00000000; wait"
+    ):
+        _known(cast("Archive", Sweeps("RUNNING", "KILLED")), [Task(tiny(), [])])
+
+
 def test_several_problems_are_one_error_and_failed_runs_count_most() -> None:
-    failed, lacking = FailedRunsError({"a": "why"}, 2), UndeliveredError("lacks")
+    failed, lacking = FailedRunsError("1 of 2 runs failed: a"), UndeliveredError("lacks")
     verdict = VerdictError("not so")
     for problems, kind in (
         ([verdict], VerdictError),
