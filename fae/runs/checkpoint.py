@@ -23,7 +23,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from fae.errors import CheckpointError
-from fae.runs.safe_load import load, parts
+from fae.runs.weights import load, parts
 from fae.runtime import files
 from fae.runtime.console import warn
 from fae.training.learner import Learner
