@@ -232,21 +232,22 @@ def test_a_damaged_one_is_noticed_and_the_one_before_it_used(
 
 
 @pytest.mark.parametrize(
-    ("overrides", "why"),
+    "overrides",
     [
-        (["hidden=5"], r"\['state_dict'\]\['network.encoder.weight'\] is torch.float32 \(5, 64\)"),
-        (["optimizer=adam"], r"\['optimizer_states'\]\[0\]\['state'\]"),
-        (["optimizer.momentum=0.9", "optimizer.schedule=cosine"], r"'initial_lr'\] is too much"),
+        ["hidden=5"],
+        ["optimizer=adam"],
+        ["optimizer.momentum=0.9", "optimizer.schedule=cosine"],
+        ["optimizer.momentum=0.9", "trainer.early_stopping=2"],
     ],
 )
 def test_one_of_another_network_is_passed_over(
-    saved: tuple[Path, Config], tiny: Tiny, tmp_path: Path, overrides: list[str], why: str
+    saved: tuple[Path, Config], tiny: Tiny, tmp_path: Path, overrides: list[str]
 ) -> None:
     folder, config = saved
     fit(tiny(*overrides), tmp_path / "other")
     other = read(checkpoint_path(tmp_path / "other", 2), FINGERPRINT)
     trainer, learner, *_ = begun(config, folder)
-    with pytest.raises(CheckpointError, match=why):
+    with pytest.raises(CheckpointError, match="not the state of such a run"):
         check_fits(other, trainer, learner)
     DurableCheckpointIO(FINGERPRINT).save_checkpoint(other, checkpoint_path(folder, 2))
     assert start_of(config, folder) == checkpoint_path(folder, 1)
@@ -284,26 +285,26 @@ def test_a_run_with_checkpoints_of_an_earlier_version_starts_over(
 
 
 @pytest.mark.parametrize(
-    ("where", "value", "why"),
+    ("where", "value"),
     [
-        (("loops",), None, "'loops'] is NoneType, not dict"),
-        (("loops", "fit_loop", "state_dict"), 0, "'state_dict'] is int, not dict"),
-        (("loops", "fit_loop", "epoch_progress", "current"), {}, "'ready'] is missing"),
-        (("loops", "fit_loop"), None, "'fit_loop'] is NoneType"),
-        (("callbacks", "History"), [], "'History'] is list, not dict"),
-        (("callbacks", "History", "epochs"), "none", "'epochs'] is str, not list"),
-        (("optimizer_states", 0, "state", 0, "momentum_buffer"), None, "is NoneType, not torch"),
-        (("optimizer_states", 0, "param_groups", 0, "params"), [0, 1, 2], "[3] is missing"),
-        (("hyper_parameters",), {}, "'hyper_parameters'] is too much"),
-        (("epoch",), 6, "not of the epoch in its name"),
+        (("loops",), None),
+        (("loops", "fit_loop"), None),
+        (("loops", "fit_loop", "state_dict"), 0),
+        (("loops", "fit_loop", "epoch_progress", "current"), {}),
+        (("callbacks", "History"), []),
+        (("callbacks", "History", "epochs"), "none"),
+        (("state_dict", "network.encoder.bias"), torch.zeros(3)),
+        (("state_dict", "network.encoder.bias"), torch.zeros(4, dtype=torch.float64)),
+        (("optimizer_states", 0, "state", 0, "momentum_buffer"), None),
+        (("optimizer_states", 0, "param_groups", 0, "params"), [0, 1, 2]),
+        (("optimizer_states", 0, "param_groups", 0, "params"), [1, 0, 2, 3]),
+        (("optimizer_states", 0, "param_groups", 0, "lr"), "0.1"),
+        (("hyper_parameters",), {}),
+        (("epoch",), 6),
     ],
 )
 def test_one_that_was_forged_is_passed_over(
-    saved: tuple[Path, Config],
-    capsys: pytest.CaptureFixture[str],
-    where: tuple[Any, ...],
-    value: object,
-    why: str,
+    saved: tuple[Path, Config], where: tuple[Any, ...], value: object
 ) -> None:
     folder, config = saved
     path = checkpoint_path(folder, 2)
@@ -311,32 +312,20 @@ def test_one_that_was_forged_is_passed_over(
     functools.reduce(lambda part, key: part[key], where[:-1], newest)[where[-1]] = value
     DurableCheckpointIO(FINGERPRINT).save_checkpoint(newest, path)
     assert start_of(config, folder) == checkpoint_path(folder, 1)
-    assert why in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("forge", "why"),
-    [
-        (lambda best: best.pop("network.decoder.bias"), "'network.decoder.bias'] is missing"),
-        (lambda best: best.update(more=torch.zeros(1)), "'more'] is too much"),
-    ],
-)
+@pytest.mark.parametrize("forged", [torch.zeros(3), None], ids=["another shape", "too much"])
 def test_one_with_forged_best_weights_is_passed_over(
-    tiny: Tiny,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    forge: Callable[[dict[str, Any]], object],
-    why: str,
+    tiny: Tiny, tmp_path: Path, forged: torch.Tensor | None
 ) -> None:
     config = tiny("epochs=2", "trainer.early_stopping=2")
     fit(config, tmp_path)
-    path = checkpoint_path(tmp_path, 2)
-    newest = read(path, FINGERPRINT)
-    (stopping,) = (c for name, c in newest["callbacks"].items() if "Stopping" in name)
-    forge(stopping["best_weights"])
-    DurableCheckpointIO(FINGERPRINT).save_checkpoint(newest, path)
+    assert start_of(config, tmp_path) == checkpoint_path(tmp_path, 2)
+    newest = read(checkpoint_path(tmp_path, 2), FINGERPRINT)
+    (stopping,) = (state for name, state in newest["callbacks"].items() if "Stopping" in name)
+    stopping["best_weights"]["network.decoder.bias" if forged is not None else "more"] = forged
+    DurableCheckpointIO(FINGERPRINT).save_checkpoint(newest, checkpoint_path(tmp_path, 2))
     assert start_of(config, tmp_path) == checkpoint_path(tmp_path, 1)
-    assert why in capsys.readouterr().out
 
 
 class Attack:

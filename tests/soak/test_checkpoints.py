@@ -456,7 +456,7 @@ def changes(good: Checkpoint) -> Iterator[tuple[str, bytes]]:
         (("optimizer_states", 0, "state", 0, "step"), [matrix, 1, torch.tensor(1)]),
         (("optimizer_states", 0, "param_groups"), [[], None, [{}]]),
         (("optimizer_states", 0, "param_groups", 0, "lr"), ["1", None, torch.ones(()).expand(9)]),
-        (("optimizer_states", 0, "param_groups", 0, "params"), [[0], [0, 1, 2, 99, 4]]),
+        (("optimizer_states", 0, "param_groups", 0, "params"), [[0], [0, 1, 2, 99], [1, 0, 2, 3]]),
         (("lr_schedulers",), [[], [1], [{}], {}]),
         (("lr_schedulers", 0, "step"), [1]),
         (("lr_schedulers", 0, "_schedule_phases"), [[], 1]),
