@@ -14,6 +14,8 @@ import torch
 from conftest import NO_LOCAL, PROJECT, Cli, environment, runs
 from mlflow import MlflowClient
 
+from fae.runs.tensor_file import load
+
 SMOKE = "experiment=smoke"
 
 
@@ -112,8 +114,8 @@ def test_folders_and_runs_lead_to_each_other(sweep_folder: Sweep, client: Mlflow
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    checkpoint = torch.load(folder / "checkpoints" / "epoch=2.ckpt", weights_only=True)
-    state: dict[str, torch.Tensor] = checkpoint["state_dict"]
+    content = (folder / "checkpoints" / "epoch=2.safetensors").read_bytes()
+    state: dict[str, torch.Tensor] = load(content)["state_dict"]
     return {key: value for key, value in state.items() if key.startswith("network.")}
 
 

@@ -1,16 +1,14 @@
 """Checkpoints that survive: written durably, checked before use, the newest two kept.
 
-A checkpoint is ``checkpoints/epoch=12.ckpt`` in the run's folder, and beside it is a
-``epoch=12.json`` with its SHA-256, the run's fingerprint and the versions that wrote it.
+A checkpoint is ``checkpoints/epoch=12.safetensors`` in the run's folder, and beside it is a
+``epoch=12.json`` with its SHA-256, the run's fingerprint and the versions that wrote it. Anyone may
+write such files: reading one runs no code, takes memory in proportion to its size, and ends in a
+checkpoint or in a CheckpointError.
 """
 
 import copy
 import hashlib
-import io
 import json
-import re
-from collections import OrderedDict
-from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -23,23 +21,13 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from fae.errors import CheckpointError
-from fae.runs.safe_load import load, parts
+from fae.runs import tensor_file
 from fae.runtime import files
 from fae.runtime.console import warn
 from fae.training.learner import Learner
 
 KEPT = 2
-KEYS = {
-    "epoch": int,
-    "global_step": int,
-    "pytorch-lightning_version": str,
-    "state_dict": OrderedDict,
-    "optimizer_states": list,
-    "lr_schedulers": list,
-    "loops": dict,
-    "callbacks": dict,
-}
-"""What Lightning saves of a run, nothing else."""
+LOOPS = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
 
 
 class Checkpoints(Checkpoint):
@@ -72,27 +60,6 @@ class Checkpoints(Checkpoint):
             self._failing = False
             self._remove_others(epoch)
 
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Check what only the trainer knows: the state of its loops and of its callbacks.
-
-        Raises:
-            CheckpointError: names what is otherwise.
-        """
-        path = checkpoint_path(self.folder, checkpoint["epoch"] + 1)
-        fit_loop = checkpoint["loops"].get("fit_loop")
-        _check_like(fit_loop, trainer.fit_loop.state_dict(), f"{path}: fit_loop")
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            name = f"{path}: {callback.state_key}"
-            found = checkpoint["callbacks"].get(callback.state_key, {})
-            if type(found) is not dict:
-                raise CheckpointError(f"{name} is {type(found).__name__}, not dict")
-            for key, value in callback.state_dict().items():
-                grows = isinstance(value, list) and isinstance(found.get(key), list)
-                if value is not None and not grows:
-                    _check_like(found.get(key), value, f"{name}[{key!r}]")
-
     def _remove_others(self, epoch: int) -> None:
         saved = saved_epochs(self.folder)
         kept = [number for number in saved if number <= epoch][:KEPT]
@@ -120,9 +87,7 @@ class DurableCheckpointIO(CheckpointIO):
         Raises:
             OSError: it could not be written.
         """
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        content = buffer.getbuffer()
+        content = tensor_file.dump(checkpoint)
         about = {
             "sha256": hashlib.sha256(content).hexdigest(),
             "fingerprint": self.fingerprints[0],
@@ -155,45 +120,48 @@ class DurableCheckpointIO(CheckpointIO):
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
     """Where a run's folder holds the checkpoint of an epoch, from 1."""
-    return folder / "checkpoints" / f"epoch={epoch}.ckpt"
+    return folder / "checkpoints" / f"epoch={epoch}.safetensors"
 
 
 def saved_epochs(folder: Path) -> list[int]:
     """The epochs that a run's folder holds, sound or not, newest first."""
-    names = (path.name for path in (folder / "checkpoints").glob("epoch=*.ckpt"))
-    return sorted(
-        (int(found[1]) for name in names if (found := re.fullmatch(r"epoch=(\d+)\.ckpt", name))),
-        reverse=True,
-    )
+    paths = (folder / "checkpoints").glob("epoch=*.safetensors")
+    epochs = (path.stem.removeprefix("epoch=") for path in paths)
+    return sorted((int(epoch) for epoch in epochs if epoch.isdecimal()), reverse=True)
 
 
-def resume_point(folder: Path, learner: Learner, *fingerprints: str) -> Path | None:
+def resume_point(
+    folder: Path, trainer: pl.Trainer, learner: Learner, *fingerprints: str
+) -> Path | None:
     """The newest checkpoint from which a run can be resumed; None if it has to start over.
 
-    Damaged ones are skipped with a warning.
+    Damaged ones are skipped with a warning; of those of earlier versions of fae, none can be used.
 
     Args:
-        learner: as the run begins; the checkpoint's keys and shapes must be those of its own.
+        trainer, learner: as the run begins.
         fingerprints: as ``DurableCheckpointIO`` has them.
     """
     for epoch in saved_epochs(folder):
         path = checkpoint_path(folder, epoch)
         try:
             checkpoint = read(path, *fingerprints)
-            check_fits(checkpoint, learner)
+            check_fits(checkpoint, trainer, learner)
             if checkpoint["epoch"] + 1 != epoch:
                 raise CheckpointError("not of the epoch in its name")
         except CheckpointError as problem:
             warn(f"epoch {epoch} cannot be used ({problem}); going back to the one before")
             continue
         return path
+    if any((folder / "checkpoints").glob("epoch=*.ckpt")):
+        warn(
+            "checkpoints of an earlier version of fae are not read any more; the run starts over, "
+            "with the same result"
+        )
     return None
 
 
 def read(path: Path, *fingerprints: str) -> dict[str, Any]:
-    """A checkpoint, once it is known to be what was written: plain values and tensors.
-
-    Runs no code of the file's, and takes memory in proportion to its size.
+    """A checkpoint, once it is known to be what was written.
 
     Raises:
         CheckpointError: names the file: it is damaged, not of this run, or not a checkpoint.
@@ -205,9 +173,7 @@ def read(path: Path, *fingerprints: str) -> dict[str, Any]:
             raise CheckpointError("damaged, it is not what was written")
         if about["fingerprint"] not in fingerprints:
             raise CheckpointError(f"of another run ({about['fingerprint']!r:.80})")
-        checkpoint = load(content)
-        if type(checkpoint) is not dict or {k: type(v) for k, v in checkpoint.items()} != KEYS:
-            raise CheckpointError("not a checkpoint of a run")
+        checkpoint: dict[str, Any] = tensor_file.load(content)
     except CheckpointError as problem:
         raise CheckpointError(f"{path}: {problem}") from problem
     except Exception as error:  # whatever a file of any content makes of its readers
@@ -215,51 +181,66 @@ def read(path: Path, *fingerprints: str) -> dict[str, Any]:
     return checkpoint
 
 
-def check_fits(checkpoint: Mapping[str, Any], learner: Learner) -> None:
-    """Check that what was read is the state of this very network and its optimizer.
+def check_fits(checkpoint: dict[str, Any], trainer: pl.Trainer, learner: Learner) -> None:
+    """Check that a checkpoint is the state of this very run, as the run itself saves it.
+
+    By its fingerprint it is, unless somebody has forged it. Then torch's fused optimizers would
+    write beyond the end of a tensor that is too small, and most else would end in a traceback.
+    Numbers and texts, which may be any, are not checked.
 
     Args:
-        learner: as the run begins.
+        trainer, learner: as the run begins.
 
     Raises:
-        CheckpointError: names what is otherwise.
+        CheckpointError: it is not.
     """
     twin = copy.deepcopy(learner)
     (optimizer,), schedules = twin.configure_optimizers()
     for parameter in twin.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()  # makes its state
-    wanted = {
+    callbacks = {
+        callback.state_key: state
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        if (state := callback.state_dict())
+    }
+    if stopping := trainer.early_stopping_callback:
+        callbacks[stopping.state_key]["best_weights"] = dict(learner.state_dict())
+    own = {
+        "epoch": 0,
+        "global_step": 0,
+        "pytorch-lightning_version": "",
         "state_dict": learner.state_dict(),
         "optimizer_states": [optimizer.state_dict()],
         "lr_schedulers": [schedule.state_dict() for schedule in schedules],
+        "loops": {name: getattr(trainer, name).state_dict() for name in LOOPS},
+        "callbacks": callbacks,
     }
-    for key, value in wanted.items():
-        _check_like(checkpoint[key], value, key)
+    if not _is_like(checkpoint, own) or _order(checkpoint) != _order(own):
+        raise CheckpointError("not the state of such a run")
 
 
-def _check_like(found: Any, wanted: Any, name: str) -> None:
-    """Check that a plain value has the types, keys and shapes of another.
+def _is_like(found: Any, own: Any) -> bool:
+    """Whether a value has the types, keys and shapes of a run's own at its beginning.
 
-    Raises:
-        CheckpointError: names what is otherwise.
+    An empty list may have grown, and None may have become a text.
     """
-    theirs, ours = _form(found, name), _form(wanted, name)
-    for part in [*ours, *theirs]:
-        if theirs.get(part) != ours.get(part):
-            raise CheckpointError(
-                f"{part} is {theirs.get(part, 'missing')}, not {ours.get(part, 'there')}"
-            )
+    if isinstance(own, Tensor):
+        return isinstance(found, Tensor) and (found.dtype, found.shape) == (own.dtype, own.shape)
+    if own is None:
+        return found is None or type(found) is str
+    if type(found) is not type(own):
+        return False
+    if isinstance(own, dict):
+        return found.keys() == own.keys() and all(_is_like(found[key], own[key]) for key in own)
+    if isinstance(own, list | tuple) and own:
+        return len(found) == len(own) and all(map(_is_like, found, own))
+    return True
 
 
-def _form(value: Any, name: str) -> dict[str, str]:
-    """The type or shape of a value and of all that it holds, by their names."""
-    if isinstance(value, Tensor):
-        return {name: f"{value.dtype} {tuple(value.shape)}"}
-    form = {name: type(value).__name__}
-    for key, part in parts(value):
-        form |= _form(part, f"{name}[{key!r:.80}]")
-    return form
+def _order(checkpoint: dict[str, Any]) -> list[list[int]]:
+    """By which numbers the optimizer's parameters have their states."""
+    return [group["params"] for group in checkpoint["optimizer_states"][0]["param_groups"]]
 
 
 def _beside(path: Path) -> Path:

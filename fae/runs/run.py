@@ -171,7 +171,7 @@ def fit(
         callbacks=[history, progress, *callbacks, checkpoints],
         checkpoint_io=DurableCheckpointIO(*known_as),
     )
-    start = resume_point(run.folder, learner, *known_as) if resumed else None
+    start = resume_point(run.folder, trainer, learner, *known_as) if resumed else None
     trainer.fit(learner, data, ckpt_path=start, weights_only=True)
     history.picture(learner)
     epoch = choose_weights(trainer, learner, last=len(history.epochs))

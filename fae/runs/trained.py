@@ -9,7 +9,7 @@ from torch import nn
 from fae.config import TrainingConfig
 from fae.models.network import Network
 from fae.runs.build import build_network
-from fae.runs.safe_load import load_weights
+from fae.runs.weights import load_weights
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.run import BESIDE_WEIGHTS
 

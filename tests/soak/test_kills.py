@@ -22,6 +22,7 @@ from mlflow.entities import Run
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.runs.checkpoint import checkpoint_path, saved_epochs
+from fae.runs.tensor_file import load
 from fae.tracking.folder import LINK
 from soak.conftest import Soak
 
@@ -70,7 +71,7 @@ def started(config: Config, folder: Path) -> ForkServerProcess:
 
 def final_state(folder: Path) -> dict[str, Any]:
     """Weights, optimizer and history as the last checkpoint holds them."""
-    checkpoint = torch.load(checkpoint_path(folder, saved_epochs(folder)[0]), weights_only=True)
+    checkpoint = load(checkpoint_path(folder, saved_epochs(folder)[0]).read_bytes())
     return {
         "weights": checkpoint["state_dict"],
         "optimizer": checkpoint["optimizer_states"],

@@ -46,7 +46,7 @@ def begin_and_end(tracking: TrackingConfig, folder: Path, status: str, **more: A
     with suppress(RuntimeError, KeyboardInterrupt), opened as run:
         run_id = run.id
         (folder / "checkpoints").mkdir(exist_ok=True)
-        (folder / "checkpoints" / "epoch=1.ckpt").touch()
+        (folder / "checkpoints" / "epoch=1.safetensors").touch()
         if status in ends:
             raise ends[status]
     if status == "RUNNING":

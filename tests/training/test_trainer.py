@@ -57,6 +57,18 @@ def test_a_cluster_changes_nothing(
     assert trainer.current_epoch == 2
 
 
+def test_what_only_the_first_process_of_a_cluster_does_is_done(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rank is a private part of Lightning's."""
+    done: list[str] = []
+    monkeypatch.setattr(rank_zero_only, "rank", 3)
+    rank_zero_only(done.append)("as rank 3")
+    build_trainer(tiny().trainer, epochs=1, folder=tmp_path, callbacks=[])
+    rank_zero_only(done.append)("as the only one")
+    assert done == ["as the only one"]
+
+
 def test_an_argument_from_the_environment_is_refused(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:

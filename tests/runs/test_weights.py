@@ -15,7 +15,7 @@ from records import exported
 
 from fae.errors import CheckpointError
 from fae.models.dense.network import AutoEncoder
-from fae.runs.safe_load import load_weights
+from fae.runs.weights import load_weights
 
 CONFIG = "data/weights/model_weights_config.json"
 
