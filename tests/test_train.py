@@ -209,13 +209,18 @@ def test_a_reader_that_goes_away_ends_no_run(
 def test_a_sweep_goes_on_where_nothing_can_be_shown(
     client: MlflowClient, store_uri: str, tmp_path: Path
 ) -> None:
-    """Standard output is full, the locale knows ASCII only, and warnings are to be errors."""
+    """Standard output is full, the locale knows ASCII only, and warnings are to be errors.
+
+    So in processes of joblib's, and in a folder of an odd name.
+    """
+    here = tmp_path / '100% #1? it\'s "what" $HOME;&=,[a]{b}~+%20'
+    here.mkdir()
     overrides = f"hidden=4,8 repeats=2 {SMOKE} {NO_LOCAL} sweep.rerun=true"
     workers = "hydra/launcher=joblib hydra.launcher.n_jobs=2"
     done = subprocess.run(
         f"{sys.executable} -m fae.train -m {overrides} {workers} > /dev/full",
         shell=True,
-        cwd=tmp_path,
+        cwd=here,
         env={
             **environment(store_uri),
             "LC_ALL": "C",
@@ -230,7 +235,7 @@ def test_a_sweep_goes_on_where_nothing_can_be_shown(
     assert "fae: standard output is lost (No space left on device)" in done.stderr
     assert "Traceback" not in done.stderr
     assert [run.info.status for run in runs(client, "run", tmp_path)] == ["FINISHED"] * 4
-    (table,) = tmp_path.glob("reports/*/table.md")
+    (table,) = here.glob("reports/*/table.md")
     assert table.read_text(encoding="utf-8").count(" ± ") == 2
 
 

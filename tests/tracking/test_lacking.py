@@ -62,7 +62,7 @@ def test_a_sweep_whose_files_the_store_refuses_is_stored_by_the_command_it_names
 
 @pytest.mark.usefixtures("own_store")
 def test_a_run_whose_experiment_is_deleted_is_whole_once_that_is_restored(tmp_path: Path) -> None:
-    command = ("fae.train", *SMOKE, "hidden=4", "epochs=300")
+    command = ("fae.train", *SMOKE, "hidden=4", "epochs=120")
     client = MlflowClient(of_file(tmp_path / "mlflow.db"))
     process = begin(tmp_path, *command)
     experiment = None
@@ -83,6 +83,6 @@ def test_a_run_whose_experiment_is_deleted_is_whole_once_that_is_restored(tmp_pa
     code, said, _ = run(tmp_path, *command)
     assert (code, "done: test 0.0" in said) == (0, True)
     (stored,) = client.search_runs([experiment])
-    assert len(client.get_metric_history(stored.info.run_id, "val/mse")) == 300
+    assert len(client.get_metric_history(stored.info.run_id, "val/mse")) == 120
     assert stored.outputs
     assert len(stored.outputs.model_outputs) == 1
