@@ -127,9 +127,13 @@ def _search_path(running: Hydra | None) -> list[str]:
 
 
 def parse(base: DictConfig, arguments: Sequence[str], loader: ConfigLoader) -> list[Override]:
-    """The overrides of a multirun: a preset's grid, then those that were given."""
-    grid = [f"{key}={values}" for key, values in (base.hydra.sweeper.params or {}).items()]
-    return OverridesParser.create(config_loader=loader).parse_overrides([*grid, *arguments])
+    """The overrides of a multirun: a preset's grid without the given keys, then the given."""
+    parser = OverridesParser.create(config_loader=loader)
+    given = parser.parse_overrides(list(arguments))
+    keys = {override.key_or_group for override in given}
+    params = (base.hydra.sweeper.params or {}).items()
+    grid = [f"{key}={values}" for key, values in params if key not in keys]
+    return [*parser.parse_overrides(grid), *given]
 
 
 def jobs(overrides: list[Override]) -> list[list[str]]:

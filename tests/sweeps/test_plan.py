@@ -135,6 +135,17 @@ def test_a_sweep_of_too_many_runs_is_refused_at_once(tmp_path: Path, seeds: str)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_key_that_is_given_takes_the_place_of_a_presets_grid_in_it(tmp_path: Path) -> None:
+    given = ["experiment=digits", "hidden=4,8", "sweep.max_jobs=2", "sweep.plan_only=true"]
+    done = forking.run(
+        [sys.executable, "-m", "fae.train", "-m", *given, NO_LOCAL],
+        cwd=tmp_path,
+        env=environment(f"sqlite:///{tmp_path}/mlflow.db"),
+        timeout=300,
+    )
+    assert done.stdout.startswith("experiment=digits hidden=4,8: 2 runs\n"), done.stderr
+
+
 def test_so_is_one_of_too_many_repeats(tmp_path: Path) -> None:
     done = command(tmp_path, "-m", "batch_size=range(1,101)", "repeats=1000")
     assert done.returncode == 2
