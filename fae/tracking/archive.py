@@ -17,7 +17,6 @@ from fae.tracking.address import file_of
 from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import asking, connect
 from fae.tracking.limits import downloading
-from fae.tracking.run import NOTE
 from fae.tracking.uploader import Uploader
 
 if TYPE_CHECKING:
@@ -275,11 +274,13 @@ class Archive:
         Raises:
             StoreError: the store does not accept them; the folder is unchanged.
         """
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
         problem = f"the report is in {folder}, and cannot be added to the run of the sweep"
         with asking(self.uri, problem):
             self.update_paths()
             self._client.log_artifacts(run.id, str(folder), "report")
-            self._client.set_tag(run.id, NOTE, note)
+            self._client.set_tag(run.id, MLFLOW_RUN_NOTE, note)
 
     def update_paths(self) -> None:
         """Update the paths in the database of a project that was moved.

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 BESIDE_WEIGHTS = 10_000_000
 """Bytes that a model needs in addition to its weights, at most."""
-NOTE = "mlflow.note.content"
-"""Tag with a run's description, which its page shows."""
 LOADER = Path(__file__).with_name("fae_reconstruction.py")
 """Stored with a model, for loading it."""
 
@@ -96,7 +94,9 @@ class Run:
 
     def set_note(self, text: str) -> None:
         """Describe the run on its page, in Markdown."""
-        self.set_tags({NOTE: text})
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+        self.set_tags({MLFLOW_RUN_NOTE: text})
 
     def log_model(self, network: "Module", example: NDArray[np.float32], step: int) -> None:
         """Log a network that ``mlflow.pyfunc.load_model`` loads without this package.
