@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import os
 import shlex
 import socket
@@ -196,18 +197,18 @@ def test_a_store_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own_store")
-def test_a_store_that_takes_no_write_is_named(tmp_path: Path) -> None:
-    """As root may write anywhere, a trigger refuses; whoever may not gets that far as well."""
+def test_a_store_that_takes_no_write_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root may write anywhere, the database is opened for reading only."""
     config = configured(tmp_path)
     Store(config.tracking)
     assert problems(checks.store(config, SYNC)) == []
-    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
-        database.execute(
-            "CREATE TRIGGER refusal BEFORE UPDATE ON alembic_version "
-            "BEGIN SELECT RAISE(ABORT, 'unable to open database file'); END"
-        )
+    database = f"{(tmp_path / 'mlflow.db').as_uri()}?mode=ro"
+    for_reading = functools.partial(sqlite3.connect, database, uri=True)
+    monkeypatch.setattr(sqlite3, "connect", lambda *_, timeout, **__: for_reading(timeout=timeout))
     (found,) = problems(checks.store(config, SYNC))
-    assert found.state.endswith("mlflow.db: cannot be written (unable to open database file)")
+    assert found.state.endswith("cannot be written (attempt to write a readonly database)")
 
 
 def test_folders_that_cannot_be_written_are_named(

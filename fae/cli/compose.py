@@ -152,7 +152,8 @@ def read(node: DictConfig, schema: type[Schema], **given: object) -> Schema:
         ConfigError: names every key whose value is wrong.
     """
     known = {field.name for field in fields(schema)}  # type: ignore[arg-type]
-    node = OmegaConf.masked_copy(node, [str(key) for key in node if key not in NOT_OF_RUNS - known])
+    keys = [key for key in node if key not in NOT_OF_RUNS - known]
+    node = OmegaConf.masked_copy(node, keys)  # type: ignore[arg-type]
     try:
         values: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
         missing = OmegaConf.missing_keys(node)

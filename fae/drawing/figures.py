@@ -93,7 +93,8 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
 def as_svg(figure: Figure) -> str:
     """The figure as SVG, its texts as paths, so that it looks the same everywhere.
 
-    Equal figures give equal bytes. The layout of the figure, which takes long, is settled by this.
+    Equal figures give equal bytes. The figure keeps the layout that is computed here, as that takes
+    long.
     """
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "fae"}):

@@ -75,7 +75,7 @@ def compared(
     return comparison
 
 
-def is_lower(comparison: Comparison) -> str:
+def verdict(comparison: Comparison) -> str:
     """Whether the first error is the lower one, beyond seed noise."""
     if not comparison.distinguishable:
         return "cannot be determined"
@@ -86,7 +86,7 @@ def at_each_n(claim: str, comparisons: Mapping[int, Comparison]) -> str:
     """The claim that the first error is lower, and for which n it is true or false."""
     sizes: dict[str, list[int]] = {"yes": [], "no": [], "cannot be determined": []}
     for n, comparison in comparisons.items():
-        sizes[is_lower(comparison)].append(n)
+        sizes[verdict(comparison)].append(n)
     given = {verdict: of_verdict for verdict, of_verdict in sizes.items() if of_verdict}
     if len(given) == 1:
         return f"{claim}: {next(iter(given))} at every n"

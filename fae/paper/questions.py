@@ -13,10 +13,10 @@ from fae.paper.comparing import (
     compared,
     difference,
     grid,
-    is_lower,
     lines,
     listed,
     matrix,
+    verdict,
 )
 from fae.paper.evidence import BEST, PAPER, SIZES, Evidence
 from fae.reports import charts, table
@@ -115,7 +115,7 @@ def _dropout(evidence: Evidence) -> Answer:
         }
         for rate in sorted(rates[SIZES[0]])[1:]
     }
-    lower = Counter(is_lower(c) for of_n in comparisons.values() for c in of_n.values())
+    lower = Counter(verdict(c) for of_n in comparisons.values() for c in of_n.values())
     differences = {
         f"dropout={rate:g} minus none": [
             difference(comparison, rates[n][0.0].test.mean) for n, comparison in of_n.items()

@@ -66,6 +66,7 @@ def write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -
     Raises:
         OSError: they cannot be written; the folder is as it was.
     """
+    assert all(_is_of_report(PurePath(path)) for path in texts), "or it could not be replaced"
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder.parent)
     with (

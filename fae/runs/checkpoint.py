@@ -33,7 +33,8 @@ LOOPS = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
 class Checkpoints(Checkpoint):
     """Saves each epoch; of the epochs saved, the newest two stay.
 
-    A save that fails, as on a full disk, is a warning; each epoch tries again.
+    A save that fails, as on a full disk or for a schedule whose state cannot be written, is a
+    warning; each epoch tries again.
 
     Args:
         folder: the run's.
@@ -48,12 +49,13 @@ class Checkpoints(Checkpoint):
         path = checkpoint_path(self.folder, epoch)
         try:
             trainer.save_checkpoint(path, weights_only=False)
-        except OSError as problem:
+        except (OSError, TypeError) as problem:
             _remove(path)
             if not self._failing:
+                reason = getattr(problem, "strerror", None) or problem
                 warn(
-                    f"epoch {epoch} could not be saved ({problem.strerror or problem}); training "
-                    "continues, and each epoch tries again"
+                    f"epoch {epoch} could not be saved ({reason}); training continues, and each "
+                    "epoch tries again"
                 )
             self._failing = True
         else:
@@ -61,11 +63,13 @@ class Checkpoints(Checkpoint):
             self._remove_others(epoch)
 
     def _remove_others(self, epoch: int) -> None:
-        saved = saved_epochs(self.folder)
-        kept = [number for number in saved if number <= epoch][:KEPT]
-        for number in saved:
-            if number not in kept:
-                _remove(checkpoint_path(self.folder, number))
+        """Remove all but the newest two, those of earlier versions of fae as well."""
+        kept = [number for number in saved_epochs(self.folder) if number <= epoch][:KEPT]
+        paths = [checkpoint_path(self.folder, number) for number in kept]
+        for path in (self.folder / "checkpoints").glob("epoch=*"):
+            if path not in paths and path not in map(_beside, paths):
+                with suppress(OSError):
+                    path.unlink()
 
 
 class DurableCheckpointIO(CheckpointIO):
@@ -135,7 +139,7 @@ def resume_point(
 ) -> Path | None:
     """The newest checkpoint from which a run can be resumed; None if it has to start over.
 
-    Damaged ones are skipped with a warning; of those of earlier versions of fae, none can be used.
+    Damaged ones are skipped with a warning. Those of earlier versions of fae cannot be used.
 
     Args:
         trainer, learner: as the run begins.

@@ -109,8 +109,7 @@ def store(config: Config, sync: str) -> Iterator[Finding]:
     if path is None:
         yield Finding("store", f"{uri} answers")
     else:
-        change = "UPDATE alembic_version SET version_num = version_num || ' '"
-        flaw = _flaw("store", uri, path, change)
+        flaw = _flaw("store", uri, path, written=True)
         yield flaw or Finding("store", f"{uri} is writable and not damaged")
     if archive.move:
         yield Finding("store", f"{archive.move}, but {uri} has the old paths", sync)
@@ -137,23 +136,25 @@ def studies(config: Config) -> Iterator[Finding]:
 
 
 def _flaw(
-    what: str, name: object, path: Path, change: str = "", advice: str = ""
+    what: str, name: object, path: Path, *, written: bool = False, advice: str = ""
 ) -> Finding | None:
     """What is wrong with an SQLite database, if anything.
 
     Args:
-        change: SQL that must be possible, and is rolled back; only a change writes the journal
-            beside the database.
+        written: whether a change must be possible; it is rolled back, but only a change writes the
+            journal beside the database.
         advice: precedes the remedy for a damaged one.
     """
     try:
         with closing(sqlite3.connect(path, timeout=3)) as database:
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            database.execute(change)
-            database.rollback()
-    except (sqlite3.OperationalError, sqlite3.IntegrityError) as problem:
-        state = f"{name}: cannot be {'written' if change else 'read'} ({problem})"
-        able = "and its folder writable" if change else "readable"
+            if written:
+                database.execute("BEGIN IMMEDIATE")
+                database.execute("PRAGMA user_version = 1")
+                database.rollback()
+    except sqlite3.OperationalError as problem:
+        state = f"{name}: cannot be {'written' if written else 'read'} ({problem})"
+        able = "and its folder writable" if written else "readable"
         return Finding(what, state, f"make {path} {able}, or end the process that locks it")
     except sqlite3.DatabaseError as problem:
         found = str(problem)

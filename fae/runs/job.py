@@ -70,7 +70,7 @@ class Job:
 
     Attributes:
         name: what varies, such as ``hidden=64 seed=0``.
-        folder: for the files of a new run, which makes it. Those of a resumed run stay in its own.
+        folder: for the files of a new run, created when it begins; a resumed run keeps its own.
         command: reproduces it.
         group, number: the jobs that it is one of, and its place among them, from 0.
     """

@@ -100,6 +100,8 @@ class Task(Known):
             )
         if self.state == State.DONE:
             return f"done: test {format_error(self.run.metrics['test/mse'])}, {run}"
+        if self.state == State.RESUMABLE and not self.epochs_done:
+            return f"starts over in {run}, which has no checkpoint"
         if self.state == State.RESUMABLE:
             return f"resumes after epoch {self.epochs_done} of {self.config.epochs}, {run}"
         if self.state == State.RUNNING:

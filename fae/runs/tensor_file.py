@@ -7,7 +7,7 @@ dictionaries, whose keys need not be text, ``{"dict": [[0, 0.5], ["lr", 0.1]]}``
 """
 
 import json
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import Any
 
 import safetensors.torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 VALUES = "values"
 """The key of the JSON in the metadata."""
-KINDS = {kind.__name__: kind for kind in (dict, OrderedDict, tuple)}
+KINDS = {kind.__name__: kind for kind in (dict, OrderedDict, Counter, tuple)}
 
 
 def dump(value: Any) -> bytes:
@@ -38,7 +38,7 @@ def load(content: bytes) -> Any:
         Exception: of any kind, if ``dump`` has not written it.
     """
     tensors = safetensors.torch.load(content)
-    kinds = {**KINDS, "tensor": tensors.pop}
+    kinds = {**KINDS, "Counter": lambda pairs: Counter(dict(pairs)), "tensor": tensors.pop}
 
     def value(found: dict[str, Any]) -> Any:
         ((kind, part),) = found.items()

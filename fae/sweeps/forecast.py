@@ -43,7 +43,7 @@ def size(hidden: int) -> float:
     return 20.0 + hidden
 
 
-def estimate(tasks: Sequence[Task], archive: Archive | None) -> Forecast | None:
+def forecast(tasks: Sequence[Task], archive: Archive | None) -> Forecast | None:
     """What these tasks will take; None if some are like no run that was made on this machine.
 
     Each is measured by earlier runs with its data, precision and accelerator.
@@ -54,14 +54,14 @@ def estimate(tasks: Sequence[Task], archive: Archive | None) -> Forecast | None:
     for task in tasks:
         parameters = task.config.parameters()
         groups.setdefault(tuple(parameters[key] for key in DECISIVE), []).append(task)
-    found = [_estimate(values, alike, archive) for values, alike in groups.items()]
+    found = [_forecast(values, alike, archive) for values, alike in groups.items()]
     known = [part for part in found if part]
     if len(known) < len(groups):
         return None
     return Forecast(sum(part.seconds for part in known), sum(part.bytes for part in known))
 
 
-def _estimate(values: Sequence[object], tasks: Sequence[Task], archive: Archive) -> Forecast | None:
+def _forecast(values: Sequence[object], tasks: Sequence[Task], archive: Archive) -> Forecast | None:
     """What tasks with these values of the decisive parameters take."""
     decisive = dict(zip(DECISIVE, values, strict=True))
     here = platform.node()

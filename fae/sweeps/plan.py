@@ -7,7 +7,7 @@ from dataclasses import replace
 from fae.runs.fingerprint import fingerprints
 from fae.runs.task import State, Task
 from fae.runtime.console import say
-from fae.sweeps.forecast import estimate
+from fae.sweeps.forecast import forecast
 from fae.tracking.archive import Archive
 
 SHOWN = 24
@@ -31,7 +31,7 @@ def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int)
     if len(tasks) > SHOWN:
         say(f" and {len(tasks) - SHOWN} more")
     if to_do:
-        say(str(estimate(to_do, archive) or "no estimate: no run like these was made here before"))
+        say(str(forecast(to_do, archive) or "no estimate: no run like these was made here before"))
 
 
 def _why_new(task: Task, archive: Archive | None) -> str:

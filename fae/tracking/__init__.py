@@ -7,10 +7,10 @@ store, at once or once the store is back::
                                                                                   |
     reports, plans, searches  <-- Archive, which checks all that it reads --------+
 
-``delivery`` says in which order and when, ``uploader`` how each entry is stored.
-``folder`` links a run's folder and the store, ``lock`` keeps other processes out; ``recovery``
-closes crashed runs and uploads the rest of their entries, ``sync`` all that a user names; ``moved``
-finds a project that was moved.
+``delivery`` determines when entries are uploaded, ``uploader`` how each kind is stored. ``folder``
+links a run's folder and the store, ``lock`` keeps other processes out; ``recovery`` closes crashed
+runs and uploads the rest of their entries, ``sync`` does so for folders of runs; ``moved`` finds a
+project that was moved.
 Every call names the store and the run, so runs that share a process share nothing here. What a run
 contains, and what is made of its numbers, is left to the rooms above.
 """

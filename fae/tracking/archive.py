@@ -1,4 +1,4 @@
-"""Reads stored runs, which anyone may have written: values are checked, and no code is run."""
+"""Stored runs, which anyone may have written: values are checked as read, and no code is run."""
 
 import json
 import re
@@ -80,7 +80,7 @@ class UnreadableError(StoreError):
 
 
 class Archive:
-    """An experiment in a store, as it is; nothing is created.
+    """An experiment that exists in a store: its runs, and what is changed of them afterwards.
 
     Raises:
         StoreError: there is no such store or experiment, or it cannot be read; also by each
@@ -121,6 +121,7 @@ class Archive:
             ids: theirs is one of these.
             parent: id of the run in which they are nested.
             status: RUNNING, FINISHED, FAILED or KILLED.
+            host: name of the machine that trained them.
             folder: name of theirs, without its path.
             parameters: values of some of theirs.
             newest: only so many, up to 1000, and the newest first.

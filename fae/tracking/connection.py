@@ -229,10 +229,10 @@ def _prepare_mlflow() -> None:
 def _open(config: TrackingConfig, *, create: bool) -> Connection:
     uri, name, path = config.uri, config.experiment, file_of(config.uri)
     _prepare_mlflow()
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
     try:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
         client = MlflowClient(uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None and create:

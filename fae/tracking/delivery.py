@@ -28,8 +28,8 @@ Deliver = Callable[[Sequence[Entry]], int]
 class UploadWorker:
     """Uploads a journal in a thread, so that training never waits for the store.
 
-    Failed uploads are retried with growing pauses. A rejected entry is set aside, so that the
-    others need not wait, and tried once more at the end.
+    While the store is not reachable, uploads are retried with growing pauses. A rejected entry is
+    set aside, so that the others need not wait, and tried once more at the end.
 
     Attributes:
         lost: files that were damaged before their upload.

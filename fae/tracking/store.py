@@ -170,7 +170,7 @@ class Store:
         self._client.update_run(run_id, status="RUNNING")
 
     def _record_system(self, run_id: str, *, resumed: bool) -> Callable[[], object]:
-        """Start to record system metrics; returns what ends that."""
+        """Start to record system metrics; returns a function that stops it."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         monitor = SystemMetricsMonitor(

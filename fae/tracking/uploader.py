@@ -25,7 +25,7 @@ SMALL = (256, 256)
 TRIES = 5
 """Failures after which an entry counts as rejected by a store that is reachable."""
 AGAIN_S = 0.2
-"""Seconds after which such a store is tried again."""
+"""Seconds after which such a store is tried again; they double with each failure."""
 CODES = "errno", "error_code"
 """Attributes of errors of the system and of MLflow that tell the reason."""
 
@@ -44,8 +44,8 @@ class Uploader:
     Args:
         client: of the store.
         run_id, folder: of the run.
-        resumed: the run was resumed in another folder, where all but metrics was logged again; all
-            else is passed over.
+        resumed: the run was resumed in another folder, where everything except metrics was logged
+            again; only metrics are stored from this one.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Uploader:
                 if failures == TRIES or reason in self._refusals:
                     self._refusals.add(reason)
                     raise RejectedError(first_line(error)) from error
-                time.sleep(AGAIN_S)
+                time.sleep(AGAIN_S * 2 ** (failures - 1))
 
     def _deliver(self, entries: Sequence[Entry]) -> int:
         if "metrics" in entries[0]:

@@ -10,7 +10,7 @@ from hydra import compose as compose_node
 from hydra import initialize_config_dir
 from hydra.core.utils import configure_log
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from fae.cli.compose import check, compose, compose_jobs
 from fae.cli.messages import explain, known_keys, raised_by_hydra
@@ -303,6 +303,15 @@ def test_a_launch_that_cannot_be_is_refused(override: str, message: str) -> None
     with pytest.raises(ConfigError) as error:
         check(node)
     assert message in str(error.value)
+
+
+def test_a_key_that_is_no_text_is_refused() -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        node = compose_node("config", [NO_LOCAL], return_hydra_config=True)
+    with open_dict(node):
+        node[1] = 5
+    with pytest.raises(ConfigError, match="1=1: Keys should be strings"):
+        check(node)
 
 
 def test_what_a_library_refuses_counts_for_hydra_that_called_it() -> None:

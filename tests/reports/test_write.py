@@ -635,7 +635,8 @@ def test_runs_of_other_projects_in_the_store_are_none_of_ours(
 def test_a_sweep_of_which_nothing_finished_has_no_report(
     home: Path, request_of: Request, tmp_path: Path
 ) -> None:
-    store = Store(configured(home).tracking)
+    tracking = dataclasses.replace(configured(home).tracking, experiment="of its own")
+    store = Store(tracking)
     with store.run("begun", kind="sweep", folder=tmp_path, command="") as parent:
         pass
     with (
@@ -644,7 +645,7 @@ def test_a_sweep_of_which_nothing_finished_has_no_report(
     ):
         raise KeyboardInterrupt
     with pytest.raises(ConfigError, match=r"begun: none of its runs counts \(interrupted\)"):
-        make_report(request_of(sweep=("begun",)))
+        make_report(request_of(sweep=("begun",), tracking=tracking))
 
 
 def command(

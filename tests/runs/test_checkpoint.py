@@ -19,6 +19,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from conftest import NO_LOCAL
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from fae.cli.compose import compose
 from fae.config import Config
@@ -280,6 +281,7 @@ def test_a_run_with_checkpoints_of_an_earlier_version_starts_over(
         "over, with the same result"
     ]
     assert len(fitted.history.epochs) == 2
+    assert not [*tmp_path.glob("checkpoints/*.ckpt")]
     assert start_of(config, tmp_path) == checkpoint_path(tmp_path, 2)
     assert capsys.readouterr().out == ""
 
@@ -398,6 +400,18 @@ def test_training_goes_on_when_the_disk_is_full_and_each_epoch_tries_again(
     assert_identical(again.learner.state_dict(), undisturbed.learner.state_dict())
     assert saved_epochs(tmp_path) == [4, 1]
     assert start_of(config, tmp_path) == checkpoint_path(tmp_path, 4)
+
+
+def test_training_continues_when_its_state_cannot_be_written(
+    tiny: Tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CosineAnnealingLR, "state_dict", lambda _: {"milestones": {1, 2}})
+    fitted = fit(tiny("epochs=2", "optimizer.schedule=cosine"), tmp_path)
+    assert len(fitted.history.epochs) == 2
+    assert capsys.readouterr().out.splitlines() == [
+        "warning: epoch 1 could not be saved (Object of type set is not JSON serializable); "
+        "training continues, and each epoch tries again"
+    ]
 
 
 def kept(folder: Path, *epochs: int, full: tuple[int, ...] = ()) -> list[int]:

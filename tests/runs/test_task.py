@@ -61,10 +61,10 @@ def test_a_run_that_the_store_does_not_know_is_new(tiny: Tiny) -> None:
     [
         (["FINISHED"], "done", "done: test 0.0400, run 01234567"),
         (["FINISHED", "FAILED", "KILLED"], "done", "done: test 0.0400, run 01234567"),
-        (["KILLED"], "resumable", "resumes after epoch 0 of 2, run 01234567"),
+        (["KILLED"], "resumable", "starts over in run 01234567, which has no checkpoint"),
         (["FAILED"], "failed", "failed before: no reason stored; sweep.retry_failed=true"),
         (["KILLED", "FAILED"], "failed", "failed before: no reason stored"),
-        (["FAILED", "KILLED"], "resumable", "resumes after epoch 0 of 2, run 01234567"),
+        (["FAILED", "KILLED"], "resumable", "starts over in run 01234567, which has no checkpoint"),
         (["RUNNING"], "running", "running in another process, run 01234567"),
     ],
 )

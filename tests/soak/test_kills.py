@@ -186,7 +186,7 @@ def test_a_run_that_is_killed_and_resumed_is_bit_identical(
     )
 
 
-def test_the_command_carries_on_where_it_was_killed(soak: Soak, tmp_path: Path) -> None:
+def test_the_command_resumes_where_it_was_killed(soak: Soak, tmp_path: Path) -> None:
     """The real command line, killed by SIGKILL and given again: the bits of the undisturbed run.
 
     From its first moment on: where there is no store yet, it begins anew.

@@ -48,7 +48,7 @@ class Moment:
     Attributes:
         seen: what the command has printed by then.
         after_s: so much later.
-        again: whether the command goes on with what a signal interrupted before.
+        again: whether the command resumes what a signal interrupted before.
     """
 
     kind: str
@@ -79,7 +79,7 @@ FOUND: list[int] = []
 def moment(seed: int, durations: dict[str, float]) -> Moment:
     """One of many that are spread evenly over a command, and every third over its training.
 
-    Another third comes while the command carries on.
+    Another third comes while the command resumes.
     """
     kind = list(KINDS)[seed // 4 % 3]
     signum = list(CODES)[seed // 2 % 2]
@@ -232,7 +232,7 @@ def test_a_signal_at_any_moment_ends_a_command_truthfully(soak: Soak, tmp_path: 
     again = sum(one.again for one, *_ in sent)
     soak.tell(
         f"{len(sent)} signals ({', '.join(f'{n} {phase}' for phase, n in phases.items())}; {again} "
-        "of them to a command that carries on): all ended as told, the slowest in "
+        "of them to a command that resumes): all ended as they should, the slowest in "
         f"{max(took for _, _, took, _ in sent):.1f} s"
     )
 
@@ -248,7 +248,7 @@ def check_files(folder: Path) -> None:
 
 
 def test_a_second_signal_ends_a_command_at_once(soak: Soak, tmp_path: Path) -> None:
-    """A second signal right after the first: dead at once, files whole, the run goes on later."""
+    """A second signal right after the first: dead at once, files whole, the run resumes later."""
     total = soak.times(short=1, whole=10)
 
     def disturb_twice(seed: int) -> tuple[float, bool]:
@@ -278,5 +278,5 @@ def test_a_second_signal_ends_a_command_at_once(soak: Soak, tmp_path: Path) -> N
     assert max(taken) < with_load(AT_ONCE_S)
     soak.tell(
         f"{total} commands, {len(taken)} of them not yet dead by the first: the slowest dead in "
-        f"{max(taken):.2f} s; all {total} carried on to the end"
+        f"{max(taken):.2f} s; all {total} resumed to the end"
     )

@@ -333,7 +333,7 @@ def test_a_server_that_goes_and_comes_gets_all_once_and_in_order(
 ) -> None:
     """A store that is killed and started again: nothing is lost, nothing twice, the order kept.
 
-    Beside a run that goes on all the time, one ends in each outage, for which the store is
+    Beside a run that continues all the time, one ends in each outage, for which the store is
     away for good: ``deliver`` brings what it said when the store is back.
     """
     outages = soak.times(short=1, whole=10)

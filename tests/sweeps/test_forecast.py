@@ -8,7 +8,7 @@ import pytest
 
 from fae.config import Config
 from fae.runs.task import Task, work
-from fae.sweeps.forecast import estimate
+from fae.sweeps.forecast import forecast
 from fae.tracking.archive import Archive, StoredRun
 
 Tiny = Callable[..., Config]
@@ -44,7 +44,7 @@ def test_an_estimate_is_in_proportion_to_earlier_runs(tiny: Tiny) -> None:
     earlier = tiny("hidden=70", "epochs=2")
     known = Store(*(run(earlier, s, others_s=0.5) for s in (2.0, 3.0, 50.0)))
     tasks = [Task(tiny("hidden=170", "epochs=4"), []), Task(earlier, [])]
-    found = estimate(tasks, cast("Archive", known))
+    found = forecast(tasks, cast("Archive", known))
     assert found is not None
     assert found.seconds == pytest.approx(3.0 * (4 * 200 / 200 + 1) + 2 * 0.5)
     assert found.bytes == pytest.approx(9000 * (190 / 90 + 1))
@@ -61,22 +61,22 @@ def test_each_task_is_measured_by_runs_like_it(tiny: Tiny, other: str) -> None:
     known = [run(tiny(), 2.0), run(unlike, 30.0)]
     tasks = [Task(tiny(), []), Task(tiny("seed=1"), []), Task(unlike, [])]
     for asked in (tasks, tasks[::-1]):
-        found = estimate(asked, cast("Archive", Store(*known)))
+        found = forecast(asked, cast("Archive", Store(*known)))
         assert found is not None
         assert found.seconds == pytest.approx(2 * 2.0 + 30.0)
         assert found.bytes == pytest.approx(3 * 9000)
-        assert estimate(asked, cast("Archive", Store(known[0]))) is None
+        assert forecast(asked, cast("Archive", Store(known[0]))) is None
 
 
 def test_runs_that_did_next_to_nothing_tell_nothing(tiny: Tiny) -> None:
     short = run(tiny("trainer.limit_batches=1", "batch_size=10"), 1.0)
     tasks = [Task(tiny(), [])]
-    assert estimate(tasks, cast("Archive", Store(short))) is None
-    found = estimate(tasks, cast("Archive", Store(short, run(tiny(), 3.0))))
+    assert forecast(tasks, cast("Archive", Store(short))) is None
+    found = forecast(tasks, cast("Archive", Store(short, run(tiny(), 3.0))))
     assert found is not None
     assert found.seconds == pytest.approx(3.0)
 
 
 def test_without_earlier_runs_there_is_none(tiny: Tiny) -> None:
-    assert estimate([Task(tiny(), [])], None) is None
-    assert estimate([Task(tiny(), [])], cast("Archive", Store())) is None
+    assert forecast([Task(tiny(), [])], None) is None
+    assert forecast([Task(tiny(), [])], cast("Archive", Store())) is None

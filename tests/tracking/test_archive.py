@@ -1,5 +1,6 @@
 """The archive's questions, in plain words, and the tags that MLflow's pages read."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def ids(tracking: TrackingConfig, tmp_path: Path) -> dict[str, str]:
     with pytest.raises(StoreError):
         add("third", StoreError("boom"))
     return found
+
+
+def test_a_library_that_is_missing_is_named(
+    tracking: TrackingConfig, ids: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ids
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(StoreError, match=r"MLflow cannot use it \(import of mlflow halted"):
+        Archive(tracking)
 
 
 def test_runs_are_those_for_which_all_that_is_given_holds(
