@@ -20,6 +20,7 @@ from fae.errors import FaeError
 from fae.runs import checks
 from fae.runs.task import Task, look_up
 from fae.runtime.files import read_own
+from fae.tracking import uploader
 from fae.tracking.address import of_file
 from fae.tracking.archive import Archive
 from fae.tracking.sync import sync
@@ -149,6 +150,7 @@ def test_folders_of_runs_that_anyone_may_write_touch_nothing_outside(
     project = tmp_path / "project"
     (project / "outputs").mkdir(parents=True)
     monkeypatch.chdir(project)
+    monkeypatch.setattr(uploader, "AGAIN_S", 0.0)  # what is refused here is refused for good
     uri = f"tracking.uri='{of_file(project / 'mlflow.db')}'"
     config = compose(NO_LOCAL, "experiment=smoke", uri)
     folder, whole = project / "outputs" / "run", tmp_path / "whole"
