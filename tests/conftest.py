@@ -27,6 +27,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="all of tests/soak, for half an hour")
 
 
+LONGEST = (
+    "test_search.py",
+    "test_train.py",
+    "test_write.py",
+    "test_extending.py",
+    "test_lacking.py",
+)
+"""Files that take longest; they come first, so that the processes end at the same time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Escape the halves of characters that tests print: pytest-xdist cannot send them on."""

@@ -309,14 +309,15 @@ def test_twice_gives_the_same_bytes(written: Report, request_of: Request) -> Non
     assert contents(folder_of(again)) == contents(folder_of(written))
 
 
-def test_the_sweeps_run_has_the_same_files(written: Report, home: Path) -> None:
+def test_the_sweeps_run_has_the_same_files(request_of: Request, home: Path) -> None:
+    folder = folder_of(make_report(request_of()))
     client = MlflowClient(f"sqlite:///{home}/mlflow.db")
     experiment = client.get_experiment_by_name("fae")
     assert experiment is not None
     (parent,) = client.search_runs([experiment.experiment_id], "tags.`fae.kind` = 'sweep'")
     kept = Path(client.download_artifacts(parent.info.run_id, "report"))
-    assert contents(kept) == contents(folder_of(written))
-    assert parent.data.tags["mlflow.note.content"] == (folder_of(written) / "table.md").read_text()
+    assert contents(kept) == contents(folder)
+    assert parent.data.tags["mlflow.note.content"] == (folder / "table.md").read_text()
     assert parent.info.status == "FINISHED"
 
 

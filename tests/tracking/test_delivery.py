@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from fae.config import Config
 from fae.errors import StoreError
 from fae.runtime import files
-from fae.tracking import delivery
+from fae.tracking import delivery, uploader
 from fae.tracking.archive import Archive
 from fae.tracking.delivery import UploadWorker
 from fae.tracking.journal import Entry, Journal
@@ -60,6 +60,7 @@ def shelf() -> Shelf:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "FLUSH_INTERVAL_S", 0.05)
     monkeypatch.setattr(delivery, "SHUTDOWN_WAIT_S", 0.5)
+    monkeypatch.setattr(uploader, "AGAIN_S", 0.01)
 
 
 def say(journal: Journal, count: int) -> None:
