@@ -132,6 +132,13 @@ def test_time_grows_with_n() -> None:
     assert sentence == "yes: medians 1.1, 2.1 s for n = 64, 128; no two quartile ranges overlap"
 
 
+def test_up_to_six_times_are_named_and_of_more_the_ends() -> None:
+    ((_, six),) = answers(*([float(s)] * 3 for s in range(1, 7)))
+    assert "medians 1, 2, 3, 4, 5, 6 s for n = 64, 128, 256, 512, 1024, 2048;" in six
+    ((_, seven),) = answers(*([float(s)] * 3 for s in range(1, 8)))
+    assert "medians 1, 7 s for n = 64, 4096;" in seven
+
+
 def test_time_may_grow_as_far_as_can_be_told() -> None:
     ((few, sentence),) = answers([1.0], [2.0])
     assert few is None

@@ -290,6 +290,7 @@ def test_trials_with_high_errors_are_pruned_at_a_third_of_the_epochs(
 ) -> None:
     """Of nine: after three, unless among the best third of those that came so far."""
     ours = study()
+    assert ours.epochs_saved == 0
     for errors in (1.0, 2.0, 0.5):
         with ours.claim(tmp_path) as claimed:
             assert claimed is not None
