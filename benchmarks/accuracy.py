@@ -15,7 +15,7 @@ from benchmarks.bench import DOCS, machine, table
 from benchmarks.in_memory import WithLoss
 from benchmarks.peer import BATCH, LR, InMemory
 from fae.runtime.intervals import estimate, paired
-from fae.runtime.seeding import Stream, generator, seed_torch
+from fae.runtime.seeding import Stream, generator, seed_torch, stream_seed
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
 def plain(n: int, seed: int, epochs: int) -> float:
     """The test error of a plain loop with ``nn.Linear``, ``nn.Dropout`` and ``mse_loss``."""
     images = InMemory.read()
-    seed_torch(seed, Stream.INITIALISATION)
+    seed_torch(stream_seed(seed, Stream.INITIALISATION))
     model = WithLoss(n)
     optimizer = torch.optim.SGD(model.parameters(), LR)
     for epoch in range(epochs):

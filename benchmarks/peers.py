@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 from mlflow import MlflowClient
-from torch import Tensor
-from torch.nn import functional
 
 from benchmarks.image_by_image import Idiomatic, Template
 from benchmarks.in_memory import Expert, Jax, ScikitLearn
 from benchmarks.peer import BATCH, InMemory, Measured, Peer, quiet_lightning, timed
 from fae.cli.compose import compose
-from fae.models.layers.linear import matmul_nt, matmul_tn
+from fae.models import kernels
+from fae.models.kernels import product
+from fae.models.layers.linear import matmul_tn
 from fae.runs.job import Job
 from fae.runs.run import train
 
@@ -24,34 +24,32 @@ class Floor:
     """The matrix products of each step and of both evaluations, and nothing else.
 
     Args:
-        onednn: by the kernels that fae takes, or by those that PyTorch takes.
+        library: that computes them, as ``trainer.kernels`` has it.
     """
 
-    def __init__(self, *, onednn: bool) -> None:
-        self.onednn = onednn
+    def __init__(self, library: str) -> None:
+        self.library = library
 
     def run(self, n: int, epochs: int) -> Measured:
         images, residuals = torch.rand(2, BATCH, 784)
         codes, gradients = torch.rand(2, BATCH, n)
         encoder, decoder = torch.rand(n, 784), torch.rand(784, n)
-        times = matmul_nt if self.onednn else functional.linear
-        transposed = matmul_tn if self.onednn else _by_pytorch
 
         def training_pass() -> None:
             for _ in range(50_000 // BATCH):
-                times(images, encoder)
-                times(codes, decoder)
-                transposed(residuals, codes)
-                times(residuals, decoder.T)
-                transposed(gradients, images)
+                product(images, encoder)
+                product(codes, decoder)
+                matmul_tn(residuals, codes)
+                product(residuals, decoder.T)
+                matmul_tn(gradients, images)
 
         def evaluation(count: int) -> float:
             for _ in range(count // BATCH):
-                times(images, encoder)
-                times(codes, decoder)
+                product(images, encoder)
+                product(codes, decoder)
             return 0.0
 
-        with torch.inference_mode():
+        with torch.inference_mode(), kernels.using(self.library):
             measured = timed(training_pass, (50_000, 10_000), evaluation, 0, epochs)
         return Measured(measured.train_s, measured.epoch_s, None)
 
@@ -60,10 +58,6 @@ class Floor:
         """Floating-point operations of an epoch."""
         product = 2.0 * BATCH * 784 * n
         return product * (5 * 50 + 2 * 60)
-
-
-def _by_pytorch(left: Tensor, right: Tensor) -> Tensor:
-    return left.T @ right
 
 
 class Fae:
@@ -104,8 +98,8 @@ class Fae:
 
 
 PEERS: dict[str, Callable[[Path], Peer]] = {
-    "products by oneDNN": lambda _: Floor(onednn=True),
-    "products by PyTorch": lambda _: Floor(onednn=False),
+    "products by oneDNN": lambda _: Floor("onednn"),
+    "products by PyTorch": lambda _: Floor("torch"),
     "fae": lambda _: Fae(),
     "fae, bf16-mixed": lambda _: Fae("trainer.precision=bf16-mixed"),
     "fae, no dropout": lambda _: Fae("dropout=0.0"),

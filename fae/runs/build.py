@@ -4,7 +4,7 @@ from fae.config import Config, TrainingConfig
 from fae.data.datamodule import ImageDataModule
 from fae.data.images import DataSet
 from fae.models.network import Network
-from fae.runtime.seeding import Stream, seed_torch
+from fae.runtime.seeding import Stream, seed_torch, stream_seed
 from fae.training.learner import Learner
 
 
@@ -22,7 +22,7 @@ def build(config: Config, data_set: DataSet) -> tuple[ImageDataModule, Learner]:
         seed=config.seed,
         limit=config.trainer.limit_batches,
     )
-    seed_torch(config.seed, Stream.INITIALISATION)
+    seed_torch(stream_seed(config.seed, Stream.INITIALISATION))
     network = build_network(config)
     config.model.initialise(network, lambda: data.split[0])
     learner = Learner(

@@ -36,13 +36,12 @@ def generator(seed: int, stream: Stream, *position: int) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, stream, *position))
 
 
-def seed_torch(seed: int, stream: Stream, *position: int) -> None:
-    """Seed torch's global generators of all devices for one position in one stream.
+def seed_torch(seed: int) -> None:
+    """Seed torch's global generators of all devices, as with a ``stream_seed``.
 
     Layers such as ``nn.Dropout`` draw from these. Avoids ``torch.manual_seed``, which formats the
     stack trace at each call while CUDA is not initialised: too slow for every step.
     """
-    value = stream_seed(seed, stream, *position)
-    torch.default_generator.manual_seed(value)
+    torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(value)
+        torch.cuda.manual_seed_all(seed)

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from fae.data.datamodule import BatchChunk, EvalBatches
 from fae.errors import TrainingError
 from fae.models.network import Network
-from fae.runtime.seeding import Stream, seed_torch
+from fae.runtime.seeding import Stream, seed_torch, stream_seed
 from fae.training.evaluation import Evaluation, dead_units, weighted_mean
 from fae.training.optimizers import OptimizerConfig
 
@@ -86,8 +86,11 @@ class Learner(pl.LightningModule):
         schedule = self.lr_schedulers()
         assert schedule is None or isinstance(schedule, LRScheduler)
         losses = []
-        for step, images in enumerate(chunk, start=chunk.start):
-            seed_torch(self.seed, Stream.DROPOUT, self.current_epoch, step)
+        steps = range(chunk.start, chunk.start + len(chunk))
+        # Ahead of the steps: between them it would take several times as long.
+        seeds = [stream_seed(self.seed, Stream.DROPOUT, self.current_epoch, step) for step in steps]
+        for seed, images in zip(seeds, chunk, strict=True):
+            seed_torch(seed)
             loss = self.network.error(images)
             optimizer.zero_grad()
             loss.backward()

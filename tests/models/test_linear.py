@@ -1,11 +1,10 @@
-"""Linear layers and their products, against plain PyTorch."""
+"""Linear layers, against plain PyTorch."""
 
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import linear
 
-from fae.models.layers.linear import Linear, matmul_nt, matmul_tn
+from fae.models.layers.linear import Linear, matmul_tn
 
 SIZES = [(1000, 784, 64), (1000, 64, 784), (7, 3, 5), (1, 1, 1)]
 
@@ -51,14 +50,16 @@ def test_a_gradient_that_is_one_number_everywhere_will_do(inputs: int, outputs: 
     assert_equal_to_1e_5(ours.weight.grad, theirs.weight.grad)
 
 
-def test_single_precision_goes_by_onednn_where_there_is_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    ours, theirs = layers(30, 20)
-    values = torch.rand(9, 30)
-    assert ours(values).grad_fn.name() == "_LinearBackward"
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert torch.equal(ours(values), theirs(values))
+def test_gradients_lie_in_memory_as_the_weights_do() -> None:
+    """Otherwise autograd would copy them, at 4 % of the time of a large network."""
+    for inputs, outputs in ((30, 20), (20, 30)):
+        ours, theirs = layers(inputs, outputs)
+        ours(torch.rand(9, inputs)).sum().backward()
+        assert ours.weight.shape == theirs.weight.shape
+        made = matmul_tn(torch.rand(9, outputs), torch.rand(9, inputs))
+        assert made.stride() == ours.weight.stride()
+        assert ours.weight.grad is not None
+        assert ours.weight.grad.stride() == ours.weight.stride()
 
 
 def test_other_shapes_no_bias_and_frozen_weights_are_the_plain_layers_too() -> None:
@@ -91,27 +92,14 @@ def test_an_exported_layer_has_nothing_but_pytorchs_own_operations() -> None:
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16], ids=str)
-def test_products_of_every_precision(kind: torch.dtype) -> None:
+def test_transposed_products_of_every_precision(kind: torch.dtype) -> None:
     torch.manual_seed(0)
-    left, right, bias = (torch.rand(*size).to(kind) for size in ((50, 30), (20, 30), (20,)))
-    minus, factor = torch.rand(50, 20).to(kind), torch.rand(50, 40).to(kind)
+    left, right = torch.rand(50, 30).to(kind), torch.rand(50, 40).to(kind)
     rtol, atol = (2**-6, 0.1) if kind == torch.bfloat16 else (1e-5, 1e-5)
-    for found, expected in (
-        (matmul_nt(left, right), left @ right.T),
-        (matmul_nt(left, right, bias), linear(left, right, bias)),
-        (matmul_nt(left, right, bias, minus), linear(left, right, bias) - minus),
-        (matmul_tn(left, factor), left.T @ factor),
-        (matmul_tn(factor, left), factor.T @ left),
-    ):
+    before = left.clone(), right.clone()
+    for one, other in ((left, right), (right, left)):
+        found = matmul_tn(one, other)
         assert found.dtype == kind
-        torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
-
-
-def test_products_leave_their_arguments_alone() -> None:
-    torch.manual_seed(0)
-    arguments = [torch.rand(*size) for size in ((5, 3), (4, 3), (4,), (5, 4))]
-    before = [argument.clone() for argument in arguments]
-    matmul_nt(*arguments)
-    matmul_tn(arguments[0], arguments[3])
-    for argument, was in zip(arguments, before, strict=True):
-        assert torch.equal(argument, was)
+        torch.testing.assert_close(found, one.T @ other, rtol=rtol, atol=atol)
+    assert torch.equal(left, before[0])
+    assert torch.equal(right, before[1])

@@ -1,8 +1,12 @@
 """The auto-encoder against its formula."""
 
+from typing import Any
+
 import pytest
 import torch
+from torch.nn.functional import mse_loss
 
+from fae.models import kernels
 from fae.models.dense.network import ACTIVATIONS, AutoEncoder
 
 
@@ -36,6 +40,42 @@ def test_the_error_of_a_deep_one_is_that_of_its_reconstructions(output: str) -> 
     expected = (network(images) - images).square().mean()
     torch.testing.assert_close(network.error(images), expected, check_dtype=False)
     torch.testing.assert_close(network.residuals(images), network(images) - images)
+
+
+@pytest.mark.parametrize("hidden", [3, 900])
+@pytest.mark.parametrize("library", kernels.LIBRARIES)
+def test_the_error_of_a_relu_layer_has_the_gradients_of_its_layers(
+    hidden: int, library: str
+) -> None:
+    """With dropout, to 1e-5; the error is scaled, as a caller may do."""
+    torch.manual_seed(0)
+    network, images = AutoEncoder(784, hidden, dropout=0.3), torch.rand(100, 784)
+    for training in (True, False):
+        network.train(training)
+        with kernels.using(library):
+            torch.manual_seed(1)
+            error = network.error(images)
+            torch.manual_seed(1)
+            plain = mse_loss(network(images), images)
+            parameters = list(network.parameters())
+            gradients = torch.autograd.grad(3 * error, parameters)
+            references = torch.autograd.grad(3 * plain, parameters)
+        assert error.grad_fn is not None
+        assert error.grad_fn.name() == "_ReluReconstructionErrorBackward"
+        torch.testing.assert_close(error, plain, rtol=1e-5, atol=1e-7, check_dtype=False)
+        for mine, reference in zip(gradients, references, strict=True):
+            assert (mine - reference).abs().max() <= 1e-5 * reference.abs().max()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"hidden_activation": "gelu"}, {"widths": [5]}, {"output_activation": "clamp"}],
+    ids=str,
+)
+def test_the_error_of_any_other_network_goes_layer_by_layer(other: dict[str, Any]) -> None:
+    error = AutoEncoder(6, 3, **other).error(torch.rand(5, 6))
+    assert error.grad_fn is not None
+    assert error.grad_fn.name() != "_ReluReconstructionErrorBackward"
 
 
 def test_dropout_acts_on_the_codes_and_in_training_only() -> None:

@@ -23,6 +23,6 @@ def test_a_place_gives_the_same_numbers_whatever_was_drawn_before() -> None:
 
 
 def test_torchs_own_generator_is_put_at_the_same_place() -> None:
-    seed_torch(7, Stream.DROPOUT, 3, 4)
+    seed_torch(stream_seed(7, Stream.DROPOUT, 3, 4))
     expected = torch.rand(5, generator=generator(7, Stream.DROPOUT, 3, 4))
     assert torch.equal(torch.rand(5), expected)

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from fae.models.dense.one_layer import relu_reconstruction_error
 from fae.models.layers.activations import Sigmoid, SiLU
 from fae.models.layers.dropout import Dropout
-from fae.models.layers.linear import Linear
+from fae.models.layers.linear import Linear, in_single_precision
 from fae.models.layers.loss import reconstruction_error, residuals
 from fae.models.network import Network
 
@@ -73,6 +74,8 @@ class AutoEncoder(Network):
         return self.decode(self.dropout(self.encode(images)))
 
     def error(self, images: Tensor) -> Tensor:
+        if self._is_relu_layer and in_single_precision(images):
+            return relu_reconstruction_error(images, self.encoder, self.dropout, self.decoder)
         if not self._linear:
             return super().error(images)
         last = self.after(self.dropout(self.encode(images)))
@@ -83,6 +86,11 @@ class AutoEncoder(Network):
             return super().residuals(images)
         last = self.after(self.dropout(self.encode(images)))
         return residuals(last, self.decoder.weight, self.decoder.bias, images)
+
+    @property
+    def _is_relu_layer(self) -> bool:
+        one = not len(self.before) and isinstance(self.hidden_activation, nn.ReLU)
+        return one and self._linear
 
     @property
     def _linear(self) -> bool:

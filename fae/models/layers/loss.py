@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fae.models.layers.linear import matmul_nt, matmul_tn, sum_rows
+from fae.models.kernels import product
+from fae.models.layers.linear import matmul_tn, sum_rows
 
 
 def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Te
         images: (batch, pixels).
     """
     dtype = codes.dtype
-    return matmul_nt(codes, weight.to(dtype), bias.to(dtype), minus=images.to(dtype))
+    return product(codes, weight.to(dtype), bias.to(dtype)).sub_(images.to(dtype))
 
 
 def mean_square(residuals: Tensor) -> Tensor:
@@ -81,7 +82,7 @@ class _ReconstructionError(torch.autograd.Function):
         codes, weight, residual = ctx.saved_tensors
         scale = gradient * (2 / residual.numel())
         return (
-            matmul_nt(residual, weight.T.to(codes.dtype)).mul_(scale),
+            product(residual, weight.T.to(codes.dtype)).mul_(scale),
             matmul_tn(residual, codes).to(weight.dtype).mul_(scale),
             sum_rows(residual, weight.dtype).mul_(scale),
             None,
