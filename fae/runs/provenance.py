@@ -5,10 +5,10 @@ import platform
 import subprocess
 from functools import cache
 from importlib.metadata import distributions, version
-from pathlib import Path
 
 import torch
 
+from fae.runtime import processor
 from fae.runtime.installation import checkout
 
 PROJECT = checkout()
@@ -21,7 +21,7 @@ def tags(accelerator: str) -> dict[str, str]:
     return {
         "fae.commit": commit or "unknown",
         "fae.dirty": str(bool(changes)).lower() if commit else "unknown",
-        "fae.device": torch.cuda.get_device_name() if accelerator == "gpu" else _processor(),
+        "fae.device": torch.cuda.get_device_name() if accelerator == "gpu" else processor.name(),
         "fae.host": platform.node(),
         "fae.kernels": _kernels(accelerator),
         "fae.threads": str(torch.get_num_threads()),
@@ -36,7 +36,7 @@ def _kernels(accelerator: str) -> str:
     if accelerator == "gpu":
         return f"CUDA {torch.version.cuda}"
     products = "oneDNN" if torch.backends.mkldnn.is_available() else "MKL"
-    return f"{torch.backends.cpu.get_cpu_capability()}, {products}"
+    return f"{processor.instructions()}, {products}"
 
 
 def uncommitted_diff() -> str:
@@ -67,13 +67,3 @@ def _git(*arguments: str) -> str:
     except (OSError, subprocess.CalledProcessError):
         return ""
     return said.decode(errors="replace")
-
-
-def _processor() -> str:
-    """The processor's name, as precisely as the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text("utf-8", "replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
