@@ -160,6 +160,7 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["repeats=0"], "repeats=0: must be greater than or equal to 1"),
         (["report.fail_unless=reproduced"], "report.fail_unless: applies to sweeps only"),
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch finds no GPU"),
+        (["trainer.accelerator=mps"], "trainer.accelerator=mps: Apple's GPUs lack double precis"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
