@@ -82,6 +82,8 @@ def build_trainer(
         logger.propagate = True
     # At import, Lightning sets the rank from the variables of a cluster.
     rank_zero_only.rank = 0  # type: ignore[attr-defined]
+    # Or products would be rounded to TF32 or bfloat16, whatever the precision says.
+    torch.set_float32_matmul_precision("highest")
     patience = config.early_stopping
     return pl.Trainer(
         accelerator=config.accelerator,

@@ -72,6 +72,15 @@ def test_what_only_the_first_process_of_a_cluster_does_is_done(
     assert done == ["as the only one"]
 
 
+def test_single_precision_is_single_whatever_the_process_has_set(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    """A notebook may have chosen TF32, or on some processors bfloat16."""
+    torch.set_float32_matmul_precision("medium")
+    build_trainer(tiny().trainer, epochs=1, folder=tmp_path, callbacks=[])
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
 def test_an_argument_from_the_environment_is_refused(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
