@@ -248,7 +248,7 @@ def test_little_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ("bfloat16", "told"),
     [
         (True, "2.5 times that in bfloat16, by trainer.precision=bf16-mixed"),
-        (False, "no bfloat16 instructions, so trainer.precision=bf16-mixed is far slower"),
+        (False, "no bfloat16 instructions, so trainer.precision=bf16-mixed is slower"),
     ],
 )
 def test_what_the_processor_is_good_for_is_told(

@@ -251,7 +251,7 @@ def speed() -> Iterator[Finding]:
         share = _gigaflops("bfloat16") / single
         in_bfloat16 = f"{share:.1f} times that in bfloat16, by trainer.precision=bf16-mixed"
     else:
-        in_bfloat16 = "no bfloat16 instructions, so trainer.precision=bf16-mixed is far slower"
+        in_bfloat16 = "no bfloat16 instructions, so trainer.precision=bf16-mixed is slower"
     yield Finding(
         "processor",
         f"{processor.name()}, {processor.instructions()}, cores to use: {cores}, threads: "

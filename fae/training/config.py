@@ -36,5 +36,5 @@ class TrainerConfig:
     profiler: Literal["simple", "advanced"] | None
     """Write a profile into the run's folder; null: none."""
     emulate_bf16: Switch = False
-    """Accept bf16-mixed on a processor without bfloat16 instructions, where it is many times slower
-    than single precision."""
+    """Accept bf16-mixed on a processor without bfloat16 instructions, where it is slower than
+    single precision (docs/speed.md)."""

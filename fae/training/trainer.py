@@ -55,8 +55,8 @@ def check_trainer(config: TrainerConfig) -> None:
     if emulated and not config.emulate_bf16 and not processor.has_bfloat16():
         raise ConfigError(
             f"trainer.precision=bf16-mixed: this processor ({processor.name()}) has no bfloat16 "
-            "instructions, and would take many times as long as with trainer.precision=32-true "
-            "(17 times on an AMD EPYC with AVX2 only); trainer.emulate_bf16=true insists"
+            "instructions, and would take longer than with trainer.precision=32-true (17 times as "
+            "long on an AMD EPYC with AVX2); trainer.emulate_bf16=true insists"
         )
 
 
