@@ -180,6 +180,28 @@ def test_a_mistake_ends_with_2_before_anything_is_computed(
     assert not (tmp_path / "mlflow.db").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["trainer.precision=bf16-mixed"],
+        ["trainer.precision=bf16-mixed", "sweep.plan_only=true"],
+        ["-m", "trainer.precision=32-true,bf16-mixed"],
+        ["-m", "trainer.precision=32-true,bf16-mixed", "sweep.plan_only=true"],
+    ],
+    ids=" ".join,
+)
+def test_bfloat16_without_instructions_ends_with_2_before_anything_is_computed(
+    cli: Cli, tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a processor that imitates one without."""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+    done = cli(*arguments, SMOKE)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("fae: trainer.precision=bf16-mixed: this processor (")
+    assert len(done.stderr.splitlines()) == 1
+    assert not [*tmp_path.rglob("run.json")]
+
+
 def test_a_sweep_names_all_mistakes_before_its_first_job(cli: Cli, tmp_path: Path) -> None:
     done = cli("-m", "hidden=64,0,abc", "lr=0.5,-1")
     assert done.returncode == 2
