@@ -56,7 +56,7 @@ def by_hidden() -> Iterator[str]:
     """Networks of more and more hidden units."""
     rows = [["n", "fae, s an epoch", "products alone", "share of the products"]]
     for n in HIDDEN:
-        fae, floor = epochs({"fae": Fae(), "floor": Floor(onednn=True)}, n)
+        fae, floor = epochs({"fae": Fae(), "floor": Floor("onednn")}, n)
         rows.append([str(n), f"{fae:.3f}", f"{floor:.3f}", f"{floor / fae:.0%}"])
     yield "## Hidden units"
     yield (

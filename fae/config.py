@@ -30,6 +30,7 @@ NOT_IN_FINGERPRINT = {
     "data.root",
     "trainer.profiler",
     "trainer.detect_anomaly",
+    "trainer.emulate_bf16",
 }
 """Keys and groups that do not affect the trained weights."""
 

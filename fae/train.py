@@ -75,12 +75,12 @@ def _summary(result: "Result") -> str:
 
 def _show_plan(config: Config) -> None:
     """Show what would become of a single run."""
-    from fae.runs.run import check_prerequisites
+    from fae.runs.run import prepare
     from fae.runs.task import Task, look_up
     from fae.sweeps import plan
     from fae.tracking.archive import Archive
 
-    check_prerequisites(config)
+    prepare(config)
     task = Task(config, HydraConfig.get().overrides.task)
     archive = Archive.if_there(config.tracking)
     plan.show("plan", look_up([task], archive, config.sweep), archive, asked=1)

@@ -48,6 +48,9 @@ class SearchSweeper(BasicSweeper):
 
         config, loader, parsed = _parsed(self, arguments)
         check_all(config, jobs(parsed), loader)
+        from fae.runtime.threads import share_cores
+
+        share_cores()
         batches = super().sweep(arguments)
         ended = [job for batch in batches for job in batch]
         failed = [job for job in ended if job.status != JobStatus.COMPLETED]

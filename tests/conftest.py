@@ -23,6 +23,9 @@ NO_LOCAL = "local=none"
 """Leaves a developer's own defaults (conf/local/default.yaml) out of the tests."""
 
 
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="all of tests/soak, for half an hour")
 

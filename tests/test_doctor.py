@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -25,6 +25,7 @@ from fae.data.digits.images import Digits
 from fae.data.fashion_mnist.images import FashionMNIST
 from fae.runs import checks
 from fae.runs.checks import Finding
+from fae.runtime import processor
 from fae.tracking.store import Store
 
 SYNC = "python -m fae.sync"
@@ -241,6 +242,43 @@ def test_little_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert f"make room on the disk of {tmp_path}" in [
         finding.remedy for finding in problems(checks.disk(configured(tmp_path)))
     ]
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "told"),
+    [
+        (True, "2.5 times that in bfloat16, by trainer.precision=bf16-mixed"),
+        (False, "no bfloat16 instructions, so trainer.precision=bf16-mixed is slower"),
+    ],
+)
+def test_what_the_processor_is_good_for_is_told(
+    bfloat16: bool,
+    told: str,
+    with_threads: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    speeds = {"float32": 100.4, "bfloat16": 251.0}
+    if not bfloat16:
+        del speeds["bfloat16"]  # not measured, as that would take long
+    monkeypatch.setattr(checks, "_gigaflops", speeds.__getitem__)
+    monkeypatch.setattr(processor, "name", lambda: "New One")
+    monkeypatch.setattr(processor, "instructions", lambda: "AVX512")
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr(processor, "cores", lambda: 3)
+    with_threads(1)
+    (found,) = checks.speed()
+    assert str(found) == (
+        "ok       processor: New One, AVX512, cores to use: 3, threads: 1; products at 100 "
+        f"GFLOP/s; {told}"
+    )
+
+
+def test_the_speed_of_products_is_by_the_median_of_what_they_took(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of three, one of which waited for another process."""
+    monkeypatch.setattr("timeit.repeat", lambda *_, **__: [0.02, 0.5, 0.01])
+    assert checks._gigaflops("float32") == pytest.approx(2 * 1000 * 784 * 256 / 0.02 / 1e9)
 
 
 def test_a_gpu_that_is_not_used_is_no_problem(

@@ -315,3 +315,23 @@ def test_a_mistake_ends_with_2_before_the_first_trial(
     assert message in errors
     assert len(errors.splitlines()) <= 3
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["trainer.precision=bf16-mixed"],
+        ["-m", "hidden=4,8", "trainer.precision=bf16-mixed"],
+        ["+search.space.trainer.precision=[32-true,bf16-mixed]"],
+    ],
+    ids=" ".join,
+)
+def test_bfloat16_without_instructions_ends_with_2_before_the_first_trial(
+    tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a processor that imitates one without; no trial fails for it."""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+    code, said, errors = search(tmp_path, *arguments)
+    assert (code, said) == (2, "")
+    assert errors.startswith("fae: trainer.precision=bf16-mixed: this processor (")
+    assert not list(tmp_path.glob("*.db"))

@@ -160,6 +160,7 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         (["repeats=0"], "repeats=0: must be greater than or equal to 1"),
         (["report.fail_unless=reproduced"], "report.fail_unless: applies to sweeps only"),
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch finds no GPU"),
+        (["trainer.accelerator=mps"], "trainer.accelerator=mps: Apple's GPUs lack double precis"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -177,6 +178,28 @@ def test_a_mistake_ends_with_2_before_anything_is_computed(
     assert len(done.stderr.splitlines()) <= 3
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["trainer.precision=bf16-mixed"],
+        ["trainer.precision=bf16-mixed", "sweep.plan_only=true"],
+        ["-m", "trainer.precision=32-true,bf16-mixed"],
+        ["-m", "trainer.precision=32-true,bf16-mixed", "sweep.plan_only=true"],
+    ],
+    ids=" ".join,
+)
+def test_bfloat16_without_instructions_ends_with_2_before_anything_is_computed(
+    cli: Cli, tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a processor that imitates one without."""
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE")
+    done = cli(*arguments, SMOKE)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("fae: trainer.precision=bf16-mixed: this processor (")
+    assert len(done.stderr.splitlines()) == 1
+    assert not [*tmp_path.rglob("run.json")]
 
 
 def test_a_sweep_names_all_mistakes_before_its_first_job(cli: Cli, tmp_path: Path) -> None:

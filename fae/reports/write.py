@@ -25,6 +25,7 @@ from fae.reports.page import page
 from fae.reports.selection import Selection, select
 from fae.reports.summary import Summary, summarise
 from fae.runs.stored import TrainedRun
+from fae.runtime.threads import limit_threads
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import crashed_runs
 
@@ -177,6 +178,7 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
         DataError: the data set is not available.
         StoreError: an artifact cannot be read.
     """
+    limit_threads()
     return summarise(
         selection,
         tolerance=tolerance,

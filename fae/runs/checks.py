@@ -7,6 +7,8 @@ import shlex
 import shutil
 import socket
 import sqlite3
+import statistics
+import timeit
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -235,6 +237,39 @@ def ui() -> Iterator[Finding]:
         yield Finding("mlflow ui", state, "mlflow ui --backend-store-uri sqlite:///mlflow.db")
 
 
+def speed() -> Iterator[Finding]:
+    """What the processor has, how fast it multiplies, and whether bfloat16 is faster."""
+    import torch
+
+    from fae.runtime import processor
+    from fae.runtime.threads import limit_threads
+
+    limit_threads()
+    cores, threads = processor.cores(), torch.get_num_threads()
+    single = _gigaflops("float32")
+    if processor.has_bfloat16():
+        share = _gigaflops("bfloat16") / single
+        in_bfloat16 = f"{share:.1f} times that in bfloat16, by trainer.precision=bf16-mixed"
+    else:
+        in_bfloat16 = "no bfloat16 instructions, so trainer.precision=bf16-mixed is slower"
+    yield Finding(
+        "processor",
+        f"{processor.name()}, {processor.instructions()}, cores to use: {cores}, threads: "
+        f"{threads}; products at {single:.0f} GFLOP/s; {in_bfloat16}",
+    )
+
+
+def _gigaflops(dtype: str) -> float:
+    """Speed of the product of an encoder with 256 units, by the median of 50."""
+    import torch
+
+    from fae.models.kernels import product
+
+    images, weight = (torch.rand(rows, 784).to(getattr(torch, dtype)) for rows in (1000, 256))
+    taken = timeit.repeat(lambda: product(images, weight), number=1, repeat=50)
+    return 2e-9 * 1000 * 784 * 256 / statistics.median(taken)
+
+
 def gpu(config: Config) -> Iterator[Finding]:
     """A GPU that is not used, or that PyTorch cannot use."""
     import torch
@@ -267,6 +302,7 @@ def examine(*overrides: str) -> None:
         folders(config),
         disk(config),
         ui(),
+        speed(),
         gpu(config),
     ]
     problems = []

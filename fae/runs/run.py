@@ -27,6 +27,7 @@ from fae.runs.progress import ProgressDisplay
 from fae.runs.task import State, Task, look_up, work
 from fae.runs.trained import count_parameters
 from fae.runtime.console import console, warn
+from fae.runtime.threads import limit_threads
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.run import Run
 from fae.tracking.store import Store
@@ -78,12 +79,13 @@ class Fitted:
     epoch: int
 
 
-def check_prerequisites(config: Config) -> None:
-    """Check that the data set and the device are available.
+def prepare(config: Config) -> None:
+    """Check that the device and the data set are available, and bound the threads of torch.
 
     Raises:
         ConfigError, DataError: they are not.
     """
+    limit_threads()
     check_trainer(config.trainer)
     config.data.build().verify()
 
@@ -130,7 +132,7 @@ def open_run(
         ConfigError, DataError, StoreError: nothing was computed.
         TrainingError: as ``Store.run``.
     """
-    check_prerequisites(config)
+    prepare(config)
     tags = {
         **provenance.tags(config.trainer.accelerator),
         "fae.data_digest": config.data.build().digest,

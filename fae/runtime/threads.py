@@ -1,9 +1,28 @@
-"""A single thread for torch, where the bits of a result would depend on the number of threads."""
+"""How many threads torch computes in: as many as there are cores, or a single one where the bits of
+a result would depend on their number.
+"""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+
+from fae.runtime.processor import cores
+
+
+def limit_threads() -> None:
+    """Have torch use no more threads than this process may use cores; fewer, as a launcher or
+    ``OMP_NUM_THREADS`` asks for, stay fewer.
+    """
+    allowed = cores()
+    if torch.get_num_threads() > allowed:
+        torch.set_num_threads(allowed)
+
+
+def share_cores() -> None:
+    """Have joblib divide cores, not hyper-threads, among the processes that it starts."""
+    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(cores()))
 
 
 @contextmanager

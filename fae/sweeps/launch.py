@@ -21,6 +21,7 @@ from fae.runs.job import JobGroup
 from fae.runs.task import Task, stored_runs
 from fae.runtime.console import say, warn
 from fae.runtime.signals import defer_signals
+from fae.runtime.threads import share_cores
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import close_crashed
 
@@ -119,6 +120,7 @@ class Launch:
             Interrupted: by a signal; no run is left RUNNING.
             Exception: the launcher's, if it did not begin any job.
         """
+        share_cores()
         self.archive = archive
         stored = stored_runs(archive, self.tasks).values()
         self.earlier = {run.id for runs in stored for run in runs}

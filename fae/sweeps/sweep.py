@@ -63,10 +63,10 @@ def sweep(
     tracking, settings = composed[0].config.tracking, composed[0].config.sweep
     check_size(asked, settings.max_jobs)
 
-    from fae.runs.run import check_prerequisites
+    from fae.runs.run import prepare
 
     for config in {(t.config.data, t.config.trainer): t.config for t in composed}.values():
-        check_prerequisites(config)
+        prepare(config)
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
     tasks = look_up(_repeat(composed), archive, settings)

@@ -1,20 +1,31 @@
 """Settings of the Trainer."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass
 
+from fae.errors import ConfigError
 from fae.runtime.fields import STRICT, Count, Switch
+
+APPLE = "Apple's GPUs lack double precision, in which errors are added up; use cpu"
+
+
+def _not_apple(accelerator: object) -> object:
+    if accelerator == "mps":
+        raise ConfigError(f"trainer.accelerator=mps: {APPLE}")
+    return accelerator
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainerConfig:
     """Settings of Lightning's Trainer."""
 
-    accelerator: Literal["cpu", "gpu"]
-    """Device for the computation; the images are held there, too."""
+    accelerator: Annotated[Literal["cpu", "gpu"], BeforeValidator(_not_apple)]
+    """Device for the computation; the images are held there, too. gpu: by CUDA."""
     precision: Literal["32-true", "bf16-mixed"]
-    """bf16-mixed: matrix products in bfloat16, weights and errors in single precision."""
+    """bf16-mixed: matrix products in bfloat16, weights and errors in single precision; refused on a
+    processor that has no instructions for them."""
     early_stopping: Count | None
     """Patience: epochs without a lower ``val/mse`` before training stops and the best weights are
     tested; null: train for all epochs and test the last weights."""
@@ -24,3 +35,6 @@ class TrainerConfig:
     """Stop at the operation whose gradient is nan; slow."""
     profiler: Literal["simple", "advanced"] | None
     """Write a profile into the run's folder; null: none."""
+    emulate_bf16: Switch = False
+    """Accept bf16-mixed on a processor without bfloat16 instructions, where it is slower than
+    single precision (docs/speed.md)."""

@@ -3,13 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fae.cli.compose import compose
 from fae.cli.overrides import assignment, run_name
 from fae.config import Config, fingerprint_fields
 from fae.errors import StoreError
 from fae.runs.fingerprint import fingerprint, former
 from fae.runs.job import Job
-from fae.runs.run import check_prerequisites
+from fae.runs.run import prepare
 from fae.tracking import address
+from fae.training.trainer import check_trainer
 from fae.tuning.space import Dimension, Range, SearchConfig
 from fae.tuning.study import Study
 
@@ -30,7 +32,8 @@ class Search:
         command: command line of this search.
 
     Raises:
-        ConfigError: the study cannot be opened, or a different one has its name.
+        ConfigError: the study cannot be opened, a different one has its name, or trials cannot run
+            here.
         DataError: the images are not available.
         StoreError: there is no folder for the store.
     """
@@ -43,7 +46,10 @@ class Search:
         folder: Path,
         command: str,
     ) -> None:
-        check_prerequisites(config)
+        prepare(config)
+        for dimension in settings.space:
+            for value in dimension.ends if dimension.key.startswith("trainer.") else ():
+                check_trainer(compose(*overrides, assignment(dimension.key, value)).trainer)
         self.config = config
         self.settings = settings
         self.overrides = overrides

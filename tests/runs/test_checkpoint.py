@@ -18,7 +18,7 @@ from unittest.mock import Mock
 import pytest
 import pytorch_lightning as pl
 import torch
-from conftest import NO_LOCAL
+from conftest import NEEDS_GPU, NO_LOCAL
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from fae.cli.compose import compose
@@ -43,6 +43,7 @@ from fae.training.trainer import build_trainer
 
 Tiny = Callable[..., Config]
 FINGERPRINT = "1f" * 32
+ONE_CYCLE = ["optimizer=adam", "lr=0.01", "optimizer.schedule=one_cycle", "dropout=0.3"]
 
 
 class Killed(BaseException):
@@ -142,10 +143,11 @@ def saved(finished: tuple[Path, Config], tmp_path: Path) -> tuple[Path, Config]:
     "overrides",
     [
         ["optimizer.momentum=0.9"],
-        ["optimizer=adam", "lr=0.01", "optimizer.schedule=one_cycle", "dropout=0.3"],
+        ONE_CYCLE,
         ["optimizer=adam", "lr=0.5", "trainer.early_stopping=2", "epochs=50"],
+        pytest.param([*ONE_CYCLE, "trainer.accelerator=gpu"], marks=NEEDS_GPU),
     ],
-    ids=["momentum", "one_cycle", "early_stopping"],
+    ids=["momentum", "one_cycle", "early_stopping", "gpu"],
 )
 def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(
     tiny: Tiny, tmp_path: Path, overrides: list[str], epochs: int

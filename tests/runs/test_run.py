@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import NO_LOCAL, environment, runs
+from conftest import NEEDS_GPU, NO_LOCAL, environment, runs
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from numpy.typing import NDArray
@@ -274,11 +274,30 @@ def test_a_run_leaves_the_process_as_it_was(again: Tiny, tmp_path: Path) -> None
     assert "MLFLOW_EXPERIMENT_ID" not in os.environ
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
-def test_a_gpu_comes_close_to_the_cpu(again: Tiny, tmp_path: Path) -> None:
-    cpu = train(again("dropout=0.0"), Job("cpu", tmp_path, ""))
-    gpu = train(again("dropout=0.0", "trainer.accelerator=gpu"), Job("gpu", tmp_path, ""))
-    assert gpu.metrics["test/mse"] == pytest.approx(cpu.metrics["test/mse"], rel=1e-3)
+@NEEDS_GPU
+@pytest.mark.parametrize(("precision", "rel"), [("32-true", 1e-3), ("bf16-mixed", 0.02)])
+def test_a_gpu_comes_close_to_the_cpu_and_is_tagged(
+    again: Tiny, client: MlflowClient, tmp_path: Path, precision: str, rel: float
+) -> None:
+    on_gpu = "trainer.accelerator=gpu", f"trainer.precision={precision}"
+    cpu = train(again("dropout=0.0"), Job("cpu", tmp_path / "cpu", ""))
+    gpu = train(again("dropout=0.0", *on_gpu), Job("gpu", tmp_path / "gpu", ""))
+    for metric in ("train/loss", "train/mse", "val/mse", "test/mse"):
+        assert gpu.metrics[metric] == pytest.approx(cpu.metrics[metric], rel=rel)
+    tags = client.get_run(gpu.run_id).data.tags
+    assert tags["fae.device"] == torch.cuda.get_device_name()
+    assert tags["fae.kernels"] == f"CUDA {torch.version.cuda}"
+
+
+@NEEDS_GPU
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_a_gpu_gives_the_same_bits_again(again: Tiny, tmp_path: Path, precision: str) -> None:
+    """Random numbers, sums and errors alike; to the last place of the numbers."""
+    given = "optimizer=adam", "dropout=0.3", "trainer.early_stopping=1", "hidden=64"
+    config = again(*given, "trainer.accelerator=gpu", f"trainer.precision={precision}")
+    first, second = (train(config, Job(job, tmp_path / job, "")) for job in ("first", "second"))
+    for metric in ("train/loss", "train/mse", "val/mse", "test/mse", "hidden/dead"):
+        assert first.metrics[metric] == second.metrics[metric]
 
 
 def test_the_panel_shows_every_class_with_its_error(tiny: Tiny) -> None:

@@ -1,19 +1,22 @@
 """The number of threads changes the time of a run, and nothing else."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from joblib._parallel_backends import LokyBackend
 
 from fae.config import Config
 from fae.models.dense.network import ACTIVATIONS
 from fae.models.layers.linear import Linear, sum_rows
 from fae.models.layers.loss import reconstruction_error
 from fae.runs.job import Job
-from fae.runs.run import fit, open_run
+from fae.runs.run import fit, open_run, train
 from fae.runs.task import Known
-from fae.runtime.threads import one_thread
+from fae.runtime.threads import limit_threads, one_thread, share_cores
+from fae.tracking.archive import Archive
 
 LARGE = (
     "data.side=28",  # so that torch gives a part of each array to each thread
@@ -39,17 +42,23 @@ WithThreads = Callable[[int], None]
     ids=lambda overrides: " ".join(overrides),
 )
 def test_a_run_is_the_same_in_one_two_and_three(
-    tiny: Tiny, tmp_path: Path, with_threads: WithThreads, overrides: list[str]
+    tiny: Tiny,
+    tmp_path: Path,
+    with_threads: WithThreads,
+    overrides: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """All errors, the epoch that is tested, and the weights' bits."""
+    monkeypatch.setattr("fae.runtime.threads.cores", lambda: 3)
 
-    def outcome(threads: int) -> tuple[object, ...]:
-        with_threads(threads)
-        folder = tmp_path / str(threads)
+    def outcome(number: int) -> tuple[object, ...]:
+        with_threads(number)
+        folder = tmp_path / str(number)
         folder.mkdir()
-        config, job = tiny(*LARGE, *overrides), Job(f"{threads}", folder, "")
+        config, job = tiny(*LARGE, *overrides), Job(f"{number}", folder, "")
         with open_run(config, job, Known, kind="run") as (run, _):
             assert run
+            assert torch.get_num_threads() == number
             done = fit(run, config, job, resumed=False, started=0.0)
             test = done.trainer.test(done.learner, done.data, verbose=False)
             weights = torch.cat([p.detach().flatten() for p in done.learner.network.parameters()])
@@ -127,3 +136,39 @@ def test_one_thread_ends_with_its_block(with_threads: WithThreads) -> None:
     with one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize(("before", "cores", "after"), [(3, 2, 2), (3, 1, 1), (2, 2, 2), (1, 4, 1)])
+def test_there_are_no_more_threads_than_cores_and_fewer_stay_fewer(
+    with_threads: WithThreads, before: int, cores: int, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fae.runtime.threads.cores", lambda: cores)
+    with_threads(before)
+    limit_threads()
+    assert torch.get_num_threads() == after
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no taskset on this system")
+def test_a_run_that_may_use_one_core_is_tagged_with_one_thread(
+    tiny: Tiny, tmp_path: Path, with_threads: WithThreads
+) -> None:
+    """Whatever ``OMP_NUM_THREADS`` says; tags are made before training begins."""
+    with_threads(3)
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        result = train(tiny("sweep.rerun=true"), Job("one core", tmp_path, ""))
+    finally:
+        os.sched_setaffinity(0, allowed)
+    archive = Archive(tiny().tracking)
+    assert archive.run(result.run_id).tags["fae.threads"] == "1"
+
+
+def test_joblib_divides_cores_among_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four cores with two hyper-threads each, two processes get two cores each."""
+    monkeypatch.setattr("fae.runtime.threads.cores", lambda: 4)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    share_cores()
+    environment = LokyBackend()._prepare_worker_env(n_jobs=2)
+    assert environment["OMP_NUM_THREADS"] == "2"

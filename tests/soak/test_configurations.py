@@ -84,6 +84,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "trainer.early_stopping": st.none() | counts,
     "trainer.limit_batches": st.none() | counts,
     "trainer.detect_anomaly": switches,
+    "trainer.emulate_bf16": switches,
     "trainer.profiler": st.sampled_from([None, "simple", "advanced"]),
     "tracking.uri": st.sampled_from(["sqlite:///here.db", "http://127.0.0.1:5000"]),
     "tracking.experiment": names,

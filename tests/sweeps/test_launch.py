@@ -1,5 +1,6 @@
 """Launches: the planned configurations, and what is done when a launcher breaks down."""
 
+import os
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -73,6 +74,7 @@ class Fragile:
 
     def launch(self, jobs: Sequence[tuple[str, ...]], initial_job_idx: int) -> list[JobReturn]:
         self.launched.append((initial_job_idx, len(jobs)))
+        self.cores = os.environ["LOKY_MAX_CPU_COUNT"]
         seeds = [int(job[0].removeprefix("seed=")) for job in jobs]
         for place, seed in enumerate(seeds):
             if seed in self.killers:
@@ -101,6 +103,14 @@ def test_jobs_are_launched_at_once_and_in_order(tiny: Tiny, tmp_path: Path) -> N
     assert launcher.launched == [(0, 6)]
     assert launch.failures == {}
     assert JobGroup.read(tmp_path) == launch.group
+
+
+def test_processes_of_joblib_divide_the_cores(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fae.runtime.threads.cores", lambda: 3)
+    _, launcher, _ = launched(tiny, tmp_path, set())
+    assert launcher.cores == "3"
 
 
 def test_in_a_folder_that_has_jobs_already_numbers_continue(tiny: Tiny, tmp_path: Path) -> None:
