@@ -14,8 +14,7 @@ from benchmarks.in_memory import Expert, Jax, ScikitLearn
 from benchmarks.peer import BATCH, InMemory, Measured, Peer, quiet_lightning, timed
 from fae.cli.compose import compose
 from fae.models import kernels
-from fae.models.kernels import product
-from fae.models.layers.linear import matmul_tn
+from fae.models.layers.linear import matmul_tn, product
 from fae.runs.job import Job
 from fae.runs.run import train
 

@@ -31,6 +31,7 @@ NOT_IN_FINGERPRINT = {
     "trainer.profiler",
     "trainer.detect_anomaly",
     "trainer.emulate_bf16",
+    "trainer.kernels",
 }
 """Keys and groups that do not affect the trained weights."""
 

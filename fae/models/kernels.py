@@ -18,8 +18,6 @@ from statistics import median
 
 import torch
 from platformdirs import user_cache_path
-from torch import Tensor
-from torch.nn import functional
 
 from fae.runtime import files, processor
 from fae.runtime.digest import short_digest
@@ -54,22 +52,13 @@ def describe() -> str:
     Those of MKL depend on the number of threads, too: ``AVX2, MKL in 2 threads``.
     """
     mkl = "MKL" if torch.backends.mkl.is_available() else "PyTorch"
-    library = "oneDNN" if _by_onednn() else f"{mkl} in {torch.get_num_threads()} threads"
+    library = "oneDNN" if by_onednn() else f"{mkl} in {torch.get_num_threads()} threads"
     return f"{processor.instructions()}, {library}"
 
 
-def product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``left @ right.T + bias``, all of the same dtype; no gradients.
-
-    Args:
-        left: (rows, inner), of any strides.
-        right: (columns, inner), of any strides.
-        bias: (columns,).
-    """
-    if left.is_cpu and left.dtype == torch.float32 and _by_onednn():
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
-        return product
-    return functional.linear(left, right, bias)
+def by_onednn() -> bool:
+    """Whether oneDNN computes products now."""
+    return (_in_use.get() or quicker()) == "onednn"
 
 
 @cache
@@ -79,10 +68,6 @@ def quicker() -> str:
         return "torch"
     kind = processor.vendor(), processor.instructions()
     return MEASURED.get(kind) or _remembered_or_timed()
-
-
-def _by_onednn() -> bool:
-    return (_in_use.get() or quicker()) == "onednn"
 
 
 def _remembered_or_timed() -> str:
@@ -107,6 +92,8 @@ def _remembered_or_timed() -> str:
 
 def _timed() -> str:
     """The library that takes less time for products of the paper's shapes, by medians."""
+    from fae.models.layers.linear import product
+
     images, codes, weights = torch.ones(1000, 784), torch.ones(1000, 128), torch.ones(128, 784)
     seconds: dict[str, list[float]] = {library: [] for library in LIBRARIES}
     for _ in range(ROUNDS):

@@ -75,13 +75,17 @@ class Checkpoints(Checkpoint):
 class DurableCheckpointIO(CheckpointIO):
     """Writes and reads checkpoints for Lightning's Trainer: whole or not at all.
 
+    Attributes:
+        computed_by: what computed the epochs of the run, device and kernels, in turn; more than one
+            where others resumed it.
+
     Args:
-        fingerprints: of the run, in this version and in earlier ones; a checkpoint of another run
-            is refused.
+        fingerprint: of the run; a checkpoint of another run is refused.
     """
 
-    def __init__(self, *fingerprints: str) -> None:
-        self.fingerprints = fingerprints
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+        self.computed_by: list[str] = []
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
@@ -94,9 +98,10 @@ class DurableCheckpointIO(CheckpointIO):
         content = tensor_file.dump(checkpoint)
         about = {
             "sha256": hashlib.sha256(content).hexdigest(),
-            "fingerprint": self.fingerprints[0],
+            "fingerprint": self.fingerprint,
             "torch": torch.__version__,
             "lightning": version("pytorch-lightning"),
+            "computed_by": self.computed_by,
         }
         path = Path(path)
         if not path.parent.exists():
@@ -116,7 +121,7 @@ class DurableCheckpointIO(CheckpointIO):
         Raises:
             CheckpointError: names the file: it is damaged, not of this run, or not a checkpoint.
         """
-        return read(Path(path), *self.fingerprints)
+        return read(Path(path), self.fingerprint)
 
     def remove_checkpoint(self, path: Any) -> None:
         _remove(Path(path))
@@ -135,7 +140,7 @@ def saved_epochs(folder: Path) -> list[int]:
 
 
 def resume_point(
-    folder: Path, trainer: pl.Trainer, learner: Learner, *fingerprints: str
+    folder: Path, trainer: pl.Trainer, learner: Learner, fingerprint: str
 ) -> Path | None:
     """The newest checkpoint from which a run can be resumed; None if it has to start over.
 
@@ -143,12 +148,12 @@ def resume_point(
 
     Args:
         trainer, learner: as the run begins.
-        fingerprints: as ``DurableCheckpointIO`` has them.
+        fingerprint: as ``DurableCheckpointIO`` has them.
     """
     for epoch in saved_epochs(folder):
         path = checkpoint_path(folder, epoch)
         try:
-            checkpoint = read(path, *fingerprints)
+            checkpoint = read(path, fingerprint)
             check_fits(checkpoint, trainer, learner)
             if checkpoint["epoch"] + 1 != epoch:
                 raise CheckpointError("not of the epoch in its name")
@@ -164,7 +169,7 @@ def resume_point(
     return None
 
 
-def read(path: Path, *fingerprints: str) -> dict[str, Any]:
+def read(path: Path, fingerprint: str) -> dict[str, Any]:
     """A checkpoint, once it is known to be what was written.
 
     Raises:
@@ -175,7 +180,7 @@ def read(path: Path, *fingerprints: str) -> dict[str, Any]:
         about = json.loads(_beside(path).read_bytes())
         if about["sha256"] != hashlib.sha256(content).hexdigest():
             raise CheckpointError("damaged, it is not what was written")
-        if about["fingerprint"] not in fingerprints:
+        if about["fingerprint"] != fingerprint:
             raise CheckpointError(f"of another run ({about['fingerprint']!r:.80})")
         checkpoint: dict[str, Any] = tensor_file.load(content)
     except CheckpointError as problem:
@@ -183,6 +188,12 @@ def read(path: Path, *fingerprints: str) -> dict[str, Any]:
     except Exception as error:  # whatever a file of any content makes of its readers
         raise CheckpointError(f"{path}: not a checkpoint ({type(error).__name__})") from error
     return checkpoint
+
+
+def computed_by(path: Path) -> list[str]:
+    """What computed the epochs up to a checkpoint that was read; empty in earlier versions."""
+    named = json.loads(_beside(path).read_bytes()).get("computed_by", [])
+    return [str(device) for device in named] if isinstance(named, list) else []
 
 
 def check_fits(checkpoint: dict[str, Any], trainer: pl.Trainer, learner: Learner) -> None:

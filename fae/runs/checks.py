@@ -241,11 +241,11 @@ def speed() -> Iterator[Finding]:
     """What the processor has, how fast it multiplies, and whether bfloat16 is faster."""
     import torch
 
+    from fae.models import kernels
     from fae.runtime import processor
     from fae.runtime.threads import limit_threads
 
     limit_threads()
-    cores, threads = processor.cores(), torch.get_num_threads()
     single = _gigaflops("float32")
     if processor.has_bfloat16():
         share = _gigaflops("bfloat16") / single
@@ -254,8 +254,8 @@ def speed() -> Iterator[Finding]:
         in_bfloat16 = "no bfloat16 instructions, so trainer.precision=bf16-mixed is slower"
     yield Finding(
         "processor",
-        f"{processor.name()}, {processor.instructions()}, cores to use: {cores}, threads: "
-        f"{threads}; products at {single:.0f} GFLOP/s; {in_bfloat16}",
+        f"{processor.name()} ({kernels.describe()}): products at {single:.0f} GFLOP/s on "
+        f"{torch.get_num_threads()} of {processor.cores()} cores; {in_bfloat16}",
     )
 
 
@@ -263,7 +263,7 @@ def _gigaflops(dtype: str) -> float:
     """Speed of the product of an encoder with 256 units, by the median of 50."""
     import torch
 
-    from fae.models.kernels import product
+    from fae.models.layers.linear import product
 
     images, weight = (torch.rand(rows, 784).to(getattr(torch, dtype)) for rows in (1000, 256))
     taken = timeit.repeat(lambda: product(images, weight), number=1, repeat=50)

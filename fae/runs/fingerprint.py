@@ -14,7 +14,6 @@ These are the configuration, the images, the code that trains, and the libraries
 import ast
 import inspect
 import json
-import lzma
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
@@ -41,57 +40,24 @@ SHARED = (
     "training/trainer.py",
 )
 """Code that every run goes through, below ``fae/``."""
-BEFORE_ROOMS = Path(__file__).with_name("code_before_rooms.json.xz")
-"""The code that counted before the modules moved into rooms; see ``former``."""
-OWN = (*SHARED, "data/*/images.py", "models/*/*.py", "training/optimizers.py")
-"""All code of fae's that counts for some run."""
-SAME_BITS = "320d3ac008cc0887"
-"""Digest of the code of ``OWN`` that was found to train to the same bits as that of before."""
 
 
 @cache
-def fingerprints(config: TrainingConfig) -> tuple[str, ...]:
-    """The fingerprint of the run that a configuration makes, then that of ``former``, if any."""
-    return fingerprint(config), *filter(None, [former(config)])
+def fingerprint(config: TrainingConfig) -> str:
+    """The fingerprint of a configuration with the images and the code that it names."""
+    return fingerprint_with(config, fingerprint_fields(config))
 
 
-def fingerprint(config: TrainingConfig, fields: Mapping[str, Any] | None = None) -> str:
-    """The fingerprint of a configuration with the images and the code that it names.
+def fingerprint_with(config: TrainingConfig, fields: Mapping[str, Any]) -> str:
+    """The fingerprint of all runs that share these fields of a configuration.
 
     Args:
-        fields: of the configuration that count, by dotted key; None: all that have an effect.
+        fields: that count, by dotted key.
     """
-    return _hash(config, fields, [*_bare_files(SHARED), *_variants(config)])
-
-
-def former(config: TrainingConfig, fields: Mapping[str, Any] | None = None) -> str | None:
-    """The fingerprint that the same run had before the modules moved into rooms.
-
-    The move changed no bit of a result, so what was stored under it still counts, until the code
-    that trains changes; None from then on.
-    """
-    if own_code() != SAME_BITS:
-        return None
-    return _hash(config, fields, _code_before_rooms())
-
-
-@cache
-def own_code() -> str:
-    """Digest of all code of fae's that counts for some run."""
-    return short_digest(json.dumps(_bare_files(OWN)))
-
-
-def _hash(config: TrainingConfig, fields: Mapping[str, Any] | None, code: list[str]) -> str:
-    decisive = fingerprint_fields(config) if fields is None else fields
+    code = [*_bare_files(SHARED), *_variants(config)]
     versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
     digest = config.data.build().digest
-    return short_digest(json.dumps([decisive, digest, versions, code], sort_keys=True))
-
-
-@cache
-def _code_before_rooms() -> list[str]:
-    code: list[str] = json.loads(lzma.decompress(BEFORE_ROOMS.read_bytes()))
-    return code
+    return short_digest(json.dumps([fields, digest, versions, code], sort_keys=True))
 
 
 @cache

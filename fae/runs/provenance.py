@@ -8,6 +8,7 @@ from importlib.metadata import distributions, version
 
 import torch
 
+from fae.models import kernels
 from fae.runtime import processor
 from fae.runtime.installation import checkout
 
@@ -21,7 +22,7 @@ def tags(accelerator: str) -> dict[str, str]:
     return {
         "fae.commit": commit or "unknown",
         "fae.dirty": str(bool(changes)).lower() if commit else "unknown",
-        "fae.device": torch.cuda.get_device_name() if accelerator == "gpu" else processor.name(),
+        "fae.device": _device(accelerator),
         "fae.host": platform.node(),
         "fae.kernels": _kernels(accelerator),
         "fae.threads": str(torch.get_num_threads()),
@@ -31,12 +32,17 @@ def tags(accelerator: str) -> dict[str, str]:
     }
 
 
+def computing(accelerator: str) -> str:
+    """The device and the kernels that compute, such as ``AMD EPYC, AVX512, oneDNN``."""
+    return f"{_device(accelerator)}, {_kernels(accelerator)}"
+
+
+def _device(accelerator: str) -> str:
+    return torch.cuda.get_device_name() if accelerator == "gpu" else processor.name()
+
+
 def _kernels(accelerator: str) -> str:
-    """By which kernels torch computes; others round otherwise."""
-    if accelerator == "gpu":
-        return f"CUDA {torch.version.cuda}"
-    products = "oneDNN" if torch.backends.mkldnn.is_available() else "MKL"
-    return f"{processor.instructions()}, {products}"
+    return f"CUDA {torch.version.cuda}" if accelerator == "gpu" else kernels.describe()
 
 
 def uncommitted_diff() -> str:

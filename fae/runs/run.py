@@ -1,9 +1,10 @@
 """One run, from its configuration to its result."""
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytorch_lightning as pl
 import yaml
@@ -15,12 +16,13 @@ from fae.drawing import figures
 from fae.drawing.chart import curves
 from fae.drawing.pictures import Panel
 from fae.errors import TrainingError
+from fae.models import kernels
 from fae.runs import provenance
 from fae.runs.begin import LookedUp, begin
 from fae.runs.build import build
-from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO, resume_point
+from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO, computed_by, resume_point
 from fae.runs.diagnosis import diagnose
-from fae.runs.fingerprint import fingerprints
+from fae.runs.fingerprint import fingerprint
 from fae.runs.history import History
 from fae.runs.job import Job
 from fae.runs.progress import ProgressDisplay
@@ -80,13 +82,14 @@ class Fitted:
 
 
 def prepare(config: Config) -> None:
-    """Check that the device and the data set are available, and bound the threads of torch.
+    """Check that device and data set are available, bound the threads of torch, choose kernels.
 
     Raises:
         ConfigError, DataError: they are not.
     """
     limit_threads()
     check_trainer(config.trainer)
+    kernels.quicker()  # known from here on to the processes of a launcher, too
     config.data.build().verify()
 
 
@@ -119,10 +122,11 @@ def train(config: Config, job: Job) -> Result:
     return Result(run.id, metrics, run.lacking)
 
 
+@contextmanager
 def open_run(
     config: Config, job: Job, known: Callable[[], LookedUp], *, kind: str
-) -> AbstractContextManager[tuple[Run | None, LookedUp]]:
-    """Begin the run of a configuration, as ``begin`` does.
+) -> Iterator[tuple[Run | None, LookedUp]]:
+    """Begin the run of a configuration, as ``begin`` does; products are computed by its kernels.
 
     Args:
         known: what the store knows of the run by then.
@@ -133,13 +137,16 @@ def open_run(
         TrainingError: as ``Store.run``.
     """
     prepare(config)
-    tags = {
-        **provenance.tags(config.trainer.accelerator),
-        "fae.data_digest": config.data.build().digest,
-        "fae.fingerprint": fingerprints(config)[0],
-    }
-    store = Store(config.tracking, patience_s=STORE_PATIENCE_S if job.group else 0)
-    return begin(store, job, known, kind=kind, parameters=config.parameters(), tags=tags)
+    with kernels.using(config.trainer.kernels):
+        tags = {
+            **provenance.tags(config.trainer.accelerator),
+            "fae.data_digest": config.data.build().digest,
+            "fae.fingerprint": fingerprint(config),
+        }
+        store = Store(config.tracking, patience_s=STORE_PATIENCE_S if job.group else 0)
+        parameters = config.parameters()
+        with begin(store, job, known, kind=kind, parameters=parameters, tags=tags) as opened:
+            yield opened
 
 
 def fit(
@@ -164,20 +171,34 @@ def fit(
     _record_provenance(run, config, data_set)
     data, learner = build(config, data_set)
     history = History(run, data, started)
-    known_as = fingerprints(config)
     progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(run.folder)
+    checkpoint_io = DurableCheckpointIO(fingerprint(config))
     trainer = build_trainer(
         config.trainer,
         epochs=config.epochs,
         folder=run.folder,
         callbacks=[history, progress, *callbacks, checkpoints],
-        checkpoint_io=DurableCheckpointIO(*known_as),
+        checkpoint_io=checkpoint_io,
     )
-    start = resume_point(run.folder, trainer, learner, *known_as) if resumed else None
+    start = resume_point(run.folder, trainer, learner, fingerprint(config)) if resumed else None
+    checkpoint_io.computed_by = _computed_by(run, config, job, start)
     trainer.fit(learner, data, ckpt_path=start, weights_only=True)
     history.picture(learner)
     epoch = choose_weights(trainer, learner, last=len(history.epochs))
     return Fitted(data, learner, trainer, history, epoch)
+
+
+def _computed_by(run: Run, config: Config, job: Job, start: Path | None) -> list[str]:
+    """What computed the run up to the checkpoint that it starts from, then what computes now."""
+    devices = computed_by(start) if start else []
+    now = provenance.computing(config.trainer.accelerator)
+    if devices[-1:] != [now]:
+        devices.append(now)
+    if len(devices) > 1:
+        mixed = ", then ".join(devices)
+        warn(f"{job.name}: others round differently, so that its bits are mixed: {mixed}")
+        run.set_tags({"fae.kernels": f"mixed bits: {mixed}"})
+    return devices
 
 
 def _finish(run: Run, fitted: Fitted, config: Config) -> dict[str, float]:

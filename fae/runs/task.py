@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fae.cli.overrides import run_name
 from fae.config import Config, SweepConfig
-from fae.runs.fingerprint import fingerprints
+from fae.runs.fingerprint import fingerprint
 from fae.runs.job import JobGroup
 from fae.runtime.formatting import format_error
 from fae.tracking.archive import Archive, StoredRun
@@ -74,7 +74,7 @@ class Task(Known):
     @property
     def fingerprint(self) -> str:
         """The same for all runs that give the same result."""
-        return fingerprints(self.config)[0]
+        return fingerprint(self.config)
 
     @property
     def epochs_done(self) -> int:
@@ -110,16 +110,10 @@ class Task(Known):
 
 
 def stored_runs(archive: Archive, tasks: Sequence[Task]) -> dict[str, list[StoredRun]]:
-    """The runs of tasks in a store, of earlier versions as well, by the task's fingerprint.
-
-    Oldest first.
-    """
-    known_as = {name: task.fingerprint for task in tasks for name in fingerprints(task.config)}
-    stored: dict[str, list[StoredRun]] = {}
-    for name, runs in archive.alike("run", [*known_as]).items():
-        if name in known_as:
-            stored.setdefault(known_as[name], []).extend(runs)
-    return {name: sorted(runs, key=lambda run: run.started) for name, runs in stored.items()}
+    """The runs of tasks in a store, by the task's fingerprint; oldest first."""
+    names = dict.fromkeys(task.fingerprint for task in tasks)
+    found = archive.alike("run", [*names])
+    return {name: found[name] for name in names if name in found}
 
 
 def work(config: Config, epochs: int) -> float:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fae.runs.fingerprint import fingerprints
+from fae.runs.fingerprint import fingerprint
 from fae.runs.task import State, Task
 from fae.runtime.console import say
 from fae.sweeps.forecast import forecast
@@ -49,7 +49,7 @@ def _why_new(task: Task, archive: Archive | None) -> str:
         if not re.fullmatch(r"[1-9]\d{0,8}", stored):
             continue
         epochs = int(stored)
-        alike = run.tags.get("fae.fingerprint") in fingerprints(replace(config, epochs=epochs))
+        alike = run.tags.get("fae.fingerprint") == fingerprint(replace(config, epochs=epochs))
         if alike and epochs != config.epochs:
             cannot = "extended" if epochs < config.epochs else "shortened"
             return f": run {run.id[:8]} with epochs={epochs} cannot be {cannot}"

@@ -17,7 +17,6 @@ from fae.cli.overrides import command_line, sweep_name, without
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
 from fae.reports.config import DataRoot, ReportConfig
 from fae.runs.begin import begin
-from fae.runs.fingerprint import fingerprints
 from fae.runs.job import Job
 from fae.runs.task import Known, State, Task, look_up
 from fae.runtime.console import say
@@ -217,10 +216,8 @@ def _known(archive: Archive, tasks: Sequence[Task]) -> Known:
     """
     if tasks[0].config.sweep.rerun:
         return Known()
-    former = [name for task in tasks for name in fingerprints(task.config)[1:]]
-    identities = [_identity(former), _identity(task.fingerprint for task in tasks)]
-    found = archive.alike("sweep", identities)
-    sweeps = [sweep for identity in identities for sweep in found.get(identity, [])]
+    identity = _identity(task.fingerprint for task in tasks)
+    sweeps = archive.alike("sweep", [identity]).get(identity, [])
     for sweep in sweeps:
         if sweep.status == "RUNNING":
             raise TrainingError(

@@ -35,6 +35,9 @@ class TrainerConfig:
     """Stop at the operation whose gradient is nan; slow."""
     profiler: Literal["simple", "advanced"] | None
     """Write a profile into the run's folder; null: none."""
+    kernels: Literal["auto", "onednn", "torch"] = "auto"
+    """Which library computes products of single precision on a CPU: oneDNN, or the one that PyTorch
+    calls by itself (MKL); auto: what is quicker on this processor. They round differently."""
     emulate_bf16: Switch = False
     """Accept bf16-mixed on a processor without bfloat16 instructions, where it is slower than
     single precision (docs/speed.md)."""

@@ -51,6 +51,8 @@ def check_trainer(config: TrainerConfig) -> None:
         raise ConfigError(f"trainer.accelerator=gpu: {APPLE}")
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise ConfigError("trainer.accelerator=gpu: torch finds no GPU; use cpu")
+    if config.kernels == "onednn" and not torch.backends.mkldnn.is_available():
+        raise ConfigError("trainer.kernels=onednn: this PyTorch was built without oneDNN; use auto")
     emulated = config.precision == "bf16-mixed" and config.accelerator == "cpu"
     if emulated and not config.emulate_bf16 and not processor.has_bfloat16():
         raise ConfigError(

@@ -7,7 +7,7 @@ from fae.cli.compose import compose
 from fae.cli.overrides import assignment, run_name
 from fae.config import Config, fingerprint_fields
 from fae.errors import StoreError
-from fae.runs.fingerprint import fingerprint, former
+from fae.runs.fingerprint import fingerprint_with
 from fae.runs.job import Job
 from fae.runs.run import prepare
 from fae.tracking import address
@@ -61,8 +61,7 @@ class Search:
             settings,
             storage=settings.storage or _default_storage(config.tracking.uri),
             integer_keys=frozenset(dim.key for dim in settings.space if _has_integers(dim, plain)),
-            fingerprint=fingerprint(config, fixed),
-            former=former(config, fixed),
+            fingerprint=fingerprint_with(config, fixed),
             epochs=config.epochs,
         )
         self.job = Job(self.study.name, folder, command)

@@ -74,7 +74,6 @@ class Study:
         storage: URL of Optuna's database.
         integer_keys: keys whose values are integers.
         fingerprint: of everything that determines a trial's result, except the search space.
-        former: the same fingerprint in an earlier version.
         epochs: maximum epochs of a trial.
 
     Raises:
@@ -91,7 +90,6 @@ class Study:
         storage: str,
         integer_keys: frozenset[str],
         fingerprint: str,
-        former: str | None,
         epochs: int,
     ) -> None:
         self.name = name
@@ -107,7 +105,7 @@ class Study:
         with self.lock, self.storage_errors():
             self._study = _open(name, storage, _sampler(config, 0), _pruner(config.pruner, epochs))
             self._check("space", "; ".join(f"{dim.key}: {dim}" for dim in config.space))
-            self._check("fingerprint", fingerprint, former)
+            self._check("fingerprint", fingerprint)
 
     @contextmanager
     def storage_errors(self) -> Iterator[None]:
@@ -299,12 +297,12 @@ class Study:
         except OSError:  # not permitted: the folder belongs to another user, so assume it is
             return True
 
-    def _check(self, attribute: str, value: str, former: str | None = None) -> None:
+    def _check(self, attribute: str, value: str) -> None:
         """Check that the stored study has this value of an attribute; store it if there is none."""
         known = self._study.user_attrs.get(attribute)
         if known is None:
             self._study.set_user_attr(attribute, value)
-        elif known not in {value, former}:
+        elif known != value:
             what = f"space ({known})" if attribute == "space" else "configuration, data or code"
             raise ConfigError(
                 f"search.name={self.name}: this study exists with another {what}; choose another "

@@ -11,6 +11,8 @@ import torch
 from torch.nn.functional import linear
 
 from fae.models import kernels
+from fae.models.layers import linear as layer
+from fae.models.layers.linear import product
 from fae.runtime import processor
 
 
@@ -42,10 +44,10 @@ def test_products_are_pytorchs_to_1e_5(library: str, sizes: tuple[int, int, int]
     left, right, bias = torch.rand(rows, inner), torch.rand(columns, inner), torch.rand(columns)
     before = left.clone()
     with kernels.using(library):
-        torch.testing.assert_close(kernels.product(left, right), left @ right.T)
-        torch.testing.assert_close(kernels.product(left, right, bias), linear(left, right, bias))
+        torch.testing.assert_close(product(left, right), left @ right.T)
+        torch.testing.assert_close(product(left, right, bias), linear(left, right, bias))
         other = torch.rand(rows, columns)
-        torch.testing.assert_close(kernels.product(left.T, other.T), left.T @ other)
+        torch.testing.assert_close(product(left.T, other.T), left.T @ other)
     assert torch.equal(left, before)
 
 
@@ -101,13 +103,13 @@ def test_a_cache_that_cannot_be_written_ends_nothing(
 def test_the_timing_takes_the_library_that_takes_less_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = {"now": 0.0, "onednn": 1.0, "torch": 2.0}
 
-    def product(*factors: torch.Tensor) -> torch.Tensor:
+    def slow_product(*factors: torch.Tensor) -> torch.Tensor:
         library = kernels._in_use.get()
         assert library is not None
         clock["now"] += clock[library]
         return factors[0]
 
-    monkeypatch.setattr(kernels, "product", product)
+    monkeypatch.setattr(layer, "product", slow_product)
     monkeypatch.setattr(time, "perf_counter", lambda: clock["now"])
     assert kernels._timed() == "onednn"
     clock["onednn"] = 3.0

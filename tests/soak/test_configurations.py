@@ -85,6 +85,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "trainer.limit_batches": st.none() | counts,
     "trainer.detect_anomaly": switches,
     "trainer.emulate_bf16": switches,
+    "trainer.kernels": st.sampled_from(["auto", "onednn", "torch"]),
     "trainer.profiler": st.sampled_from([None, "simple", "advanced"]),
     "tracking.uri": st.sampled_from(["sqlite:///here.db", "http://127.0.0.1:5000"]),
     "tracking.experiment": names,

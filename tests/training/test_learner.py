@@ -109,7 +109,7 @@ def test_errors_are_in_double_precision(tiny: Tiny, tmp_path: Path) -> None:
 def test_seeds_matter_and_nothing_else_does(tiny: Tiny, tmp_path: Path) -> None:
     def weights(seed: int) -> Tensor:
         learner, _ = fit(tiny(f"seed={seed}"), tmp_path / str(torch.rand(1).item()))
-        return torch.cat([p.detach().flatten() for p in learner.network.parameters()])
+        return nn.utils.parameters_to_vector(learner.network.parameters())
 
     first = weights(seed=1)
     torch.rand(17)

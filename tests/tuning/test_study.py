@@ -43,7 +43,6 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
             storage=address or of_file(tmp_path / "optuna.db"),
             integer_keys=frozenset({"batch_size"}),
             fingerprint=fingerprint,
-            former="0f",
             epochs=epochs,
         )
 

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fae.models.kernels import product
 from fae.models.layers.dropout import Dropout
-from fae.models.layers.linear import Linear, matmul_tn, sum_rows
+from fae.models.layers.linear import Linear, matmul_tn, product, sum_rows
 from fae.models.layers.loss import mean_square
 
 

@@ -8,24 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
-from fae.models.kernels import product
+from fae.models import kernels
 
 BLOCK = 8192
 """Rows per sum. More rows might be divided among threads, which would change the bits."""
 
 
 class Linear(nn.Linear):
-    """``nn.Linear``, faster in single precision on a CPU, where it has first derivatives only.
-
-    The weights of a layer with more outputs than inputs lie in memory column by column, as
-    ``matmul_tn`` makes their gradient, which would have to be copied otherwise.
-    """
-
-    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
-        super().__init__(inputs, outputs, bias)
-        if outputs > inputs:
-            self.weight = nn.Parameter(self.weight.detach().T.contiguous().T)
+    """``nn.Linear``, faster in single precision on a CPU, where it has first derivatives only."""
 
     def forward(self, values: Tensor) -> Tensor:
         """Values (..., inputs) to (..., outputs)."""
@@ -39,6 +31,20 @@ def in_single_precision(values: Tensor) -> bool:
     """Whether products with these values are computed in single precision, on a CPU."""
     single = values.is_cpu and values.dtype == torch.float32
     return single and not torch.is_autocast_enabled("cpu")
+
+
+def product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``left @ right.T + bias``, all of the same dtype; no gradients.
+
+    Args:
+        left: (rows, inner), of any strides.
+        right: (columns, inner), of any strides.
+        bias: (columns,).
+    """
+    if left.is_cpu and left.dtype == torch.float32 and kernels.by_onednn():
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
+        return product
+    return functional.linear(left, right, bias)
 
 
 def matmul_tn(left: Tensor, right: Tensor) -> Tensor:

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fae.models.kernels import product
-from fae.models.layers.linear import matmul_tn, sum_rows
+from fae.models.layers.linear import matmul_tn, product, sum_rows
 
 
 def residuals(codes: Tensor, weight: Tensor, bias: Tensor, images: Tensor) -> Tensor:
