@@ -40,10 +40,13 @@ LIGHT = {
     "fae.models.config",
     "fae.runtime.catalogue",
     "fae.runtime.fields",
+    "fae.runtime.processor",
     "fae.training.config",
     "fae.training.metrics",
 }
-"""Settings, which count by their values, what checks them, and files, whose digest counts."""
+"""Settings, which count by their values, what checks them, what the machine is, and files, whose
+digest counts.
+"""
 
 
 def composed(*overrides: str) -> Config:
