@@ -34,8 +34,9 @@ LIGHT = {
     "fae.training.config",
     "fae.training.metrics",
 }
-"""Settings, which count by their values, what checks them, files, whose digest counts, and what
-chooses the kernels, which a tag tells."""
+"""Settings, which count by their values, what checks them, what the machine is and which kernels it
+takes, and files, whose digest counts.
+"""
 
 
 def composed(*overrides: str) -> Config:
