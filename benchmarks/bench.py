@@ -63,8 +63,8 @@ def main(folder: Path = tables.SPEED, sizes: tuple[int, ...] = SIZES, rounds: in
     result: dict[str, Any] = {
         "machine": machine(),
         "method": f"Medians (quartiles) of {rounds} interleaved rounds of {EPOCHS} epochs (of "
-        "products 2), the first of each left out. One round, of some networks, of "
-        f"{', '.join(ONCE)}.",
+        "products 2), the first of each left out. One round, of some networks, of: "
+        f"{'; '.join(ONCE)}.",
     }
     with tempfile.TemporaryDirectory() as scratch:
         result["commands"] = commands(Path(scratch), rounds)
