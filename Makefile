@@ -24,7 +24,7 @@ soak-short: $(VENV)/installed  ## the same, each in its shortest version
 soak: $(VENV)/installed  ## kills, crashes, outages, for half an hour; writes docs/reliability.md
 	$(BIN)/python -m pytest tests/soak --soak
 
-bench: $(VENV)/benchmarks  ## fae beside its peers; writes docs/speed.json and docs/speed-table.md
+bench: $(VENV)/benchmarks  ## fae beside its peers; writes this machine's docs/speed/*.json, and table.md
 	$(BIN)/python -m benchmarks.bench
 
 bench-growth: $(VENV)/benchmarks  ## how cost grows; writes docs/growth.md

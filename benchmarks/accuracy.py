@@ -11,9 +11,10 @@ import json
 
 import torch
 
-from benchmarks.bench import DOCS, machine, table
+from benchmarks.bench import machine
 from benchmarks.in_memory import WithLoss
 from benchmarks.peer import BATCH, LR, InMemory
+from benchmarks.tables import DOCS, table
 from fae.runtime.intervals import estimate, paired
 from fae.runtime.seeding import Stream, generator, seed_torch, stream_seed
 

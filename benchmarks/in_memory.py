@@ -101,27 +101,23 @@ class ScikitLearn:
 
 
 class Jax:
-    """The training pass as one compiled scan over the minibatches."""
+    """The training pass as one compiled scan over the minibatches, compiled once a network."""
 
     def __init__(self, images: InMemory) -> None:
         import jax
-
-        self.train, self.val, self.test = (
-            jax.numpy.asarray(part.numpy()) for part in (images.train, images.val, images.test)
-        )
-
-    def run(self, n: int, epochs: int) -> Measured:
-        import jax
         import jax.numpy as jnp
 
-        weights = [jnp.asarray(weight) for weight in initial_weights(n)]
+        self.train, self.val, self.test = (
+            jnp.asarray(part.numpy()) for part in (images.train, images.val, images.test)
+        )
 
         def reconstruct(weights: list[Any], images: Any, kept: Any) -> Any:
             codes = jax.nn.relu(images @ weights[0] + weights[1]) * kept
             return codes @ weights[2] + weights[3]
 
         def loss(weights: list[Any], images: Any, key: Any) -> Any:
-            kept = jax.random.bernoulli(key, 1 - DROPOUT, (len(images), n)) / (1 - DROPOUT)
+            codes = len(images), len(weights[1])
+            kept = jax.random.bernoulli(key, 1 - DROPOUT, codes) / (1 - DROPOUT)
             return jnp.square(reconstruct(weights, images, kept) - images).mean()
 
         def one_pass(weights: list[Any], images: Any, key: Any) -> Any:
@@ -140,14 +136,20 @@ class Jax:
                 lambda x: jnp.square(reconstruct(weights, x, 1.0) - x).mean(), batches
             ).mean()
 
-        pass_over, squared = jax.jit(one_pass), jax.jit(mean_error)
+        self.pass_over, self.mean_error = jax.jit(one_pass), jax.jit(mean_error)
+
+    def run(self, n: int, epochs: int) -> Measured:
+        import jax
+
+        weights = [jax.numpy.asarray(weight) for weight in initial_weights(n)]
         state: dict[str, Any] = {"weights": weights, "key": jax.random.key(0)}
 
         def training_pass() -> None:
             state["key"], key = jax.random.split(state["key"])
-            state["weights"] = jax.block_until_ready(pass_over(state["weights"], self.train, key))
+            weights = self.pass_over(state["weights"], self.train, key)
+            state["weights"] = jax.block_until_ready(weights)
 
         def error(images: Any) -> float:
-            return float(squared(state["weights"], images))
+            return float(self.mean_error(state["weights"], images))
 
         return timed(training_pass, (self.train, self.val), error, self.test, epochs)

@@ -112,12 +112,15 @@ PEERS: dict[str, Callable[[Path], Peer]] = {
 }
 """By name; made from the folder where torchvision finds the data set unpacked."""
 
-SLOW = {
-    "torchvision and loop, 0 workers",
-    "torchvision and loop, 2 workers",
-    "Lightning template",
+ONCE = {
+    "torchvision and loop, 0 workers": (64, 128, 256, 512),
+    "torchvision and loop, 2 workers": (256,),
+    "Lightning template": (256,),
+    "scikit-learn, no dropout": (256,),
+    "fae, no dropout": (256,),
+    "plain loop, compiled": (256,),
 }
-"""Load image by image: an epoch takes many seconds."""
+"""Slow, or compared with those only: one round, of these networks."""
 
 
 @cache

@@ -1,6 +1,5 @@
 """The README tells the truth: commands compose, the tree is the tree, pictures are there."""
 
-import json
 import re
 import shlex
 
@@ -8,7 +7,7 @@ import pytest
 from conftest import NO_LOCAL, PROJECT
 
 import fae.report
-from benchmarks.bench import summary
+from benchmarks import tables
 from fae.cli.compose import compose
 from fae.reports.config import ReportConfig
 
@@ -58,8 +57,9 @@ def test_the_distances_to_pca_are_those_of_the_answers() -> None:
 
 
 def test_the_speeds_are_those_that_were_measured() -> None:
-    measured = json.loads((PROJECT / "docs" / "speed.json").read_text())
-    assert f"\n\n{summary(measured)}\n\n" in README
+    machines = tables.read()
+    assert f"<!-- docs/speed/*.json -->\n{tables.summary(machines)}\n<!-- end -->" in README
+    assert (tables.SPEED / "table.md").read_text() == tables.report(machines)
 
 
 def test_the_make_targets_exist() -> None:

@@ -120,7 +120,7 @@ def work(config: Config, epochs: int) -> float:
     """The work of so many epochs, in units of what one hidden unit takes for 1000 images.
 
     A step costs a part that grows with the hidden layer and a part that does not, as
-    much as some 30 units (from docs/speed-table.md).
+    much as some 30 units (from docs/speed/table.md).
     """
     images, limit = config.data.train, config.trainer.limit_batches
     if limit is not None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 import yaml
 from conftest import NEEDS_GPU, NO_LOCAL, environment, runs
@@ -22,14 +24,15 @@ from numpy.typing import NDArray
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.datamodule import EvalBatches
-from fae.errors import TrainingError
+from fae.errors import Interrupted, TrainingError
 from fae.runs.build import build
 from fae.runs.checkpoint import checkpoint_path, saved_epochs
 from fae.runs.diagnosis import diagnose
 from fae.runs.job import Job
-from fae.runs.run import Result, _panel, open_run, train
+from fae.runs.run import Result, _panel, fit, open_run, train
 from fae.runs.task import Known
 from fae.runs.tensor_file import load
+from fae.runtime import processor
 
 Tiny = Callable[..., Config]
 
@@ -434,3 +437,40 @@ def test_a_run_that_starts_again_as_its_folder_is_gone_says_so(
         f"warning: second: new: run {gone[:8]} was interrupted, and its folder is not where it "
         "was; if it was moved, python -m fae.sync finds it"
     )
+
+
+class EndsAfterAnEpoch(pl.Callback):
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            raise Interrupted(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("library", ["onednn", "torch"])
+def test_a_run_that_other_kernels_resume_is_told_to_have_mixed_bits(
+    tiny: Tiny,
+    tmp_path: Path,
+    client: MlflowClient,
+    capsys: pytest.CaptureFixture[str],
+    library: str,
+) -> None:
+    experiment = f"tracking.experiment={tmp_path.name}"
+    config = tiny(experiment, "epochs=3", "trainer.kernels=onednn")
+    job, other = Job("first", tmp_path, ""), tiny(experiment, "epochs=3", "trainer.kernels=torch")
+    with suppress(Interrupted), open_run(config, job, Known, kind="run") as (run, _):
+        assert run
+        fit(run, config, job, resumed=False, started=0.0, callbacks=[EndsAfterAnEpoch()])
+    result = train(config if library == "onednn" else other, job)
+    assert run is not None
+    assert result.run_id == run.id
+    told = client.get_run(result.run_id).data.tags["fae.kernels"]
+    device, instructions = processor.name(), processor.instructions()
+    onednn, mkl = (
+        f"{instructions}, oneDNN",
+        f"{instructions}, MKL in {torch.get_num_threads()} threads",
+    )
+    if library == "onednn":
+        assert told == onednn
+        assert "mixed" not in capsys.readouterr().out
+    else:
+        assert told == f"mixed bits: {device}, {onednn}, then {device}, {mkl}"
+        assert f"its bits are mixed: {device}, {onednn}, then" in capsys.readouterr().out
