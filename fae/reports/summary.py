@@ -94,6 +94,7 @@ def _origin(runs: Sequence[TrainedRun]) -> dict[str, list[str]]:
         "hardware": distinct(
             lambda tags: f"{tags.get('fae.device')}, {tags.get('fae.threads')} threads"
         ),
+        "kernels": tag("kernels"),
         "Python": tag("python"),
         "PyTorch": tag("torch"),
         "Lightning": tag("lightning"),

@@ -10,7 +10,6 @@ import copy
 import hashlib
 import json
 from contextlib import suppress
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,7 @@ class DurableCheckpointIO(CheckpointIO):
             "sha256": hashlib.sha256(content).hexdigest(),
             "fingerprint": self.fingerprint,
             "torch": torch.__version__,
-            "lightning": version("pytorch-lightning"),
+            "lightning": pl.__version__,
             "computed_by": self.computed_by,
         }
         path = Path(path)
