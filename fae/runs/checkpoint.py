@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from fae.runtime.console import warn
 from fae.training.learner import Learner
 
 KEPT = 2
+LIGHTNING = version("pytorch-lightning")
 LOOPS = ("fit_loop", "validate_loop", "test_loop", "predict_loop")
 
 
@@ -99,7 +101,7 @@ class DurableCheckpointIO(CheckpointIO):
             "sha256": hashlib.sha256(content).hexdigest(),
             "fingerprint": self.fingerprint,
             "torch": torch.__version__,
-            "lightning": pl.__version__,
+            "lightning": LIGHTNING,
             "computed_by": self.computed_by,
         }
         path = Path(path)

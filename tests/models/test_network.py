@@ -67,6 +67,24 @@ def test_the_error_of_a_relu_layer_has_the_gradients_of_its_layers(
             assert (mine - reference).abs().max() <= 1e-5 * reference.abs().max()
 
 
+def test_the_error_of_a_relu_layer_in_bfloat16_has_gradients_in_single_precision() -> None:
+    torch.manual_seed(0)
+    network, images = AutoEncoder(30, 16, dropout=0.3), torch.rand(200, 30)
+    parameters = list(network.parameters())
+    torch.manual_seed(1)
+    plain = mse_loss(network(images), images)
+    torch.manual_seed(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        error = network.error(images)
+    assert error.grad_fn is not None
+    assert error.grad_fn.name() == "_ReluReconstructionErrorBackward"
+    torch.testing.assert_close(error, plain, rtol=0.02, atol=0, check_dtype=False)
+    references = torch.autograd.grad(plain, parameters)
+    for mine, reference in zip(torch.autograd.grad(error, parameters), references, strict=True):
+        assert mine.dtype == torch.float32
+        assert (mine - reference).norm() < 0.02 * reference.norm()
+
+
 @pytest.mark.parametrize(
     "other",
     [{"hidden_activation": "gelu"}, {"widths": [5]}, {"output_activation": "clamp"}],

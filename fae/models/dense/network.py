@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from fae.models.dense.one_layer import relu_reconstruction_error
 from fae.models.layers.activations import Sigmoid, SiLU
 from fae.models.layers.dropout import Dropout
-from fae.models.layers.linear import Linear, in_single_precision
+from fae.models.layers.linear import Linear
 from fae.models.layers.loss import reconstruction_error, residuals
 from fae.models.network import Network
 
@@ -74,7 +75,7 @@ class AutoEncoder(Network):
         return self.decode(self.dropout(self.encode(images)))
 
     def error(self, images: Tensor) -> Tensor:
-        if self._is_relu_layer and in_single_precision(images):
+        if self._is_relu_layer and images.is_cpu and images.dtype == torch.float32:
             return relu_reconstruction_error(images, self.encoder, self.dropout, self.decoder)
         if not self._linear:
             return super().error(images)

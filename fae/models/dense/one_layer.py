@@ -20,6 +20,8 @@ def relu_reconstruction_error(
 ) -> Tensor:
     """``mse_loss(decoder(dropout(relu(encoder(images)))), images)``, a scalar, with gradients.
 
+    Under autocast products are computed in bfloat16.
+
     Args:
         images: (batch, pixels), in single precision on a CPU; they have no gradient.
     """
@@ -30,15 +32,10 @@ def relu_reconstruction_error(
 
 class _ReluReconstructionError(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        images: Tensor,
-        dropout: Dropout,
-        encoder: Tensor,
-        encoder_bias: Tensor,
-        decoder: Tensor,
-        decoder_bias: Tensor,
-    ) -> Tensor:
+    def forward(ctx: Any, images: Tensor, dropout: Dropout, *parameters: Tensor) -> Tensor:
+        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else images.dtype
+        images, *cast = (tensor.to(dtype) for tensor in (images, *parameters))
+        encoder, encoder_bias, decoder, decoder_bias = cast
         codes = dropout(product(images, encoder, encoder_bias).relu_())
         residual = product(codes, decoder, decoder_bias).sub_(images)
         ctx.save_for_backward(images, codes, decoder, residual)
@@ -56,8 +53,8 @@ class _ReluReconstructionError(torch.autograd.Function):
         return (
             None,
             None,
-            matmul_tn(of_units, images),
-            sum_rows(of_units),
-            matmul_tn(residual, codes).mul_(scale),
-            sum_rows(residual).mul_(scale),
+            matmul_tn(of_units, images).float(),
+            sum_rows(of_units, torch.float32),
+            matmul_tn(residual, codes).float().mul_(scale),
+            sum_rows(residual, torch.float32).mul_(scale),
         )

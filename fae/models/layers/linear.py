@@ -21,16 +21,11 @@ class Linear(nn.Linear):
 
     def forward(self, values: Tensor) -> Tensor:
         """Values (..., inputs) to (..., outputs)."""
-        if not in_single_precision(values) or values.dim() != 2 or torch.compiler.is_exporting():
+        single = values.is_cpu and values.dtype == torch.float32 and values.dim() == 2
+        if not single or torch.is_autocast_enabled("cpu") or torch.compiler.is_exporting():
             return super().forward(values)
         outputs: Tensor = _Linear.apply(values, self.weight, self.bias)
         return outputs
-
-
-def in_single_precision(values: Tensor) -> bool:
-    """Whether products with these values are computed in single precision, on a CPU."""
-    single = values.is_cpu and values.dtype == torch.float32
-    return single and not torch.is_autocast_enabled("cpu")
 
 
 def product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -39,7 +34,7 @@ def product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
     Args:
         left: (rows, inner), of any strides.
         right: (columns, inner), of any strides.
-        bias: (columns,).
+        bias: (columns,), contiguous.
     """
     if left.is_cpu and left.dtype == torch.float32 and kernels.by_onednn():
         product: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, bias, "none", [], "")
