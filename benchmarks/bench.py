@@ -60,6 +60,8 @@ FRAMEWORK = (
 PLACES = ("shares", "beside")
 IMPORTS = "import torch, pytorch_lightning, mlflow.tracking, hydra"
 FIRST_BATCH = """
+from fae.runtime import process
+process.begin()
 import os, sys
 from fae.runs.history import History
 def stop(*_): sys.stdout.flush(); os._exit(0)
