@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision.datasets import FashionMNIST
 
 from benchmarks.peer import Measured
 from benchmarks.peers import PEERS, SLOW, Floor, peer
@@ -189,6 +188,8 @@ def data_root() -> Path:
 
 def unpacked(scratch: Path) -> Path:
     """A folder where torchvision finds the data set, unpacked."""
+    from torchvision.datasets import FashionMNIST
+
     compose("local=none").data.build().verify()
     raw = scratch / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
