@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 import psutil
 import torch
-from torchvision.datasets import FashionMNIST
 
 from benchmarks import tables
 from benchmarks.peer import Measured
@@ -45,6 +44,8 @@ IMITATIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTI
 
 IMPORTS = "import os, torch, pytorch_lightning; os._exit(0)"
 FIRST_BATCH = """
+from fae.runtime import process
+process.begin()
 import os, sys
 from fae.runs.history import History
 def stop(*_): sys.stdout.flush(); os._exit(0)
@@ -196,6 +197,8 @@ def data_root() -> Path:
 
 def unpacked(scratch: Path) -> Path:
     """A folder where torchvision finds the data set, unpacked."""
+    from torchvision.datasets import FashionMNIST
+
     compose("local=none").data.build().verify()
     raw = scratch / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)

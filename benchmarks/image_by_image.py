@@ -3,17 +3,18 @@
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, Dataset, Subset, random_split
-from torchvision.datasets import FashionMNIST
-from torchvision.transforms import ToTensor
 
 from benchmarks.peer import BATCH, LR, Measured, network, quiet_lightning, timed
+
+if TYPE_CHECKING:
+    from torchvision.datasets import FashionMNIST
 
 
 class Idiomatic:
@@ -140,7 +141,10 @@ class Clock(pl.Callback):
         self.epoch_s.append(time.perf_counter() - self.start)
 
 
-def datasets(root: Path) -> tuple[Subset, Subset, FashionMNIST]:  # type: ignore[type-arg]
+def datasets(root: Path) -> "tuple[Subset, Subset, FashionMNIST]":  # type: ignore[type-arg]
     """torchvision's data set, split at random as in the paper."""
+    from torchvision.datasets import FashionMNIST
+    from torchvision.transforms import ToTensor
+
     train, val = random_split(FashionMNIST(str(root), transform=ToTensor()), [50_000, 10_000])
     return train, val, FashionMNIST(str(root), train=False, transform=ToTensor())

@@ -18,6 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fae.runtime import process
+
 spent: dict[str, float] = defaultdict(float)
 beside: dict[str, float] = defaultdict(float)
 
@@ -53,6 +55,7 @@ account = Account()
 
 def main() -> None:
     """Time the parts of the command that follows on the command line."""
+    process.begin()
     began, parts = float(sys.argv.pop(1)), Path(sys.argv.pop(1)).absolute()
     from mlflow import MlflowClient
     from pytorch_lightning import Trainer

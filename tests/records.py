@@ -15,7 +15,7 @@ from torch import nn
 
 from fae.cli.compose import compose
 from fae.config import Config, TrainingConfig
-from fae.drawing.pictures import Gallery, Panel, extremes
+from fae.drawing.pictures import Example, Gallery, Panel, extremes
 from fae.reports.selection import Selection
 from fae.reports.summary import Summary, summarise
 from fae.runs.stored import TrainedRun
@@ -112,7 +112,10 @@ def panel(share: float) -> Panel:
 
 def gallery(title: str, share: float) -> Gallery:
     shown = panel(share)
-    found = extremes(IMAGES, shown.reconstructions, ERRORS, shown.classes)
+    found = [
+        Example(label, shown.classes[i], IMAGES[i], shown.reconstructions[i], float(ERRORS[i]))
+        for label, i in extremes(ERRORS).items()
+    ]
     return Gallery(title, 0, shown, found, np.ones((5, 4), np.float32), 2)
 
 

@@ -9,9 +9,9 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
-from numpy.typing import NDArray
 
 from fae.drawing.chart import Chart, Kind, Plot, Series
 from fae.drawing.pictures import Gallery, Panel, Picture, error_map, grey, tiles
@@ -29,6 +29,11 @@ STYLES: Mapping[Kind, Mapping[str, Any]] = {
     "hollow": {"linestyle": "", "marker": "o", "fillstyle": "none"},
 }
 """For matplotlib. Along a line, markers are drawn only where the points count."""
+SIDE, GAP, MARGIN = 0.95, 0.04, 0.3
+"""Inches: a picture in a grid, the distance to its labels, and the room for those at the left and
+at the top."""
+CELL = (1.05, 1.25)
+"""Inches from one picture to the next, to the right and down."""
 
 
 def draw(chart: Chart) -> Figure:
@@ -55,28 +60,27 @@ def reconstructions(panels: Mapping[str, Panel]) -> Figure:
         panels: title of a column to the reconstructions of its network.
     """
     shown = next(iter(panels.values()))
-    figure, axes = _grid(len(shown.originals), 1 + len(panels))
+    grid = _Grid(len(shown.originals), 1 + len(panels))
     for row, (image, label) in enumerate(zip(shown.originals, shown.classes, strict=True)):
-        _show(axes[row, 0], grey(image), left=label, above="" if row else "original")
+        grid.show(row, 0, grey(image), left=label, above="" if row else "original")
     for column, (title, panel) in enumerate(panels.items(), start=1):
         for row, image in enumerate(panel.reconstructions):
             below = format_error(panel.errors[row])
-            _show(axes[row, column], grey(image), below=below, above="" if row else title)
-    return _literal(figure)
+            grid.show(row, column, grey(image), below=below, above="" if row else title)
+    return _literal(grid.figure)
 
 
 def extremes(galleries: Sequence[Gallery]) -> Figure:
     """Each network's best, median and worst test image: original, reconstruction, difference."""
-    figure, axes = _grid(len(galleries), 9)
+    grid = _Grid(len(galleries), 9)
     for row, gallery in enumerate(galleries):
         for i, example in enumerate(gallery.extremes):
             left, above = "" if i else gallery.title, "" if row else example.label
-            original, network, difference = axes[row, 3 * i : 3 * i + 3]
-            _show(original, grey(example.original), left=left, below=example.shows)
+            grid.show(row, 3 * i, grey(example.original), left=left, below=example.shows)
             below = format_error(example.error)
-            _show(network, grey(example.reconstruction), above=above, below=below)
-            _show(difference, error_map(example.original, example.reconstruction))
-    return _literal(figure)
+            grid.show(row, 3 * i + 1, grey(example.reconstruction), above=above, below=below)
+            grid.show(row, 3 * i + 2, error_map(example.original, example.reconstruction))
+    return _literal(grid.figure)
 
 
 def hidden_units(galleries: Sequence[Gallery]) -> Figure:
@@ -86,20 +90,20 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
     figure = Figure(figsize=(10, sum(heights)), layout="constrained")
     axes = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
     for panel, gallery, picture in zip(axes, galleries, pictures, strict=True):
-        _show(panel, picture, above=units_title(gallery))
+        panel.imshow(picture, interpolation="nearest")
+        panel.set_axis_off()
+        panel.set_title(units_title(gallery), fontsize=9)
     return _literal(figure)
 
 
 def as_svg(figure: Figure) -> str:
     """The figure as SVG, its texts as paths, so that it looks the same everywhere.
 
-    Equal figures give equal bytes. The figure keeps the layout that is computed here, as that takes
-    long.
+    Equal figures give equal bytes.
     """
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "fae"}):
         figure.savefig(file, format="svg", metadata={"Date": None})
-    figure.set_layout_engine("none")
     return file.getvalue()
 
 
@@ -153,20 +157,47 @@ def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
         panel.fill_between(series.x, series.low, series.high, color=colour, alpha=0.2, linewidth=0)
 
 
-def _grid(rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:
-    """A figure for small pictures, and its axes in rows and columns."""
-    figure = Figure(figsize=(0.9 + 1.05 * columns, 0.4 + 1.25 * rows))
-    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02)
-    return figure, figure.subplots(rows, columns, squeeze=False)
+class _Grid:
+    """A figure for small pictures in rows and columns.
 
+    All are in one Axes, whose unit is the inch: one for each takes most of the time of a report.
 
-def _show(
-    panel: Axes, picture: Picture, *, left: str = "", above: str = "", below: str = ""
-) -> None:
-    """Show a picture with labels around it."""
-    panel.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    panel.set_xticks([])
-    panel.set_yticks([])
-    panel.set_ylabel(left, fontsize=8)
-    panel.set_title(above, fontsize=9)
-    panel.set_xlabel(below, fontsize=8, labelpad=2)
+    Attributes:
+        figure: the figure.
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        right, bottom = CELL[0] * columns, CELL[1] * rows
+        self.figure = Figure(figsize=(MARGIN + right, MARGIN + bottom))
+        self._axes = self.figure.add_axes((0, 0, 1, 1), xlim=(-MARGIN, right))
+        self._axes.set_ylim(bottom, -MARGIN)
+        self._axes.set_axis_off()
+
+    def show(
+        self,
+        row: int,
+        column: int,
+        picture: Picture,
+        *,
+        left: str = "",
+        above: str = "",
+        below: str = "",
+    ) -> None:
+        """Show a picture with labels around it."""
+        x, y, middle = CELL[0] * column, CELL[1] * row, SIDE / 2
+        self._axes.imshow(
+            picture,
+            extent=(x, x + SIDE, y + SIDE, y),
+            cmap="gray",
+            vmin=0,
+            vmax=255,
+            interpolation="nearest",
+        )
+        self._axes.add_patch(Rectangle((x, y), SIDE, SIDE, fill=False, linewidth=0.8))
+        for label, place, how in (
+            (left, (x - GAP, y + middle), {"ha": "right", "va": "center", "rotation": 90}),
+            (above, (x + middle, y - GAP), {"ha": "center", "va": "bottom"}),
+            (below, (x + middle, y + SIDE + GAP), {"ha": "center", "va": "top"}),
+        ):
+            if label:
+                self._axes.text(*place, label, fontsize=8, **how)

@@ -1,7 +1,6 @@
 """Images, reconstructions and weights as values, and as pictures: arrays of pixels."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,22 +123,11 @@ def pairs(originals: Floats, reconstructed: Floats) -> Picture:
     return _bytes(np.vstack(rows).repeat(3, axis=0).repeat(3, axis=1))
 
 
-def extremes(
-    originals: Floats, reconstructions: Floats, errors: Floats, shows: Sequence[str]
-) -> list[Example]:
-    """The best, the median and the worst of some images by their error.
-
-    Args:
-        originals, reconstructions: (images, pixels).
-        errors: (images,), mean squared error of each.
-        shows: class of each.
-    """
+def extremes(errors: Floats) -> dict[str, int]:
+    """Indexes of the best, the median and the worst of some images by their errors (images,)."""
     order = np.argsort(errors, kind="stable")
-    places = {"best": order[0], "median": order[(len(order) - 1) // 2], "worst": order[-1]}
-    return [
-        Example(label, shows[i], originals[i], reconstructions[i].copy(), float(errors[i]))
-        for label, i in places.items()  # copies, since views would keep all images alive
-    ]
+    places = {"best": 0, "median": (len(order) - 1) // 2, "worst": -1}
+    return {label: int(order[place]) for label, place in places.items()}
 
 
 def square(image: Floats) -> Floats:

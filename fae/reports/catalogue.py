@@ -1,6 +1,6 @@
 """The figures of a report, one line each.
 
-A chart is on the page, with its heading and caption, and in ``figures/`` as PNG and SVG.
+A chart is on the page, with its heading and caption, and in ``figures/`` as SVG.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,4 +47,4 @@ PICTURES: Mapping[str, Callable[[Sequence[Gallery]], Figure]] = {
     "extremes": figures.extremes,
     "hidden_units": figures.hidden_units,
 }
-"""By the name of the files; the page has them in its own layout."""
+"""By the names of their files, which are PNG; the page has them in its own layout."""

@@ -61,7 +61,7 @@ def write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -
 
     Args:
         texts: by their paths in the folder.
-        drawn: figures that are written as PNG, by name.
+        drawn: figures of pictures, written as PNG, by name.
 
     Raises:
         OSError: they cannot be written; the folder is as it was.

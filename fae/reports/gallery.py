@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
+from fae.data.datamodule import EvalBatches
 from fae.data.images import DataSet, Images
-from fae.drawing.pictures import Gallery, Panel, extremes
+from fae.drawing.pictures import Example, Gallery, Panel, extremes
 from fae.reports.settings import Setting
 from fae.training.evaluation import mse_per_image
 
@@ -28,26 +29,22 @@ def gallery(setting: Setting, data_set: DataSet, images: Images) -> Gallery:
 
     Args:
         data_set: of the images.
-        images: to test on, pixels in [0, 1].
+        images: to test on, uint8; only those that are shown are kept as floats.
     """
     run = setting.runs[0]
-    outputs = run.network(images.pixels)
-    errors = mse_per_image(outputs, images.pixels)
-    shows = [data_set.classes[label] for label in images.labels.tolist()]
-    firsts = images.first_of_each_class()
+    errors = torch.cat([mse_per_image(run.network(part), part) for part in EvalBatches(images)])
+    firsts, places = images.first_of_each_class().tolist(), extremes(errors.numpy())
+    chosen = [*firsts, *places.values()]
+    pixels = images[torch.tensor(chosen)].as_floats().pixels
+    originals, outputs = pixels.numpy(), run.network(pixels).numpy()
+    shows = [data_set.classes[label] for label in images.labels[chosen].tolist()]
+    count = len(firsts)
+    panel = Panel(originals[:count], outputs[:count], errors[firsts].numpy(), shows[:count])
+    examples = [
+        Example(label, shows[i], originals[i], outputs[i], errors[place].item())
+        for i, (label, place) in enumerate(places.items(), count)
+    ]
     first, weights = next(iter(run.network.state_dict().items()))
     longest = weights.norm(dim=1).argsort(descending=True, stable=True)
-    panel = Panel(
-        images.pixels[firsts].numpy(),
-        outputs[firsts].numpy(),
-        errors[firsts].numpy(),
-        [shows[i] for i in firsts.tolist()],
-    )
-    return Gallery(
-        setting.title,
-        run.seed,
-        panel,
-        extremes(images.pixels.numpy(), outputs.numpy(), errors.numpy(), shows),
-        weights[longest].numpy(),
-        run.dead if first == "encoder.weight" else None,
-    )
+    dead = run.dead if first == "encoder.weight" else None
+    return Gallery(setting.title, run.seed, panel, examples, weights[longest].numpy(), dead)

@@ -1,13 +1,12 @@
 """From stored runs to a folder with a report; reads the store, trains nothing."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
@@ -69,9 +68,8 @@ def make_report(request: ReportConfig) -> Report:
     content = _content(selection, archive, DataSets(request.data.root), request.report.tolerance)
     summary = content.summary
     charts = [chart(content) for chart in catalogue.CHARTS]
-    drawn = _figures(content, charts)
-    svgs = {name: figures.as_svg(figure) for name, figure in drawn.items()}
-    written = _texts(content, charts, svgs)
+    drawn = {name: picture(content.galleries) for name, picture in catalogue.PICTURES.items()}
+    written = _texts(content, charts)
     compare = archive.address([*selection.runs])
     try:
         folder.write(out, written, drawn)
@@ -101,27 +99,20 @@ def _content(selection: Selection, archive: Archive, data: "DataSets", tolerance
     config = selection.settings[0].runs[0].config.data
     summary = summary_of(selection, archive, data, tolerance)
     data_set = data.verified(config)
-    images = data_set.test().as_floats()
+    images = data_set.test()
     galleries = [gallery(setting, data_set, images) for setting in pictured(selection.settings)]
     return Content(summary, selection.settings, data.pca(config), galleries)
 
 
-def _figures(content: Content, charts: Sequence[Chart]) -> dict[str, Figure]:
-    """By the names of their files; linear charts also on a logarithmic scale, as on the page."""
+def _texts(content: Content, charts: Sequence[Chart]) -> dict[str, str]:
+    """By their paths in the folder of the report; linear charts also on a logarithmic scale."""
+    summary = content.summary
     logarithmic = [
         replace(chart, name=f"{chart.name}_logarithmic", log_y=True)
         for chart in charts
         if not chart.log_y
     ]
-    return {
-        **{chart.name: figures.draw(chart) for chart in [*charts, *logarithmic]},
-        **{name: picture(content.galleries) for name, picture in catalogue.PICTURES.items()},
-    }
-
-
-def _texts(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> dict[str, str]:
-    """By their paths in the folder of the report."""
-    summary = content.summary
+    svgs = {chart.name: figures.as_svg(figures.draw(chart)) for chart in [*charts, *logarithmic]}
     return {
         "report.html": page(content, charts, svgs),
         "table.md": table.markdown(summary),

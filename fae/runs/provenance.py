@@ -54,7 +54,8 @@ def uncommitted_diff() -> str:
 @cache
 def installed_versions() -> str:
     """Every installed distribution, a ``name==version`` a line."""
-    return "\n".join(sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()})) + "\n"
+    found = (distribution.metadata for distribution in distributions())  # takes long: read once
+    return "\n".join(sorted({f"{about['Name']}=={about['Version']}" for about in found})) + "\n"
 
 
 def _git(*arguments: str) -> str:

@@ -17,7 +17,11 @@ WIDTH = 140
 
 def printable(text: str) -> str:
     """A text with everything that is not printable escaped, except line breaks."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+    return "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
+
+
+def _escaped(line: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
 
 
 def in_one_line(text: str) -> str:

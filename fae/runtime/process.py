@@ -1,6 +1,11 @@
 """The process of a command, as opposed to that of a notebook or a script that calls one."""
 
 import atexit
+import gc
+
+OBJECTS_PER_COLLECTION = 100_000
+"""New objects after which Python looks for garbage among them, by default 700. Nearly all that
+imports make stays: looking through it took a quarter of the start."""
 
 _has_begun = False
 
@@ -12,6 +17,7 @@ def begin() -> None:
     and there is a home folder.
     """
     global _has_begun
+    gc.set_threshold(OBJECTS_PER_COLLECTION)
     from fae.runtime import signals
 
     signals.install()
