@@ -210,7 +210,7 @@ def unpacked(scratch: Path) -> Path:
 
 def machine() -> dict[str, str]:
     """What was measured on what."""
-    told = tags("cpu")
+    told = tags(compose("local=none").trainer)
     return {
         "processor": told["fae.device"],
         "instruction set": torch.backends.cpu.get_cpu_capability(),

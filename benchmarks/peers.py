@@ -100,7 +100,7 @@ PEERS: dict[str, Callable[[Path], Peer]] = {
     "products by oneDNN": lambda _: Floor("onednn"),
     "products by PyTorch": lambda _: Floor("torch"),
     "fae": lambda _: Fae(),
-    "fae, bf16-mixed": lambda _: Fae("trainer.precision=bf16-mixed", "trainer.emulate_bf16=true"),
+    "fae, bf16-mixed": lambda _: Fae("trainer.precision=bf16-mixed"),
     "fae, no dropout": lambda _: Fae("dropout=0.0"),
     "plain loop": lambda _: Expert(InMemory.read()),
     "plain loop, compiled": lambda _: Expert(InMemory.read(), compiled=True),

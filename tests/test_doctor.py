@@ -248,7 +248,7 @@ def test_little_space_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("bfloat16", "told"),
     [
-        (True, "2.5 times that in bfloat16, by trainer.precision=bf16-mixed"),
+        (True, "2.5 times as fast in bfloat16 (trainer.precision=bf16-mixed)"),
         (False, "no bfloat16 instructions, so trainer.precision=bf16-mixed is slower"),
     ],
 )

@@ -27,6 +27,8 @@ MEASURED = {("AMD", "AVX512"): "onednn", ("AMD", "AVX2"): "torch"}
 """The quicker library on each kind of processor that was measured, by maker and instructions."""
 ROUNDS = 9
 """Rounds in which the libraries are timed, some 4 ms each on two cores."""
+CLEAR = 0.95
+"""Share of the other's time below which oneDNN is quicker, and not by chance."""
 VARIABLE = "FAE_KERNELS"
 """Environment variable by which the processes of a launcher learn what was quicker."""
 
@@ -52,7 +54,9 @@ def describe() -> str:
     Those of MKL depend on the number of threads, too: ``AVX2, MKL in 2 threads``.
     """
     mkl = "MKL" if torch.backends.mkl.is_available() else "PyTorch"
-    library = "oneDNN" if by_onednn() else f"{mkl} in {torch.get_num_threads()} threads"
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    onednn = f"oneDNN up to {limit}" if limit else "oneDNN"
+    library = onednn if by_onednn() else f"{mkl} in {torch.get_num_threads()} threads"
     return f"{processor.instructions()}, {library}"
 
 
@@ -67,7 +71,8 @@ def quicker() -> str:
     if not torch.backends.mkldnn.is_available():
         return "torch"
     kind = processor.vendor(), processor.instructions()
-    return MEASURED.get(kind) or _remembered_or_timed()
+    known = MEASURED.get(kind) if torch.backends.mkl.is_available() else None
+    return known or _remembered_or_timed()
 
 
 def _remembered_or_timed() -> str:
@@ -75,10 +80,10 @@ def _remembered_or_timed() -> str:
     kind = f"{processor.name()}, {processor.instructions()}, PyTorch {torch.__version__}"
     file = user_cache_path("fae") / f"kernels-{short_digest(kind)}.json"
     memories = [os.environ.get(VARIABLE, "")]
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         memories.append(file.read_text("utf-8"))
     for memory in memories:
-        with suppress(KeyError, TypeError, ValueError):
+        with suppress(KeyError, TypeError, ValueError, RecursionError):
             remembered = json.loads(memory)
             if remembered["kind"] == kind and remembered["quicker"] in LIBRARIES:
                 return str(remembered["quicker"])
@@ -91,7 +96,10 @@ def _remembered_or_timed() -> str:
 
 
 def _timed() -> str:
-    """The library that takes less time for products of the paper's shapes, by medians."""
+    """The library that takes less time for products of the paper's shapes, by medians.
+
+    PyTorch's own choice unless oneDNN is clearly quicker.
+    """
     from fae.models.layers.linear import product
 
     images, codes, weights = torch.ones(1000, 784), torch.ones(1000, 128), torch.ones(128, 784)
@@ -104,4 +112,5 @@ def _timed() -> str:
                 product(codes, weights.T)
                 product(codes.T, images.T)
                 seconds[library].append(time.perf_counter() - start)
-    return min(LIBRARIES, key=lambda library: median(seconds[library]))
+    is_clear = median(seconds["onednn"]) < CLEAR * median(seconds["torch"])
+    return "onednn" if is_clear else "torch"

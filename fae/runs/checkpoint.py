@@ -23,7 +23,7 @@ from torch import Tensor
 from fae.errors import CheckpointError
 from fae.runs import tensor_file
 from fae.runtime import files
-from fae.runtime.console import warn
+from fae.runtime.console import in_one_line, warn
 from fae.training.learner import Learner
 
 KEPT = 2
@@ -192,9 +192,10 @@ def read(path: Path, fingerprint: str) -> dict[str, Any]:
 
 
 def computed_by(path: Path) -> list[str]:
-    """What computed the epochs up to a checkpoint that was read; empty in earlier versions."""
-    named = json.loads(_beside(path).read_bytes()).get("computed_by", [])
-    return [str(device) for device in named] if isinstance(named, list) else []
+    """What computed the epochs up to a checkpoint that was read, the newest twenty."""
+    named = json.loads(_beside(path).read_bytes()).get("computed_by")
+    devices = named[-20:] if isinstance(named, list) else []
+    return [in_one_line(str(device)[:200]) for device in devices]
 
 
 def check_fits(checkpoint: dict[str, Any], trainer: pl.Trainer, learner: Learner) -> None:

@@ -249,7 +249,7 @@ def speed() -> Iterator[Finding]:
     single = _gigaflops("float32")
     if processor.has_bfloat16():
         share = _gigaflops("bfloat16") / single
-        in_bfloat16 = f"{share:.1f} times that in bfloat16, by trainer.precision=bf16-mixed"
+        in_bfloat16 = f"{share:.1f} times as fast in bfloat16 (trainer.precision=bf16-mixed)"
     else:
         in_bfloat16 = "no bfloat16 instructions, so trainer.precision=bf16-mixed is slower"
     yield Finding(

@@ -11,38 +11,48 @@ import torch
 from fae.models import kernels
 from fae.runtime import processor
 from fae.runtime.installation import checkout
+from fae.training.config import TrainerConfig
 
 PROJECT = checkout()
 
 
-def tags(accelerator: str) -> dict[str, str]:
-    """What a run is tagged with: commit, hardware, threads, versions."""
-    commit = _git("rev-parse", "HEAD").strip()
-    changes = _git("status", "--porcelain").strip()
+def tags(config: TrainerConfig) -> dict[str, str]:
+    """What a run is tagged with: commit, hardware, kernels, threads, versions."""
     return {
-        "fae.commit": commit or "unknown",
-        "fae.dirty": str(bool(changes)).lower() if commit else "unknown",
-        "fae.device": _device(accelerator),
+        **code(),
         "fae.host": platform.node(),
-        "fae.kernels": _kernels(accelerator),
-        "fae.threads": str(torch.get_num_threads()),
+        **hardware(config),
         "fae.python": platform.python_version(),
         "fae.torch": torch.__version__,
         "fae.lightning": version("pytorch-lightning"),
     }
 
 
-def computing(accelerator: str) -> str:
-    """The device and the kernels that compute, such as ``AMD EPYC, AVX512, oneDNN``."""
-    return f"{_device(accelerator)}, {_kernels(accelerator)}"
+def code() -> dict[str, str]:
+    """The tags that tell which code computes."""
+    commit = _git("rev-parse", "HEAD").strip()
+    changes = _git("status", "--porcelain").strip()
+    return {
+        "fae.commit": commit or "unknown",
+        "fae.dirty": str(bool(changes)).lower() if commit else "unknown",
+    }
 
 
-def _device(accelerator: str) -> str:
-    return torch.cuda.get_device_name() if accelerator == "gpu" else processor.name()
+def hardware(config: TrainerConfig) -> dict[str, str]:
+    """The tags that tell on what a run is computed, and so how it rounds."""
+    on_gpu = config.accelerator == "gpu"
+    return {
+        "fae.device": torch.cuda.get_device_name() if on_gpu else processor.name(),
+        "fae.kernels": f"CUDA {torch.version.cuda}" if on_gpu else _kernels(config),
+        "fae.threads": str(torch.get_num_threads()),
+    }
 
 
-def _kernels(accelerator: str) -> str:
-    return f"CUDA {torch.version.cuda}" if accelerator == "gpu" else kernels.describe()
+def _kernels(config: TrainerConfig) -> str:
+    if config.precision == "bf16-mixed":
+        return f"{processor.instructions()}, bfloat16"
+    with kernels.using(config.kernels):
+        return kernels.describe()
 
 
 def uncommitted_diff() -> str:

@@ -36,7 +36,8 @@ from fae.tracking.store import Store
 from fae.training.early_stopping import choose_weights
 from fae.training.evaluation import mse_per_image
 from fae.training.learner import Learner
-from fae.training.trainer import build_trainer, check_trainer
+from fae.training.prerequisites import check_trainer
+from fae.training.trainer import build_trainer
 
 STORE_PATIENCE_S = 300
 """How long a run of a sweep waits, before it begins, for a store that is away."""
@@ -139,7 +140,7 @@ def open_run(
     prepare(config)
     with kernels.using(config.trainer.kernels):
         tags = {
-            **provenance.tags(config.trainer.accelerator),
+            **provenance.tags(config.trainer),
             "fae.data_digest": config.data.build().digest,
             "fae.fingerprint": fingerprint(config),
         }
@@ -189,15 +190,20 @@ def fit(
 
 
 def _computed_by(run: Run, config: Config, job: Job, start: Path | None) -> list[str]:
-    """What computed the run up to the checkpoint that it starts from, then what computes now."""
+    """What computed the run up to the checkpoint that it starts from, then what computes now.
+
+    The run's tags tell it, as those of a run that is resumed are of the time when it began.
+    """
+    hardware = provenance.hardware(config.trainer)
+    now = f"{hardware['fae.device']}, {hardware['fae.kernels']}"
     devices = computed_by(start) if start else []
-    now = provenance.computing(config.trainer.accelerator)
     if devices[-1:] != [now]:
         devices.append(now)
     if len(devices) > 1:
         mixed = ", then ".join(devices)
-        warn(f"{job.name}: others round differently, so that its bits are mixed: {mixed}")
-        run.set_tags({"fae.kernels": f"mixed bits: {mixed}"})
+        warn(f"{job.name}: computed by different kernels, which round differently: {mixed}")
+        hardware["fae.kernels"] = f"mixed bits: {mixed}"
+    run.set_tags(hardware)
     return devices
 
 

@@ -235,7 +235,7 @@ def _tags(tasks: Sequence[Task]) -> dict[str, str]:
 
     digests = dict.fromkeys(task.config.data.build().digest for task in tasks)
     return {
-        **tags(tasks[0].config.trainer.accelerator),
+        **tags(tasks[0].config.trainer),
         "fae.data_digest": " ".join(digests),
         "fae.fingerprint": _identity(task.fingerprint for task in tasks),
         "fae.planned": str(len(tasks)),

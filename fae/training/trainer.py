@@ -1,8 +1,6 @@
 """Builds Lightning's Trainer from its configuration."""
 
 import logging
-import os
-import platform
 import warnings
 from pathlib import Path
 
@@ -14,9 +12,7 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.profilers import AdvancedProfiler, Profiler, SimpleProfiler
 
-from fae.errors import ConfigError
-from fae.runtime import processor
-from fae.training.config import APPLE, TrainerConfig
+from fae.training.config import TrainerConfig
 from fae.training.early_stopping import EarlyStopping
 
 EXPECTED_WARNINGS = (
@@ -27,39 +23,9 @@ EXPECTED_WARNINGS = (
     "GPU available but not used",  # as configured
 )
 
-VARIABLE_PREFIX = "PL_TRAINER_"
-"""Prefix of environment variables that Lightning reads as arguments of a Trainer."""
-
 NOISY_LOGGERS = ("pytorch_lightning", "lightning_fabric")
 """Loggers with handlers of their own if they are imported before Hydra configures logging, as in
 the processes of a launcher."""
-
-
-def check_trainer(config: TrainerConfig) -> None:
-    """Check that training can run as configured.
-
-    Raises:
-        ConfigError: the accelerator is missing, the processor lacks instructions for the precision,
-            or the environment sets arguments of the Trainer.
-    """
-    if variables := [name for name in os.environ if name.startswith(VARIABLE_PREFIX)]:
-        raise ConfigError(
-            f"{variables[0]}={os.environ[variables[0]]}: would override the configuration in "
-            f"Lightning; unset {' '.join(variables)}"
-        )
-    if config.accelerator == "gpu" and platform.system() == "Darwin":
-        raise ConfigError(f"trainer.accelerator=gpu: {APPLE}")
-    if config.accelerator == "gpu" and not torch.cuda.is_available():
-        raise ConfigError("trainer.accelerator=gpu: torch finds no GPU; use cpu")
-    if config.kernels == "onednn" and not torch.backends.mkldnn.is_available():
-        raise ConfigError("trainer.kernels=onednn: this PyTorch was built without oneDNN; use auto")
-    emulated = config.precision == "bf16-mixed" and config.accelerator == "cpu"
-    if emulated and not config.emulate_bf16 and not processor.has_bfloat16():
-        raise ConfigError(
-            f"trainer.precision=bf16-mixed: this processor ({processor.name()}) has no bfloat16 "
-            "instructions, and would take longer than with trainer.precision=32-true (17 times as "
-            "long on an AMD EPYC with AVX2); trainer.emulate_bf16=true insists"
-        )
 
 
 def build_trainer(

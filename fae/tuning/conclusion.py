@@ -1,5 +1,6 @@
 """The conclusion of a search: its best configuration with fresh seeds, stored and reported."""
 
+import gc
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -103,6 +104,7 @@ def _train(search: Search, parent: str, tasks: Sequence[Task]) -> list[Result]:
     for number, task in enumerate(tasks):
         folder = search.job.folder / f"seed-{task.config.seed}"
         job = Job(task.name, folder, command_line(task.overrides), group, number)
+        gc.collect()  # the Trainer of the run before is a cycle, which holds its images
         result = train(task.config, job)
         if not result.was_done:
             search.lacking.append(result.lacking)

@@ -11,7 +11,7 @@ from fae.runs.fingerprint import fingerprint_with
 from fae.runs.job import Job
 from fae.runs.run import prepare
 from fae.tracking import address
-from fae.training.trainer import check_trainer
+from fae.training.prerequisites import check_trainer
 from fae.tuning.space import Dimension, Range, SearchConfig
 from fae.tuning.study import Study
 

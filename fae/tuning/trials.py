@@ -1,5 +1,6 @@
 """Trials of a study that this process runs; other processes may run trials at the same time."""
 
+import gc
 import platform
 import shlex
 import shutil
@@ -98,6 +99,7 @@ def _run_trial(
     search: Search, trial: Trial, job: Job, overrides: Sequence[str], archive: Archive
 ) -> None:
     """Run or resume a trial, and report its outcome to the study."""
+    gc.collect()  # the Trainer of the trial before is a cycle, which holds its images
     study, known, started = search.study, _known(job, archive), time.perf_counter()
     if known.state == State.NEW and study.trials[trial.number].intermediate_values:
         warn(f"{job.label}: restarted, as its run's folder is missing")

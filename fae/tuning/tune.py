@@ -68,7 +68,7 @@ def _finished(search: Search, archive: Archive) -> SearchResult | None:
 
 def _open(search: Search, store: Store, archive: Archive, until_end: ExitStack) -> Run | None:
     """Open the study's run until the end of this search; None if another process has it."""
-    tags = provenance.tags(search.config.trainer.accelerator)
+    tags = provenance.tags(search.config.trainer)
 
     def known() -> Known:
         close_crashed(archive)

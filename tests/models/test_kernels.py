@@ -80,7 +80,9 @@ def test_a_timing_is_remembered_by_the_user_and_by_processes_of_a_launcher(
     assert kernels.quicker() == library, "by the environment"
 
 
-@pytest.mark.parametrize("memory", ["", "[]", "{}", '{"kind": "another", "quicker": "onednn"}'])
+@pytest.mark.parametrize(
+    "memory", ["", "[]", "{}", '{"kind": "another", "quicker": "onednn"}', "[" * 100_000]
+)
 def test_the_memory_of_another_machine_or_of_none_does_not_count(
     memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +91,21 @@ def test_the_memory_of_another_machine_or_of_none_does_not_count(
     monkeypatch.setattr(kernels, "_timed", lambda: "torch")
     assert kernels.quicker() == "torch"
     assert json.loads(os.environ[kernels.VARIABLE])["quicker"] == "torch"
+
+
+def test_a_cache_that_is_damaged_is_written_anew(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pretend(monkeypatch, "Intel", "AVX512")
+    monkeypatch.setattr(kernels, "_timed", lambda: "torch")
+    kernels.quicker()
+    (file,) = tmp_path.glob("fae/kernels-*.json")
+    content = file.read_bytes()
+    file.write_bytes(b"\xff")
+    monkeypatch.delenv(kernels.VARIABLE)
+    kernels.quicker.cache_clear()
+    assert kernels.quicker() == "torch"
+    assert file.read_bytes() == content
 
 
 def test_a_cache_that_cannot_be_written_ends_nothing(
@@ -112,8 +129,8 @@ def test_the_timing_takes_the_library_that_takes_less_time(monkeypatch: pytest.M
     monkeypatch.setattr(layer, "product", slow_product)
     monkeypatch.setattr(time, "perf_counter", lambda: clock["now"])
     assert kernels._timed() == "onednn"
-    clock["onednn"] = 3.0
-    assert kernels._timed() == "torch"
+    clock["onednn"] = 1.95
+    assert kernels._timed() == "torch", "not clearly quicker"
 
 
 def test_without_onednn_products_are_pytorchs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,16 @@ def test_the_error_of_a_relu_layer_in_bfloat16_has_gradients_in_single_precision
         assert (mine - reference).norm() < 0.02 * reference.norm()
 
 
+def test_a_network_that_encodes_otherwise_is_trained_as_it_encodes() -> None:
+    class Halved(AutoEncoder):
+        def encode(self, images: torch.Tensor) -> torch.Tensor:
+            return super().encode(images) / 2
+
+    network, images = Halved(6, 3), torch.rand(5, 6)
+    plain = mse_loss(network(images), images)
+    torch.testing.assert_close(network.error(images), plain, check_dtype=False)
+
+
 @pytest.mark.parametrize(
     "other",
     [{"hidden_activation": "gelu"}, {"widths": [5]}, {"output_activation": "clamp"}],

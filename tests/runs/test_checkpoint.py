@@ -31,6 +31,7 @@ from fae.runs.checkpoint import (
     DurableCheckpointIO,
     check_fits,
     checkpoint_path,
+    computed_by,
     read,
     resume_point,
     saved_epochs,
@@ -456,3 +457,18 @@ def test_early_stopping_keeps_the_best_weights_whatever_was_saved(
         fit(config, tmp_path / "cut", killed_after=stopping.best_epoch)
     best = read(checkpoint_path(tmp_path / "cut", stopping.best_epoch), FINGERPRINT)
     assert_identical(stopping.best_weights, dict(best["state_dict"]))
+
+
+@pytest.mark.parametrize(
+    "named", [None, 3, {}, "text", ["\ud800", "\x1b[31m", 7, "x" * 999]], ids=repr
+)
+def test_what_a_checkpoint_says_of_its_devices_is_text_of_one_line(
+    tmp_path: Path, named: object
+) -> None:
+    (tmp_path / "epoch=1.json").write_text(json.dumps({"computed_by": named}))
+    devices = computed_by(tmp_path / "epoch=1.safetensors")
+    assert len(devices) == (len(named) if isinstance(named, list) else 0)
+    for device in devices:
+        assert device.isprintable()
+        assert len(device) <= 200
+        device.encode()

@@ -26,7 +26,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_commit_is_gits(repository: Path) -> None:
-    tags = provenance.tags("cpu")
+    tags = provenance.code()
     assert tags["fae.commit"] == git(repository, "rev-parse", "HEAD").strip()
     assert tags["fae.dirty"] == "false"
     assert provenance.uncommitted_diff() == ""
@@ -35,7 +35,7 @@ def test_the_commit_is_gits(repository: Path) -> None:
 def test_a_change_is_told_and_shown(repository: Path) -> None:
     (repository / "file").write_text("new\n")
     (repository / "other").write_text("")
-    assert provenance.tags("cpu")["fae.dirty"] == "true"
+    assert provenance.code()["fae.dirty"] == "true"
     assert "-old\n+new\n" in provenance.uncommitted_diff()
     assert "# new: other\n" in provenance.uncommitted_diff()
 
@@ -44,8 +44,8 @@ def test_outside_a_repository_the_commit_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(provenance, "PROJECT", tmp_path)
-    assert provenance.tags("cpu")["fae.commit"] == "unknown"
-    assert provenance.tags("cpu")["fae.dirty"] == "unknown"
+    assert provenance.code()["fae.commit"] == "unknown"
+    assert provenance.code()["fae.dirty"] == "unknown"
 
 
 def test_installed_versions_can_be_installed_again() -> None:
@@ -61,7 +61,7 @@ def test_a_repository_that_it_is_installed_in_is_not_its_own(
     installed = repository / "venv" / "site-packages"
     installed.mkdir(parents=True)
     monkeypatch.setattr(provenance, "PROJECT", installed)
-    assert provenance.tags("cpu")["fae.commit"] == "unknown"
+    assert provenance.code()["fae.commit"] == "unknown"
     assert provenance.uncommitted_diff() == ""
 
 
@@ -78,8 +78,8 @@ def test_a_repository_that_the_environment_names_is_not_its_own(
     monkeypatch.setenv("GIT_DIR", f"{other}/.git")
     monkeypatch.setenv("GIT_WORK_TREE", f"{other}")
     monkeypatch.setenv("GIT_INDEX_FILE", f"{other}/.git/index")
-    assert provenance.tags("cpu")["fae.commit"] == commit
-    assert provenance.tags("cpu")["fae.dirty"] == "false"
+    assert provenance.code()["fae.commit"] == commit
+    assert provenance.code()["fae.dirty"] == "false"
 
 
 @pytest.mark.parametrize("kind", ["worktree", "submodule"])
@@ -107,4 +107,4 @@ def test_a_checkout_of_another_kind_is_its_own(
         )
     commit = git(repository, "rev-parse", "HEAD").strip()
     monkeypatch.setattr(provenance, "PROJECT", home / "fae")
-    assert provenance.tags("cpu")["fae.commit"] == commit
+    assert provenance.code()["fae.commit"] == commit

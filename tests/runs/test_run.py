@@ -473,4 +473,19 @@ def test_a_run_that_other_kernels_resume_is_told_to_have_mixed_bits(
         assert "mixed" not in capsys.readouterr().out
     else:
         assert told == f"mixed bits: {device}, {onednn}, then {device}, {mkl}"
-        assert f"its bits are mixed: {device}, {onednn}, then" in capsys.readouterr().out
+        assert f"which round differently: {device}, {onednn}, then" in capsys.readouterr().out
+
+
+def test_a_run_that_starts_over_by_other_kernels_is_theirs_alone(
+    tiny: Tiny, tmp_path: Path, client: MlflowClient
+) -> None:
+    experiment, job = f"tracking.experiment={tmp_path.name}", Job("first", tmp_path, "")
+    first, other = (tiny(experiment, f"trainer.kernels={name}") for name in ("onednn", "torch"))
+    with suppress(Interrupted), open_run(first, job, Known, kind="run") as (run, _):
+        assert run
+        raise Interrupted(signal.SIGTERM)
+    result = train(other, job)
+    assert run is not None
+    assert result.run_id == run.id
+    told = client.get_run(result.run_id).data.tags["fae.kernels"]
+    assert told == f"{processor.instructions()}, MKL in {torch.get_num_threads()} threads"

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fae.runs.provenance import tags
+from fae.runs.provenance import code
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 
@@ -87,7 +87,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         "# Reliability",
         "",
         f"What `make soak` found, on {psutil.cpu_count(logical=False)} cores with Python "
-        f"{platform.python_version()}, at commit {tags('cpu')['fae.commit'][:12]}. In each test "
+        f"{platform.python_version()}, at commit {code()['fae.commit'][:12]}. In each test "
         "what was disturbed is held against what was not, in one run.",
         "",
         "| requirement | found | s |",

@@ -13,7 +13,8 @@ from fae.config import Config
 from fae.errors import ConfigError
 from fae.runs.build import build
 from fae.runtime import processor
-from fae.training.trainer import build_trainer, check_trainer
+from fae.training.prerequisites import check_trainer
+from fae.training.trainer import build_trainer
 
 Tiny = Callable[..., Config]
 SLURM = {"SLURM_JOB_ID": "17", "SLURM_PROCID": "2", "SLURM_LOCALID": "2", "SLURM_NODEID": "1"}

@@ -90,8 +90,8 @@ class AutoEncoder(Network):
 
     @property
     def _is_relu_layer(self) -> bool:
-        one = not len(self.before) and isinstance(self.hidden_activation, nn.ReLU)
-        return one and self._linear
+        one = type(self) is AutoEncoder and not len(self.before)
+        return one and self._linear and isinstance(self.hidden_activation, nn.ReLU)
 
     @property
     def _linear(self) -> bool:

@@ -2,6 +2,7 @@
 
 Its value and gradients are those of the layers one after the other. As one function they take fewer
 passes over memory and fewer calls, which for small networks cost as much as the matrix products.
+Hooks of the layers are not called.
 """
 
 from typing import Any

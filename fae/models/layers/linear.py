@@ -45,7 +45,7 @@ def product(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
 def matmul_tn(left: Tensor, right: Tensor) -> Tensor:
     """``left.T @ right``, no gradients: (inner, rows) and (inner, columns) to (rows, columns).
 
-    The bits do not depend on the number of threads.
+    By oneDNN's products the bits do not depend on the number of threads.
     """
     return _by_blocks(_transposed_product, left, right)
 
