@@ -8,6 +8,8 @@ import platform
 import re
 from pathlib import Path
 
+from fae.errors import ConfigError
+
 VENDORS = {"AuthenticAMD": "AMD", "GenuineIntel": "Intel", "0x41": "ARM", "0xc0": "Ampere"}
 """By what Linux calls them: ``vendor_id``, or ``CPU implementer`` of an ARM processor."""
 BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
@@ -66,7 +68,19 @@ def cores() -> int:
 
     Bounded by its affinity (``taskset``) and by the quota of its container; the hyper-threads of
     one core count once.
+
+    Raises:
+        ConfigError: joblib's own bound in the environment is no number.
     """
+    try:
+        return _cores()
+    except ValueError as error:
+        value = os.environ.get("LOKY_MAX_CPU_COUNT")
+        message = f"LOKY_MAX_CPU_COUNT={value}: must be a whole number above 0, or unset"
+        raise ConfigError(message) from error
+
+
+def _cores() -> int:
     from joblib import cpu_count
 
     if not hasattr(os, "sched_getaffinity"):  # macOS, Windows

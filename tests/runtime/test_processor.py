@@ -8,6 +8,7 @@ import joblib
 import pytest
 import torch
 
+from fae.errors import ConfigError
 from fae.runtime import processor
 
 AMD = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 9B45\n"
@@ -136,3 +137,11 @@ def test_a_system_without_affinity_counts_its_cores(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(joblib, "cpu_count", cpu_count)
     assert processor.cores() == 8
     assert asked == [{"only_physical_cores": True}]
+
+
+def test_a_bound_of_joblibs_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "many")
+    with pytest.raises(
+        ConfigError, match="^LOKY_MAX_CPU_COUNT=many: must be a whole number above 0"
+    ):
+        processor.cores()

@@ -169,6 +169,8 @@ def test_a_run_that_may_use_one_core_is_tagged_with_one_thread(
 
 def test_joblib_divides_cores_among_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of four cores with two hyper-threads each, two processes get two cores each."""
+    for variable in ("LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("fae.runtime.threads.cores", lambda: 4)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)

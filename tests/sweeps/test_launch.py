@@ -108,6 +108,7 @@ def test_jobs_are_launched_at_once_and_in_order(tiny: Tiny, tmp_path: Path) -> N
 def test_processes_of_joblib_divide_the_cores(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
     monkeypatch.setattr("fae.runtime.threads.cores", lambda: 3)
     _, launcher, _ = launched(tiny, tmp_path, set())
     assert launcher.cores == "3"
