@@ -142,6 +142,6 @@ def test_a_system_without_affinity_counts_its_cores(monkeypatch: pytest.MonkeyPa
 def test_a_bound_of_joblibs_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "many")
     with pytest.raises(
-        ConfigError, match="^LOKY_MAX_CPU_COUNT=many: must be a whole number above 0"
+        ConfigError, match=r"^LOKY_MAX_CPU_COUNT=many: must be a whole number above 0"
     ):
         processor.cores()
