@@ -195,7 +195,7 @@ def computed_by(path: Path) -> list[str]:
     """What computed the epochs up to a checkpoint that was read, the newest twenty."""
     named = json.loads(_beside(path).read_bytes()).get("computed_by")
     devices = named[-20:] if isinstance(named, list) else []
-    return [in_one_line(str(device)[:200]) for device in devices]
+    return [in_one_line(str(device))[:200] for device in devices]
 
 
 def check_fits(checkpoint: dict[str, Any], trainer: pl.Trainer, learner: Learner) -> None:

@@ -182,17 +182,19 @@ def fit(
         checkpoint_io=checkpoint_io,
     )
     start = resume_point(run.folder, trainer, learner, fingerprint(config)) if resumed else None
-    checkpoint_io.computed_by = _computed_by(run, config, job, start)
+    checkpoint_io.computed_by = _computed_by(run, config, job, start, resumed=resumed)
     trainer.fit(learner, data, ckpt_path=start, weights_only=True)
     history.picture(learner)
     epoch = choose_weights(trainer, learner, last=len(history.epochs))
     return Fitted(data, learner, trainer, history, epoch)
 
 
-def _computed_by(run: Run, config: Config, job: Job, start: Path | None) -> list[str]:
+def _computed_by(
+    run: Run, config: Config, job: Job, start: Path | None, *, resumed: bool
+) -> list[str]:
     """What computed the run up to the checkpoint that it starts from, then what computes now.
 
-    The run's tags tell it, as those of a run that is resumed are of the time when it began.
+    The tags of a resumed run, which are of the time when it began, are set anew.
     """
     hardware = provenance.hardware(config.trainer)
     now = f"{hardware['fae.device']}, {hardware['fae.kernels']}"
@@ -203,7 +205,8 @@ def _computed_by(run: Run, config: Config, job: Job, start: Path | None) -> list
         mixed = ", then ".join(devices)
         warn(f"{job.name}: computed by different kernels, which round differently: {mixed}")
         hardware["fae.kernels"] = f"mixed bits: {mixed}"
-    run.set_tags(hardware)
+    if resumed:
+        run.set_tags(hardware)
     return devices
 
 
