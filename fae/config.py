@@ -72,6 +72,7 @@ class TrainingConfig:
     seed: Seed
     """Seed of the initial weights, the order of images, and dropout."""
     epochs: Count
+    """Passes over the training images."""
     lr: Rate
     """Learning rate; the default depends on the optimizer."""
     dropout: Dropout
@@ -80,9 +81,13 @@ class TrainingConfig:
     batch_size: Count
     """Images per batch; the last batch of an epoch may be smaller."""
     data: Annotated[DataConfig, DATA_SETS]
+    """The images."""
     model: Annotated[ModelConfig, NETWORKS]
+    """The network."""
     optimizer: Annotated[OptimizerConfig, OPTIMIZERS]
+    """How the weights are updated."""
     trainer: TrainerConfig
+    """How a run is computed."""
 
     @model_validator(mode="after")
     def _fits_the_images(self) -> "TrainingConfig":
@@ -107,8 +112,11 @@ class Config(TrainingConfig):
     """Number of seeds of each configuration: ``seed``, ``seed + 1`` and so on. More than one make
     a sweep, in whose runs ``repeats`` is 1."""
     tracking: TrackingConfig
+    """Where runs are stored."""
     report: VerdictConfig
+    """How test errors are compared with the paper's."""
     sweep: SweepConfig
+    """What becomes of stored runs, and of the runs of a sweep."""
 
     @model_validator(mode="after")
     def _repeats_fit(self) -> "Config":

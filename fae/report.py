@@ -18,10 +18,12 @@ from fae.cli.compose import CONF, read
 from fae.reports.config import ReportConfig
 from fae.reports.present import report
 
+SCHEMAS = (ReportConfig,)
+
 
 def main() -> None:
     """Entry point of ``python -m fae.report`` and ``fae-report``."""
-    command.run(lambda: _run(sys.argv[1:]), ReportConfig)
+    command.run(lambda: _run(sys.argv[1:]), *SCHEMAS)
 
 
 def _run(arguments: list[str]) -> None:

@@ -25,6 +25,8 @@ from fae.tuning.space import SearchArguments
 if TYPE_CHECKING:
     from fae.tuning.results import Outcome
 
+SCHEMAS = (Config, SearchArguments)
+
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="search")
 def run_study(node: DictConfig) -> "Outcome":
@@ -47,7 +49,7 @@ def run_study(node: DictConfig) -> "Outcome":
 
 def main() -> None:
     """Entry point of ``python -m fae.search`` and ``fae-search``."""
-    run(run_study, Config, SearchArguments)
+    run(run_study, *SCHEMAS)
 
 
 if __name__ == "__main__":

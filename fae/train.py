@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fae.runs.run import Result
 
 log = logging.getLogger(__name__)
+SCHEMAS = (Config,)
 SPLITS = ("train", "val", "test")
 
 
@@ -88,7 +89,7 @@ def _show_plan(config: Config) -> None:
 
 def main() -> None:
     """Entry point of ``python -m fae.train`` and ``fae-train``."""
-    command.run(run_job)
+    command.run(run_job, *SCHEMAS)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ class DataConfig:
     name: str
     """Name of the data set in ``fae.data.catalogue``."""
     train: Count
-    """Number of training images, drawn at random from all except the test images."""
+    """Number of training images, drawn at random from all images except the test images."""
     val: Count
     """Number of validation images: the remaining ones, except the test images."""
     split_seed: Seed

@@ -15,7 +15,7 @@ class DataRoot:
     """Where data sets lie on this machine, wherever they lay for a run."""
 
     root: Annotated[OwnFolder | None, BeforeValidator(lambda path: path or None)]
-    """null: where they are found."""
+    """Folder of the data set's files; null: where they are found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,5 +31,8 @@ class ReportConfig:
     out: OwnFolder | None
     """Folder to write; null: ``reports/<name of the sweep>``."""
     data: DataRoot
+    """The images."""
     tracking: TrackingConfig
+    """Where runs are stored."""
     report: VerdictConfig
+    """How test errors are compared with the paper's."""

@@ -34,7 +34,7 @@ class TrainerConfig:
     detect_anomaly: Switch
     """Stop at the operation whose gradient is nan; slow."""
     profiler: Literal["simple", "advanced"] | None
-    """Write a profile into the run's folder; null: none."""
+    """Write a profile of the time that parts of a run take into its folder; null: none."""
     kernels: Literal["auto", "onednn", "torch"] = "auto"
     """Which library computes products of single precision on a CPU: oneDNN, or the one that PyTorch
     calls by itself (MKL); auto: what is quicker on this processor. They round differently."""

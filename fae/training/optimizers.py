@@ -71,8 +71,11 @@ class SGDConfig(OptimizerConfig):
 
     name: Literal["sgd"]
     momentum: Share
+    """Share of the last update that is added to the next."""
     nesterov: Switch
+    """Nesterov's momentum; needs ``momentum`` above 0."""
     weight_decay: Penalty
+    """L2 penalty, added to the gradient."""
 
     def build(self, parameters: "Iterable[Parameter]", lr: float) -> "Optimizer":
         from torch.optim import SGD
@@ -99,8 +102,12 @@ class AdamConfig(OptimizerConfig):
 
     name: Literal["adam", "adamw"]
     betas: tuple[Share, Share]
+    """Decay rates of the running means of the gradient and of its square."""
     eps: Rate
+    """Added to the denominator, so that it is not 0."""
     weight_decay: Penalty
+    """adam: L2 penalty, added to the gradient; adamw: times ``lr`` the share of the weights that is
+    subtracted from them."""
 
     def build(self, parameters: "Iterable[Parameter]", lr: float) -> "Optimizer":
         from torch.optim import Adam, AdamW

@@ -137,8 +137,14 @@ def _problem(key: str, detail: Mapping[str, Any]) -> str:
 class SearchConfig:
     """Search for the values with the lowest ``val/mse``."""
 
-    space: Annotated[tuple[Dimension, ...], BeforeValidator(_dimensions)]
-    """Keys that vary, with their ranges or choices. null: the key does not vary."""
+    space: Annotated[
+        tuple[Dimension, ...],
+        BeforeValidator(_dimensions),
+        Field(title="range or list of choices, for each key"),
+    ]
+    """Keys that vary, such as ``search.space.lr={low: 1e-3, high: 10, log: true}`` or, with a plus
+    for a key that is not there yet, ``+search.space.batch_size=[100,1000]``; null: the key does not
+    vary."""
     trials: Count
     """Total number of trials of the study, including those of earlier commands and other
     processes."""
@@ -181,3 +187,4 @@ class SearchArguments:
     """Arguments of ``python -m fae.search`` in addition to the configuration of a run."""
 
     search: SearchConfig
+    """What is varied, and how the best values are looked for."""

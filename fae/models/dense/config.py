@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fae.models.network import Network
 
 Activation = Literal["relu", "gelu", "silu", "tanh", "sigmoid", "clamp", "identity"]
-"""clamp: to [0, 1], the range of pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -25,7 +24,9 @@ class AutoEncoderConfig(ModelConfig):
 
     name: Literal["autoencoder"]
     hidden_activation: Activation
+    """Activation of the hidden layer; clamp: to [0, 1], the range of pixels."""
     output_activation: Activation
+    """Activation of the output layer; clamp: to [0, 1], the range of pixels."""
     initialisation: Literal["uniform", "pca"]
     """uniform: PyTorch's default; pca: such that the network reconstructs as PCA with ``hidden``
     components does (with gelu and silu only approximately)."""
@@ -79,10 +80,13 @@ class DeepAutoEncoderConfig(ModelConfig):
     widths: Annotated[tuple[Width, ...], Field(min_length=1)]
     """Units of the layers between the inputs and the hidden layer."""
     inner_activation: Activation
-    """Activation of these layers and of their mirror images."""
+    """Activation of these layers and of their mirror images; clamp: to [0, 1]."""
     hidden_activation: Activation
+    """Activation of the hidden layer; clamp: to [0, 1], the range of pixels."""
     output_activation: Activation
+    """Activation of the output layer; clamp: to [0, 1], the range of pixels."""
     initialisation: Literal["uniform"]
+    """PyTorch's default."""
 
     def build(self, pixels: int, hidden: int, dropout: float) -> "AutoEncoder":
         from fae.models.dense.network import AutoEncoder
