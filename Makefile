@@ -1,37 +1,19 @@
 PYTHON ?= python3
-VENV ?= .venv
+VENV := .venv
 BIN := $(VENV)/bin
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: sweep test test-slow soak soak-short answers bench bench-growth bench-accuracy \
-	lint format
+.DEFAULT_GOAL := help
+.PHONY: help install sweep answers docs lint format test test-slow soak-short soak \
+	bench bench-growth bench-accuracy
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed  ## the environment, in .venv; all others do so first
 
 sweep: $(VENV)/installed  ## the paper's experiment
 	$(BIN)/python -m fae.train -m hidden=64,128,256,512
-
-# Threads that wait leave the cores to the tests beside them.
-test soak-short: export OMP_WAIT_POLICY = PASSIVE
-
-test: $(VENV)/installed
-	$(BIN)/python -m pytest $(PARALLEL)
-
-test-slow: $(VENV)/installed  ## the paper's numbers, on the real data
-	$(BIN)/python -m pytest -m slow
-
-soak-short: $(VENV)/installed  ## the same, each in its shortest version
-	$(BIN)/python -m pytest tests/soak $(PARALLEL)
-
-soak: $(VENV)/installed  ## kills, crashes, outages, for half an hour; writes docs/reliability.md
-	$(BIN)/python -m pytest tests/soak --soak
-
-bench: $(VENV)/benchmarks  ## fae beside its peers; writes this machine's docs/speed/*.json, and table.md
-	$(BIN)/python -m benchmarks.bench
-
-bench-growth: $(VENV)/benchmarks  ## how cost grows; writes docs/growth.md
-	$(BIN)/python -m benchmarks.growth
-
-bench-accuracy: $(VENV)/benchmarks  ## fae's errors beside a plain loop's; writes docs/accuracy.md
-	$(BIN)/python -m benchmarks.accuracy
 
 answers: $(VENV)/installed  ## the paper's open questions, in up to two hours; writes docs/answers.md
 	$(BIN)/python -m fae.train hidden=64,128,256,512 repeats=5
@@ -44,18 +26,47 @@ answers: $(VENV)/installed  ## the paper's open questions, in up to two hours; w
 	$(BIN)/python -m fae.train -m experiment=depth
 	$(BIN)/python -m fae.answers docs
 
-lint: $(VENV)/installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy fae hydra_plugins tests benchmarks
+docs: $(VENV)/documentation  ## the documentation, in site/, with its links checked
+	$(BIN)/python -m mkdocs build --strict
 
-format: $(VENV)/installed
+lint: $(VENV)/installed  ## ruff, mypy and checks of plain files, as at each commit
+	$(BIN)/pre-commit run --all-files
+
+format: $(VENV)/installed  ## the code, formatted
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Threads that wait leave the cores to the tests beside them.
+test soak-short: export OMP_WAIT_POLICY = PASSIVE
+
+test: $(VENV)/installed  ## the tests, in a few minutes
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-slow: $(VENV)/installed  ## the paper's numbers, on the real data
+	$(BIN)/python -m pytest -m slow
+
+soak-short: $(VENV)/installed  ## kills, crashes, outages, hostile files: each in its shortest version
+	$(BIN)/python -m pytest tests/soak $(PARALLEL)
+
+soak: $(VENV)/installed  ## the same for half an hour; writes docs/reliability.md
+	$(BIN)/python -m pytest tests/soak --soak
+
+bench: $(VENV)/benchmarks  ## fae beside its peers; writes this machine's docs/speed/*.json, and table.md
+	$(BIN)/python -m benchmarks.bench
+
+bench-growth: $(VENV)/benchmarks  ## how cost grows; writes docs/growth.md
+	$(BIN)/python -m benchmarks.growth
+
+bench-accuracy: $(VENV)/benchmarks  ## fae's errors beside a plain loop's; writes docs/accuracy.md
+	$(BIN)/python -m benchmarks.accuracy
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+$(VENV)/documentation: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 $(VENV)/benchmarks: $(VENV)/installed
