@@ -13,17 +13,6 @@ from fae.cli.compose import compose
 from fae.errors import ConfigError
 from fae.runtime.console import say
 
-HELP = """Answer the questions that the paper leaves open, from the runs in the store.
-
-    python -m fae.answers [FOLDER] [OVERRIDE ...]
-
-writes ``answers.md`` and its figures into the folder, by default reports/. Overrides are those of
-the train command, for every experiment: where the store and the data are, or, for experiments that
-ran on a GPU, trainer.accelerator=gpu. What has not been tried yet is named with the command that
-does.
-"""
-"""Not the docstring, as ``python -OO`` removes it."""
-
 FOLDER = Path("reports")
 DATA = "fashion_mnist"
 """The data set of the paper."""
@@ -60,9 +49,8 @@ def answers(folders: Sequence[Path], overrides: Sequence[str]) -> None:
 
 
 def main() -> None:
-    """Entry point of ``python -m fae.answers`` and ``fae-answers``."""
-    folders, overrides = command.folders_and_overrides("fae.answers", HELP)
-    command.run(lambda: answers(folders, overrides))
+    """Entry point of ``fae answers`` and ``python -m fae.answers``."""
+    command.run(lambda: answers(*command.folders_and_overrides()), name="answers")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,6 @@ if __name__ == "__main__":  # before what takes long to import
 
 from fae.cli import command
 
-HELP = """Check the installation, the data, the store and the folders, and say how to fix problems.
-
-    python -m fae.doctor [OVERRIDE ...]
-
-The overrides are those of the train command: tracking.uri=..., data.root=...
-Exit code 1 if there are problems."""
-
 
 def _examine(overrides: list[str]) -> None:
     from fae.runs.checks import examine
@@ -22,9 +15,8 @@ def _examine(overrides: list[str]) -> None:
 
 
 def main() -> None:
-    """Entry point of ``python -m fae.doctor`` and ``fae-doctor``."""
-    overrides = command.words("fae.doctor", HELP, "OVERRIDE")
-    command.run(lambda: _examine(overrides))
+    """Entry point of ``fae doctor`` and ``python -m fae.doctor``."""
+    command.run(lambda: _examine(command.words()), name="doctor")
 
 
 if __name__ == "__main__":

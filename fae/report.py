@@ -22,8 +22,8 @@ SCHEMAS = (ReportConfig,)
 
 
 def main() -> None:
-    """Entry point of ``python -m fae.report`` and ``fae-report``."""
-    command.run(lambda: _run(sys.argv[1:]), *SCHEMAS)
+    """Entry point of ``fae report`` and ``python -m fae.report``."""
+    command.run(lambda: _run(sys.argv[1:]), *SCHEMAS, name="report")
 
 
 def _run(arguments: list[str]) -> None:

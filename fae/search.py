@@ -48,8 +48,8 @@ def run_study(node: DictConfig) -> "Outcome":
 
 
 def main() -> None:
-    """Entry point of ``python -m fae.search`` and ``fae-search``."""
-    run(run_study, *SCHEMAS)
+    """Entry point of ``fae search`` and ``python -m fae.search``."""
+    run(run_study, *SCHEMAS, name="search")
 
 
 if __name__ == "__main__":

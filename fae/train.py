@@ -88,8 +88,8 @@ def _show_plan(config: Config) -> None:
 
 
 def main() -> None:
-    """Entry point of ``python -m fae.train`` and ``fae-train``."""
-    command.run(run_job, *SCHEMAS)
+    """Entry point of ``fae train`` and ``python -m fae.train``."""
+    command.run(run_job, *SCHEMAS, name="train")
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def test_overrides_and_folders_are_told_apart(
     words = ["hidden=64 seed=0", NO_LOCAL, "tracking.experiment=another"]
     monkeypatch.setattr(sys, "argv", ["fae.sync", *words])
     asked: list[tuple[list[Path], str]] = []
-    monkeypatch.setattr("fae.cli.command.run", lambda entry: entry())
+    monkeypatch.setattr("fae.cli.command.run", lambda entry, **_: entry())
     monkeypatch.setattr("fae.tracking.sync.sync", lambda *a: asked.append((a[0], a[1].experiment)))
     command.main()
     assert asked == [([Path("hidden=64 seed=0")], "another")]

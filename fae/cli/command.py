@@ -4,7 +4,6 @@
 130 SIGINT, 143 SIGTERM.
 """
 
-import argparse
 import errno
 import logging
 import os
@@ -19,10 +18,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fae.cli import code_guard
+from fae.cli import code_guard, manual, options
 from fae.cli.compose import check
 from fae.cli.hydra_internals import failure, parsed
-from fae.cli.messages import explain, raised_by_hydra
+from fae.cli.messages import explain, known_keys, raised_by_hydra
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted, cause
 from fae.runtime import process, signals, streams
@@ -38,7 +37,7 @@ NO_MEMORY = (
 """Parts of messages of errors other than MemoryError that mean the same."""
 
 
-def run(entry: Callable[[], object], *schemas: type) -> None:
+def run(entry: Callable[[], object], *schemas: type, name: str = "") -> None:
     """Run a command and end the process with the right exit code.
 
     With HYDRA_FULL_ERROR=1 in the environment, errors are shown with their traceback. A process
@@ -48,6 +47,7 @@ def run(entry: Callable[[], object], *schemas: type) -> None:
     Args:
         entry: calls Hydra's entry point, or does without Hydra.
         schemas: of the command's configuration; that of a run is the default.
+        name: of the command, which answers --help; without one, the entry sees all arguments.
 
     Raises:
         SystemExit: the exit code is not 0.
@@ -58,8 +58,11 @@ def run(entry: Callable[[], object], *schemas: type) -> None:
     code: int | None = None
     try:
         with streams.guarded(), _hydra(), code_guard.known_code_only():
-            code_guard.refuse_pickle(sys.argv[1:])
-            entry()
+            if not (name and _answered(name, sys.argv[1:])):
+                if name in manual.COMPOSED:
+                    sys.argv[1:] = options.in_order(sys.argv[1:], _settings(*schemas))
+                code_guard.refuse_pickle(sys.argv[1:])
+                entry()
         code = 0
     except PastHydraError as carrier:
         code = _explain(carrier.error, schemas, full=full_error)
@@ -92,29 +95,40 @@ def _hydra() -> Iterator[None]:
         os.environ.update(before)
 
 
-def words(module: str, description: str, metavar: str) -> list[str]:
-    """The words of a command line whose only option is ``--help``.
+def _answered(name: str, arguments: Sequence[str]) -> bool:
+    """Print help or the version, if a command line asks for it."""
+    if options.ASKS_FOR_HELP & {*arguments}:
+        manual.of(name)
+    elif options.ASKS_FOR_VERSION & {*arguments}:
+        print(manual.version())
+    else:
+        return False
+    return True
 
-    Args:
-        module: of the command.
-        metavar: what each word is.
+
+def words() -> list[str]:
+    """The arguments of a command that Hydra does not read.
 
     Raises:
-        SystemExit: help was asked for, or there is another option.
+        ConfigError: there is an option.
     """
-    plain = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(module, description=description, formatter_class=plain)
-    parser.add_argument("words", nargs="*", metavar=metavar)
-    found: list[str] = parser.parse_args().words
-    return found
+    return options.words(sys.argv[1:], _settings(Config))
 
 
-def folders_and_overrides(module: str, description: str) -> tuple[list[Path], list[str]]:
-    """The words of such a command line that are folders, and those that are overrides."""
-    given = words(module, description, "FOLDER | OVERRIDE")
+def folders_and_overrides() -> tuple[list[Path], list[str]]:
+    """The arguments of such a command that are folders, and those that are overrides.
+
+    Raises:
+        ConfigError: there is an option.
+    """
+    given = words()
     # The folder of a run is named after its overrides.
     overrides = [word for word in given if "=" in word and not Path(word).is_dir()]
     return [Path(word) for word in given if word not in overrides], overrides
+
+
+def _settings(*schemas: type) -> set[str]:
+    return {*known_keys(*schemas), "experiment"}
 
 
 def enter() -> None:

@@ -5,7 +5,7 @@ that extend Hydra's own import those where they are defined, as Hydra's search f
 them a second time, and would not know the first.
 """
 
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -31,9 +31,14 @@ def composing_by(loader: type[ConfigLoaderImpl]) -> Iterator[None]:
         application.ConfigLoaderImpl = before  # type: ignore[attr-defined]
 
 
+def parser() -> ArgumentParser:
+    """The parser of Hydra's options."""
+    return get_args_parser()
+
+
 def parsed(arguments: Sequence[str]) -> Namespace:
     """Hydra's options, by whichever prefix they are given, and the overrides of a command line."""
-    return get_args_parser().parse_known_args(arguments)[0]
+    return parser().parse_known_args(arguments)[0]
 
 
 def failure(job: JobReturn) -> BaseException:

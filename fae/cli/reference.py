@@ -78,9 +78,7 @@ def keys(command: str) -> list[Key]:
 
 def groups(command: str) -> list[Group]:
     """The groups of a command (train, search or report) in which there is a choice."""
-    schemas = import_module(f"fae.{command}").SCHEMAS
-    meanings = MEANINGS | {k: v for schema in schemas for k, v in _meanings(schema).items()}
-    found = []
+    meanings, found = MEANINGS | sections(command), []
     for name, chosen in defaults.chosen(_config(command)):
         options = defaults.options(name)
         if len(options) > 1 or name in MEANINGS:
@@ -88,6 +86,12 @@ def groups(command: str) -> list[Group]:
             listed = tuple(Option(option, meaning) for option, meaning in options.items())
             found.append(Group(name, meanings[name], default, listed))
     return found
+
+
+def sections(command: str) -> dict[str, str]:
+    """The meanings of the parts of a command's configuration by name, ``trainer`` for instance."""
+    schemas = import_module(f"fae.{command}").SCHEMAS
+    return {name: meaning for schema in schemas for name, meaning in _meanings(schema).items()}
 
 
 def _config(command: str) -> str:

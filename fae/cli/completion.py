@@ -1,0 +1,69 @@
+"""Completion with the tab key: of subcommands here, of their settings by Hydra.
+
+Hydra's code for a shell calls ``fae -sc query=SHELL`` with the line so far in the environment.
+Hydra knows programs without subcommands, so it is shown the line without them.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stderr
+from importlib import import_module
+
+from fae.cli import manual
+from fae.cli.commands import COMMANDS
+
+QUERY = ("-sc", "--shell-completion")
+LINE = "COMP_LINE"
+"""Environment variable that holds the line so far."""
+SHELLS = {
+    "bash": ("bash", ""),
+    "zsh": ("bash", "autoload -Uz compinit bashcompinit && compinit && bashcompinit"),
+    "fish": ("fish", ""),
+}
+"""Of each shell the one whose code of Hydra's it runs, and what it needs before that."""
+
+
+def install(arguments: Sequence[str]) -> None:
+    """Print the code by which a shell completes ``fae``.
+
+    Raises:
+        SystemExit: no shell was named that Hydra knows.
+    """
+    if "--help" in arguments or "-h" in arguments:
+        manual.of("completion")
+        return
+    shell = arguments[0] if arguments else ""
+    if shell not in SHELLS or len(arguments) > 1:
+        sys.stderr.write(f"fae: completion: needs one of {', '.join(SHELLS)}\n")
+        sys.exit(2)
+    code, before = SHELLS[shell]
+    sys.stdout.write(f"{before}\n")
+    _ask_hydra("train", f"install={code}")
+
+
+def answer(arguments: Sequence[str]) -> None:
+    """Print what may follow the line so far; nothing if it is wrong already."""
+    _, *words = os.environ.get(LINE, "").split()
+    in_first = len(words) < 2 and not os.environ.get(LINE, "").endswith(" ")
+    if not words or in_first:
+        given = words[0] if words else ""
+        names = [*COMMANDS, "completion", "--help", "--version"]
+        _offer(name for name in names if name.startswith(given))
+    elif words[0] in COMMANDS:
+        command = words[0] if words[0] in manual.COMPOSED else "train"  # whose settings it takes
+        os.environ[LINE] = os.environ[LINE].replace(f" {words[0]}", "", 1)
+        with redirect_stderr(io.StringIO()):
+            _ask_hydra(command, *arguments)
+    elif words[0] == "completion":
+        _offer(SHELLS)
+
+
+def _offer(words: Iterable[str]) -> None:
+    sys.stdout.write("".join(f"{word}\n" for word in words))
+
+
+def _ask_hydra(command: str, *arguments: str) -> None:
+    sys.argv = ["fae", QUERY[0], *arguments]
+    import_module(f"fae.{command}").main()

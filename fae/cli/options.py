@@ -1,0 +1,73 @@
+"""The options of a command line, checked before Hydra reads it, whose own message would be long."""
+
+import io
+import re
+from collections.abc import Collection, Sequence
+from contextlib import redirect_stderr
+from difflib import get_close_matches
+
+from fae.cli.hydra_internals import parser
+from fae.errors import ConfigError
+
+ASKS_FOR_HELP = {"-h", "--help"}
+ASKS_FOR_VERSION = {"--version"}
+
+
+def in_order(arguments: Sequence[str], settings: Collection[str]) -> list[str]:
+    """The options of a command line, and after them its settings, which Hydra does not mix.
+
+    Args:
+        settings: the keys and groups that a user may mistake for options.
+
+    Raises:
+        ConfigError: there is no such option, or it is used wrongly.
+    """
+    refuse_dashes(arguments, settings)
+    known = parser()
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            found, unknown = known.parse_known_intermixed_args(arguments)
+    except SystemExit:
+        reason = said.getvalue().rpartition("error: ")[2].strip()
+        raise ConfigError(f"{reason.removeprefix('argument ')}; see --help") from None
+    if unknown:
+        near = get_close_matches(unknown[0], re.findall(r"--[a-z-]+", known.format_usage()), n=1)
+        hint = f"did you mean {near[0]}?" if near else "see --help"
+        raise ConfigError(f"{unknown[0]}: no such option; {hint}")
+    alone = {"-m": found.multirun, "--cfg": found.cfg, "--info": found.info, "--run": found.run}
+    given = [option for option, value in alone.items() if value]
+    if len(given) > 1:
+        raise ConfigError(f"{' and '.join(given)}: only one of them at a time")
+    options = list(arguments)
+    for override in found.overrides:
+        options.remove(override)
+    return [*options, *found.overrides]
+
+
+def refuse_dashes(arguments: Sequence[str], settings: Collection[str]) -> None:
+    """Check that no setting is written as an option.
+
+    Raises:
+        ConfigError: one is; names how it is written.
+    """
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        match = re.match(r"--?([\w.-]+?)(=.*)?$", argument)
+        key = match[1].replace("-", "_") if match else ""
+        if match and key in settings:
+            is_value = following and "=" not in following and not following.startswith("-")
+            value = match[2] or f"={following if is_value else '...'}"
+            raise ConfigError(f"{argument}: settings have no dashes; write {key}{value}")
+
+
+def words(arguments: Sequence[str], settings: Collection[str]) -> list[str]:
+    """The arguments of a command that has no options except those that all have.
+
+    Raises:
+        ConfigError: there is an option.
+    """
+    refuse_dashes(arguments, settings)
+    for argument in arguments:
+        if argument.startswith("-"):
+            raise ConfigError(f"{argument}: no such option; see --help")
+    return list(arguments)
