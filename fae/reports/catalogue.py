@@ -4,7 +4,7 @@ A chart is on the page, with its heading and caption, and in ``figures/`` as SVG
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -25,12 +25,14 @@ class Content:
     Attributes:
         pca: test error of PCA by the number of components, on the first setting's data.
         galleries: pictures of some settings' networks.
+        addresses: of the runs' pages in the UI of MLflow, by id; none where it has no server.
     """
 
     summary: Summary
     settings: Sequence[Setting]
     pca: NDArray[np.float64]
     galleries: Sequence[Gallery]
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 CHARTS: Sequence[Callable[[Content], Chart]] = (

@@ -101,18 +101,15 @@ def _content(selection: Selection, archive: Archive, data: "DataSets", tolerance
     data_set = data.verified(config)
     images = data_set.test()
     galleries = [gallery(setting, data_set, images) for setting in pictured(selection.settings)]
-    return Content(summary, selection.settings, data.pca(config), galleries)
+    pages = {run.id: archive.page_of(run.id) for run in selection.runs}
+    addresses = {run_id: page for run_id, page in pages.items() if page}
+    return Content(summary, selection.settings, data.pca(config), galleries, addresses)
 
 
 def _texts(content: Content, charts: Sequence[Chart]) -> dict[str, str]:
-    """By their paths in the folder of the report; linear charts also on a logarithmic scale."""
+    """By their paths in the folder of the report."""
     summary = content.summary
-    logarithmic = [
-        replace(chart, name=f"{chart.name}_logarithmic", log_y=True)
-        for chart in charts
-        if not chart.log_y
-    ]
-    svgs = {chart.name: figures.as_svg(figures.draw(chart)) for chart in [*charts, *logarithmic]}
+    svgs = {chart.name: figures.as_svg(figures.draw(chart)) for chart in charts}
     return {
         "report.html": page(content, charts, svgs),
         "table.md": table.markdown(summary),
@@ -138,7 +135,7 @@ class DataSets:
         root: folder of those that have files; None: the default folder.
 
     Raises:
-        DataError: by both methods: the images are not available.
+        DataError: by each method: the images are not available.
     """
 
     def __init__(self, root: Path | None) -> None:
@@ -146,6 +143,7 @@ class DataSets:
         self._cache = user_cache_path("fae")
         self.verified = cache(self._verified)
         self.pca = cache(self._pca)
+        self.test_images = cache(self._test_images)
 
     def _verified(self, config: DataConfig) -> DataSet:
         """The data set of a configuration, with its files checked."""
@@ -156,6 +154,10 @@ class DataSets:
     def _pca(self, config: DataConfig) -> NDArray[np.float64]:
         """Test errors of PCA by the number of components, (1 + components,)."""
         return pca_errors(self.verified(config), config, self._cache)
+
+    def _test_images(self, config: DataConfig) -> int:
+        """Number of test images."""
+        return len(self.verified(config).test())
 
 
 def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance: float) -> Summary:
@@ -175,6 +177,7 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
         tolerance=tolerance,
         concurrent_runs=_concurrent_runs(archive, selection.runs),
         pca=data.pca,
+        test_images=data.test_images,
     )
 
 

@@ -1,6 +1,7 @@
 """Number formats for errors and their intervals."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,12 @@ MAX_DECIMALS = 8
 def format_error(value: float) -> str:
     """``0.0410``, or ``0.00817`` for a small error."""
     return f"{value:.3g}" if value >= LARGE else f"{value:.{_decimals(value)}f}"
+
+
+def format_errors(values: Sequence[float]) -> list[str]:
+    """The errors of a column, all with as many decimals as the one that needs most."""
+    decimals = max(map(_decimals, values), default=0)
+    return [f"{v:.3g}" if v >= LARGE else f"{v:.{decimals}f}" for v in values]
 
 
 def format_interval(found: "Estimate") -> str:
