@@ -39,10 +39,7 @@ def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> 
     summary = content.summary
     return _template().render(
         summary=summary,
-        tables={
-            "Errors": _in_order(table.errors(summary)),
-            "Size and time": table.details(summary),
-        },
+        tables={part.__name__.capitalize(): _in_order(part(summary)) for part in table.TABLES},
         legend=table.legend(summary),
         charts=charts,
         svgs=svgs,
@@ -121,12 +118,8 @@ def _in_words(chart: Chart) -> str:
 
 def _course(series: Series) -> str:
     """``n = 64: 0.155 at 1 to 0.0671 at 3``."""
-    first, last = (f"{series.y[i]:.3g} at {series.x[i]:g}" for i in (0, -1))
-    return (
-        f"{series.label}: {first}"
-        if len(series.x) == 1
-        else f"{series.label}: from {first} to {last}"
-    )
+    ends = [f"{series.y[i]:.3g} at {series.x[i]:g}" for i in (0, -1)]
+    return f"{series.label}: {' to '.join(dict.fromkeys(ends))}"
 
 
 def _error_map(example: Example) -> str:
