@@ -12,7 +12,6 @@ from PIL import Image
 
 from fae.drawing import pictures, tables
 from fae.drawing.chart import Chart
-from fae.drawing.figures import units_title
 from fae.drawing.pictures import Example, Picture
 from fae.reports import table
 from fae.reports.catalogue import Content
@@ -28,7 +27,7 @@ def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> 
 
     Args:
         charts: in their order on the page.
-        svgs: by the chart's name; ``NAME_logarithmic`` for linear ones on a logarithmic scale.
+        svgs: by the chart's name.
     """
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_printable
@@ -40,7 +39,6 @@ def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> 
         "error": format_error,
         "error_map": _error_map,
         "tiles": lambda gallery: _png(pictures.tiles(gallery.weights)),
-        "units_title": units_title,
     }
     summary, columns = content.summary, table.whole(content.summary)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
