@@ -8,14 +8,14 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
-from fae.drawing import pictures, tables
-from fae.drawing.chart import Chart, Series
-from fae.drawing.figures import units_title
-from fae.drawing.pictures import Example, Picture
+from fae.drawing import pictures, sheets, tables
+from fae.drawing.chart import Chart, Plot, Series
+from fae.drawing.pictures import Example, Floats, Picture
 from fae.drawing.tables import Columns
 from fae.reports import table
 from fae.reports.catalogue import Content
@@ -44,6 +44,8 @@ def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> 
         charts=charts,
         svgs=svgs,
         galleries=content.galleries,
+        reconstructions=_reconstructions(content),
+        ranked=sheets.RANKED,
         left_out=len(summary.rows) - len(content.galleries),
         runs=_runs(summary),
         addresses=content.addresses,
@@ -67,7 +69,6 @@ def _template() -> Template:
         "rows": tables.rows,
         "svg": lambda svg: _data_url("svg+xml", svg.encode()),
         "tiles": lambda gallery: _png(pictures.tiles(gallery.weights)),
-        "units_title": units_title,
         "varying": _varying,
         "zip": zip,
     }
@@ -107,19 +108,37 @@ def _runs(summary: Summary) -> list[dict[str, str]]:
     ]
 
 
+def _reconstructions(content: Content) -> dict[str, list[tuple[Floats, str]]]:
+    """Each row of reconstructions: the images, and the error of each."""
+    originals = content.galleries[0].panel.originals
+    return {
+        label: list(
+            zip(images, map(format_error, np.square(images - originals).mean(1)), strict=True)
+        )
+        for label, images in content.reconstructions.items()
+    }
+
+
 def _in_words(chart: Chart) -> str:
-    """What a chart shows, for those who cannot see it: where each of its first series leads."""
-    labelled = [series for series in chart.plots[0].series if series.label and len(series.x)]
-    courses = [_course(series) for series in labelled[:LISTED]]
-    more = len(labelled) - len(courses)
-    axes = f"{chart.heading}: {chart.y_label} against {chart.x_label}"
-    return ". ".join([axes, *courses, *([f"And {more} more"] if more else [])]) + "."
+    """What a chart shows, for those who cannot see it: where its lines begin and end."""
+    more = len(chart.plots) - LISTED
+    parts = [
+        f"{chart.heading}: {chart.y.label} against {chart.x.label}",
+        *map(_plot_in_words, chart.plots[:LISTED]),
+        *([f"And {more} more"] if more > 0 else []),
+    ]
+    return ". ".join(parts) + "."
+
+
+def _plot_in_words(plot: Plot) -> str:
+    """``n = 64: training 0.155 at 1 to 0.0671 at 3, validation 0.156 at 1 to 0.0674 at 3``."""
+    courses = ", ".join(map(_course, [s for s in plot.series if s.label and len(s.x)][:LISTED]))
+    return f"{plot.title}: {courses}" if plot.title else courses
 
 
 def _course(series: Series) -> str:
-    """``n = 64: 0.155 at 1 to 0.0671 at 3``."""
     ends = [f"{series.y[i]:.3g} at {series.x[i]:g}" for i in (0, -1)]
-    return f"{series.label}: {' to '.join(dict.fromkeys(ends))}"
+    return f"{series.label} {' to '.join(dict.fromkeys(ends))}"
 
 
 def _error_map(example: Example) -> str:

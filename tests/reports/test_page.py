@@ -16,13 +16,14 @@ from PIL import Image
 from records import gallery, pca, record, summary
 
 from fae.drawing import figures
-from fae.drawing.chart import Chart
-from fae.drawing.pictures import grey, tiles
+from fae.drawing.chart import Chart, curves
+from fae.drawing.pictures import Example, Panel, grey, tiles
 from fae.reports import charts, table
-from fae.reports.catalogue import Content
+from fae.reports.catalogue import CHARTS, Content
 from fae.reports.description import Assumption
 from fae.reports.page import page
 from fae.reports.selection import Excluded
+from fae.reports.settings import group
 from fae.reports.summary import Summary
 
 AXE = Path(__file__).with_name("axe.cjs")
@@ -139,7 +140,36 @@ def test_pictures_are_told_apart_by_their_alternative_texts(paper: Summary) -> N
 def test_a_chart_is_told_in_words(paper: Summary) -> None:
     (text,) = (alt for alt in Elements(made(paper)).values("alt") if alt.startswith("Test error"))
     assert text.startswith("Test error against n: test error against hidden units n. ")
-    assert "paper: 0.0414 at 64 to 0.0328 at 128." in text
+    assert "paper 0.0414 at 64 to 0.0328 at 128" in text
+
+
+def test_several_plots_are_told_one_by_one(paper: Summary) -> None:
+    epochs = [[{"train/mse": 0.3, "val/mse": 0.4}, {"train/mse": 0.1, "val/mse": 0.2}]]
+    drawn = curves({"n = 1": epochs, "n = 2": epochs})
+    (text,) = (alt for alt in Elements(page_of(paper, drawn)).values("alt") if "epoch" in alt)
+    first, last = drawn.plots[0].title, drawn.plots[1].title
+    course = "training 0.3 at 1 to 0.1 at 2, validation 0.4 at 1 to 0.2 at 2"
+    assert text.endswith(f"against epoch. {first}: {course}. {last}: {course}.")
+
+
+def test_the_papers_report_is_small_enough_to_be_mailed() -> None:
+    """Four settings of five seeds and 30 epochs, with pictures and weights of pure noise."""
+    noise = np.random.default_rng(0)
+    curve = [(0.1 / epoch, 0.11 / epoch) for epoch in range(1, 31)]
+    runs = [record(n, s, 0.04, curve=curve) for n in (64, 128, 256, 512) for s in range(5)]
+    found, settings, errors = summary(*runs), group(runs), pca(None)
+    images = noise.random((10, 784), np.float32)
+    panel = Panel(images, images, images.mean(1), list("0123456789"))
+    weights = noise.normal(size=(64, 784)).astype(np.float32)
+    example = Example("best", "Bag", images[0], images[1], 0.1)
+    galleries = [
+        replace(gallery(setting.title, 1), panel=panel, extremes=[example] * 3, weights=weights)
+        for setting in settings
+    ]
+    content = Content(found, settings, errors, galleries, {64: images, 512: images})
+    drawn = [chart(content) for chart in CHARTS]
+    svgs = {chart.name: figures.as_svg(figures.draw(chart)) for chart in drawn}
+    assert 300_000 < len(page(content, drawn, svgs).encode()) < 1_500_000
 
 
 def test_runs_are_linked_where_a_server_has_their_pages(paper: Summary) -> None:

@@ -26,7 +26,7 @@ from mlflow import MlflowClient
 
 from fae.cli.compose import compose
 from fae.config import Config, TrainingConfig
-from fae.drawing.chart import Chart, Plot, Series
+from fae.drawing.chart import Axis, Chart, Plot, Series
 from fae.drawing.tables import Columns
 from fae.errors import ConfigError, Interrupted, StoreError
 from fae.models.network import Network
@@ -224,8 +224,9 @@ def test_a_new_chart_is_one_line(request_of: Request, monkeypatch: pytest.Monkey
 
     def seeds(content: Content) -> Chart:
         errors = content.summary.rows[0].errors
-        plot = Plot("", [Series("", list(errors), list(errors.values()), "points", 0)])
-        return Chart("seeds_1", "Error by seed", "seed", "error", [plot], caption="One each.")
+        plot = Plot("", [Series("", list(errors), list(errors.values()), "points")])
+        axes = Axis("seed"), Axis("error")
+        return Chart("seeds_1", "Error by seed", *axes, [plot], caption="One each.")
 
     monkeypatch.setattr(catalogue, "CHARTS", [*catalogue.CHARTS, seeds])
     folder = folder_of(make_report(request_of(where="hidden=4")))
