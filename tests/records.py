@@ -82,6 +82,7 @@ def record(
     vars(record).update(
         config=training(data, hidden=hidden, seed=seed, trainer=replace(trainer, **settings)),
         epochs=[{"train/mse": train, "val/mse": val} for train, val in curve],
+        packages={"fae": "0.1", "torch": "2.15.0", "pytorch-lightning": "2.6.6", "mlflow": "3.17"},
     )
     others = {key.replace("__", "."): value for key, value in config_key.items()}
     vars(record).update(config_key={**record.config_key, **others})
@@ -103,6 +104,7 @@ def summary(
         tolerance=tolerance,
         concurrent_runs=concurrent_runs,
         pca=pca,
+        test_images=lambda _: 10_000,
     )
 
 
@@ -114,9 +116,10 @@ def gallery(title: str, share: float) -> Gallery:
     shown = panel(share)
     found = [
         Example(label, shown.classes[i], IMAGES[i], shown.reconstructions[i], float(ERRORS[i]))
-        for label, i in extremes(ERRORS).items()
+        for label, i in extremes(ERRORS, np.ones_like(ERRORS)).items()
     ]
-    return Gallery(title, 0, shown, found, np.ones((5, 4), np.float32), 2)
+    weights = np.ones((5, 4), np.float32)
+    return Gallery(title, 0, 0.04, shown, found, weights, units=5, dead=2, noise=0.75)
 
 
 def exported(network: nn.Module, **others: bytes) -> bytes:

@@ -34,6 +34,11 @@ class DataConfig:
     """Seed of the split; separate from ``seed``, so that runs with other seeds share the split."""
 
     @property
+    def title(self) -> str:
+        """What a reader calls the data set."""
+        return self.name
+
+    @property
     def pixels(self) -> int:
         """Pixels of an image."""
         raise NotImplementedError

@@ -1,99 +1,73 @@
-"""Figures: charts, images and weights in, a matplotlib Figure out, and the figure as SVG."""
+"""Figures of charts: a chart in, a matplotlib Figure out, and the figure as SVG.
+
+Text is at least 8 pt at a figure's own size, which is at most the width of a page.
+"""
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.transforms import ScaledTranslation
 
-from fae.drawing.chart import Chart, Kind, Plot, Series
-from fae.drawing.pictures import Gallery, Panel, Picture, error_map, grey, tiles
+from fae.drawing.chart import Chart, Differences, Kind, Look, Series
 from fae.runtime.console import printable
-from fae.runtime.formatting import format_error
 
-PALETTE = ["#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b"]
-"""Colours of series; they repeat."""
+WIDEST, SINGLE, PANEL = 9.4, 4.8, 2.9
+"""Inches: a figure at most, one of a single plot, and a panel of several."""
+HIGH, LOW = 2.5, 1.0
+"""Inches: the height of a panel, and of one below it."""
+MARGIN = 0.1
+"""The part of an axis that is left free at each end."""
+HEIGHTS = "y", "low", "high"
+"""Attributes of a series that are drawn along the y axis."""
+SHIFT = 6
+"""Points between series that are shifted."""
+IN_LEGEND = 16
+"""Series in a legend at most: more cannot be told apart."""
 STYLES: Mapping[Kind, Mapping[str, Any]] = {
-    "line": {"linewidth": 1.2, "marker": "."},
-    "thick": {"linewidth": 4, "alpha": 0.45, "marker": "."},
-    "dashed": {"linewidth": 1, "linestyle": "--"},
-    "dotted": {"linewidth": 1, "linestyle": ":"},
-    "points": {"linestyle": "", "marker": "x", "markersize": 8},
-    "hollow": {"linestyle": "", "marker": "o", "fillstyle": "none"},
+    "curve": {"linewidth": 1.2, "marker": ""},
+    "thick": {"linewidth": 4, "marker": "", "alpha": 0.55},
+    "line": {"linewidth": 1.2, "markersize": 5},
+    "points": {"linestyle": "", "markersize": 6},
+    "hollow": {"linestyle": "", "markersize": 6, "fillstyle": "none", "alpha": 0.8},
+    "reference": {"linestyle": "", "marker": "D", "markersize": 10, "fillstyle": "none"},
+    "dashed": {"linewidth": 1.2, "linestyle": "--", "marker": ""},
+    "dotted": {"linewidth": 1.2, "linestyle": ":", "marker": ""},
 }
-"""For matplotlib. Along a line, markers are drawn only where the points count."""
-SIDE, GAP, MARGIN = 0.95, 0.04, 0.3
-"""Inches: a picture in a grid, the distance to its labels, and the room for those at the left and
-at the top."""
-CELL = (1.05, 1.25)
-"""Inches from one picture to the next, to the right and down."""
+"""For matplotlib."""
+ALONE = "o"
+"""The marker of a curve of one point, which has no line."""
 
 
 def draw(chart: Chart) -> Figure:
-    """A chart with three or four plots per row, whichever leaves fewer places empty."""
+    """A chart: up to five plots stand in one row, with their lower panels below them."""
     count = len(chart.plots)
-    columns = count if count < 4 else min((4, 3), key=lambda columns: -count % columns)
-    rows = math.ceil(count / columns)
-    wide = 5.0 if count == 1 else 3.2
-    figure = Figure(figsize=(1.2 + wide * columns, 0.6 + 2.8 * rows), layout="constrained")
-    axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
-    for panel, plot in zip(axes, chart.plots, strict=False):
-        _draw_plot(panel, plot, chart)
-    for empty in axes[count:]:
-        empty.set_axis_off()
-    figure.supxlabel(chart.x_label, fontsize=10)
-    figure.supylabel(chart.y_label, fontsize=10)
-    return _literal(figure)
-
-
-def reconstructions(panels: Mapping[str, Panel]) -> Figure:
-    """The same images as several networks reconstruct them.
-
-    Args:
-        panels: title of a column to the reconstructions of its network.
-    """
-    shown = next(iter(panels.values()))
-    grid = _Grid(len(shown.originals), 1 + len(panels))
-    for row, (image, label) in enumerate(zip(shown.originals, shown.classes, strict=True)):
-        grid.show(row, 0, grey(image), left=label, above="" if row else "original")
-    for column, (title, panel) in enumerate(panels.items(), start=1):
-        for row, image in enumerate(panel.reconstructions):
-            below = format_error(panel.errors[row])
-            grid.show(row, column, grey(image), below=below, above="" if row else title)
-    return _literal(grid.figure)
-
-
-def extremes(galleries: Sequence[Gallery]) -> Figure:
-    """Each network's best, median and worst test image: original, reconstruction, difference."""
-    grid = _Grid(len(galleries), 9)
-    for row, gallery in enumerate(galleries):
-        for i, example in enumerate(gallery.extremes):
-            left, above = "" if i else gallery.title, "" if row else example.label
-            grid.show(row, 3 * i, grey(example.original), left=left, below=example.shows)
-            below = format_error(example.error)
-            grid.show(row, 3 * i + 1, grey(example.reconstruction), above=above, below=below)
-            grid.show(row, 3 * i + 2, error_map(example.original, example.reconstruction))
-    return _literal(grid.figure)
-
-
-def hidden_units(galleries: Sequence[Gallery]) -> Figure:
-    """Each first-layer unit's weights as an image, by decreasing norm."""
-    pictures = [tiles(gallery.weights) for gallery in galleries]
-    heights = [1 + 5 * picture.shape[0] / picture.shape[1] for picture in pictures]
-    figure = Figure(figsize=(10, sum(heights)), layout="constrained")
-    axes = figure.subplots(len(pictures), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for panel, gallery, picture in zip(axes, galleries, pictures, strict=True):
-        panel.imshow(picture, interpolation="nearest")
-        panel.set_axis_off()
-        panel.set_title(units_title(gallery), fontsize=9)
-    return _literal(figure)
+    columns = count if count <= 5 else min((4, 5, 3), key=lambda columns: -count % columns)
+    rows, parts = math.ceil(count / columns), 2 if chart.below else 1
+    width = SINGLE if count == 1 else min(WIDEST, 0.8 + PANEL * columns)
+    heights = [HIGH, LOW][:parts] * rows
+    figure = Figure(figsize=(width, 0.9 + sum(heights)), layout="constrained")
+    grid = figure.subplots(rows * parts, columns, height_ratios=heights, squeeze=False)
+    uppers: list[Axes] = list(grid[::parts].flat)
+    lowers: list[Axes] = list(grid[1::parts].flat) if chart.below else []
+    for axes, plot in zip(uppers, chart.plots, strict=False):
+        _draw_series(axes, plot.series)
+        _set_title(axes, plot.title, width / columns)
+    for axes, plot in zip(lowers, chart.plots, strict=False):
+        _draw_series(axes, plot.differences)
+    _scale(chart, uppers[:count], lowers[:count])
+    _label(chart, uppers, lowers, columns)
+    _add_legend(figure, chart.series)
+    return literal(figure)
 
 
 def as_svg(figure: Figure) -> str:
@@ -107,7 +81,7 @@ def as_svg(figure: Figure) -> str:
     return file.getvalue()
 
 
-def _literal(figure: Figure) -> Figure:
+def literal(figure: Figure) -> Figure:
     """The figure with its texts as they are: printable, and no ``$`` taken for mathematics."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
@@ -115,89 +89,150 @@ def _literal(figure: Figure) -> Figure:
     return figure
 
 
-def units_title(gallery: Gallery) -> str:
-    """``n = 64: 64 units in the first layer, 0 of them dead``."""
-    dead = "dead ones not counted" if gallery.dead is None else f"{gallery.dead} of them dead"
-    return f"{gallery.title}: {len(gallery.weights)} units in the first layer, {dead}"
+def _draw_series(axes: Axes, drawn: Sequence[Series]) -> None:
+    for series in drawn:
+        style = {"marker": series.look.marker, **STYLES[series.kind]}
+        if len(series.x) == 1 and not style["marker"]:
+            style |= {"marker": ALONE, "markersize": 7 if series.kind == "thick" else 3}
+        shift = ScaledTranslation(series.shift * SHIFT / 72, 0, axes.figure.dpi_scale_trans)
+        how: dict[str, Any] = {"color": series.look.colour, "transform": axes.transData + shift}
+        axes.plot(series.x, series.y, label=series.label, **style, **how)
+        if series.low is None or series.high is None:
+            continue
+        if style["marker"] == "":
+            axes.fill_between(series.x, series.low, series.high, alpha=0.25, linewidth=0, **how)
+        else:
+            spread = np.abs(np.array([series.low, series.high]) - np.array(series.y))
+            axes.errorbar(series.x, series.y, spread, fmt="none", capsize=3, linewidth=1.2, **how)
 
 
-def _draw_plot(panel: Axes, plot: Plot, chart: Chart) -> None:
-    for series in plot.series:
-        _draw_series(panel, series, bars=chart.bars)
-    panel.set_title(plot.title, fontsize=10)
-    panel.grid(alpha=0.3)
-    if chart.log_y:
-        panel.set_yscale("log")
-        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
-        panel.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        panel.yaxis.set_minor_locator(NullLocator())
-    if chart.ticks:
-        panel.set_xscale("log")
-        panel.set_xticks(chart.ticks, [f"{tick:g}" for tick in chart.ticks])
-        panel.xaxis.set_minor_locator(NullLocator())
-    else:
-        panel.xaxis.set_major_locator(MaxNLocator(integer=chart.whole_x))
-    panel.tick_params(labelbottom=True)
-    if plot.legend:
-        panel.legend(frameon=False, fontsize=8)
+def _set_title(axes: Axes, title: str, inches: float) -> None:
+    """A title at the left, in as many lines as it needs."""
+    wrapped = textwrap.fill(title, max(12, int(inches * 11)))
+    axes.set_title(wrapped, fontsize=10, loc="left")
 
 
-def _draw_series(panel: Axes, series: Series, *, bars: bool) -> None:
-    colour = "black" if series.colour is None else PALETTE[series.colour % len(PALETTE)]
-    style = dict(STYLES[series.kind])
-    if "linewidth" in style and not bars and len(series.x) > 1:
-        style["marker"] = ""
-    panel.plot(series.x, series.y, color=colour, label=series.label, **style)
-    if series.low is None or series.high is None:
-        return
-    if bars:
-        spread = np.abs(np.array([series.low, series.high]) - np.array(series.y))
-        panel.errorbar(series.x, series.y, spread, fmt="none", ecolor=colour, capsize=3)
-    else:
-        panel.fill_between(series.x, series.low, series.high, color=colour, alpha=0.2, linewidth=0)
+def _scale(chart: Chart, uppers: Sequence[Axes], lowers: Sequence[Axes]) -> None:
+    """The same scales for all plots, with room for all data, and labels where the data are."""
+    x = _limits([*_values(chart.series, "x"), *chart.x.ticks], log=chart.x.log, around=0.5)
+    y = _limits(_values(chart.series, *HEIGHTS), log=chart.y.log, around=0.5)
+    for axes in [*uppers, *lowers]:
+        axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=9)
+        axes.set_xscale("log" if chart.x.log else "linear")
+        axes.set_xlim(x)
+        if chart.x.ticks:
+            axes.set_xticks(chart.x.ticks, [f"{tick:g}" for tick in chart.x.ticks])
+            axes.xaxis.set_minor_locator(NullLocator())
+    for axes in uppers:
+        axes.set_ylim(y)
+        if chart.y.log:
+            ticks = _log_ticks(*y)
+            axes.set_yscale("log")
+            axes.set_yticks(ticks, [f"{tick:.4g}" for tick in ticks])
+            axes.yaxis.set_minor_locator(NullLocator())
+    if chart.below:
+        drawn = [series for plot in chart.plots for series in plot.differences]
+        ends = [-chart.below.tolerance, 0, chart.below.tolerance]
+        y = _limits([*_values(drawn, *HEIGHTS), *ends], log=False, around=0.01)
+        for axes in lowers:
+            axes.set_ylim(y)
+            _mark_zero(axes, chart.below)
 
 
-class _Grid:
-    """A figure for small pictures in rows and columns.
+def _values(drawn: Sequence[Series], *names: str) -> list[float]:
+    """All values of some attributes of series."""
+    return [value for series in drawn for name in names for value in getattr(series, name) or ()]
 
-    All are in one Axes, whose unit is the inch: one for each takes most of the time of a report.
 
-    Attributes:
-        figure: the figure.
+def _limits(values: Sequence[float], *, log: bool, around: float) -> tuple[float, float]:
+    """Limits of an axis, with a margin; around a single value on a linear one as much as is given.
+
+    What has no place on a logarithmic axis is left out.
     """
+    kept = np.log10([value for value in values if value > 0]) if log else np.asarray(values)
+    low, high = float(kept.min()), float(kept.max())
+    pad = MARGIN * (high - low) if low < high else 0.1 if log else around
+    return (10 ** (low - pad), 10 ** (high + pad)) if log else (low - pad, high + pad)
 
-    def __init__(self, rows: int, columns: int) -> None:
-        right, bottom = CELL[0] * columns, CELL[1] * rows
-        self.figure = Figure(figsize=(MARGIN + right, MARGIN + bottom))
-        self._axes = self.figure.add_axes((0, 0, 1, 1), xlim=(-MARGIN, right))
-        self._axes.set_ylim(bottom, -MARGIN)
-        self._axes.set_axis_off()
 
-    def show(
-        self,
-        row: int,
-        column: int,
-        picture: Picture,
-        *,
-        left: str = "",
-        above: str = "",
-        below: str = "",
-    ) -> None:
-        """Show a picture with labels around it."""
-        x, y, middle = CELL[0] * column, CELL[1] * row, SIDE / 2
-        self._axes.imshow(
-            picture,
-            extent=(x, x + SIDE, y + SIDE, y),
-            cmap="gray",
-            vmin=0,
-            vmax=255,
-            interpolation="nearest",
-        )
-        self._axes.add_patch(Rectangle((x, y), SIDE, SIDE, fill=False, linewidth=0.8))
-        for label, place, how in (
-            (left, (x - GAP, y + middle), {"ha": "right", "va": "center", "rotation": 90}),
-            (above, (x + middle, y - GAP), {"ha": "center", "va": "bottom"}),
-            (below, (x + middle, y + SIDE + GAP), {"ha": "center", "va": "top"}),
-        ):
-            if label:
-                self._axes.text(*place, label, fontsize=8, **how)
+def _mark_zero(axes: Axes, below: Differences) -> None:
+    axes.axhline(0, color="black", linewidth=0.8, linestyle=":")
+    if below.tolerance:
+        axes.axhspan(-below.tolerance, below.tolerance, color="#8a8a8a", alpha=0.25, linewidth=0)
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    if max(map(abs, axes.get_ylim())) < 4 * below.tolerance:
+        axes.set_yticks([-below.tolerance, 0, below.tolerance])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _percent(value)))
+
+
+def _percent(value: float) -> str:
+    sign = "+" if value > 0 else "\N{MINUS SIGN}"
+    return f"{sign}{100 * abs(value):.3g} %" if abs(value) > 1e-9 else "0 %"
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers on a logarithmic axis: more of each decade, the fewer decades there are."""
+    powers = 10.0 ** np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = _within(np.outer(powers, digits).ravel(), low, high)
+        if len(ticks) >= 4:
+            return ticks
+    return _within(MaxNLocator(4).tick_values(low, high), low, high)
+
+
+def _within(values: Iterable[float], low: float, high: float) -> list[float]:
+    return [float(value) for value in values if low <= value <= high]
+
+
+def _label(chart: Chart, uppers: Sequence[Axes], lowers: Sequence[Axes], columns: int) -> None:
+    """Labels of the axes at the left and at the bottom; places without a plot are left empty."""
+    count = len(chart.plots)
+    bottom = lowers if chart.below else uppers
+    for i in range(len(uppers)):
+        panels = [uppers[i], *([lowers[i]] if chart.below else [])]
+        for axes in panels:
+            axes.set_visible(i < count)
+            axes.tick_params(labelleft=i % columns == 0, labelbottom=axes is bottom[i])
+        if i % columns == 0:
+            uppers[i].set_ylabel(chart.y.label, fontsize=10)
+            if chart.below:
+                lowers[i].set_ylabel(chart.below.label, fontsize=9)
+        if i + columns >= count:
+            bottom[i].set_xlabel(chart.x.label, fontsize=10)
+    uppers[0].figure.align_ylabels([*uppers, *lowers])
+
+
+def _add_legend(figure: Figure, drawn: Sequence[Series]) -> None:
+    """One legend for all plots, above them, off the data; grey where plots differ in colour."""
+    looks: dict[str, set[Look]] = {}
+    for series in drawn:
+        if series.label:
+            looks.setdefault(series.label, set()).add(series.look)
+    if not 0 < len(looks) <= IN_LEGEND:
+        return
+    handles: dict[str, Artist] = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    legend = figure.legend(
+        [handles[label] for label in looks],
+        list(looks),
+        loc="outside upper left",
+        ncols=_legend_columns(list(looks), figure.get_figwidth()),
+        frameon=False,
+        fontsize=9,
+        columnspacing=1.0,
+        handlelength=1.6,
+        handletextpad=0.5,
+    )
+    for handle, several in zip(legend.legend_handles, looks.values(), strict=True):
+        if handle and len(several) > 1:
+            handle.set(color="grey")
+
+
+def _legend_columns(labels: Sequence[str], inches: float) -> int:
+    """As many as fit into the width, if not all labels do."""
+    widths = [0.55 + 0.062 * len(label) for label in labels]
+    return len(labels) if sum(widths) < inches else max(1, int(inches / max(widths)))

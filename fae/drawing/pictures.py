@@ -11,6 +11,11 @@ Floats = NDArray[np.float32]
 Picture = NDArray[np.uint8]
 """(height, width) grey or (height, width, 3) colours, 0 to 255."""
 
+UNITS = 64
+"""Units of a network whose weights are shown at most."""
+FULL = 0.5
+"""Difference from which a pixel of an error map has its full colour."""
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -53,18 +58,42 @@ class Gallery:
     Attributes:
         title: of its setting.
         seed: of the run that trained it.
+        test: test error of the setting, mean over its seeds.
         panel: the same test images for every network, one of each class.
         extremes: its best, median and worst test image.
-        weights: (units, pixels), one row per unit of the first layer, by decreasing norm.
+        weights: (units, pixels), one row per unit of the first layer that is shown, by decreasing
+            norm; see ``evenly``.
+        units: how many units that layer has.
         dead: units of that layer whose output never changes; None where they were not counted.
+        noise: how much of the layer's weights is still what was drawn at random before training:
+            the share of their sum of squares that lies in the direction of these numbers.
     """
 
     title: str
     seed: int
+    test: float
     panel: Panel
     extremes: list[Example]
     weights: Floats
+    units: int
     dead: int | None
+    noise: float
+
+    @property
+    def caption(self) -> str:
+        """``n = 512: 64 of 512 units, 0 of all dead``."""
+        shown = len(self.weights)
+        of = f"{shown} of {self.units} units" if shown < self.units else f"{shown} units"
+        dead = "dead ones not counted" if self.dead is None else f"{self.dead} of all dead"
+        return f"{self.title}: {of}, {dead}"
+
+    @property
+    def remark(self) -> str:
+        """What is to be seen of the weights."""
+        return (
+            f"{'mostly' if self.noise > 0.5 else 'little'} noise: random numbers drawn before "
+            f"training make up {self.noise:.0%} of the weights' sum of squares"
+        )
 
 
 def grey(image: Floats) -> Picture:
@@ -75,9 +104,9 @@ def grey(image: Floats) -> Picture:
 def error_map(original: Floats, reconstruction: Floats) -> Picture:
     """Where a reconstruction differs: red where it is too bright, blue where too dark.
 
-    Full colour stands for a difference of 0.5 or more, white for none.
+    Full colour stands for a difference of ``FULL`` or more, white for none.
     """
-    return diverging(square(reconstruction - original) / 0.5)
+    return diverging(square(reconstruction - original) / FULL)
 
 
 def diverging(values: Floats) -> Picture:
@@ -89,14 +118,17 @@ def diverging(values: Floats) -> Picture:
     )
 
 
-def tiles(weights: Floats) -> Picture:
-    """Weights (units, pixels) as one picture, one tile per unit, twice as wide as high.
+def tiles(weights: Floats, across: int | None = None) -> Picture:
+    """Weights (units, pixels) as one picture, one tile per unit, row by row from the top left.
 
-    Row by row from the top left. Each tile has its own scale: full colour is its largest
-    weight in size. 33 colours in all, since a file of many tiles would be large otherwise.
+    Each tile has its own scale: full colour is its largest weight in size. 33 colours in all, since
+    a file of many tiles would be large otherwise.
+
+    Args:
+        across: tiles per row; as many as make a square by default.
     """
     units, side = len(weights), math.isqrt(weights.shape[1])
-    across = min(units, math.ceil(math.sqrt(2 * units)))
+    across = across or math.ceil(math.sqrt(units))
     rows = math.ceil(units / across)
     canvas = np.full((rows * (side + 1), across * (side + 1), 3), 255, np.uint8)
     for unit, row in enumerate(weights):
@@ -105,6 +137,11 @@ def tiles(weights: Floats) -> Picture:
         steps = (square(row) / scale * 16).round() / 16
         canvas[top : top + side, left : left + side] = diverging(steps)
     return canvas[:-1, :-1]
+
+
+def evenly(count: int) -> list[int]:
+    """Indexes of at most ``UNITS`` of ``count`` things, the first and the last among them."""
+    return [round(i) for i in np.linspace(0, count - 1, min(count, UNITS)).tolist()]
 
 
 def pairs(originals: Floats, reconstructed: Floats) -> Picture:
@@ -123,9 +160,17 @@ def pairs(originals: Floats, reconstructed: Floats) -> Picture:
     return _bytes(np.vstack(rows).repeat(3, axis=0).repeat(3, axis=1))
 
 
-def extremes(errors: Floats) -> dict[str, int]:
-    """Indexes of the best, the median and the worst of some images by their errors (images,)."""
-    order = np.argsort(errors, kind="stable")
+def extremes(errors: Floats, squares: Floats) -> dict[str, int]:
+    """Indexes of the best, the median and the worst of the brighter half of some images.
+
+    Of all images the best would be the darkest one, whatever a network makes of it.
+
+    Args:
+        errors: (images,), mean squared errors.
+        squares: (images,), mean squares of the images themselves.
+    """
+    bright = np.flatnonzero(squares >= np.median(squares))
+    order = bright[np.argsort(errors[bright], kind="stable")]
     places = {"best": 0, "median": (len(order) - 1) // 2, "worst": -1}
     return {label: int(order[place]) for label, place in places.items()}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fae.data.config import DataConfig
 from fae.drawing import figures
-from fae.drawing.tables import as_markdown
+from fae.drawing.tables import Columns, as_markdown
 from fae.errors import StoreError
 from fae.paper.evidence import Evidence, MissingError
 from fae.paper.questions import QUESTIONS, Answer
@@ -20,6 +20,7 @@ Errors are test errors: means over seeds, the number of seeds in brackets, with 
 validation error of one seed; the selected configuration is then trained with five other seeds, and
 tested.
 """
+UNKNOWN = "cannot be determined"
 
 
 def answer(tracking: TrackingConfig, data: DataConfig, overrides: Sequence[str]) -> list[Answer]:
@@ -40,12 +41,13 @@ def write(answers: Sequence[Answer], folder: Path) -> Path:
     """Write the page and its figures; returns the page's path."""
     pictures = folder / "answers"
     pictures.mkdir(parents=True, exist_ok=True)
-    parts = []
+    parts = [as_markdown(in_short(answers))]
     for answer in answers:
         drawn = []
         for chart in answer.charts:
-            figures.draw(chart).savefig(pictures / f"{chart.name}.png", dpi=110)
-            drawn.append(f"![{chart.y_label} against {chart.x_label}](answers/{chart.name}.png)\n")
+            svg = figures.as_svg(figures.draw(chart))
+            (pictures / f"{chart.name}.svg").write_text(svg, encoding="utf-8")
+            drawn.append(f"![{chart.heading}](answers/{chart.name}.svg)\n\n{chart.caption}\n")
         parts += [
             f"## {answer.question}\n",
             f"**{answer.sentences[0]}**\n",
@@ -59,16 +61,28 @@ def write(answers: Sequence[Answer], folder: Path) -> Path:
     return page
 
 
+def in_short(answers: Sequence[Answer]) -> Columns:
+    """Table of all answers, one row per question."""
+    return {
+        "question": [answer.question for answer in answers],
+        "answer": [answer.short for answer in answers],
+        "effect": [answer.effect for answer in answers],
+    }
+
+
 def _ask(question: str, how: Callable[[Evidence], Answer], evidence: Evidence) -> Answer:
     """The answer to a question, or why there is none; one failure does not affect the others."""
     try:
         given = how(evidence)
     except MissingError as missing:
-        given = Answer([missing.command], ["Not tried yet.", *missing.left_out])
+        given = Answer(
+            [missing.command], ["Not tried yet.", *missing.left_out], short="not tried yet"
+        )
     except StoreError as problem:
-        given = Answer([], [f"Cannot be determined: {problem}."])
+        given = Answer([], [f"Cannot be determined: {problem}."], short=UNKNOWN)
     except (LookupError, ValueError, ArithmeticError):  # settings are missing or unexpected
         excluded = [sentence for those in evidence.unreadable.values() for sentence in those]
-        given = Answer([], ["Cannot be determined from the settings in the store.", *excluded])
+        sentences = ["Cannot be determined from the settings in the store.", *excluded]
+        given = Answer([], sentences, short=UNKNOWN)
     excluded = [s for command in given.commands for s in evidence.unreadable.get(command, [])]
     return replace(given, question=question, sentences=[*given.sentences, *excluded])

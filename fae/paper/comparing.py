@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
+from fae.drawing import looks
+from fae.drawing.chart import Look
 from fae.drawing.tables import Columns
 from fae.errors import StoreError
 from fae.reports.claims import Comparison, compare
@@ -32,6 +34,11 @@ def grid(settings: Iterable[Setting], key: str) -> Grid:
 def lines(settings: Grid) -> dict[str, dict[float, Estimate]]:
     """Test errors by value, one line of a chart per n."""
     return {f"n = {n}": {x: s.test for x, s in of_x.items()} for n, of_x in settings.items()}
+
+
+def looks_of(settings: Grid) -> dict[str, Look]:
+    """The looks of these lines, the same for an n in every chart."""
+    return {f"n = {n}": look for n, look in looks.in_order(settings).items()}
 
 
 def matrix(settings: Grid, key: str) -> Columns:
@@ -82,15 +89,21 @@ def verdict(comparison: Comparison) -> str:
     return "yes" if comparison.difference.mean < 0 else "no"
 
 
-def at_each_n(claim: str, comparisons: Mapping[int, Comparison]) -> str:
-    """The claim that the first error is lower, and for which n it is true or false."""
+def at_each_n(comparisons: Mapping[int, Comparison]) -> str:
+    """Whether the first error is the lower one, and for which n if not for all alike."""
     sizes: dict[str, list[int]] = {"yes": [], "no": [], "cannot be determined": []}
     for n, comparison in comparisons.items():
         sizes[verdict(comparison)].append(n)
     given = {verdict: of_verdict for verdict, of_verdict in sizes.items() if of_verdict}
     if len(given) == 1:
-        return f"{claim}: {next(iter(given))} at every n"
-    return f"{claim}: {'; '.join(f'{word} at n = {listed(of)}' for word, of in given.items())}"
+        return f"{next(iter(given))} at every n"
+    return "; ".join(f"{word} at n = {listed(of)}" for word, of in given.items())
+
+
+def span(changes: Sequence[float]) -> str:
+    """Relative changes from the least to the greatest: ``-56% to -33%``."""
+    low, high = f"{min(changes):+.0%}", f"{max(changes):+.0%}"
+    return low if low == high else f"{low} to {high}"
 
 
 def difference(comparison: Comparison, base: float) -> str:

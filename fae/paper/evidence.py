@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, cached_property
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fae.cli.compose import check, compose_jobs, read
 from fae.cli.overrides import assignment, command_line
 from fae.data.config import DataConfig
@@ -88,10 +91,9 @@ class Evidence:
         return summary_of(self._selection(PAPER), self._archive, self._data, TOLERANCE)
 
     @cached_property
-    def pca(self) -> dict[int, float]:
-        """Test error of PCA with n components, by n."""
-        errors = self._data.pca(self._selection(PAPER).runs[0].config.data)
-        return {n: float(errors[n]) for n in SIZES}
+    def pca(self) -> NDArray[np.float64]:
+        """Test error of PCA by the number of components."""
+        return self._data.pca(self._selection(PAPER).runs[0].config.data)
 
     def settings(self, experiment: str) -> list[Setting]:
         """The settings of an experiment, by n.

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fae.drawing.chart import Chart, Series
+from fae.drawing import looks
+from fae.drawing.chart import Axis, Chart
 from fae.drawing.tables import Columns
 from fae.paper.comparing import (
     at_each_n,
@@ -15,17 +16,29 @@ from fae.paper.comparing import (
     grid,
     lines,
     listed,
+    looks_of,
     matrix,
+    span,
     verdict,
 )
 from fae.paper.evidence import BEST, PAPER, SIZES, Evidence
 from fae.reports import charts, table
 from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import Estimate
-from fae.tuning.results import columns, errors_by_value
+from fae.tuning.charts import errors_by_value
+from fae.tuning.results import columns
 from fae.tuning.space import Range
 
 ADAM = "optimizer=adam"
+PAPERS, PAPERS_RATE, ADAMS_RATE = "the paper's settings", "SGD, lr=0.5", "Adam, lr=0.001"
+BEST_SGD, BEST_ADAM = "SGD, its best rate", "Adam, its best rate"
+FOUND, DEEPER = "best with one hidden layer", "with one more layer on both sides"
+LOOKS = {
+    **looks.apart((PAPERS, ADAMS_RATE, BEST_SGD, BEST_ADAM, FOUND, DEEPER)),
+    PAPERS_RATE: looks.apart([PAPERS])[PAPERS],
+}
+"""Of settings in charts, the same in all of them."""
+DEPTH = {"yes": "a lower error", "no": "no lower error", "cannot be determined": "nothing certain"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,8 @@ class Answer:
         commands: commands of the experiments that answer it.
         sentences: the answer, or why there is none; the first sentence is a summary.
         tables, charts: the evidence.
+        short: the answer in a few words.
+        effect: how much it matters, in numbers.
     """
 
     commands: Sequence[str]
@@ -43,6 +58,8 @@ class Answer:
     tables: Sequence[Columns] = ()
     charts: Sequence[Chart] = ()
     question: str = ""
+    short: str = ""
+    effect: str = ""
 
 
 def _optimizers(evidence: Evidence) -> Answer:
@@ -59,19 +76,21 @@ def _optimizers(evidence: Evidence) -> Answer:
         for n in SIZES
     }
     errors = {
-        "SGD, lr=0.5": by_n(s for s in default if s.config_key["optimizer.name"] == "sgd"),
-        "Adam, lr=0.001": by_n(s for s in default if s.config_key["optimizer.name"] == "adam"),
+        PAPERS_RATE: by_n(s for s in default if s.config_key["optimizer.name"] == "sgd"),
+        ADAMS_RATE: by_n(s for s in default if s.config_key["optimizer.name"] == "adam"),
         **_at_best_rates(evidence),
     }
     return Answer(
         [evidence.search(), evidence.search(ADAM), evidence.train("experiment=adam")],
         [
-            f"{at_each_n('Adam reaches the lower test error', comparisons)}, each optimizer at "
-            "its best learning rate, after the same number of epochs.",
+            f"Adam reaches the lower test error: {at_each_n(comparisons)}, each optimizer at its "
+            "best learning rate, after the same number of epochs.",
             *(f"{comparison.sentence}." for comparison in comparisons.values()),
         ],
         [_beside_pca(errors, evidence)],
         [_chart_beside_pca("adam", errors, evidence)],
+        short=f"{at_each_n(comparisons)}, each at its best learning rate",
+        effect=f"test error {span([adam[n].test.mean / sgd[n].test.mean - 1 for n in SIZES])}",
     )
 
 
@@ -91,7 +110,8 @@ def _learning_rates(evidence: Evidence) -> Answer:
         f"seeds: {'; '.join(f'{listed(sorted(lowest[n]))} at n = {n}' for n in rates)}.",
     ]
     tables = [matrix(rates, "lr")]
-    drawn = [charts.errors_against("lr", "learning rate", lines(rates), logarithmic=True)]
+    x = Axis(charts.label("lr"), log=True)
+    drawn = [charts.errors_against("lr", x, lines(rates), look=looks_of(rates))]
     for name, of_n in studies.items():
         results = list(of_n.values())
         found = ", ".join(result.best.name.removeprefix("lr=") for result in results)
@@ -102,8 +122,15 @@ def _learning_rates(evidence: Evidence) -> Answer:
         tables.append({**columns(results), **beside})
         ranges = (dimension for dimension in results[0].space if isinstance(dimension, Range))
         drawn += [errors_by_value(results, dimension, name) for dimension in ranges]
-    commands = [evidence.train("experiment=lr"), evidence.search(), evidence.search(ADAM)]
-    return Answer(commands, sentences, tables, drawn)
+    gains = [result.test.mean / papers[n].mean - 1 for n, result in studies["sgd"].items()]
+    return Answer(
+        [evidence.train("experiment=lr"), evidence.search(), evidence.search(ADAM)],
+        sentences,
+        tables,
+        drawn,
+        short=f"for SGD {listed(common)} at every n" if common else "for SGD it depends on n",
+        effect=f"SGD at its best rate, not the paper's: test error {span(gains)}",
+    )
 
 
 def _dropout(evidence: Evidence) -> Answer:
@@ -122,6 +149,8 @@ def _dropout(evidence: Evidence) -> Answer:
         ]
         for rate, of_n in comparisons.items()
     }
+    tried = list(comparisons)
+    changes = [of[tried[0]].test.mean / of[0.0].test.mean - 1 for of in rates.values()]
     return Answer(
         [evidence.train("experiment=dropout")],
         [
@@ -129,12 +158,15 @@ def _dropout(evidence: Evidence) -> Answer:
             f"seeds, the test error is lower beyond seed noise in {lower['yes']}, higher in "
             f"{lower['no']}, and not distinguishable in {lower['cannot be determined']}.",
             *(
-                f"{at_each_n(f'dropout={rate:g} lowers the test error', of_n)}."
+                f"dropout={rate:g} lowers the test error: {at_each_n(of_n)}."
                 for rate, of_n in comparisons.items()
             ),
         ],
         [matrix(rates, "dropout"), {"n": [str(n) for n in rates], **differences}],
-        [charts.errors_against("dropout", "dropout", lines(rates), logarithmic=False)],
+        [charts.errors_against("dropout", Axis("dropout"), lines(rates), look=looks_of(rates))],
+        short=f"it lowers the test error in {lower['yes']} of {lower.total()} comparisons, and "
+        f"raises it in {lower['no']}",
+        effect=f"dropout={tried[0]:g} instead of none: test error {span(changes)}",
     )
 
 
@@ -149,39 +181,49 @@ def _times(evidence: Evidence) -> Answer:
             f"{last.times.median / first.times.median:.1f}; in the paper, where images were loaded "
             f"one by one, by a factor of {last.published_s / first.published_s:.2f}."
         )
-    shown = [table.details(summary)], [charts.times_by_size(summary)]
-    return Answer([evidence.train(PAPER)], sentences, *shown)
+    return Answer(
+        [evidence.train(PAPER)],
+        sentences,
+        [table.details(summary)],
+        [charts.times_by_size(summary)],
+        short={True: "yes", False: "no", None: "cannot be determined"}[time.holds],
+        effect=f"{first.times.median:.3g} s for n = {first.hidden}, "
+        f"{last.times.median:.3g} s for n = {last.hidden}",
+    )
 
 
 def _distances(evidence: Evidence) -> Answer:
     """All experiments with one hidden layer, compared with PCA."""
     papers, presets = by_n(evidence.paper.rows), by_n(evidence.settings(BEST))
-    errors = {
-        "the paper's settings": papers,
-        **_at_best_rates(evidence),
-        "experiment=best/n": presets,
-    }
-    shares = {
-        n: (presets[n].mean / pca, (presets[n].half or 0) / pca) for n, pca in evidence.pca.items()
-    }
-    times = [papers[n].mean / evidence.pca[n] for n in SIZES]
-    below = [f"{1 - share:.1%} ± {half:.1%}" for share, half in shares.values()]
+    errors = {PAPERS: papers, **_at_best_rates(evidence)}
+    pca = evidence.pca
+    shares = [presets[n].mean / pca[n] for n in SIZES]
+    halves = [(presets[n].half or 0) / pca[n] for n in SIZES]
+    times = [papers[n].mean / pca[n] for n in SIZES]
+    below = [f"{1 - share:.1%} ± {half:.1%}" for share, half in zip(shares, halves, strict=True)]
+    compared = _beside_pca({**errors, "experiment=best/n": presets}, evidence)
     return Answer(
         [evidence.train(PAPER), evidence.train(BEST)],
         [
             f"The test errors are {listed(times, '.2g')} times those of PCA with n components for "
             f"n = {listed(SIZES)} with the paper's settings, and "
-            f"{listed([share for share, _ in shares.values()], '.2f')} times with "
+            f"{listed(shares, '.2f')} times with "
             "experiment=best/n, which also has one hidden layer and the same number of epochs."
         ],
-        [{**_beside_pca(errors, evidence), "best below PCA": below}],
-        [_chart_beside_pca("pca", errors, evidence)],
+        [{**compared, "best below PCA": below}],
+        [_chart_beside_pca("pca", {**errors, FOUND: presets}, evidence)],
+        short="far above it with the paper's settings, below it with experiment=best/n"
+        if min(times) > 1 > max(shares)
+        else "it depends on the settings",
+        effect=f"{min(times):.2g} to {max(times):.2g} times PCA's error with the paper's settings, "
+        f"{min(shares):.2f} to {max(shares):.2f} times with experiment=best/n",
     )
 
 
 def _depth(evidence: Evidence) -> Answer:
     (deep,) = evidence.settings("experiment=depth")
-    (shallow,) = (s for s in evidence.settings(BEST) if s.hidden == deep.hidden)
+    presets = {setting.hidden: setting for setting in evidence.settings(BEST)}
+    shallow = presets[deep.hidden]
     n, pca = deep.hidden, evidence.pca[deep.hidden]
     comparison = compared(
         f"n = {n}: experiment=depth", deep.errors, f"experiment=best/{n}", shallow.errors
@@ -200,6 +242,15 @@ def _depth(evidence: Evidence) -> Answer:
             f"{comparison.sentence}.",
         ],
         [{"network": list(networks), "test error": list(networks.values())}],
+        [
+            _chart_beside_pca(
+                "depth", {FOUND: by_n(presets.values()), DEEPER: {n: deep.test}}, evidence
+            )
+        ],
+        short=f"{DEPTH[verdict(comparison)]} at n = {n}, with one more layer of {widths} units on "
+        "both sides",
+        effect=f"test error {deep.test.mean / shallow.test.mean - 1:+.0%}, "
+        f"{deep.test.mean / pca:.2f} times PCA's",
     )
 
 
@@ -216,8 +267,8 @@ QUESTIONS: Mapping[str, Callable[[Evidence], Answer]] = {
 def _at_best_rates(evidence: Evidence) -> dict[str, dict[int, Estimate]]:
     """Test errors by n of the best configurations that studies found."""
     return {
-        "SGD, its best rate": by_n(evidence.studies().values()),
-        "Adam, its best rate": by_n(evidence.studies(ADAM).values()),
+        BEST_SGD: by_n(evidence.studies().values()),
+        BEST_ADAM: by_n(evidence.studies(ADAM).values()),
     }
 
 
@@ -233,5 +284,5 @@ def _beside_pca(errors: Mapping[str, Mapping[int, Estimate]], evidence: Evidence
 def _chart_beside_pca(
     name: str, errors: Mapping[str, Mapping[int, Estimate]], evidence: Evidence
 ) -> Chart:
-    linear = Series("PCA", list(evidence.pca), list(evidence.pca.values()), "dashed", None)
-    return charts.errors_against(name, "hidden units n", errors, logarithmic=True, others=[linear])
+    x, linear = Axis(charts.label("hidden"), log=True), charts.pca_curve(evidence.pca, SIZES)
+    return charts.errors_against(name, x, errors, look=LOOKS, others=[linear])

@@ -1,21 +1,23 @@
 """The figures of a report, one line each.
 
-A chart is on the page, with its heading and caption, and in ``figures/`` as SVG.
+A chart is on the page, with its heading and caption, and in ``figures/`` as SVG; a picture is in
+``figures/`` as PNG, and the page has it in its own layout.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from fae.drawing import figures
-from fae.drawing.chart import Chart, curves
-from fae.drawing.pictures import Gallery
+from fae.drawing import sheets
+from fae.drawing.chart import Chart
+from fae.drawing.pictures import Floats, Gallery
 from fae.reports import charts
 from fae.reports.settings import Setting
 from fae.reports.summary import Summary
+from fae.runtime.formatting import format_error
 
 
 @dataclass(frozen=True)
@@ -25,26 +27,42 @@ class Content:
     Attributes:
         pca: test error of PCA by the number of components, on the first setting's data.
         galleries: pictures of some settings' networks.
+        linear: the images of the galleries as PCA reconstructs them, by the number of components.
+        addresses: of the runs' pages in the UI of MLflow, by id; none where it has no server.
     """
 
     summary: Summary
     settings: Sequence[Setting]
     pca: NDArray[np.float64]
     galleries: Sequence[Gallery]
+    linear: Mapping[int, Floats] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reconstructions(self) -> dict[str, Floats]:
+        """Reconstructions of the galleries' images, by who made them and the mean test error."""
+        networks = {(g.title, g.test): g.panel.reconstructions for g in self.galleries}
+        linear = {
+            (f"PCA, n = {n}", float(self.pca[n])): images for n, images in self.linear.items()
+        }
+        return {
+            f"{title}\ntest error {format_error(error)}": images
+            for (title, error), images in {**networks, **linear}.items()
+        }
 
 
 CHARTS: Sequence[Callable[[Content], Chart]] = (
-    lambda content: curves({s.title: [run.epochs for run in s.runs] for s in content.settings}),
+    lambda content: charts.curves(content.settings, content.summary),
     lambda content: charts.errors_by_size(content.summary, content.pca),
     lambda content: charts.times_by_size(content.summary),
 )
 """In the order of the page."""
 
-PICTURES: Mapping[str, Callable[[Sequence[Gallery]], Figure]] = {
-    "reconstructions": lambda galleries: figures.reconstructions(
-        {gallery.title: gallery.panel for gallery in galleries}
+PICTURES: Mapping[str, Callable[[Content], Figure]] = {
+    "reconstructions": lambda content: sheets.reconstructions(
+        content.galleries[0].panel, content.reconstructions
     ),
-    "extremes": figures.extremes,
-    "hidden_units": figures.hidden_units,
+    "extremes": lambda content: sheets.extremes(content.galleries),
+    "hidden_units": lambda content: sheets.hidden_units(content.galleries),
 }
-"""By the names of their files, which are PNG; the page has them in its own layout."""
+"""By the names of their files."""

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from matplotlib.figure import Figure
 
+from fae.drawing.sheets import DPI
 from fae.errors import ConfigError
 from fae.runtime import files
 from fae.runtime.signals import allow_signals, defer_signals
@@ -100,4 +101,4 @@ def _write_files(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Fig
     for path, text in texts.items():
         (folder / path).write_text(text, encoding="utf-8")
     for name, figure in drawn.items():
-        figure.savefig(folder / FIGURES / f"{name}.png", dpi=130)
+        figure.savefig(folder / FIGURES / f"{name}.png", dpi=DPI)

@@ -1,26 +1,32 @@
-"""The report as one self-contained HTML page: no network, no other file."""
+"""The report as one self-contained HTML page: no network, no other file.
+
+What it says is in the summary; ``page.html`` has the headings and the layout.
+"""
 
 import base64
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
 
-from jinja2 import Environment, StrictUndefined
+import numpy as np
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
-from fae.drawing import pictures, tables
-from fae.drawing.chart import Chart
-from fae.drawing.figures import units_title
-from fae.drawing.pictures import Example, Picture
+from fae.drawing import pictures, sheets, tables
+from fae.drawing.chart import Chart, Plot, Series
+from fae.drawing.pictures import Example, Floats, Picture
+from fae.drawing.tables import Columns
 from fae.reports import table
 from fae.reports.catalogue import Content
+from fae.reports.description import LISTED
+from fae.reports.summary import Summary
 from fae.runtime.console import printable
-from fae.runtime.formatting import format_error
-from fae.runtime.intervals import Verdict
+from fae.runtime.formatting import format_error, format_errors
 
 TEMPLATE = Path(__file__).with_name("page.html")
+FIRST = ("setting", "verdict")
+"""Columns that come first, to be in sight on a phone."""
 
 
 def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> str:
@@ -28,38 +34,111 @@ def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> 
 
     Args:
         charts: in their order on the page.
-        svgs: by the chart's name; ``NAME_logarithmic`` for linear ones on a logarithmic scale.
+        svgs: by the chart's name.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, finalize=_printable
-    )
-    environment.filters |= {
-        "capital": lambda text: text[:1].upper() + text[1:],
-        "svg": lambda svg: _data_url("svg+xml", svg.encode()),
-        "grey": lambda image: _png(pictures.grey(image)),
-        "error": format_error,
-        "error_map": _error_map,
-        "tiles": lambda gallery: _png(pictures.tiles(gallery.weights)),
-        "units_title": units_title,
-    }
-    summary, columns = content.summary, table.whole(content.summary)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    summary = content.summary
+    return _template().render(
         summary=summary,
-        runs=sum(len(row.runs) for row in summary.rows),
-        headings=list(columns),
-        rows=tables.rows(columns),
-        verdicts=get_args(Verdict),
+        tables={part.__name__.capitalize(): _in_order(part(summary)) for part in table.TABLES},
         legend=table.legend(summary),
         charts=charts,
         svgs=svgs,
         galleries=content.galleries,
+        reconstructions=_reconstructions(content),
+        ranked=sheets.RANKED,
         left_out=len(summary.rows) - len(content.galleries),
+        runs=_runs(summary),
+        addresses=content.addresses,
     )
+
+
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_printable,
+    )
+    environment.filters |= {
+        "capital": lambda text: text[:1].upper() + text[1:],
+        "error": format_error,
+        "error_map": _error_map,
+        "grey": lambda image: _png(pictures.grey(image)),
+        "in_words": _in_words,
+        "rows": tables.rows,
+        "svg": lambda svg: _data_url("svg+xml", svg.encode()),
+        "tiles": lambda gallery: _png(pictures.tiles(gallery.weights)),
+        "varying": _varying,
+        "zip": zip,
+    }
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def _printable(value: object) -> object:
     """A value as it is written; markup is the template's own."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _in_order(columns: Columns) -> Columns:
+    """The columns, those of ``FIRST`` ahead."""
+    return {name: columns[name] for name in FIRST if name in columns} | dict(columns)
+
+
+def _varying(values: Sequence[str]) -> str:
+    """A value, or that it varies, and how."""
+    shown = "; ".join(values if len(values) <= LISTED else [*values[:2], "…", values[-1]])
+    return f"varies: {shown}" if len(values) > 1 else shown
+
+
+def _runs(summary: Summary) -> list[dict[str, str]]:
+    """The runs of all settings, one row each."""
+    runs = [(row.title, run) for row in summary.rows for run in row.runs]
+    errors = format_errors([run.test for _, run in runs])
+    return [
+        {
+            "setting": title,
+            "seed": str(run.seed),
+            "id": run.id,
+            "commit": run.commit[:8] + run.commit[40:],
+            "error": error,
+            "seconds": f"{run.fit_s:.2f}",
+        }
+        for (title, run), error in zip(runs, errors, strict=True)
+    ]
+
+
+def _reconstructions(content: Content) -> dict[str, list[tuple[Floats, str]]]:
+    """Each row of reconstructions: the images, and the error of each."""
+    originals = content.galleries[0].panel.originals
+    return {
+        label: list(
+            zip(images, map(format_error, np.square(images - originals).mean(1)), strict=True)
+        )
+        for label, images in content.reconstructions.items()
+    }
+
+
+def _in_words(chart: Chart) -> str:
+    """What a chart shows, for those who cannot see it: where its lines begin and end."""
+    more = len(chart.plots) - LISTED
+    parts = [
+        f"{chart.heading}: {chart.y.label} against {chart.x.label}",
+        *map(_plot_in_words, chart.plots[:LISTED]),
+        *([f"And {more} more"] if more > 0 else []),
+    ]
+    return ". ".join(parts) + "."
+
+
+def _plot_in_words(plot: Plot) -> str:
+    """``n = 64: training 0.155 at 1 to 0.0671 at 3, validation 0.156 at 1 to 0.0674 at 3``."""
+    courses = ", ".join(map(_course, [s for s in plot.series if s.label and len(s.x)][:LISTED]))
+    return f"{plot.title}: {courses}" if plot.title else courses
+
+
+def _course(series: Series) -> str:
+    ends = [f"{series.y[i]:.3g} at {series.x[i]:g}" for i in (0, -1)]
+    return f"{series.label} {' to '.join(dict.fromkeys(ends))}"
 
 
 def _error_map(example: Example) -> str:

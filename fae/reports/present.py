@@ -28,6 +28,7 @@ def report(request: ReportConfig) -> None:
     made = make_report(request)
     summary = made.summary
     wide().print(table.terminal(summary))
+    say(summary.conclusion)
     for claim in summary.claims:
         say(f"{claim.question} {claim.sentence}")
     for comparison in summary.comparisons[:SHOWN]:

@@ -32,6 +32,27 @@ class PublishedResult:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Open:
+    """A setting that a paper does not give.
+
+    Attributes:
+        what: it is, in words.
+        reason: why it was chosen as it was, in a sentence.
+        key: dotted, of the configuration; the choice is its value.
+        value: the choice, where no key has it.
+    """
+
+    what: str
+    reason: str
+    key: str = ""
+    value: str = ""
+
+    def choice(self, config: TrainingConfig) -> str:
+        """What a configuration has chosen."""
+        return str(_value(config, self.key)) if self.key else self.value
+
+
+@dataclass(frozen=True, config=STRICT)
 class Paper:
     """A paper's results.
 
@@ -40,6 +61,7 @@ class Paper:
         data: name of the data set whose test images the errors are measured on.
         settings: other settings that the paper fixes, by dotted key; a run that differs in one of
             them is no reproduction.
+        open: what it does not give.
     """
 
     authors: str
@@ -50,6 +72,7 @@ class Paper:
     data: str
     settings: Mapping[str, Any]
     results: Sequence[PublishedResult]
+    open: Sequence[Open] = ()
 
     @property
     def citation(self) -> str:

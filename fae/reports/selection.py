@@ -40,6 +40,7 @@ class Selection:
         runs: finished runs; no two have the same configuration.
         excluded: the others.
         missing: runs that the sweeps planned and the store does not have.
+        commands: that make them: the sweeps', or else the runs' own.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Selection:
     runs: list[TrainedRun]
     excluded: list[Excluded]
     missing: int = 0
+    commands: Sequence[str] = ()
 
     @cached_property
     def settings(self) -> list[Setting]:
@@ -93,6 +95,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
         runs=counted,
         excluded=excluded,
         missing=missing if where is None else 0,
+        commands=[_command(run) for run in (chosen if where is None else counted)],
     )
 
 
@@ -227,6 +230,10 @@ def _unreadable(run: TrainedRun) -> str | None:
     except UnreadableError as problem:
         return problem.reason
     return None
+
+
+def _command(run: StoredRun) -> str:
+    return run.tags.get("fae.command", "unknown")
 
 
 def _fingerprint(run: StoredRun) -> str:

@@ -1,6 +1,6 @@
 """The table of a report, one row per setting, for the terminal, Markdown, LaTeX and CSV."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from rich.console import Group
 from rich.text import Text
@@ -10,38 +10,38 @@ from fae.drawing.tables import Columns
 from fae.reports.rows import Row
 from fae.reports.summary import Summary
 from fae.reports.timing import Times
-from fae.runtime.formatting import format_error, format_interval
+from fae.runtime.formatting import format_error, format_errors, format_intervals
 
 
 def errors(summary: Summary) -> Columns:
     """How well each setting reconstructs."""
-    return _columns(
-        summary.rows,
+    rows = summary.rows
+    return _without_empty(
         {
-            "setting": lambda row: row.title,
-            "test error": lambda row: format_interval(row.test),
-            "paper": lambda row: _error(row.published),
-            "diff": lambda row: _number(row.difference, "+.1%"),
-            "verdict": lambda row: row.verdict or "",
-            "PCA": lambda row: format_error(row.pca),
-            "below PCA": lambda row: _number(_gain(row), ".1%"),
-        },
+            "setting": [row.title for row in rows],
+            "test error": format_intervals([row.test for row in rows]),
+            "paper": format_errors([row.published for row in rows]),
+            "diff": [_number(row.difference, "+.1%") for row in rows],
+            "verdict": [row.verdict or "" for row in rows],
+            "PCA": format_errors([row.pca for row in rows]),
+            "below PCA": [_number(_gain(row), ".1%") for row in rows],
+        }
     )
 
 
 def details(summary: Summary) -> Columns:
     """The other errors of each setting, its size and its time."""
-    return _columns(
-        summary.rows,
+    rows = summary.rows
+    return _without_empty(
         {
-            "setting": lambda row: row.title,
-            "val": lambda row: format_error(row.val),
-            "train": lambda row: format_error(row.train),
-            "parameters": lambda row: f"{row.parameters:,}",
-            "time [s]": lambda row: with_quartiles(row.times, row.test.n),
-            "paper's time [s]": lambda row: _number(row.published_s, ".1f"),
-            "s per epoch": lambda row: _seconds(row.times.per_epoch),
-        },
+            "setting": [row.title for row in rows],
+            "val": format_errors([row.val for row in rows]),
+            "train": format_errors([row.train for row in rows]),
+            "parameters": [f"{row.parameters:,}" for row in rows],
+            "time [s]": [with_quartiles(row.times, row.test.n) for row in rows],
+            "paper's time [s]": [_number(row.published_s, ".1f") for row in rows],
+            "s per epoch": [_seconds(row.times.per_epoch) for row in rows],
+        }
     )
 
 
@@ -146,10 +146,8 @@ def _record(row: Row, summary: Summary) -> dict[str, object]:
     }
 
 
-def _columns(rows: Sequence[Row], cells: Mapping[str, Callable[[Row], str]]) -> Columns:
-    """All columns except empty ones."""
-    columns = {heading: [cell(row) for row in rows] for heading, cell in cells.items()}
-    return {heading: column for heading, column in columns.items() if any(column)}
+def _without_empty(columns: Columns) -> Columns:
+    return {heading: cells for heading, cells in columns.items() if any(cells)}
 
 
 def _seconds(value: float) -> str:
@@ -157,10 +155,6 @@ def _seconds(value: float) -> str:
     if value >= 10:
         return f"{value:.1f}"
     return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
-
-
-def _error(value: float | None) -> str:
-    return "" if value is None else format_error(value)
 
 
 def _gain(row: Row) -> float | None:

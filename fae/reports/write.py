@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from fae.data.components import pca_reconstructions
 from fae.data.config import DataConfig
 from fae.data.images import DataSet
 from fae.data.pca import pca_errors
@@ -20,6 +21,7 @@ from fae.reports import catalogue, folder, table
 from fae.reports.catalogue import Content
 from fae.reports.config import ReportConfig
 from fae.reports.gallery import gallery, pictured
+from fae.reports.labels import labels
 from fae.reports.page import page
 from fae.reports.selection import Selection, select
 from fae.reports.summary import Summary, summarise
@@ -68,7 +70,7 @@ def make_report(request: ReportConfig) -> Report:
     content = _content(selection, archive, DataSets(request.data.root), request.report.tolerance)
     summary = content.summary
     charts = [chart(content) for chart in catalogue.CHARTS]
-    drawn = {name: picture(content.galleries) for name, picture in catalogue.PICTURES.items()}
+    drawn = {name: picture(content) for name, picture in catalogue.PICTURES.items()}
     written = _texts(content, charts)
     compare = archive.address([*selection.runs])
     try:
@@ -100,19 +102,21 @@ def _content(selection: Selection, archive: Archive, data: "DataSets", tolerance
     summary = summary_of(selection, archive, data, tolerance)
     data_set = data.verified(config)
     images = data_set.test()
-    galleries = [gallery(setting, data_set, images) for setting in pictured(selection.settings)]
-    return Content(summary, selection.settings, data.pca(config), galleries)
+    chosen = pictured(selection.settings)
+    short = labels(chosen)
+    galleries = [gallery(setting, short[setting.title], data_set, images) for setting in chosen]
+    sizes = [setting.hidden for setting in selection.settings]
+    linear = data.linear(config, galleries[0].panel.originals, [min(sizes), max(sizes)])
+    pages = {run.id: archive.page_of(run.id) for run in selection.runs}
+    addresses = {run_id: page for run_id, page in pages.items() if page}
+    pca = data.pca(config)
+    return Content(summary, selection.settings, pca, galleries, linear, addresses)
 
 
 def _texts(content: Content, charts: Sequence[Chart]) -> dict[str, str]:
-    """By their paths in the folder of the report; linear charts also on a logarithmic scale."""
+    """By their paths in the folder of the report."""
     summary = content.summary
-    logarithmic = [
-        replace(chart, name=f"{chart.name}_logarithmic", log_y=True)
-        for chart in charts
-        if not chart.log_y
-    ]
-    svgs = {chart.name: figures.as_svg(figures.draw(chart)) for chart in [*charts, *logarithmic]}
+    svgs = {chart.name: figures.as_svg(figures.draw(chart)) for chart in charts}
     return {
         "report.html": page(content, charts, svgs),
         "table.md": table.markdown(summary),
@@ -138,7 +142,7 @@ class DataSets:
         root: folder of those that have files; None: the default folder.
 
     Raises:
-        DataError: by both methods: the images are not available.
+        DataError: by each method: the images are not available.
     """
 
     def __init__(self, root: Path | None) -> None:
@@ -146,6 +150,7 @@ class DataSets:
         self._cache = user_cache_path("fae")
         self.verified = cache(self._verified)
         self.pca = cache(self._pca)
+        self.test_images = cache(self._test_images)
 
     def _verified(self, config: DataConfig) -> DataSet:
         """The data set of a configuration, with its files checked."""
@@ -156,6 +161,18 @@ class DataSets:
     def _pca(self, config: DataConfig) -> NDArray[np.float64]:
         """Test errors of PCA by the number of components, (1 + components,)."""
         return pca_errors(self.verified(config), config, self._cache)
+
+    def _test_images(self, config: DataConfig) -> int:
+        """Number of test images."""
+        return len(self.verified(config).test())
+
+    def linear(
+        self, config: DataConfig, images: NDArray[np.float32], counts: Sequence[int]
+    ) -> dict[int, NDArray[np.float32]]:
+        """Images (images, pixels) as PCA reconstructs them, by the number of components."""
+        possible = sorted({min(n, config.pixels) for n in counts})
+        data_set = self.verified(config)
+        return pca_reconstructions(data_set, config, images, possible, self._cache)
 
 
 def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance: float) -> Summary:
@@ -175,6 +192,7 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
         tolerance=tolerance,
         concurrent_runs=_concurrent_runs(archive, selection.runs),
         pca=data.pca,
+        test_images=data.test_images,
     )
 
 

@@ -12,7 +12,7 @@ import yaml
 from fae.config import Config
 from fae.data.datamodule import EvalBatches, ImageDataModule
 from fae.data.images import DataSet, Images
-from fae.drawing import figures
+from fae.drawing import figures, sheets
 from fae.drawing.chart import curves
 from fae.drawing.pictures import Panel
 from fae.errors import TrainingError
@@ -29,6 +29,7 @@ from fae.runs.progress import ProgressDisplay
 from fae.runs.task import State, Task, look_up, work
 from fae.runs.trained import count_parameters
 from fae.runtime.console import console, warn
+from fae.runtime.formatting import format_error
 from fae.runtime.threads import limit_threads
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.run import Run
@@ -218,7 +219,7 @@ def _finish(run: Run, fitted: Fitted, config: Config) -> dict[str, float]:
     run.set_tags(diagnose(history.epochs, dead).tags())
     shown = data.test[data.test.first_of_each_class()].as_floats()
     panel = _panel(learner, shown, data.data_set)
-    _draw(run, history, panel)
+    _draw(run, history, panel, test["test/mse"])
     run.log_model(learner.network.cpu().eval(), panel.originals, step=fitted.epoch)
     metrics = {
         **test,
@@ -256,6 +257,9 @@ def _panel(learner: Learner, images: Images, data_set: DataSet) -> Panel:
     )
 
 
-def _draw(run: Run, history: History, panel: Panel) -> None:
+def _draw(run: Run, history: History, panel: Panel, test: float) -> None:
+    """Draw the curves, and the reconstructions with the mean error over all test images."""
     run.log_figure(figures.draw(curves({run.name: [history.epochs]})), "figures/curves.png")
-    run.log_figure(figures.reconstructions({run.name: panel}), "figures/reconstructions.png")
+    label = f"{run.name}\ntest error {format_error(test)}"
+    drawn = sheets.reconstructions(panel, {label: panel.reconstructions})
+    run.log_figure(drawn, "figures/reconstructions.png")

@@ -13,6 +13,8 @@ from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measure
 
 MEASURED = ("test/mse", "time/fit_s")
 MOST_PARAMETERS = 1e12
+LARGEST_LIST = 1_000_000
+"""Bytes of the list of packages."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class TrainedRun(StoredRun):
     def epochs(self) -> list[dict[str, float]]:
         """``train/mse`` and ``val/mse`` after each epoch."""
         return self.archive.epochs(self)
+
+    @cached_property
+    def packages(self) -> dict[str, str]:
+        """Versions of the packages that were installed, by name in lower case."""
+        lines = self.archive.text(self, "requirements.txt", LARGEST_LIST).lower().splitlines()
+        return dict(line.split("==", 1) for line in lines if "==" in line)
 
     @cached_property
     def network(self) -> Network:

@@ -1,6 +1,7 @@
 """Number formats for errors and their intervals."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,14 +16,30 @@ MAX_DECIMALS = 8
 
 def format_error(value: float) -> str:
     """``0.0410``, or ``0.00817`` for a small error."""
-    return f"{value:.3g}" if value >= LARGE else f"{value:.{_decimals(value)}f}"
+    return _fixed(value, _decimals(value))
+
+
+def format_errors(values: Sequence[float | None]) -> list[str]:
+    """The errors of a column, all with as many decimals as the smallest needs; empty for None."""
+    decimals = max((_decimals(value) for value in values if value is not None), default=0)
+    return ["" if value is None else _fixed(value, decimals) for value in values]
 
 
 def format_interval(found: "Estimate") -> str:
     """``0.0410 ± 0.0006 (5)``, the last being the number of seeds; of one seed, no interval."""
+    return format_intervals([found])[0]
+
+
+def format_intervals(column: Sequence["Estimate"]) -> list[str]:
+    """The same of a column, all with as many decimals."""
+    decimals = max((_of_interval(found.half, found.mean) for found in column), default=0)
+    return [_interval(found, decimals) for found in column]
+
+
+def _interval(found: "Estimate", decimals: int) -> str:
     if found.half is None:
-        return f"{format_error(found.mean)} (one seed)"
-    return f"{format_with_interval(found.mean, found.half, like=found.mean)} ({found.n})"
+        return f"{_fixed(found.mean, decimals)} (one seed)"
+    return f"{_with_half(found.mean, found.half, decimals)} ({found.n})"
 
 
 def format_with_interval(value: float, half: float, like: float) -> str:
@@ -32,12 +49,23 @@ def format_with_interval(value: float, half: float, like: float) -> str:
         half: of the interval's width.
         like: an error that sets the least number of decimals.
     """
+    return _with_half(value, half, _of_interval(half, like))
+
+
+def _with_half(value: float, half: float, decimals: int) -> str:
     if max(abs(value), half) >= LARGE:
         return f"{value:.3g} ± {half:.3g}"
-    decimals = max(
-        _decimals(like), min(MAX_DECIMALS, math.ceil(-math.log10(half))) if half > 0 else 0
-    )
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
+
+
+def _fixed(value: float, decimals: int) -> str:
+    return f"{value:.3g}" if value >= LARGE else f"{value:.{decimals}f}"
+
+
+def _of_interval(half: float | None, like: float) -> int:
+    """Decimals with at least one digit of half an interval's width, and those of an error."""
+    digits = math.ceil(-math.log10(half)) if half else 0
+    return max(_decimals(like), min(MAX_DECIMALS, digits))
 
 
 def _decimals(value: float) -> int:

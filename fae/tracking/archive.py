@@ -332,6 +332,12 @@ class Archive:
         ids = quote(json.dumps([run.id for run in runs], separators=(",", ":")))
         return f"{server}/#/compare-runs?runs={ids}&experiments=%5B%22{self.experiment_id}%22%5D"
 
+    def page_of(self, run_id: str) -> str | None:
+        """The address of a run's page; None where the store is a file, which has no server."""
+        if file_of(self.uri):
+            return None
+        return f"{self.uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{run_id}"
+
     def _stored(self, run: "MlflowRun") -> StoredRun:
         tags = run.data.tags
         if self.move and "fae.folder" in tags:

@@ -20,7 +20,8 @@ from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import estimate
 from fae.tracking.archive import Archive
 from fae.tracking.run import Run
-from fae.tuning.results import RESULT_FILE, SearchResult, columns, errors_by_value
+from fae.tuning.charts import errors_by_value
+from fae.tuning.results import RESULT_FILE, SearchResult, columns
 from fae.tuning.search import Search
 from fae.tuning.space import Range
 from fae.tuning.study import FinishedTrial, Study

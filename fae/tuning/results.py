@@ -1,4 +1,4 @@
-"""Results of searches: stored as JSON, shown as a table and as charts of error against value."""
+"""Results of searches: stored as JSON, and shown as a table."""
 
 import json
 import math
@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
-from fae.drawing.chart import Chart, Kind, Plot, Series
 from fae.drawing.tables import Columns, as_rich
 from fae.errors import UndeliveredError
 from fae.runtime.console import wide
 from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import Estimate
-from fae.tuning.space import Dimension, Range
+from fae.tuning.space import Dimension
 from fae.tuning.study import FinishedTrial
 
 RESULT_FILE = "found.json"
@@ -95,36 +94,3 @@ def columns(results: Sequence[SearchResult]) -> Columns:
         ],
     }
     return {heading: cells for heading, cells in shown.items() if any(cells)}
-
-
-def errors_by_value(results: Sequence[SearchResult], dimension: Range, name: str = "val") -> Chart:
-    """Chart of each trial's validation error against one of its values; hollow if it was pruned.
-
-    Args:
-        name: first part of the chart's name.
-    """
-    series = []
-    for colour, result in enumerate(results):
-        label = result.study if len(results) > 1 else ""
-        for pruned in (False, True):
-            trials = [t for t in result.trials if t.error is not None and t.pruned == pruned]
-            x = [float(str(trial.values[dimension.key])) for trial in trials]
-            y = [trial.error or math.nan for trial in trials]
-            kind: Kind = "hollow" if pruned else "points"
-            if trials:
-                series.append(Series("" if pruned else label, x, y, kind, colour))
-    ticks = _decades(dimension) if dimension.log else []
-    any_pruned = any(points.kind == "hollow" for points in series)
-    plot = Plot("hollow: pruned" if any_pruned else "", series)
-    name = f"{name}_by_{dimension.key}"
-    heading = f"Validation error against {dimension.key}"
-    labels = dimension.key, "validation error"
-    return Chart(name, heading, *labels, [plot], ticks, log_y=True, whole_x=False)
-
-
-def _decades(dimension: Range) -> list[float]:
-    """The powers of ten within a range, and its bounds."""
-    first, last = math.ceil(math.log10(dimension.low)), math.floor(math.log10(dimension.high))
-    return sorted(
-        {dimension.low, *(10.0**power for power in range(first, last + 1)), dimension.high}
-    )

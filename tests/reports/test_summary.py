@@ -217,13 +217,3 @@ def test_neighbours_in_n_are_compared_and_single_seeds_are_not() -> None:
     pairs = [(c.first, c.second) for c in summary(*runs).comparisons]
     assert pairs == [("n = 64", "n = 128"), ("n = 128", "n = 256")]
     assert summary(*runs[::2]).comparisons == []
-
-
-def test_the_origin_names_everything_once() -> None:
-    clean = stored("a", commit="c1", dirty="false", torch="2", data_digest="d")
-    dirty = stored("b", commit="c1", dirty="true", torch="2", data_digest="d")
-    origin = summary(record(64, 0, 0.04, run=clean), record(64, 1, 0.04, run=dirty)).origin
-    assert origin["commit"] == ["c1", "c1, with uncommitted changes"]
-    assert origin["PyTorch"] == ["2"]
-    assert origin["hardware"] == ["x, 2 threads"]
-    assert origin["data digest"] == ["d"]

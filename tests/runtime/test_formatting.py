@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fae.runtime.formatting import format_error, format_interval
+from fae.runtime.formatting import format_error, format_errors, format_interval, format_intervals
 from fae.runtime.intervals import Estimate
 
 
@@ -40,3 +40,11 @@ def test_errors_that_are_far_too_large_have_an_exponent() -> None:
     assert format_error(9.87e29) == "9.87e+29"
     assert format_interval(Estimate(9.87e29, 5, 9.86e29, 9.88e29)) == "9.87e+29 ± 1e+27 (5)"
     assert format_interval(Estimate(4.0, 2, -1e7, 1e7)) == "4 ± 1e+07 (2)"
+
+
+def test_errors_of_a_column_have_as_many_decimals() -> None:
+    assert format_errors([0.0410, None, 0.00332]) == ["0.04100", "", "0.00332"]
+    assert format_errors([0.0410, 2e29]) == ["0.0410", "2e+29"]
+    assert format_errors([]) == []
+    narrow, wide = Estimate(0.00475, 5, 0.00474, 0.00476), Estimate(0.0410, 1, None, None)
+    assert format_intervals([wide, narrow]) == ["0.04100 (one seed)", "0.00475 ± 0.00001 (5)"]

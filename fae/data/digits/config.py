@@ -23,6 +23,10 @@ class DigitsConfig(DataConfig):
     name: Literal["digits"]
 
     @property
+    def title(self) -> str:
+        return "scikit-learn's handwritten digits"
+
+    @property
     def pixels(self) -> int:
         return 64
 

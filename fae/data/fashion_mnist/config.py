@@ -28,6 +28,10 @@ class FashionMNISTConfig(DataConfig):
     that holds all files, or else a folder in the user's cache."""
 
     @property
+    def title(self) -> str:
+        return "Fashion-MNIST"
+
+    @property
     def pixels(self) -> int:
         return 784
 

@@ -24,6 +24,10 @@ class SyntheticConfig(DataConfig):
     """Number of test images; at least ten, one of each class."""
 
     @property
+    def title(self) -> str:
+        return "generated images"
+
+    @property
     def pixels(self) -> int:
         return self.side**2
 

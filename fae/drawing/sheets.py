@@ -1,0 +1,166 @@
+"""Figures of pictures: images, reconstructions and weights in, a matplotlib Figure out.
+
+Text is at least 8 pt at a figure's own size, which is at most the width of a page.
+"""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from fae.drawing.figures import WIDEST, literal
+from fae.drawing.pictures import (
+    FULL,
+    Floats,
+    Gallery,
+    Panel,
+    Picture,
+    diverging,
+    error_map,
+    grey,
+    tiles,
+)
+from fae.runtime.formatting import format_error
+
+SHOWN = 10
+"""Images in a row at most."""
+LEFT, TOP = 1.2, 0.25
+"""Inches: the room for labels at the left of rows, and for one line of text above pictures."""
+SIDE, PITCH = 0.78, 0.81
+"""Inches: a picture of a row, and from one to the next."""
+NETWORKS = 4
+"""Networks side by side whose hidden units are shown."""
+RANKED = "Of the brighter half of the test images; below each its class and mean squared error."
+DPI = 200
+"""Pixels per inch at which the figures are meant to be written."""
+
+
+def reconstructions(panel: Panel, rows: Mapping[str, Floats]) -> Figure:
+    """Images in the first row, and below them what each network makes of them.
+
+    Args:
+        panel: has the images.
+        rows: label of a row to the reconstructions of these images, (images, pixels).
+    """
+    shown = {"original": panel.originals, **rows}
+    columns = min(SHOWN, len(panel.originals))
+    sheet = _Sheet(LEFT + PITCH * columns, TOP + PITCH * len(shown))
+    for column, name in enumerate(panel.classes[:columns]):
+        sheet.write(LEFT + PITCH * column + SIDE / 2, TOP - 0.05, name, va="bottom")
+    for row, (label, images) in enumerate(shown.items()):
+        y = TOP + PITCH * row
+        sheet.write(LEFT - 0.08, y + SIDE / 2, _wrapped(label), ha="right", va="center")
+        for column, image in enumerate(images[:columns]):
+            sheet.show(LEFT + PITCH * column, y, SIDE, grey(image))
+    return literal(sheet.figure)
+
+
+def extremes(galleries: Sequence[Gallery]) -> Figure:
+    """Each network's best, median and worst test image: original, reconstruction, difference."""
+    side, gap, high = 0.86, 0.15, 1.12
+    bottom = 2 * TOP + high * len(galleries)
+    sheet = _Sheet(LEFT + 3 * (3 * side + gap), bottom + 0.65)
+    for row, gallery in enumerate(galleries):
+        y = 2 * TOP + high * row
+        sheet.write(LEFT - 0.08, y + side / 2, _wrapped(gallery.title), ha="right", va="center")
+        for i, example in enumerate(gallery.extremes):
+            x = LEFT + i * (3 * side + gap)
+            if row == 0:
+                sheet.write(x + 1.5 * side, TOP - 0.05, example.label, va="bottom", weight="bold")
+            shown = {
+                "original": grey(example.original),
+                "reconstruction": grey(example.reconstruction),
+                "difference": error_map(example.original, example.reconstruction),
+            }
+            for j, (head, picture) in enumerate(shown.items()):
+                if row == 0:
+                    sheet.write(x + (j + 0.5) * side, y - 0.05, head, va="bottom")
+                sheet.show(x + j * side, y, side - 0.03, picture)
+            found = f"{example.shows}: {format_error(example.error)}"
+            sheet.write(x + 1.5 * side, y + side + 0.02, found, va="top")
+    sheet.write(LEFT, bottom + 0.1, RANKED, ha="left", va="top")
+    sheet.add_scale(LEFT + 2 * (3 * side + gap), bottom + 0.1, 3 * side)
+    return literal(sheet.figure)
+
+
+def hidden_units(galleries: Sequence[Gallery]) -> Figure:
+    """Weights of first-layer units as images, by decreasing norm, and what is to be seen of them.
+
+    At ``DPI`` each weight is a square of whole pixels.
+    """
+    across = math.ceil(math.sqrt(max(len(gallery.weights) for gallery in galleries)))
+    pictures = [tiles(gallery.weights, across) for gallery in galleries]
+    words = [_described(gallery) for gallery in galleries]
+    size = max(1, int(WIDEST / NETWORKS * DPI) // pictures[0].shape[1]) / DPI
+    wide, high = (size * max(picture.shape[axis] for picture in pictures) for axis in (1, 0))
+    right = wide + 16 / DPI
+    down = high + round(0.15 * max(text.count("\n") + 2 for text in words) * DPI) / DPI
+    rows, columns = math.ceil(len(galleries) / NETWORKS), min(NETWORKS, len(galleries))
+    sheet = _Sheet(right * columns, down * rows)
+    for i, (text, picture) in enumerate(zip(words, pictures, strict=True)):
+        x, y = right * (i % NETWORKS), down * (i // NETWORKS + 1) - high
+        sheet.write(x, y - 0.05, text, ha="left", va="bottom")
+        sheet.show(x, y, size * picture.shape[1], picture, framed=False)
+    return literal(sheet.figure)
+
+
+def _described(gallery: Gallery) -> str:
+    return "\n".join(textwrap.fill(line, 33) for line in (gallery.caption, gallery.remark))
+
+
+def _wrapped(label: str) -> str:
+    """A label at the left of a row; of each of its parts at most three lines."""
+    parts = [textwrap.wrap(part, 16, max_lines=3, placeholder=" ...") for part in label.split("\n")]
+    return "\n".join(line for part in parts for line in part)
+
+
+class _Sheet:
+    """A figure for pictures and words at places in inches, from the top left.
+
+    All are in one Axes: one for each takes most of the time of a report.
+
+    Attributes:
+        figure: the figure.
+    """
+
+    def __init__(self, wide: float, high: float) -> None:
+        self.figure = Figure(figsize=(wide, high))
+        self._axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, wide), ylim=(high, 0))
+        self._axes.set_axis_off()
+
+    def show(self, x: float, y: float, side: float, picture: Picture, framed: bool = True) -> None:
+        """Show a picture as wide as ``side``, with its top left corner at a place."""
+        high = side * picture.shape[0] / picture.shape[1]
+        extent = (x, x + side, y + high, y)
+        how: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
+        self._axes.imshow(picture, extent=extent, aspect="auto", **how)
+        if framed:
+            self._axes.add_patch(Rectangle((x, y), side, high, fill=False, linewidth=0.5))
+
+    def write(
+        self, x: float, y: float, text: str, *, va: str, ha: str = "center", weight: str = "normal"
+    ) -> None:
+        """Write words at a place."""
+        self._axes.text(x, y, text, fontsize=8.5, ha=ha, va=va, weight=weight)
+
+    def add_scale(self, x: float, y: float, wide: float) -> None:
+        """A scale of the colours of differences."""
+        width, height = self.figure.get_size_inches()
+        axes = self.figure.add_axes(
+            (x / width, 1 - (y + 0.15) / height, wide / width, 0.15 / height)
+        )
+        steps = np.linspace(-1, 1, 101, dtype=np.float32)[None]
+        colours = ListedColormap(diverging(steps)[0] / 255)
+        scale = ScalarMappable(Normalize(-FULL, FULL), colours)
+        bar = self.figure.colorbar(scale, axes, orientation="horizontal", ticks=[-FULL, 0, FULL])
+        names = [f"\N{MINUS SIGN}{FULL:g} (too dark)", "0", f"+{FULL:g} (too bright)"]
+        bar.set_ticklabels(names, fontsize=8)
+        sides: list[Literal["left", "center", "right"]] = ["left", "center", "right"]
+        for label, side in zip(axes.get_xticklabels(), sides, strict=True):
+            label.set_horizontalalignment(side)

@@ -1,0 +1,120 @@
+"""The conclusion of a report in a sentence or two."""
+
+from collections.abc import Sequence
+
+from fae.reports.description import in_words
+from fae.reports.rows import Row
+from fae.runtime.formatting import format_error, format_with_interval
+from fae.runtime.intervals import Estimate
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NAMED = 4
+"""Settings that are named, rather than only counted, where verdicts differ."""
+IN_WORDS = {
+    "reproduced": "reproduced",
+    "better": "better than the paper's",
+    "worse": "worse than the paper's",
+    "not enough seeds": "undecided for want of seeds",
+}
+
+
+def conclusion(rows: Sequence[Row], tolerance: float, lacking: int) -> str:
+    """What the rows show: whether a paper's errors are reproduced, and which setting is best.
+
+    Args:
+        tolerance: of the verdict, a share.
+        lacking: runs that are missing, or excluded without another in their place.
+    """
+    judged = [row for row in rows if row.verdict]
+    sentences = []
+    if judged:
+        kept = " with the paper's settings" if len(judged) < len(rows) else ""
+        sentences.append(_about_verdicts(judged, kept, f"{100 * tolerance:g} %"))
+    elif any(row.published for row in rows):
+        sentences.append("No setting is the paper's, so none has a verdict.")
+    if len(judged) < len(rows):
+        sentences.append(_about_best(rows))
+    if lacking:
+        sentences.append(
+            f"Incomplete: {_number(lacking)} {'runs are' if lacking > 1 else 'run is'} missing or "
+            "excluded."
+        )
+    return " ".join(sentences)
+
+
+def _about_verdicts(rows: Sequence[Row], kept: str, limit: str) -> str:
+    """Of rows that have one.
+
+    Args:
+        kept: in words, which settings these are.
+        limit: the tolerance.
+    """
+    verdicts = {row.verdict for row in rows}
+    deviation = max(abs(row.difference or 0) for row in rows)
+    one = len(rows) == 1
+    end = f"{'it deviates by' if one else 'the largest deviation is'} {_percent(deviation)}."
+    if len(verdicts) > 1:
+        return f"Of {_number(len(rows))} test errors{kept}, {_in_parts(rows)}; {end}"
+    (verdict,) = verdicts
+    if verdict == "not enough seeds":
+        errors = f"test error{kept} is" if one else f"{_number(len(rows))} test errors{kept} are"
+        return f"{_too_few(rows)} to tell whether the {errors} reproduced; {end}"
+    side = {"better": "more than {} below", "worse": "more than {} above"}
+    where = side.get(str(verdict), "within {} of").format(limit)
+    errors = (
+        f"The test error{kept} is"
+        if one
+        else f"{'Both' if len(rows) == 2 else f'All {_number(len(rows))}'} test errors{kept} are"
+    )
+    interval = f"{'its' if one else 'each'} whole 95 % interval lies"
+    return f"{errors} {IN_WORDS[str(verdict)]}: {interval} {where} the paper's; {end}"
+
+
+def _too_few(rows: Sequence[Row]) -> str:
+    if any(row.test.n > 1 for row in rows):
+        return "More seeds are needed, as the 95 % intervals are wide,"
+    return f"One seed{'' if len(rows) == 1 else ' each'} is not enough"
+
+
+def _in_parts(rows: Sequence[Row]) -> str:
+    """How many rows have each verdict, and which."""
+    parts = []
+    for verdict, words in IN_WORDS.items():
+        titles = [row.title for row in rows if row.verdict == verdict]
+        named = f" ({in_words(titles)})" if len(titles) <= NAMED else ""
+        if titles:
+            verb = "is" if len(titles) == 1 else "are"
+            parts.append(f"{_number(len(titles))} {verb} {words}{named}")
+    return in_words(parts)
+
+
+def _about_best(rows: Sequence[Row]) -> str:
+    """Of the row with the lowest validation error: nothing is chosen by the test error."""
+    best = min(rows, key=lambda row: row.val)
+    comparisons = [
+        f"{_percent(abs(difference))} {'below' if difference < 0 else 'above'} {other}"
+        for difference, other in (
+            (best.difference, "the paper's for as many hidden units"),
+            (best.below_pca and -best.below_pca, "that of PCA with as many components"),
+        )
+        if difference is not None
+    ]
+    error = ", ".join([_with_seeds(best.test), " and ".join(comparisons)]).removesuffix(", ")
+    if len(rows) == 1:
+        return f"The test error of {best.title} is {error}."
+    return f"The lowest validation error is that of {best.title}; its test error is {error}."
+
+
+def _with_seeds(test: Estimate) -> str:
+    """``0.0410 ± 0.0006 (5 seeds)``."""
+    if test.half is None:
+        return f"{format_error(test.mean)} (one seed)"
+    return f"{format_with_interval(test.mean, test.half, like=test.mean)} ({test.n} seeds)"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{1 if share < 1 else 0}f} %"
+
+
+def _number(count: int) -> str:
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
