@@ -132,6 +132,8 @@ def find_sweep(wanted: str, known: Sequence[StoredRun]) -> StoredRun:
 def matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
     """The runs whose parameters fulfil all conditions, ``hidden=64,128 optimizer=adam``.
 
+    ``run`` is no parameter, but the beginning of an id: ``run=31f1a576,923b71c5``.
+
     Raises:
         ConfigError: a condition is none, or no run has such a parameter.
     """
@@ -142,7 +144,7 @@ def matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
             raise ConfigError(
                 f"where={where}: must be conditions like hidden=64,128 optimizer=adam"
             )
-        if runs and key not in parameters:
+        if runs and key not in {"run", *parameters}:
             raise ConfigError(
                 f"where={where}: no parameter {key}; choose from {', '.join(sorted(parameters))}"
             )
@@ -150,10 +152,16 @@ def matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
         run
         for run in runs
         if all(
-            any(_same(run.parameters.get(key, ""), value) for value in values.split(","))
+            any(_fulfils(run, key, value) for value in values.split(","))
             for key, _, values in conditions
         )
     ]
+
+
+def _fulfils(run: StoredRun, key: str, value: str) -> bool:
+    if key == "run":
+        return bool(value) and run.id.startswith(value)
+    return _same(run.parameters.get(key, ""), value)
 
 
 def _same(stored: str, wanted: str) -> bool:

@@ -1,4 +1,4 @@
-"""Number formats for errors and their intervals."""
+"""Number formats for errors, their intervals, and durations."""
 
 import math
 from typing import TYPE_CHECKING
@@ -38,6 +38,24 @@ def format_with_interval(value: float, half: float, like: float) -> str:
         _decimals(like), min(MAX_DECIMALS, math.ceil(-math.log10(half))) if half > 0 else 0
     )
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
+
+
+def format_duration(seconds: float) -> str:
+    """``4.1 s``, ``42 s``, ``2 min 10 s`` or ``1 h 17 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return _in_two(whole, 60, "min", "s")
+    return _in_two(round(seconds / 60), 60, "h", "min")
+
+
+def _in_two(amount: int, size: int, unit: str, rest_unit: str) -> str:
+    """An amount in a larger unit and the rest, without a rest of 0."""
+    units, rest = divmod(amount, size)
+    return f"{units} {unit} {rest} {rest_unit}" if rest else f"{units} {unit}"
 
 
 def _decimals(value: float) -> int:

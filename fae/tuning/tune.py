@@ -7,6 +7,7 @@ from fae.runs import provenance
 from fae.runs.begin import begin
 from fae.runs.task import Known, State
 from fae.runtime.console import say, warn
+from fae.tracking import ui
 from fae.tracking.archive import Archive
 from fae.tracking.recovery import close_crashed
 from fae.tracking.run import Run
@@ -31,7 +32,9 @@ def tune(search: Search) -> Outcome:
         for lacking in filter(None, search.lacking):
             warn(lacking)
         raise
-    return result, [*filter(None, search.lacking)]
+    archive = Archive(search.config.tracking)
+    links = ui.links(archive.uri, ui.run_page(archive, search.study.parent or ""))
+    return Outcome(result, [*filter(None, search.lacking)], links)
 
 
 def _tune(search: Search) -> SearchResult | None:
