@@ -49,12 +49,13 @@ class TerminalTable:
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
         width = options.max_width
-        if self._width(console, self._first()) > width * LABELS:
+        if self._width(console, self.table) <= width:
+            yield self._grid(self.table)
+        elif self._width(console, self._first()) > width * LABELS:
             yield from self._blocks()
-            return
-        parts = list(self._parts(console, width))
-        yield from map(self._grid, parts)
-        if len(parts) > 1:
+        else:
+            parts = list(self._parts(console, width))
+            yield from map(self._grid, parts)
             yield Text(f"In {len(parts)} parts, as {width} columns are too few for one.", "dim")
 
     def _first(self) -> Columns:

@@ -132,11 +132,10 @@ def find_sweep(wanted: str, known: Sequence[StoredRun]) -> StoredRun:
 def matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
     """The runs whose parameters fulfil all conditions, ``hidden=64,128 optimizer=adam``.
 
-    ``run`` is no parameter, but the beginning of an id: ``run=31f1a576,923b71c5``.
-
     Raises:
         ConfigError: a condition is none, or no run has such a parameter.
     """
+    runs, where = _by_id(runs, where)
     conditions = [condition.partition("=") for condition in where.split()]
     parameters = {key for run in runs for key in run.parameters}
     for key, _, values in conditions:
@@ -144,7 +143,7 @@ def matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
             raise ConfigError(
                 f"where={where}: must be conditions like hidden=64,128 optimizer=adam"
             )
-        if runs and key not in {"run", *parameters}:
+        if runs and key not in parameters:
             raise ConfigError(
                 f"where={where}: no parameter {key}; choose from {', '.join(sorted(parameters))}"
             )
@@ -152,16 +151,21 @@ def matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
         run
         for run in runs
         if all(
-            any(_fulfils(run, key, value) for value in values.split(","))
+            any(_same(run.parameters.get(key, ""), value) for value in values.split(","))
             for key, _, values in conditions
         )
     ]
 
 
-def _fulfils(run: StoredRun, key: str, value: str) -> bool:
-    if key == "run":
-        return bool(value) and run.id.startswith(value)
-    return _same(run.parameters.get(key, ""), value)
+def _by_id(runs: Sequence[StoredRun], where: str) -> tuple[list[StoredRun], str]:
+    """The runs that conditions like ``run=31f1a576`` allow (beginnings of ids), and the others."""
+    ids, others = [], []
+    for word in where.split():
+        key, _, values = word.partition("=")
+        allowed = tuple(filter(None, values.split(",")))
+        (ids if key == "run" and allowed else others).append((word, allowed))
+    chosen = [run for run in runs if all(run.id.startswith(allowed) for _, allowed in ids)]
+    return chosen, " ".join(word for word, _ in others)
 
 
 def _same(stored: str, wanted: str) -> bool:

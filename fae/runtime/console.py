@@ -25,6 +25,8 @@ OK, BAD, UNCLEAR = "green", "red", "yellow"
 """Colours of an outcome; shown by terminals that have colours, unless NO_COLOR is set."""
 INDENT = "  "
 """Of the lines that continue another."""
+COMMAND = re.compile(r" *(python -m|optuna tell|mlflow ui)\b")
+"""The beginning of a line that is to be copied as a command."""
 TOGETHER = re.compile(
     r"python -m [\w.]+|mlflow ui|run [0-9a-f]{8}|(train|val|test|n =) \d\S*"
     r"|\S+ ± \S+( \(\S+\))?|\d+ (s|min|h|MB|%)(?!\w)"
@@ -100,11 +102,6 @@ def say(text: str, to: "Console | None" = None, style: str = "") -> None:
             _print(part, to, style)
 
 
-def say_whole(line: str, to: "Console | None" = None) -> None:
-    """Print a line that is to be copied, such as a command, in one piece whatever its length."""
-    _print(printable(line), to or console())
-
-
 def point(label: str, target: str | Path) -> None:
     """Print where something is, in one piece; a terminal may open it by a click.
 
@@ -113,7 +110,7 @@ def point(label: str, target: str | Path) -> None:
     """
     from rich.style import Style
 
-    address = target.as_uri() if isinstance(target, Path) else target
+    address = target.absolute().as_uri() if isinstance(target, Path) else target
     link = printable(address) if re.match(r"\w+://", address) else None
     _print(f"{label:8} {printable(str(target))}", console(), Style(link=link))
 
@@ -121,8 +118,11 @@ def point(label: str, target: str | Path) -> None:
 def wrapped(line: str, width: int) -> list[str]:
     """A line in parts of at most so many columns, broken between words; later ones are indented.
 
-    A word that is longer, such as an address, has a part of its own, which the terminal wraps.
+    A longer word, such as an address, has a part of its own, and so has a line that is a command:
+    the terminal wraps it without a line break that would be copied along.
     """
+    if COMMAND.match(line):
+        return [line]
     unbroken = TOGETHER.sub(lambda found: found[0].replace(" ", UNBROKEN), line)
     indent = line[: len(line) - len(line.lstrip())] + INDENT
     parts = textwrap.wrap(

@@ -56,7 +56,8 @@ def conclude(search: Search, run: Run, archive: Archive) -> SearchResult:
     if result.importances:
         (key, share), *others = result.importances.items()
         rest = "".join(f", {other} {less:.0%}" for other, less in others)
-        say(f"{key} explains {share:.0%} of the variance of the trials' errors{rest}")
+        explained = f"{share:.0%} of the variance of the trials' errors{rest}"
+        say(f"{result.study}: {key} explains {explained}")
     return result
 
 

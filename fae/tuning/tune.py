@@ -43,6 +43,8 @@ def _tune(search: Search) -> SearchResult | None:
     archive = Archive(search.config.tracking)
     if result := _finished(search, archive):
         return result
+    done = len(study.finished)
+    say(f"{study.name}: {study.planned} trials" + (f", {done} done" if done else ""))
     with ExitStack() as until_end:
         run = _open(search, store, archive, until_end)
         until = time.monotonic() + (search.settings.timeout or float("inf"))

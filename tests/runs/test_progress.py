@@ -45,7 +45,7 @@ def test_without_a_terminal_an_epoch_is_a_line(
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert len(lines) == 3
-    line = r"\[2/2\] hidden=4  epoch 2/3  train 0\.\d{4}  val 0\.\d{4}  0:00 left, sweep 0:20 left"
+    line = r"\[2/2\] hidden=4  epoch 2/3  train 0\.\d{4}  val 0\.\d{4}  0\.0 s left  sweep 20 s left"
     assert re.fullmatch(line, lines[1])
 
 
@@ -65,7 +65,7 @@ def test_the_time_left_of_a_resumed_run_is_by_what_it_did_since(tmp_path: Path) 
             patch.setattr("fae.runs.progress.time", SimpleNamespace(time=lambda now=clock: now))
             hook(trainer, module)
     assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue().endswith("0:10 left\n")
+    assert console.file.getvalue().endswith("10 s left\n")
 
 
 @pytest.mark.parametrize("lr", ["0.5", "1e9"], ids=["finished", "diverged"])
@@ -86,7 +86,7 @@ def test_on_a_terminal_a_bar_ends_with_its_run(tiny: Tiny, tmp_path: Path, lr: s
 
 @pytest.mark.parametrize(
     ("elapsed_s", "share", "left"),
-    [(10, 0.5, "0:10"), (10, 1.0, "0:00"), (65, 0.5, "1:05"), (3600, 0.5, "1:00:00")],
+    [(10, 0.5, "10 s"), (10, 1.0, "0.0 s"), (65, 0.5, "1 min 5 s"), (3600, 0.5, "1 h")],
 )
 def test_the_time_left_follows_from_the_time_gone(
     elapsed_s: float, share: float, left: str
