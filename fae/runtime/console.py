@@ -25,11 +25,12 @@ OK, BAD, UNCLEAR = "green", "red", "yellow"
 """Colours of an outcome; shown by terminals that have colours, unless NO_COLOR is set."""
 INDENT = "  "
 """Of the lines that continue another."""
-COMMAND = re.compile(r" *(python -m|optuna tell|mlflow ui)\b")
+COMMAND = re.compile(r" *(python -m|fae|optuna|mlflow) ")
 """The beginning of a line that is to be copied as a command."""
+NAMED = r"(train|val|test|n =) "
 TOGETHER = re.compile(
-    r"python -m [\w.]+|mlflow ui|run [0-9a-f]{8}|(train|val|test|n =) \d\S*"
-    r"|\S+ ± \S+( \(\S+\))?|\d+ (s|min|h|MB|%)(?!\w)"
+    rf"({NAMED})?\d\S* ± \S+( \(\d+\))?|{NAMED}\d\S*|\d+ (s|min|h|MB|%)(?!\w)"
+    r"|python -m [\w.]+|fae (train|search|report|answers|sync|doctor)|mlflow ui|run [0-9a-f]{8}"
 )
 """What is read as one word, in spite of its spaces."""
 UNBROKEN = "\xa0"

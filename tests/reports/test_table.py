@@ -5,7 +5,7 @@ import dataclasses
 import io
 import re
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from records import record, stored, summary
@@ -169,7 +169,10 @@ def several_seeds() -> Summary:
 
 def long_titles() -> Summary:
     """Settings that differ in several keys, as a report of ``where=`` may have them."""
-    settings = {"model__hidden_activation": "leaky_relu", "optimizer__schedule": "one_cycle"}
+    settings: dict[str, Any] = {
+        "model__hidden_activation": "leaky_relu",
+        "optimizer__schedule": "one_cycle",
+    }
     return summary(
         *(
             record(64, 0, 0.0417, lr=rate, optimizer__momentum=0.9, batch_size=size, **settings)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from fae.runtime.formatting import format_error, format_interval
+from fae.runtime.formatting import format_duration, format_error, format_interval
 from fae.runtime.intervals import Estimate
 
 
@@ -40,3 +40,21 @@ def test_errors_that_are_far_too_large_have_an_exponent() -> None:
     assert format_error(9.87e29) == "9.87e+29"
     assert format_interval(Estimate(9.87e29, 5, 9.86e29, 9.88e29)) == "9.87e+29 ± 1e+27 (5)"
     assert format_interval(Estimate(4.0, 2, -1e7, 1e7)) == "4 ± 1e+07 (2)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0.0 s"),
+        (4.13, "4.1 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (130.2, "2 min 10 s"),
+        (3599.7, "1 h"),
+        (4612.0, "1 h 17 min"),
+        (100_000.0, "27 h 47 min"),
+    ],
+)
+def test_a_duration_has_its_units(seconds: float, shown: str) -> None:
+    assert format_duration(seconds) == shown

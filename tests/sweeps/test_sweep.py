@@ -33,6 +33,17 @@ def test_all_first_seeds_come_before_second_ones_and_nothing_twice(tiny: Tiny) -
     assert [task.config.seed for task in _repeat(tasks)] == [0, 1, 5, 2, 6]
 
 
+def test_names_leave_out_what_all_runs_share() -> None:
+    given = ["experiment=smoke", "epochs=3", "hidden=4", "lr=0.5,0.123456789", "repeats=2"]
+    assert [task.name for task in planned([NO_LOCAL, *given])] == [
+        f"hidden=4 lr={lr} seed={seed}" for seed in (0, 1) for lr in ("0.5", "0.1235")
+    ]
+    assert [task.name for task in planned([NO_LOCAL, "hidden=4,8", "epochs=3"])] == [
+        "hidden=4 seed=0",
+        "hidden=8 seed=0",
+    ]
+
+
 @pytest.mark.parametrize("overrides", [["trainer.profiler=null,simple"], ["lr=0.5,0.50"]])
 def test_of_runs_that_give_the_same_result_there_is_one(overrides: list[str]) -> None:
     assert len(planned([NO_LOCAL, "experiment=smoke", "hidden=4,4", *overrides])) == 1
