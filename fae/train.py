@@ -10,6 +10,7 @@ if __name__ == "__main__":  # before what takes long to import
 
 import gc
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import hydra
@@ -18,11 +19,12 @@ from omegaconf import DictConfig
 
 from fae.cli import command
 from fae.cli.compose import CONF, read
+from fae.cli.overrides import command_line, key_of
 from fae.config import Config
-from fae.errors import FaeError, TrainingError, UndeliveredError, cause
+from fae.errors import FaeError, StoreError, TrainingError, UndeliveredError, cause
 from fae.runs.job import current_job
-from fae.runtime.console import say
-from fae.runtime.formatting import format_error
+from fae.runtime.console import BAD, point, say
+from fae.runtime.formatting import format_duration, format_error
 
 if TYPE_CHECKING:
     from fae.runs.run import Result
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 SCHEMAS = (Config,)
 SPLITS = ("train", "val", "test")
+OF_A_STORE = ("data.root", "local", "tracking.experiment", "tracking.uri")
+"""Keys of an override without which the report command would not find a run."""
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
@@ -53,7 +57,7 @@ def run_job(node: DictConfig) -> "Result | None":
         failure = TrainingError(cause(error)) if in_one_line else error
         if job.group:
             log.warning("%s  failed", job.label, exc_info=not known)
-            say(f"{job.label}  failed: {failure}")
+            say(f"{job.label}  failed: {failure}", style=BAD)
             failure = failure.with_traceback(None)  # its frames would keep the images alive
         raise failure from None
     finally:
@@ -62,6 +66,8 @@ def run_job(node: DictConfig) -> "Result | None":
     say(f"{job.label}  {_summary(result)}")
     if result.lacking:
         raise UndeliveredError(result.lacking)
+    if not job.group:
+        _say_where(result, config)
     return result
 
 
@@ -71,7 +77,24 @@ def _summary(result: "Result") -> str:
         error = format_error(metrics["test/mse"])
         return f"done: test {error}, {run}; sweep.rerun=true runs it again"
     errors = (f"{name} {format_error(metrics[f'{name}/mse'])}" for name in SPLITS)
-    return f"{'  '.join(errors)}  {metrics['time/fit_s']:.1f} s  {run}"
+    return f"{'  '.join(errors)}  {format_duration(metrics['time/fit_s'])}  {run}"
+
+
+def _say_where(result: "Result", config: Config) -> None:
+    """Say where a single run's files are, how to see it in the UI, and how to get its report."""
+    from fae.tracking.archive import Archive
+    from fae.tracking.ui import links, run_page
+
+    asked = HydraConfig.get().overrides.task
+    elsewhere = [override for override in asked if key_of(override) in OF_A_STORE]
+    report = command_line([f"where=run={result.run_id[:8]}", *elsewhere], module="fae.report")
+    point("folder", result.folder)
+    point("report", report)
+    with suppress(StoreError):  # it has the run, and may be away again
+        for label, target in links(
+            config.tracking.uri, run_page(Archive(config.tracking), result.run_id)
+        ):
+            point(label, target)
 
 
 def _show_plan(config: Config) -> None:

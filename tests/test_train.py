@@ -65,25 +65,27 @@ def test_a_sweep_is_a_parent_with_a_run_for_each_configuration(
     assert {run.data.tags["fae.data_digest"] for run in [parent, *children]} == {
         parent.data.tags["fae.data_digest"]
     }
-    assert children[0].info.run_name == f"hidden=64 {SMOKE} seed=0"
+    assert children[0].info.run_name == "hidden=64 seed=0"
 
 
 def test_a_sweep_says_a_line_a_job_and_ends_with_its_report(
     sweep_folder: Sweep, client: MlflowClient
 ) -> None:
     folder, done = sweep_folder
-    assert done.stdout.startswith(f"hidden=64,128,256,512 {SMOKE}: 4 runs\n hidden=64 {SMOKE} ")
+    assert done.stdout.startswith(f"hidden=64,128,256,512 {SMOKE}: 4 runs\n hidden=64 seed=0 ")
     for number, hidden in enumerate((64, 128, 256, 512), start=1):
-        job = rf"\[{number}/4\] hidden={hidden} {SMOKE} seed=0"
+        job = rf"\[{number}/4\] hidden={hidden} seed=0"
         assert re.search(job + r"  train 0\.\d{4}  val 0\.\d{4}  test 0\.\d{4}", done.stdout)
-        assert re.search(job + r"  epoch 2/2 .* left, sweep \d:\d\d left", done.stdout)
+        assert re.search(job + r"  epoch 2/2 .* left  sweep [^:]* left", done.stdout)
     rows = re.findall(r"^ n = (\d+) +(.*?)  ", done.stdout, re.MULTILINE)
     assert [n for n, _ in rows] == ["64", "128", "256", "512"] * 2
     assert all(cell.endswith("(one seed)") for _, cell in rows[:4])
-    *_, where, address = done.stdout.splitlines()
+    *_, where, start, address = done.stdout.splitlines()
     page = folder / "reports" / f"hidden=64,128,256,512_{SMOKE}" / "report.html"
     assert where == f"report   {page}"
     assert page.exists()
+    assert start.startswith("start    mlflow ui --backend-store-uri sqlite:///")
+    assert address.startswith("open     http://127.0.0.1:5000/#/")
     for run in runs(client, "run", folder):
         assert run.info.run_id in address
     assert done.stderr == ""
@@ -290,7 +292,7 @@ def test_repeats_make_seeds_of_each_configuration_round_by_round(
         ("64", "5"),
         ("128", "5"),
     ]
-    assert made[0].info.run_name == "hidden=64 epochs=1 data=synthetic seed=3"
+    assert made[0].info.run_name == "hidden=64 seed=3"
     assert re.search(r"^ n = 128 +0\.\d{4} ± 0\.\d{4} \(3\)", done.stdout, re.MULTILINE)
     (parent,) = runs(client, "sweep", tmp_path)
     assert parent.info.run_name == "hidden=64,128 seed=3,4 repeats=2 epochs=1 data=synthetic"
@@ -333,11 +335,14 @@ def test_one_failed_job_leaves_the_others_and_ends_with_1(
         r"^\[1/2\] .* failed: loss is .* at epoch 1, step \d", done.stdout, re.MULTILINE
     )
     assert re.search(r"^\[2/2\] .* test 0\.\d{4}", done.stdout, re.MULTILINE)
-    assert "1 of 2 runs failed: hidden=4 lr=1000000000.0" in done.stderr
-    (again,) = re.findall(r"^ +python -m fae.train (.*)$", done.stdout, re.MULTILINE)
+    first, why, _, again, _ = done.stderr.splitlines()
+    assert first == "fae: 1 of 2 runs failed"
+    assert why.startswith("  hidden=4 lr=1e+09 seed=0: loss is ")
+    assert (done.stdout + done.stderr).count("loss is ") == 2
     assert shlex.split(again) == [
-        *("lr=1000000000.0", SMOKE, "hidden=4", NO_LOCAL, "sweep.rerun=True"),
-        *("seed=0", "repeats=1", "sweep.retry_failed=true"),
+        *("python", "-m", "fae.train", "-m", "lr=1e9,0.5", SMOKE, "hidden=4"),
+        *("report.fail_unless=reproduced", NO_LOCAL, "sweep.rerun=true"),
+        "sweep.retry_failed=true",
     ]
     assert [run.info.status for run in runs(client, "run", tmp_path)] == ["FAILED", "FINISHED"]
     assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FAILED"]

@@ -25,7 +25,7 @@ from fae.cli.messages import explain, known_keys, raised_by_hydra
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted, cause
 from fae.runtime import process, signals, streams
-from fae.runtime.console import printable
+from fae.runtime.console import BAD, errors, printable, say
 
 WRITABLE = "python -m fae.doctor shows which folders are writable"
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -190,7 +190,7 @@ def _explain(error: BaseException, schemas: Sequence[type], *, full: bool) -> in
         print(printable("".join(format_exception(error))), end="", file=sys.stderr)
     if known is None:
         return 1
-    print(f"fae: {printable(str(known))}", file=sys.stderr)
+    say(f"fae: {known}", errors(), style=BAD)
     return known.exit_code
 
 

@@ -4,7 +4,7 @@ The prefixes ``+``, ``++`` and ``~`` tell Hydra what to do with a key; they are 
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -42,14 +42,35 @@ def _is_any_of(key: str, keys: Sequence[str]) -> bool:
 
 
 def run_name(config: Config, overrides: Sequence[str]) -> str:
-    """``hidden`` and ``seed``, and between them all other settings that were asked for."""
-    others = without(overrides, "hidden", "seed", "repeats")
-    return " ".join([f"hidden={config.hidden}", *_named(others), f"seed={config.seed}"])
+    """``hidden`` and ``seed``, and between them other settings, floats rounded to four digits.
+
+    Args:
+        overrides: that tell the run from those beside it or, of a single run, all of them.
+    """
+    return _run_name(config, map(_rounded, _others(overrides)))
+
+
+def study_name(config: Config, overrides: Sequence[str]) -> str:
+    """The same with exact values: studies of the same name are one study."""
+    return _run_name(config, _others(overrides))
 
 
 def sweep_name(overrides: Sequence[str]) -> str:
     """What was asked for, such as ``hidden=64,128,256,512``."""
     return " ".join(_named(overrides)) or "sweep"
+
+
+def _run_name(config: Config, others: Iterable[str]) -> str:
+    return " ".join([f"hidden={config.hidden}", *others, f"seed={config.seed}"])
+
+
+def _others(overrides: Sequence[str]) -> list[str]:
+    return _named(without(overrides, "hidden", "seed", "repeats"))
+
+
+def _rounded(override: str) -> str:
+    value = parse(override).value()
+    return rounded_assignment(key_of(override), value) if isinstance(value, float) else override
 
 
 def _named(overrides: Sequence[str]) -> list[str]:

@@ -3,10 +3,13 @@
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich.box import SIMPLE
-from rich.console import JustifyMethod
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +18,10 @@ from fae.runtime.console import in_one_line
 Columns = Mapping[str, Sequence[str]]
 """The cells of each column, by its heading."""
 
+LABELS = 0.5
+"""Share of a terminal's width that the first column may take beside others."""
+WIDE = 100_000
+"""Columns in which any table fits."""
 FORMULA = tuple("=+-@＝＋－＠")  # noqa: RUF001 spreadsheets read the wide ones alike
 """Characters that begin a formula."""
 
@@ -24,15 +31,74 @@ def rows(table: Columns) -> list[tuple[str, ...]]:
     return list(zip(*table.values(), strict=True))
 
 
-def as_rich(table: Columns) -> Table:
-    """A table for a terminal, its first column left-aligned."""
-    shown = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
-    for position, heading in enumerate(table):
-        justify: JustifyMethod = "right" if position else "left"
-        shown.add_column(Text(heading), justify=justify, no_wrap=heading != "verdict", min_width=6)
-    for row in rows(table):
-        shown.add_row(*(Text(in_one_line(cell)) for cell in row))
-    return shown
+@dataclass(frozen=True)
+class TerminalTable:
+    """A table for a terminal: nothing in it is cut or broken, however narrow the terminal is.
+
+    Columns that do not fit stand in a further part below, beside the first column again. Where the
+    first column alone takes most of the width, each row is a block of its own.
+
+    Attributes:
+        styles: of cells, by their text.
+    """
+
+    table: Columns
+    styles: Mapping[str, str] = field(default_factory=dict)
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[RenderableType]:
+        width = options.max_width
+        if self._width(console, self.table) <= width:
+            yield self._grid(self.table)
+        elif self._width(console, self._first()) > width * LABELS:
+            yield from self._blocks()
+        else:
+            parts = list(self._parts(console, width))
+            yield from map(self._grid, parts)
+            yield Text(f"In {len(parts)} parts, as {width} columns are too few for one.", "dim")
+
+    def _first(self) -> Columns:
+        return dict([next(iter(self.table.items()))])
+
+    def _parts(self, console: Console, width: int) -> Iterator[Columns]:
+        """The table in parts that fit, each with the first column and at least one other."""
+        part = first = self._first()
+        for heading, cells in list(self.table.items())[1:]:
+            longer = {**part, heading: cells}
+            if part is not first and self._width(console, longer) > width:
+                yield part
+                longer = {**first, heading: cells}
+            part = longer
+        yield part
+
+    def _width(self, console: Console, part: Columns) -> int:
+        return console.measure(self._grid(part), options=console.options.update(width=WIDE)).maximum
+
+    def _grid(self, part: Columns) -> Table:
+        """Rows and columns, the first one left-aligned; headings are as wide as their cells."""
+        grid = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
+        for position, (heading, cells) in enumerate(part.items()):
+            justify: JustifyMethod = "right" if position else "left"
+            widest = max([*map(len, cells), *map(len, heading.split()), 1])
+            lines = textwrap.fill(heading, widest, break_long_words=False)
+            grid.add_column(Text(lines), justify=justify, vertical="bottom")
+        for row in rows(part):
+            grid.add_row(*map(self._cell, row))
+        return grid
+
+    def _blocks(self) -> Iterator[RenderableType]:
+        """Each row below its first cell, one line per column."""
+        _, *headings = self.table
+        for first, *cells in rows(self.table):
+            yield Text(f"\n{in_one_line(first)}", "bold")
+            block = Table.grid(padding=(0, 2))
+            for heading, cell in zip(headings, cells, strict=True):
+                block.add_row(Text(heading), self._cell(cell))
+            yield Padding(block, (0, 0, 0, 2))
+
+    def _cell(self, cell: str) -> Text:
+        return Text(in_one_line(cell), self.styles.get(cell, ""))
 
 
 def as_markdown(table: Columns) -> str:

@@ -27,7 +27,8 @@ class ReportConfig:
     """Sweeps by name or by (the beginning of) their run's id; null: the latest, or with
     ``where`` all runs."""
     where: Name | None
-    """Conditions on parameters, such as ``hidden=64,128 optimizer=adam``; null: all runs."""
+    """Conditions on parameters, such as ``hidden=64,128 optimizer=adam``, or runs by the beginning
+    of their ids, ``run=31f1a576``; null: all runs."""
     out: OwnFolder | None
     """Folder to write; null: ``reports/<name of the sweep>``."""
     data: DataRoot

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fae.errors import VerdictError
 from fae.reports.config import ReportConfig
-from fae.runtime.console import in_one_line, say, warn, wide
+from fae.runtime.console import UNCLEAR, in_one_line, point, say, warn, wide
 
 if TYPE_CHECKING:
     from fae.reports.summary import Summary
@@ -16,14 +16,18 @@ SHOWN = 10
 """Comparisons that the terminal shows."""
 
 
-def report(request: ReportConfig) -> None:
+def report(request: ReportConfig, *, failures_follow: bool = False) -> None:
     """Make a report, show its table, and say where it is and where its runs compare.
+
+    Args:
+        failures_follow: whether the caller names the runs that failed.
 
     Raises:
         VerdictError: not every verdict is the one that was asked for, or runs are missing.
     """
     from fae.reports import table
     from fae.reports.write import make_report
+    from fae.tracking.ui import links
 
     made = make_report(request)
     summary = made.summary
@@ -36,12 +40,15 @@ def report(request: ReportConfig) -> None:
     if more := summary.comparisons[SHOWN:]:
         say(f"and {len(more)} more comparisons in the report")
     for run in summary.excluded:
-        say(in_one_line(f"excluded: {run.name} ({run.id[:8]}): {run.reason}"))
+        if run.status != "FAILED" or not failures_follow:
+            say(in_one_line(f"excluded: {run.name} ({run.id[:8]}): {run.reason}"), style=UNCLEAR)
     if summary.missing:
-        say(f"not in the store, never started or deleted: {summary.missing} planned runs")
+        missing = f"not in the store, never started or deleted: {summary.missing} planned runs"
+        say(missing, style=UNCLEAR)
     if made.folder:
-        say(f"report   {made.folder / 'report.html'}")
-    say(f"compare  {made.compare}")
+        point("report", made.folder / "report.html")
+    for label, target in links(request.tracking.uri, made.compare):
+        point(label, target)
     for problem in made.problems:
         warn(problem)
     _check_verdicts(request, summary)

@@ -138,6 +138,7 @@ def matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
     Raises:
         ConfigError: a condition is none, or no run has such a parameter.
     """
+    runs, where = _by_id(runs, where)
     conditions = [condition.partition("=") for condition in where.split()]
     parameters = {key for run in runs for key in run.parameters}
     for key, _, values in conditions:
@@ -157,6 +158,17 @@ def matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
             for key, _, values in conditions
         )
     ]
+
+
+def _by_id(runs: Sequence[StoredRun], where: str) -> tuple[list[StoredRun], str]:
+    """The runs that conditions like ``run=31f1a576`` allow (beginnings of ids), and the others."""
+    ids, others = [], []
+    for word in where.split():
+        key, _, values = word.partition("=")
+        allowed = tuple(filter(None, values.split(",")))
+        (ids if key == "run" and allowed else others).append((word, allowed))
+    chosen = [run for run in runs if all(run.id.startswith(allowed) for _, allowed in ids)]
+    return chosen, " ".join(word for word, _ in others)
 
 
 def _same(stored: str, wanted: str) -> bool:

@@ -63,7 +63,7 @@ def group(runs: Sequence[TrainedRun]) -> list[Setting]:
     for run in runs:
         groups.setdefault(tuple(sorted(run.config_key.items())), []).append(run)
     ordered = sorted(groups.values(), key=lambda same: int(same[0].config_key["hidden"]))
-    known = [same[0].config_key for same in ordered]
+    known = _rounded([same[0].config_key for same in ordered])
     keys = list(dict.fromkeys(key for values in known for key in values if key != "hidden"))
     varying = [key for key in keys if len({values[key] for values in known if key in values}) > 1]
     telling = [key for key in keys if key in varying or any(key not in values for values in known)]
@@ -78,6 +78,23 @@ def group(runs: Sequence[TrainedRun]) -> list[Setting]:
         if len({setting.title for setting in settings}) == len(settings):
             return settings
     raise AssertionError("two settings have the same title")
+
+
+def _rounded(known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Configurations with floats of four digits, where these still tell a key's values apart."""
+    exact: dict[str, set[Any]] = {}
+    for values in known:
+        for key, value in values.items():
+            exact.setdefault(key, set()).add(value)
+    coarse = {key for key, found in exact.items() if len(set(map(_coarse, found))) == len(found)}
+    return [
+        {key: _coarse(value) if key in coarse else value for key, value in values.items()}
+        for values in known
+    ]
+
+
+def _coarse(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _seed(run: TrainedRun) -> int:

@@ -6,11 +6,19 @@ from rich.console import Group
 from rich.text import Text
 
 from fae.drawing import tables
-from fae.drawing.tables import Columns
+from fae.drawing.tables import Columns, TerminalTable
 from fae.reports.rows import Row
 from fae.reports.summary import Summary
 from fae.reports.timing import Times
+from fae.runtime.console import BAD, OK, UNCLEAR
 from fae.runtime.formatting import format_error, format_errors, format_intervals
+
+VERDICT_STYLES = {
+    "reproduced": OK,
+    "better": OK,
+    "worse": BAD,
+    "not enough seeds": UNCLEAR,
+}
 
 
 def errors(summary: Summary) -> Columns:
@@ -63,9 +71,14 @@ def legend(summary: Summary) -> str:
             "below or above; otherwise there are not enough seeds to tell."
         )
     lines += summary.papers.values()
-    if remarks := {row.times.remark for row in summary.rows if row.times.remark}:
-        lines.append(f"* not comparable: {', '.join(sorted(remarks))}.")
+    lines += _footnote(summary)
     return "\n".join(lines)
+
+
+def _footnote(summary: Summary) -> list[str]:
+    """What the star at a time means, if there is one."""
+    remarks = {row.times.remark for row in summary.rows if row.times.remark}
+    return [f"* not comparable: {', '.join(sorted(remarks))}."] if remarks else []
 
 
 TABLES: list[Callable[[Summary], Columns]] = [errors, details]
@@ -73,9 +86,10 @@ TABLES: list[Callable[[Summary], Columns]] = [errors, details]
 
 
 def terminal(summary: Summary) -> Group:
-    """The table and its legend, for rich to print."""
-    parts = [tables.as_rich(columns(summary)) for columns in TABLES]
-    return Group(*parts, Text(legend(summary), style="dim"))
+    """The table, for rich to print, with a line on how to read it."""
+    parts = [TerminalTable(columns(summary), VERDICT_STYLES) for columns in TABLES]
+    notes = ["MSE, mean over seeds (number) ± 95 % interval; table.md has the whole legend."]
+    return Group(*parts, *(Text(note, "dim") for note in [*notes, *_footnote(summary)]))
 
 
 def markdown(summary: Summary) -> str:

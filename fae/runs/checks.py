@@ -22,7 +22,7 @@ from packaging.requirements import Requirement
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.errors import DataError, FaeError
-from fae.runtime.console import in_one_line, say
+from fae.runtime.console import BAD, UNCLEAR, in_one_line, say
 from fae.runtime.installation import PACKAGE
 from fae.tracking.address import file_of
 
@@ -307,7 +307,7 @@ def examine(*overrides: str) -> None:
     ]
     problems = []
     for finding in chain(*checks):
-        say(str(finding))
+        say(str(finding), style=BAD if finding.remedy else UNCLEAR if finding.note else "")
         problems.append(bool(finding.remedy))
     if any(problems):
         raise FaeError(f"{sum(problems)} of {len(problems)} checks found problems")

@@ -3,7 +3,7 @@ others.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +26,7 @@ class JobGroup:
         parent: id of the parent run in the store.
         started: when the first job was launched, seconds since the epoch.
         work: expected work of each job, in any unit.
+        names: of the jobs; of a sweep only, as other processes run its jobs.
         first: number of the first job.
         in_turn: whether each job starts when the one before it has ended.
         kind: what the jobs are together, such as a sweep.
@@ -34,6 +35,7 @@ class JobGroup:
     parent: str
     started: float
     work: list[float]
+    names: list[str] = field(default_factory=list)
     first: int = 0
     in_turn: bool = True
     kind: str = "sweep"
@@ -91,10 +93,10 @@ class Job:
 def current_job(config: Config) -> Job:
     """The job that Hydra is running in this process."""
     hydra = HydraConfig.get()
-    overrides = list(hydra.overrides.task)
-    group, number = None, 0
-    if not OmegaConf.is_missing(hydra.job, "num"):  # as it is outside of a sweep
-        group = JobGroup.read(Path(hydra.sweep.dir).absolute())
-        number = int(hydra.job.num) - group.first
-    name, folder = run_name(config, overrides), Path(hydra.runtime.output_dir)
-    return Job(name, folder, command_line(overrides), group, number)
+    overrides, folder = list(hydra.overrides.task), Path(hydra.runtime.output_dir)
+    command = command_line(overrides)
+    if OmegaConf.is_missing(hydra.job, "num"):  # as it is outside of a sweep
+        return Job(run_name(config, overrides), folder, command)
+    group = JobGroup.read(Path(hydra.sweep.dir).absolute())
+    number = int(hydra.job.num) - group.first
+    return Job(group.names[number], folder, command, group, number)

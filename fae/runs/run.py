@@ -54,17 +54,20 @@ class Result:
             ``time/fit_s`` and others.
         lacking: what the store lacks of the run, and how it gets that; empty if nothing.
         was_done: whether the store had the run already.
+        folder: of its files.
     """
 
     run_id: str
     metrics: dict[str, float]
     lacking: str = ""
     was_done: bool = False
+    folder: str = ""
 
     @staticmethod
     def of(run: StoredRun) -> "Result":
         """The result of a run that the store has."""
-        return Result(run.id, dict(run.metrics), was_done=True)
+        folder = run.tags.get("fae.folder", "")
+        return Result(run.id, dict(run.metrics), was_done=True, folder=folder)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def train(config: Config, job: Job) -> Result:
             warn(f"{job.name}: {task.describe()}")
         fitted = fit(run, config, job, resumed=bool(task.resumes), started=started)
         metrics = _finish(run, fitted, config)
-    return Result(run.id, metrics, run.lacking)
+    return Result(run.id, metrics, run.lacking, folder=str(run.folder))
 
 
 @contextmanager

@@ -60,16 +60,18 @@ class Task(Known):
         config: the whole configuration.
         overrides: make it, on a command line.
         choices: of Hydra's groups, by their names.
+        shared: overrides that it shares with all tasks beside it, which its name leaves out.
     """
 
     config: Config
     overrides: Sequence[str]
     choices: Mapping[str, str] = field(default_factory=dict)
+    shared: Collection[str] = ()
 
     @property
     def name(self) -> str:
         """What varies, such as ``hidden=64 seed=0``."""
-        return run_name(self.config, self.overrides)
+        return run_name(self.config, [o for o in self.overrides if o not in self.shared])
 
     @property
     def fingerprint(self) -> str:

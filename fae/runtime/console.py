@@ -1,7 +1,13 @@
-"""Printing to the terminal, with control characters escaped, as text may come from a store."""
+"""Printing to the terminal, with control characters escaped, as text may come from a store.
+
+A line is wrapped by words on a terminal, and left as it is elsewhere.
+"""
 
 import logging
+import re
+import textwrap
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,10 +15,26 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
+    from rich.style import Style
 
 log = logging.getLogger(__name__)
 log.addHandler(logging.NullHandler())  # outside of a job, instead of standard error
-WIDTH = 140
+UNLIMITED = 100_000
+"""Columns of what is no terminal."""
+OK, BAD, UNCLEAR = "green", "red", "yellow"
+"""Colours of an outcome; shown by terminals that have colours, unless NO_COLOR is set."""
+INDENT = "  "
+"""Of the lines that continue another."""
+COMMAND = re.compile(r" *(python -m|fae|optuna|mlflow) ")
+"""The beginning of a line that is to be copied as a command."""
+NAMED = r"(train|val|test|n =) "
+TOGETHER = re.compile(
+    rf"({NAMED})?\d\S* ± \S+( \(\d+\))?|{NAMED}\d\S*|\d+ (s|min|h|MB|%)(?!\w)"
+    r"|python -m [\w.]+|fae (train|search|report|answers|sync|doctor)|mlflow ui|run [0-9a-f]{8}"
+)
+"""What is read as one word, in spite of its spaces."""
+UNBROKEN = "\xa0"
+"""A space that is no place to break a line; ``printable`` leaves none in a text."""
 
 
 def printable(text: str) -> str:
@@ -43,8 +65,14 @@ def console() -> "Console":
 
 
 def wide() -> "Console":
-    """A console for tables, which are not wrapped where standard output is a file."""
-    return console() if console().is_terminal else _console(width=WIDTH)
+    """A console for tables, which need not fit anything where standard output is a file."""
+    return console() if console().is_terminal else _console(width=UNLIMITED)
+
+
+@cache
+def errors() -> "Console":
+    """Standard error."""
+    return _console(stderr=True)
 
 
 def _console(**how: Any) -> "Console":
@@ -62,18 +90,57 @@ def _console(**how: Any) -> "Console":
     return PrintableConsole(**how)
 
 
-def say(line: str, to: "Console | None" = None) -> None:
-    """Print a line as it is, without wrapping or markup.
+def say(text: str, to: "Console | None" = None, style: str = "") -> None:
+    """Print a text without markup; a terminal gets it wrapped by words.
 
     Args:
         to: a console; standard output by default.
+        style: of the whole text, such as a colour.
     """
-    (to or console()).print(
-        printable(line), markup=False, emoji=False, highlight=False, soft_wrap=True
+    to = to or console()
+    for line in printable(text).split("\n"):
+        for part in wrapped(line, to.width) if to.is_terminal else [line]:
+            _print(part, to, style)
+
+
+def point(label: str, target: str | Path) -> None:
+    """Print where something is, in one piece; a terminal may open it by a click.
+
+    Args:
+        target: an address, a file, or a command, which is no link.
+    """
+    from rich.style import Style
+
+    address = target.absolute().as_uri() if isinstance(target, Path) else target
+    link = printable(address) if re.match(r"\w+://", address) else None
+    _print(f"{label:8} {printable(str(target))}", console(), Style(link=link))
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """A line in parts of at most so many columns, broken between words; later ones are indented.
+
+    A longer word, such as an address, has a part of its own, and so has a line that is a command:
+    the terminal wraps it without a line break that would be copied along.
+    """
+    if COMMAND.match(line):
+        return [line]
+    unbroken = TOGETHER.sub(lambda found: found[0].replace(" ", UNBROKEN), line)
+    indent = line[: len(line) - len(line.lstrip())] + INDENT
+    parts = textwrap.wrap(
+        unbroken,
+        width,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
+    return [part.replace(UNBROKEN, " ") for part in parts] or [""]
+
+
+def _print(line: str, to: "Console", style: "str | Style" = "") -> None:
+    to.print(line, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def warn(line: str) -> None:
     """Print a warning, and write it to the job's log."""
     log.warning(line)
-    say(f"warning: {line}")
+    say(f"warning: {line}", style=UNCLEAR)

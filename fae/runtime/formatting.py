@@ -1,4 +1,4 @@
-"""Number formats for errors and their intervals."""
+"""Number formats for errors, their intervals, and durations."""
 
 import math
 from collections.abc import Sequence
@@ -66,6 +66,24 @@ def _of_interval(half: float | None, like: float) -> int:
     """Decimals with at least one digit of half an interval's width, and those of an error."""
     digits = math.ceil(-math.log10(half)) if half else 0
     return max(_decimals(like), min(MAX_DECIMALS, digits))
+
+
+def format_duration(seconds: float) -> str:
+    """``4.1 s``, ``42 s``, ``2 min 10 s`` or ``1 h 17 min``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return _in_two(whole, 60, "min", "s")
+    return _in_two(round(seconds / 60), 60, "h", "min")
+
+
+def _in_two(amount: int, size: int, unit: str, rest_unit: str) -> str:
+    """An amount in a larger unit and the rest, without a rest of 0."""
+    units, rest = divmod(amount, size)
+    return f"{units} {unit} {rest} {rest_unit}" if rest else f"{units} {unit}"
 
 
 def _decimals(value: float) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fae.runs.task import Task
+from fae.runtime.formatting import format_duration
 from fae.tracking.archive import Archive, StoredRun
 
 SIMILAR = 50
@@ -30,8 +31,8 @@ class Forecast:
     bytes: float
 
     def __str__(self) -> str:
-        minutes, seconds = divmod(round(self.seconds), 60)
-        return f"about {minutes}:{seconds:02d} and {self.bytes / 1e6:.0f} MB by earlier runs here"
+        time = format_duration(self.seconds)
+        return f"about {time} and {self.bytes / 1e6:.0f} MB by earlier runs here"
 
 
 def size(hidden: int) -> float:

@@ -19,7 +19,7 @@ from fae.cli.overrides import parse
 from fae.errors import ConfigError, Interrupted, UndeliveredError, first_line
 from fae.runs.job import JobGroup
 from fae.runs.task import Task, stored_runs
-from fae.runtime.console import say, warn
+from fae.runtime.console import BAD, say, warn
 from fae.runtime.signals import defer_signals
 from fae.runtime.threads import share_cores
 from fae.tracking.archive import Archive, StoredRun
@@ -125,7 +125,8 @@ class Launch:
         stored = stored_runs(archive, self.tasks).values()
         self.earlier = {run.id for runs in stored for run in runs}
         work, in_turn = [task.work for task in self.tasks], isinstance(self.launcher, BasicLauncher)
-        self.group = JobGroup(parent, time.time(), work, first=_unused(folder), in_turn=in_turn)
+        names, first = [task.name for task in self.tasks], _unused(folder)
+        self.group = JobGroup(parent, time.time(), work, names, first=first, in_turn=in_turn)
         self.group.write(folder)
         numbers = range(len(self.tasks))
         waiting = [[*numbers[start : start + at_once]] for start in numbers[::at_once]]
@@ -180,7 +181,7 @@ class Launch:
             return f"its process still runs, without its launcher ({reason})"
         cause = f"its process died ({reason})"
         self.archive.close(run, "FAILED", run.ended or run.started, cause)
-        say(f"{self.tasks[number].name}  failed: {cause}")
+        say(f"{self.tasks[number].name}  failed: {cause}", style=BAD)
         return cause
 
     def _check_folders(self) -> None:

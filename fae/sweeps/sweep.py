@@ -19,7 +19,6 @@ from fae.reports.config import DataRoot, ReportConfig
 from fae.runs.begin import begin
 from fae.runs.job import Job
 from fae.runs.task import Known, State, Task, look_up
-from fae.runtime.console import say
 from fae.runtime.digest import short_digest
 from fae.sweeps.launch import Launch
 from fae.sweeps.plan import show
@@ -28,6 +27,8 @@ from fae.tracking.run import Run
 from fae.tracking.store import Store
 
 Overrides = Sequence[str]
+SHOWN = 10
+"""Failed runs that the end of a sweep names."""
 NOT_OF_A_JOB = ("seed", "repeats", "report")
 """Keys that hold for the whole sweep, or that each of its jobs gets a value of its own of."""
 
@@ -101,7 +102,7 @@ def _run(
     try:
         with begin(store, job, known, kind="sweep", tags=_tags(tasks)) as (run, found):
             if run:
-                _launch(run, tasks, launch, archive, at_once)
+                _launch(run, job, tasks, launch, archive, at_once)
     except FailedRunsError as error:
         problems.append(error)
     parent = run or found.run
@@ -115,7 +116,12 @@ def _run(
 
 
 def _launch(
-    run: Run, tasks: Sequence[Task], launch: Launch, archive: Archive, at_once: int | None
+    run: Run,
+    job: Job,
+    tasks: Sequence[Task],
+    launch: Launch,
+    archive: Archive,
+    at_once: int | None,
 ) -> None:
     """Launch all jobs within the sweep's run.
 
@@ -131,7 +137,7 @@ def _launch(
     tasks = look_up(tasks, archive, settings)
     _adopt(run, tasks)
     if causes := _causes(tasks, launch):
-        raise FailedRunsError(f"{len(causes)} of {len(tasks)} runs failed: {', '.join(causes)}")
+        raise FailedRunsError(_failure(causes, len(tasks), job.command))
 
 
 def _raise(problems: Sequence[FaeError]) -> None:
@@ -192,13 +198,14 @@ def _repeat(composed: Sequence[Task]) -> list[Task]:
     every configuration, and a machine that slows down slows all of them alike.
     """
     repeated: dict[str, Task] = {}
+    shared = set.intersection(*(set(task.overrides) for task in composed))
     for repeat in range(max(task.config.repeats for task in composed)):
         for task in composed:
             if repeat < task.config.repeats:
                 config = replace(task.config, seed=task.config.seed + repeat, repeats=1)
                 others = without(task.overrides, *NOT_OF_A_JOB)
                 overrides = [*others, f"seed={config.seed}", "repeats=1"]
-                repeat_of = replace(task, config=config, overrides=overrides)
+                repeat_of = replace(task, config=config, overrides=overrides, shared=shared)
                 repeated.setdefault(repeat_of.fingerprint, repeat_of)
     return list(repeated.values())
 
@@ -272,23 +279,30 @@ def _adopt(run: Run, tasks: Sequence[Task]) -> None:
         run.set_tags({"fae.adopted": path})
 
 
-def _causes(tasks: Sequence[Task], launch: Launch) -> dict[str, str]:
-    """Why runs failed, now or before, by name; printed with the command that retries each.
+def _causes(tasks: Sequence[Task], launch: Launch) -> list[str]:
+    """Which runs failed, now or before, and why.
 
     Args:
         tasks: as they are now.
     """
-    missing = {State.FAILED, State.RUNNING}
-    causes = {task.name: task.describe() for task in tasks if task.state in missing}
-    done = {task.fingerprint for task in tasks if task.state == State.DONE}  # perhaps elsewhere
-    for number, cause in launch.failures.items():
-        if launch.tasks[number].fingerprint not in done:
-            causes[launch.tasks[number].name] = cause
-    overrides = {task.name: task.overrides for task in tasks}
-    for name, cause in causes.items():
-        say(f"failed  {name}: {cause}")
-        say(f"        {command_line([*overrides[name], 'sweep.retry_failed=true'])}")
+    now = {launch.tasks[n].fingerprint: cause for n, cause in launch.failures.items()}
+    causes = []
+    for task in tasks:
+        if task.state != State.DONE and task.fingerprint in now:
+            causes.append(f"{task.name}: {now[task.fingerprint]}")
+        elif task.state == State.FAILED and task.run:
+            causes.append(f"{task.name}: failed before: {task.run.cause}")
+        elif task.state == State.RUNNING:
+            causes.append(f"{task.name}: {task.describe()}")
     return causes
+
+
+def _failure(causes: Sequence[str], runs: int, command: str) -> str:
+    """What the sweep ends with: the runs that failed, and the command that retries them."""
+    more = [f"and {len(causes) - SHOWN} more"] if len(causes) > SHOWN else []
+    lines = [f"  {line}" for line in [*causes[:SHOWN], *more]]
+    retry = f"once the cause is mended, this retries them:\n{command} sweep.retry_failed=true"
+    return "\n".join([f"{len(causes)} of {runs} runs failed", *lines, retry])
 
 
 def _report(tasks: Sequence[Task], parent: str, archive: Archive) -> None:
@@ -307,5 +321,6 @@ def _report(tasks: Sequence[Task], parent: str, archive: Archive) -> None:
             data=DataRoot(root=next(filter(None, roots), None)),
             tracking=config.tracking,
             report=config.report,
-        )
+        ),
+        failures_follow=True,
     )

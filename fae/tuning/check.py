@@ -12,7 +12,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from fae.cli.compose import check, compose, read, read_all
-from fae.cli.overrides import assignment, key_of, run_name, without
+from fae.cli.overrides import assignment, key_of, study_name, without
 from fae.config import NOT_IN_FINGERPRINT, Config
 from fae.errors import ConfigError
 from fae.tuning.space import Range, SearchArguments, SearchConfig
@@ -36,7 +36,7 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
     studies = read_all(
         base, jobs, loader, lambda node, overrides: read_search(check(node), node, overrides)
     )
-    names = Counter(settings.name or run_name(config, own) for config, settings, own in studies)
+    names = Counter(settings.name or study_name(config, own) for config, settings, own in studies)
     if repeated := [name for name, count in names.items() if count > 1]:
         raise ConfigError(
             f"search.name={repeated[0]}: is the name of {names[repeated[0]]} studies; leave it out "

@@ -55,8 +55,10 @@ def conclude(search: Search, run: Run, archive: Archive) -> SearchResult:
     for warning in _warnings(search, result.best):
         warn(warning)
     if result.importances:
-        shares = ", ".join(f"{key} {share:.0%}" for key, share in result.importances.items())
-        say(f"{result.study}: share of the variance of completed trials' errors: {shares}")
+        (key, share), *others = result.importances.items()
+        rest = "".join(f", {other} {less:.0%}" for other, less in others)
+        explained = f"{share:.0%} of the variance of the trials' errors{rest}"
+        say(f"{result.study}: {key} explains {explained}")
     return result
 
 
@@ -79,7 +81,10 @@ def _fresh_tasks(search: Search, archive: Archive) -> list[Task]:
     """The runs that test the best configuration; runs that failed before are retried."""
     settings = replace(search.config.sweep, retry_failed=True)
     fresh = fresh_runs(search.with_values(_best(search.study).values), search.settings.repeats)
-    fresh = [replace(task, config=replace(task.config, sweep=settings)) for task in fresh]
+    fresh = [
+        replace(task, config=replace(task.config, sweep=settings), shared=search.overrides)
+        for task in fresh
+    ]
     tasks = look_up(fresh, archive, settings)
     for task in tasks:
         if task.state == State.RUNNING:
@@ -167,7 +172,7 @@ def _warnings(search: Search, best: FinishedTrial) -> list[str]:
             continue  # not a valid value
         warnings.append(
             f"{study.name}: the best {rounded_assignment(dimension.key, value)} lies at the edge "
-            f"of its range ({dimension}); move search.space.{dimension.key}.{end} and search again "
-            "under another name"
+            f"of its range ({dimension}); widen search.space.{dimension.key}.{end} and start a new "
+            "study (search.name=...)"
         )
     return warnings

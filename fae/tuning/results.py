@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
-from fae.drawing.tables import Columns, as_rich
+from fae.drawing.tables import Columns, TerminalTable
 from fae.errors import UndeliveredError
-from fae.runtime.console import wide
+from fae.runtime.console import point, wide
 from fae.runtime.formatting import format_error, format_interval
 from fae.runtime.intervals import Estimate
 from fae.tuning.space import Dimension
@@ -60,21 +60,41 @@ class SearchResult:
         return TypeAdapter(SearchResult).validate_json(text)
 
 
-Outcome = tuple[SearchResult | None, list[str]]
-"""Of a search that did not fail: its result, or None if another process will finish the study; and
-messages about entries that are not in the store yet, and how to upload them."""
+@dataclass(frozen=True)
+class Outcome:
+    """What becomes of a search that does not fail.
+
+    Attributes:
+        result: None if another process will finish the study.
+        lacking: messages about entries that are not in the store yet, and how to upload them.
+        links: where the study is shown: labels and addresses or commands.
+    """
+
+    result: SearchResult | None
+    lacking: Sequence[str]
+    links: Sequence[tuple[str, str]] = ()
 
 
 def show(outcomes: Sequence[Outcome]) -> None:
-    """Print a table of the results.
+    """Print a table of the results, and where they are.
 
     Raises:
         UndeliveredError: some entries are not in the store yet.
     """
-    if results := [result for result, _ in outcomes if result]:
-        wide().print(as_rich(columns(results)))
-    if messages := [message for _, lacking in outcomes for message in lacking]:
+    if results := [outcome.result for outcome in outcomes if outcome.result]:
+        wide().print(TerminalTable(_with_short_names(columns(results))))
+    for label, target in dict.fromkeys(link for outcome in outcomes for link in outcome.links):
+        point(label, target)
+    if messages := [message for outcome in outcomes for message in outcome.lacking]:
         raise UndeliveredError("\n".join(messages))
+
+
+def _with_short_names(table: Columns) -> Columns:
+    """A table of several studies without the settings that the names of all of them have."""
+    names = [name.split(" ") for name in table["study"]]
+    shared = {word for word in names[0] if "=" in word and all(word in name for name in names)}
+    short = [" ".join(word for word in name if word not in shared) for name in names]
+    return {**table, "study": short} if len(set(short)) == len(names) > 1 else table
 
 
 def columns(results: Sequence[SearchResult]) -> Columns:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fae.cli.compose import compose
-from fae.cli.overrides import assignment, run_name
+from fae.cli.overrides import assignment, study_name
 from fae.config import Config, fingerprint_fields
 from fae.errors import StoreError
 from fae.runs.fingerprint import fingerprint_with
@@ -57,7 +57,7 @@ class Search:
         plain = fingerprint_fields(config)
         fixed = {key: value for key, value in plain.items() if not settings.varies(key)}
         self.study = Study(
-            settings.name or run_name(config, overrides),
+            settings.name or study_name(config, overrides),
             settings,
             storage=settings.storage or _default_storage(config.tracking.uri),
             integer_keys=frozenset(dim.key for dim in settings.space if _has_integers(dim, plain)),

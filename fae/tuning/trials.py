@@ -1,6 +1,7 @@
 """Trials of a study that this process runs; other processes may run trials at the same time."""
 
 import gc
+import math
 import platform
 import shlex
 import shutil
@@ -16,7 +17,8 @@ from fae.errors import DataError, StoreError, cause
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import fit, open_run
 from fae.runs.task import Known, State
-from fae.runtime.console import say, warn
+from fae.runtime.console import BAD, say, warn
+from fae.runtime.formatting import format_error
 from fae.tracking.archive import Archive
 from fae.tracking.folder import home
 from fae.tracking.recovery import close_crashed
@@ -86,12 +88,13 @@ def wait_for_others(study: Study) -> None:
         elsewhere = [number for number, host in hosts.items() if host != here]
         if elsewhere and not named:
             named, number = True, elsewhere[0]
+            study_name = ["--storage", study.storage, "--study-name", study.name]
+            trial = ["--trial-number", f"{number}", "--state", "fail"]
             say(
                 f"{study.name}: waiting for trial {number} on {hosts[number]}; if it no longer "
-                f"runs, press Ctrl-C, then optuna tell --storage {shlex.quote(study.storage)} "
-                f"--study-name {shlex.quote(study.name)} --trial-number {number} --state "
-                "fail, and search again"
+                "runs, press Ctrl-C, give this command, and search again:"
             )
+            say(shlex.join(["optuna", "tell", *study_name, *trial]))
         time.sleep(POLL_S)
 
 
@@ -116,19 +119,27 @@ def _run_trial(
         raise
     except Exception as failure:
         study.fail(trial, cause(failure))
-        outcome = f"failed: {cause(failure)}"
+        outcome, style = f"failed: {cause(failure)}", BAD
     else:
         error = fitted.history.epochs[fitted.epoch - 1]["val/mse"]
-        outcome = f"val {error:.6f}"
+        outcome, style = f"val {format_error(error)}", ""
         if pruning.pruned:
             study.prune(trial)
             outcome += f", pruned after epoch {fitted.epoch} of {config.epochs}"
         else:
             study.tell(trial, error)
     shutil.rmtree((known.folder or job.folder) / "checkpoints", ignore_errors=True)
+    say(f"{job.label}  {outcome}{_beside_best(study, trial)}", style=style)
+
+
+def _beside_best(study: Study, trial: Trial) -> str:
+    """The best trial so far, if there is one."""
     best = study.best
-    so_far = f"  best so far {best.error:.6f}, {best.name}" if best else ""
-    say(f"{job.label}  {outcome}{so_far}")
+    if best is None:
+        return ""
+    if best.number == trial.number:
+        return "  best so far"
+    return f"  best {format_error(best.error or math.nan)}, trial {best.number + 1}"
 
 
 def _known(job: Job, archive: Archive) -> Known:

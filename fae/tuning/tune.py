@@ -7,6 +7,7 @@ from fae.runs import provenance
 from fae.runs.begin import begin
 from fae.runs.task import Known, State
 from fae.runtime.console import say, warn
+from fae.tracking import ui
 from fae.tracking.archive import Archive
 from fae.tracking.recovery import close_crashed
 from fae.tracking.run import Run
@@ -31,7 +32,9 @@ def tune(search: Search) -> Outcome:
         for lacking in filter(None, search.lacking):
             warn(lacking)
         raise
-    return result, [*filter(None, search.lacking)]
+    archive = Archive(search.config.tracking)
+    links = ui.links(archive.uri, ui.run_page(archive, search.study.parent or ""))
+    return Outcome(result, [*filter(None, search.lacking)], links)
 
 
 def _tune(search: Search) -> SearchResult | None:
@@ -40,6 +43,8 @@ def _tune(search: Search) -> SearchResult | None:
     archive = Archive(search.config.tracking)
     if result := _finished(search, archive):
         return result
+    done = len(study.finished)
+    say(f"{study.name}: {study.planned} trials" + (f", {done} done" if done else ""))
     with ExitStack() as until_end:
         run = _open(search, store, archive, until_end)
         until = time.monotonic() + (search.settings.timeout or float("inf"))

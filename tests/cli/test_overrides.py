@@ -10,6 +10,7 @@ from fae.cli.overrides import (
     key_of,
     rounded_assignment,
     run_name,
+    study_name,
     sweep_name,
     without,
 )
@@ -49,12 +50,22 @@ def test_overrides_go_with_their_key_or_group_whatever_the_prefix(prefix: str) -
         (["seed=4", "repeats=1"], "hidden=64 seed=4"),
         (["data=synthetic"], "hidden=64 data=synthetic seed=0"),
         (["++seed=3", "++hidden=128", "++lr=1"], "hidden=128 lr=1 seed=3"),
+        (
+            ["lr=22.573731189131195", "dropout=0.36280863"],
+            "hidden=64 lr=22.57 dropout=0.3628 seed=0",
+        ),
+        (["lr=1e9"], "hidden=64 lr=1e+09 seed=0"),
         (["~hydra.job.name", "++tracking.experiment=x", "~local"], "hidden=64 seed=0"),
     ],
 )
 def test_a_name_tells_what_varies(overrides: list[str], name: str) -> None:
     config = compose(NO_LOCAL, *[o for o in without(overrides, "hydra") if o != "~local"])
     assert run_name(config, overrides) == name
+
+
+def test_a_study_is_named_by_exact_values() -> None:
+    config = compose(NO_LOCAL)
+    assert study_name(config, ["dropout=0.36280863"]) == "hidden=64 dropout=0.36280863 seed=0"
 
 
 def test_a_sweep_is_named_by_its_overrides() -> None:

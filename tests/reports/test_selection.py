@@ -102,6 +102,8 @@ def ids(selection: Selection) -> list[str]:
         ((), "hidden=64,8 seed=0", ["a", "c"], "hidden=64,8 seed=0"),
         ((), "lr=1e-3 seed=7", ["d"], "lr=1e-3 seed=7"),
         (("hidden=64,128",), "hidden=128", ["b"], "hidden=64,128 + hidden=128"),
+        ((), "run=b,d", ["b", "d"], "run=b,d"),
+        ((), "hidden=64 run=d", ["d"], "hidden=64 run=d"),
     ],
 )
 def test_runs_are_chosen(
@@ -137,6 +139,8 @@ def test_the_newest_run_counts_whichever_sweep_is_named_first(sweeps: tuple[str,
         ((), "width=3", "where=width=3: no parameter width; choose from hidden, lr, seed"),
         ((), "hidden", "where=hidden: must be conditions like hidden=64,128 optimizer=adam"),
         ((), "hidden=9", "where=hidden=9: no run matches"),
+        ((), "run=e", "where=run=e: no run matches"),
+        ((), "run=", "where=run=: must be conditions like"),
     ],
 )
 def test_a_wrong_choice_is_named(sweeps: tuple[str, ...], where: str | None, message: str) -> None:
@@ -249,6 +253,19 @@ def test_a_title_tells_what_varies() -> None:
     assert titles({"hidden": 64, "lr": 0.5}, {"hidden": 64, "lr": 0.1}) == [
         "n = 64 lr=0.5",
         "n = 64 lr=0.1",
+    ]
+
+
+def test_a_title_rounds_a_float_unless_others_would_look_the_same() -> None:
+    rates = 22.573731189131195, 0.36280863627581605
+    assert titles(*({"hidden": 64, "lr": rate} for rate in rates)) == [
+        "n = 64 lr=22.57",
+        "n = 64 lr=0.3628",
+    ]
+    rates = 0.123456, 0.123457
+    assert titles(*({"hidden": 64, "lr": rate} for rate in rates)) == [
+        "n = 64 lr=0.123456",
+        "n = 64 lr=0.123457",
     ]
 
 

@@ -3,6 +3,9 @@
 import csv
 import dataclasses
 import io
+import re
+from collections.abc import Callable
+from typing import Any, get_args
 
 import pytest
 from records import record, stored, summary
@@ -11,6 +14,7 @@ from rich.console import Console
 from fae.reports import table
 from fae.reports.summary import Summary
 from fae.reports.timing import Times
+from fae.runtime.intervals import Verdict
 
 SEEDS = [0.0410, 0.0423, 0.0417]
 
@@ -144,17 +148,86 @@ def test_a_picture_or_a_link_in_markdown_is_text(paper: Summary) -> None:
     assert r"| !\[\](http://x/y.png) \[a\](b) \`c\` \*d\* |" in table.markdown(odd)
 
 
-def test_the_terminal_shows_both_tables_in_80_columns(paper: Summary) -> None:
-    console = Console(file=io.StringIO(), width=80)
-    runs = [record(64, seed, error) for seed, error in enumerate([0.0413, 0.0414, 0.0415])]
-    console.print(table.terminal(paper))
-    console.print(table.terminal(summary(*runs)))
+def on_a_terminal(found: Summary, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(table.terminal(found))
+    shown: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return shown
+
+
+def several_seeds() -> Summary:
+    """Each of the verdicts, and below PCA."""
+    errors = {64: 0.0414, 128: 0.02, 256: 0.09, 512: 0.0240}
+    spread = {64: 1e-5, 128: 1e-5, 256: 1e-5, 512: 0.01}
+    runs = [
+        record(n, seed, error + seed * spread[n], fit_s=123.4 + 10 * seed)
+        for n, error in errors.items()
+        for seed in range(3)
+    ]
+    return summary(*runs, record(2, 0, 0.01))
+
+
+def long_titles() -> Summary:
+    """Settings that differ in several keys, as a report of ``where=`` may have them."""
+    settings: dict[str, Any] = {
+        "model__hidden_activation": "leaky_relu",
+        "optimizer__schedule": "one_cycle",
+    }
+    return summary(
+        *(
+            record(64, 0, 0.0417, lr=rate, optimizer__momentum=0.9, batch_size=size, **settings)
+            for rate, size in ((0.123456789, 1000), (22.573731189131195, 100))
+        ),
+        record(64, 1, 0.0417, lr=0.5, optimizer__momentum=0, model__hidden_activation="relu"),
+    )
+
+
+def overlapped() -> Summary:
+    """With a time that is not comparable, and its remark."""
+    runs = [stored("a", started=0, ended=9), stored("b", started=5, ended=12)]
+    return summary(
+        *(record(64, seed, 0.04, run=run, fit_s=1234.5) for seed, run in enumerate(runs)),
+        record(64, 2, 0.04),
+        concurrent_runs=runs,
+    )
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("make", [several_seeds, long_titles, overlapped])
+def test_the_terminal_shows_each_cell_whole_at_any_width(
+    make: Callable[[], Summary], width: int
+) -> None:
+    """Each in one line; a label that is longer than the terminal is wrapped between settings."""
+    found = make()
+    shown = on_a_terminal(found, width)
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= width
+    unwrapped = " ".join(shown.split())
+    for columns in (table.errors(found), table.details(found)):
+        labels, *others = columns.values()
+        for heading in list(columns)[1:]:
+            assert set(heading.split()) <= set(shown.split())
+        for label in labels:
+            assert any(label in line for line in lines) or len(label) > width / 2
+            assert label in unwrapped
+        for cell in [cell for column in others for cell in column]:
+            assert any(cell in line for line in lines)
+
+
+def test_a_table_in_parts_says_so() -> None:
+    assert "In 2 parts, as 60 columns are too few for one." in on_a_terminal(several_seeds(), 60)
+    assert " parts, " not in on_a_terminal(several_seeds(), 90)
+    assert on_a_terminal(long_titles(), 200).count("setting") == 2
+
+
+def test_verdicts_have_their_colours() -> None:
+    assert table.VERDICT_STYLES.keys() == set(get_args(Verdict))
+    console = Console(file=io.StringIO(), width=100, force_terminal=True, color_system="standard")
+    console.print(table.terminal(several_seeds()))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "not enough seeds" in shown
-    assert "reproduced" in shown
-    assert "time [s]" in shown
-    assert "0.0417 ± 0.0016 (3)" in shown
-    assert "10.0 (one run)" in shown
+    coloured = dict(re.findall(r"\x1b\[(\d+)m *([a-z ]+)\x1b", shown))
+    assert coloured == {"32": "better", "31": "worse", "33": "not enough seeds"} | coloured
+    assert "\x1b[" not in on_a_terminal(several_seeds(), 100)
 
 
 def test_times_of_fewer_runs_than_there_are_say_so() -> None:

@@ -9,7 +9,7 @@ from fae.runs.job import Job, JobGroup
 
 
 def test_a_group_is_read_as_it_was_written(tmp_path: Path) -> None:
-    group = JobGroup("parent", 12.5, [1.0, 3.0], first=4, in_turn=False, kind="study")
+    group = JobGroup("parent", 12.5, [1.0, 3.0], ["a", "b"], first=4, in_turn=False, kind="study")
     group.write(tmp_path)
     assert JobGroup.read(tmp_path) == group
 

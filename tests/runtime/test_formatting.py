@@ -4,7 +4,13 @@ import math
 
 import pytest
 
-from fae.runtime.formatting import format_error, format_errors, format_interval, format_intervals
+from fae.runtime.formatting import (
+    format_duration,
+    format_error,
+    format_errors,
+    format_interval,
+    format_intervals,
+)
 from fae.runtime.intervals import Estimate
 
 
@@ -48,3 +54,21 @@ def test_errors_of_a_column_have_as_many_decimals() -> None:
     assert format_errors([]) == []
     narrow, wide = Estimate(0.00475, 5, 0.00474, 0.00476), Estimate(0.0410, 1, None, None)
     assert format_intervals([wide, narrow]) == ["0.04100 (one seed)", "0.00475 ± 0.00001 (5)"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0.0 s"),
+        (4.13, "4.1 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min"),
+        (130.2, "2 min 10 s"),
+        (3599.7, "1 h"),
+        (4612.0, "1 h 17 min"),
+        (100_000.0, "27 h 47 min"),
+    ],
+)
+def test_a_duration_has_its_units(seconds: float, shown: str) -> None:
+    assert format_duration(seconds) == shown

@@ -49,7 +49,7 @@ def test_an_estimate_is_in_proportion_to_earlier_runs(tiny: Tiny) -> None:
     assert found.seconds == pytest.approx(3.0 * (4 * 200 / 200 + 1) + 2 * 0.5)
     assert found.bytes == pytest.approx(9000 * (190 / 90 + 1))
     assert str(dataclasses.replace(found, seconds=65.4, bytes=12.3e6)) == (
-        "about 1:05 and 12 MB by earlier runs here"
+        "about 1 min 5 s and 12 MB by earlier runs here"
     )
 
 

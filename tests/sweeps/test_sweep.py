@@ -23,7 +23,7 @@ def test_hydras_prefixes_change_no_name_and_no_task(tiny: Tiny, prefix: str) -> 
     config = replace(tiny("seed=3", "lr=0.1"), repeats=2)
     task = Task(config, ["~report.fail_unless", *(prefix + override for override in given)])
     first, second = _repeat([task])
-    assert [first.name, second.name] == ["hidden=4 lr=0.1 seed=3", "hidden=4 lr=0.1 seed=4"]
+    assert [first.name, second.name] == ["hidden=4 seed=3", "hidden=4 seed=4"]
     assert second.overrides == [f"{prefix}lr=0.1", "seed=4", "repeats=1"]
     assert first.config == tiny("seed=3", "lr=0.1")
 
@@ -31,6 +31,17 @@ def test_hydras_prefixes_change_no_name_and_no_task(tiny: Tiny, prefix: str) -> 
 def test_all_first_seeds_come_before_second_ones_and_nothing_twice(tiny: Tiny) -> None:
     tasks = [Task(replace(tiny(f"seed={seed}"), repeats=2), [f"seed={seed}"]) for seed in (0, 1, 5)]
     assert [task.config.seed for task in _repeat(tasks)] == [0, 1, 5, 2, 6]
+
+
+def test_names_leave_out_what_all_runs_share() -> None:
+    given = ["experiment=smoke", "epochs=3", "hidden=4", "lr=0.5,0.123456789", "repeats=2"]
+    assert [task.name for task in planned([NO_LOCAL, *given])] == [
+        f"hidden=4 lr={lr} seed={seed}" for seed in (0, 1) for lr in ("0.5", "0.1235")
+    ]
+    assert [task.name for task in planned([NO_LOCAL, "hidden=4,8", "epochs=3"])] == [
+        "hidden=4 seed=0",
+        "hidden=8 seed=0",
+    ]
 
 
 @pytest.mark.parametrize("overrides", [["trainer.profiler=null,simple"], ["lr=0.5,0.50"]])
