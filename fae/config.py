@@ -6,6 +6,7 @@ that ``--help`` is quick and a wrong value is reported at once; ``fae.cli.compos
 line into a ``Config``.
 """
 
+import json
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal
 
@@ -34,6 +35,16 @@ NOT_IN_FINGERPRINT = {
     "trainer.kernels",
 }
 """Keys and groups that do not affect the trained weights."""
+SHORT = {
+    "data.name": "data",
+    "data.split_seed": "split_seed",
+    "model.name": "model",
+    "optimizer.name": "optimizer",
+    "optimizer.schedule": "schedule",
+    "trainer.accelerator": "accelerator",
+    "trainer.precision": "precision",
+}
+"""Parameters of runs whose names are not their keys."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -119,23 +130,23 @@ class Config(TrainingConfig):
         return self
 
     def parameters(self) -> dict[str, int | float | str]:
-        """The parameters logged with a run: the dials and the choices of the groups."""
+        """The parameters logged with a run: each setting that affects the weights and is in use.
+
+        In use is what is neither null, false nor 0, and each dial. Settings have their keys as
+        names; the best known, shorter ones.
+        """
+        short = {**SHORT, **{f"model.{key}": key for key in self.model.choices}}
         return {
-            "hidden": self.hidden,
-            "seed": self.seed,
-            "epochs": self.epochs,
-            "lr": self.lr,
-            "dropout": self.dropout,
-            "batch_size": self.batch_size,
-            "data": self.data.name,
-            "split_seed": self.data.split_seed,
-            "model": self.model.name,
-            **self.model.choices,
-            "optimizer": self.optimizer.name,
-            "schedule": self.optimizer.schedule,
-            "accelerator": self.trainer.accelerator,
-            "precision": self.trainer.precision,
+            short.get(key, key): shown(value)
+            for key, value in fingerprint_fields(self).items()
+            if key in short or "." not in key or value
         }
+
+
+def shown(value: Any) -> int | float | str:
+    """A setting's value as a run's parameter: as on a command line, without blanks."""
+    is_plain = isinstance(value, int | float | str) and not isinstance(value, bool)
+    return value if is_plain else json.dumps(value, separators=(",", ":"))
 
 
 def fingerprint_fields(settings: Any, group: str = "") -> dict[str, Any]:

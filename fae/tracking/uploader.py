@@ -20,8 +20,8 @@ from fae.tracking.outbox import DamagedError, Outbox
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-SMALL = (256, 256)
-"""Pixels, at most, of the preview in the UI."""
+PREVIEW = 320
+"""Pixels, at most, of the width and height of the preview in the UI."""
 TRIES = 5
 """Failures after which an entry counts as rejected by a store that is reachable."""
 AGAIN_S = 0.2
@@ -142,7 +142,9 @@ class Uploader:
     def _picture(self, file: Path, key: str, step: int, moment: int) -> None:
         """Store a picture and a preview, under the names that the UI expects.
 
-        Like ``MlflowClient.log_image``, which stores another copy if called again.
+        Like ``MlflowClient.log_image``, which stores another copy if called again. The UI shows
+        previews in the middle of a square of which it may cut the lower part off, so the picture
+        is at the upper edge of a square preview.
         """
         from PIL import Image
 
@@ -153,8 +155,10 @@ class Uploader:
             picture.load()
         with tempfile.TemporaryDirectory() as made:
             picture.save(Path(made, f"{name}.png"))
-            picture.thumbnail(SMALL)
-            picture.save(Path(made, f"{name}+compressed.webp"))
+            picture.thumbnail((PREVIEW, PREVIEW))
+            preview = Image.new("RGBA", (max(picture.size),) * 2)
+            preview.paste(picture, ((preview.width - picture.width) // 2, 0))
+            preview.save(Path(made, f"{name}+compressed.webp"))
             self.client.log_artifacts(self.run_id, made, "images")
         self.client.set_tag(self.run_id, "mlflow.loggedImages", True)
 

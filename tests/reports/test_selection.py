@@ -101,6 +101,8 @@ def ids(selection: Selection) -> list[str]:
         ((), "hidden=64", ["a", "d"], "hidden=64"),
         ((), "hidden=64,8 seed=0", ["a", "c"], "hidden=64,8 seed=0"),
         ((), "lr=1e-3 seed=7", ["d"], "lr=1e-3 seed=7"),
+        ((), "optimizer.momentum=0 hidden=8", ["c"], "optimizer.momentum=0 hidden=8"),
+        ((), "momentum=0 nesterov=false", [*"abcd"], "momentum=0 nesterov=false"),
         (("hidden=64,128",), "hidden=128", ["b"], "hidden=64,128 + hidden=128"),
     ],
 )
@@ -137,6 +139,8 @@ def test_the_newest_run_counts_whichever_sweep_is_named_first(sweeps: tuple[str,
         ((), "width=3", "where=width=3: no parameter width; choose from hidden, lr, seed"),
         ((), "hidden", "where=hidden: must be conditions like hidden=64,128 optimizer=adam"),
         ((), "hidden=9", "where=hidden=9: no run matches"),
+        ((), "momentum=0.9", "where=momentum=0.9: no run matches"),
+        ((), "name=sgd", "name may be data.name or model.name or optimizer.name; write one"),
     ],
 )
 def test_a_wrong_choice_is_named(sweeps: tuple[str, ...], where: str | None, message: str) -> None:
