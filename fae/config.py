@@ -7,6 +7,7 @@ line into a ``Config``.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal
 
@@ -130,17 +131,24 @@ class Config(TrainingConfig):
         return self
 
     def parameters(self) -> dict[str, int | float | str]:
-        """The parameters logged with a run: each setting that affects the weights and is in use.
+        """The parameters logged with a run: all settings that affect the weights and are in use."""
+        return self.as_parameters(fingerprint_fields(self))
 
-        In use is what is neither null, false nor 0, and each dial. Settings have their keys as
-        names; the best known, shorter ones.
+    def as_parameters(self, settings: Mapping[str, Any]) -> dict[str, int | float | str]:
+        """Settings by their keys as parameters of a run, except those that are not in use.
+
+        In use are the dials, the choices of the groups, and what is neither null, false nor 0.
         """
-        short = {**SHORT, **{f"model.{key}": key for key in self.model.choices}}
         return {
-            short.get(key, key): shown(value)
-            for key, value in fingerprint_fields(self).items()
-            if key in short or "." not in key or value
+            name: shown(value)
+            for key, value in settings.items()
+            if "." not in (name := self.parameter_name(key)) or value
         }
+
+    def parameter_name(self, key: str) -> str:
+        """What the parameter of a run is called that has the setting of a key."""
+        choices = {f"model.{choice}": choice for choice in self.model.choices}
+        return {**SHORT, **choices}.get(key, key)
 
 
 def shown(value: Any) -> int | float | str:

@@ -17,7 +17,7 @@ SHOWN = 10
 
 
 def report(request: ReportConfig) -> None:
-    """Make a report, show its table, and say where it is and where its runs compare.
+    """Make a report, show its table, and say where it and the view of its runs are.
 
     Raises:
         VerdictError: not every verdict is the one that was asked for, or runs are missing.
@@ -40,7 +40,7 @@ def report(request: ReportConfig) -> None:
         say(f"not in the store, never started or deleted: {summary.missing} planned runs")
     if made.folder:
         say(f"report   {made.folder / 'report.html'}")
-    say(f"compare  {made.compare}")
+    say(f"view     {made.address}")
     for problem in made.problems:
         warn(problem)
     _check_verdicts(request, summary)

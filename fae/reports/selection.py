@@ -12,6 +12,8 @@ from fae.reports.settings import Setting, group
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive, StoredRun, UnreadableError
 
+PLANNED = "fae.planned_runs"
+"""Tag of a sweep with the number of its runs."""
 KEPT_PARAMETERS = 50_000_000
 """Of the networks that are kept in memory after they have been checked: 200 MB."""
 
@@ -112,7 +114,7 @@ def _chosen(known: Sequence[StoredRun], sweeps: Sequence[str]) -> list[StoredRun
 def _missing(sweep: StoredRun, runs: Sequence[StoredRun]) -> int:
     """Runs that a sweep planned and the store does not have; one that was retried is one."""
     different = {_fingerprint(run) for run in runs}
-    planned = sweep.tags.get("fae.planned", "")
+    planned = sweep.tags.get(PLANNED) or sweep.tags.get("fae.planned", "")  # of earlier versions
     return max(0, int(planned) - len(different)) if re.fullmatch(r"\d{1,9}", planned) else 0
 
 

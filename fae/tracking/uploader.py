@@ -1,6 +1,7 @@
 """Stores the entries of a run in MLflow, each kind in its own way."""
 
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -19,6 +20,7 @@ from fae.tracking.outbox import DamagedError, Outbox
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
 PREVIEW = 320
 """Pixels, at most, of the width and height of the preview in the UI."""
@@ -163,6 +165,10 @@ class Uploader:
         self.client.set_tag(self.run_id, "mlflow.loggedImages", True)
 
     def _model(self, folder: Path, name: str, step: int) -> None:
+        """Store a model, with its settings, test error and data, and once more with its run.
+
+        ``runs:/<run id>/model`` finds it there: a model goes by its own name elsewhere.
+        """
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
         from mlflow.models.model import MLMODEL_FILE_NAME
 
@@ -174,15 +180,45 @@ class Uploader:
         experiment, own = run.info.experiment_id, f"source_run_id = '{self.run_id}'"
         made = [*self.client.search_logged_models([experiment], own)] or [
             self.client.create_logged_model(
-                experiment, "model", source_run_id=self.run_id, tags={"fae.run": name}
+                experiment,
+                _model_name(run.data.params),
+                source_run_id=self.run_id,
+                tags={"fae.run": name},
+                params=run.data.params,
+                model_type="auto-encoder",
             )
         ]
         model_id = about["model_id"] = made[0].model_id
         text = yaml.safe_dump(about, sort_keys=False)
         files.write(folder / MLMODEL_FILE_NAME, text.encode())
+        self.client.log_artifacts(self.run_id, str(folder), "model")
         self.client.log_model_artifacts(model_id, str(folder))
+        self._link_error(model_id, run.inputs.dataset_inputs)
         self.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
         self.client.log_outputs(self.run_id, [LoggedModelOutput(model_id, step)])
+
+    def _link_error(self, model_id: str, inputs: "Sequence[DatasetInput]") -> None:
+        """Link the run's test error, which is logged before the model, to the model."""
+        from mlflow.entities import Metric
+
+        data = {}
+        if inputs:
+            data = {
+                "dataset_name": inputs[0].dataset.name,
+                "dataset_digest": inputs[0].dataset.digest,
+            }
+        if errors := self.client.get_metric_history(self.run_id, "test/mse"):
+            error = errors[-1]
+            linked = Metric(
+                error.key, error.value, error.timestamp, error.step, model_id=model_id, **data
+            )
+            self.client.log_batch(self.run_id, metrics=[linked])
+
+
+def _model_name(parameters: Mapping[str, str]) -> str:
+    """``autoencoder-64``, without the characters that MLflow does not accept in names."""
+    parts = [parameters[key] for key in ("model", "hidden") if key in parameters]
+    return re.sub(r"[/:.%\"']", "_", "-".join(parts)) or "model"
 
 
 @contextmanager

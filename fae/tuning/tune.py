@@ -7,10 +7,12 @@ from fae.runs import provenance
 from fae.runs.begin import begin
 from fae.runs.task import Known, State
 from fae.runtime.console import say, warn
+from fae.tracking import view
 from fae.tracking.archive import Archive
 from fae.tracking.recovery import close_crashed
 from fae.tracking.run import Run
 from fae.tracking.store import Store
+from fae.tracking.view import View
 from fae.tuning.conclusion import conclude, concluded
 from fae.tuning.results import Outcome, SearchResult
 from fae.tuning.search import Search
@@ -31,7 +33,16 @@ def tune(search: Search) -> Outcome:
         for lacking in filter(None, search.lacking):
             warn(lacking)
         raise
+    if result:
+        say(f"view     {Archive(search.config.tracking).save(_view(search))}")
     return result, [*filter(None, search.lacking)]
+
+
+def _view(search: Search) -> View:
+    study = search.study
+    assert study.parent
+    searched = [search.config.parameter_name(dim.key) for dim in search.settings.space]
+    return view.of_search(study.name, view.of_parent(study.parent), searched)
 
 
 def _tune(search: Search) -> SearchResult | None:
@@ -75,7 +86,8 @@ def _open(search: Search, store: Store, archive: Archive, until_end: ExitStack) 
         return _known(search, archive)
 
     with search.study.lock:
-        begun = begin(store, search.job, known, kind="study", tags=tags)
+        parameters = search.fixed_parameters
+        begun = begin(store, search.job, known, kind="study", tags=tags, parameters=parameters)
         run, _ = until_end.enter_context(begun)
         if run:
             search.study.parent = run.id
