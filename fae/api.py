@@ -68,7 +68,7 @@ def load_runs(
     ``test/mse``. What a run does not have is missing there.
 
     Args:
-        where: conditions on parameters, such as ``hidden=64,128 optimizer=adam``; None: all runs.
+        where: conditions on settings, such as ``hidden=64,128 optimizer=adam``; None: all runs.
         sweep: the name of a sweep, or the beginning of its id; None: of all sweeps and none.
         tracking: the store; None: that of the commands here.
 
@@ -86,7 +86,7 @@ def load_runs(
     else:
         runs = archive.runs_of(find_sweep(sweep, archive.runs("sweep")))
     if where is not None:
-        runs = matching(runs, where)
+        runs = matching(runs, where, archive)
     index = pd.Index([run.id for run in runs], name="run")
     frame = pd.DataFrame([_row(run) for run in runs], index=index)
     for time in frame.columns.intersection(["started", "ended"]):
@@ -129,7 +129,7 @@ def write_report(
         overrides: of the report command, such as ``report.tolerance=0.01``.
         sweep: sweeps by name or by the beginning of their id; none: the latest, or with ``where``
             all runs.
-        where: conditions on parameters, such as ``hidden=64,128 optimizer=adam``.
+        where: conditions on settings, such as ``hidden=64,128 optimizer=adam``.
         out: folder; None: ``reports/NAME``.
 
     Raises:

@@ -6,6 +6,8 @@ that ``--help`` is quick and a wrong value is reported at once; ``fae.cli.compos
 line into a ``Config``.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal
 
@@ -34,6 +36,16 @@ NOT_IN_FINGERPRINT = {
     "trainer.kernels",
 }
 """Keys and groups that do not affect the trained weights."""
+SHORT = {
+    "data.name": "data",
+    "data.split_seed": "split_seed",
+    "model.name": "model",
+    "optimizer.name": "optimizer",
+    "optimizer.schedule": "schedule",
+    "trainer.accelerator": "accelerator",
+    "trainer.precision": "precision",
+}
+"""Parameters of runs whose names are not their keys."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -127,23 +139,30 @@ class Config(TrainingConfig):
         return self
 
     def parameters(self) -> dict[str, int | float | str]:
-        """The parameters logged with a run: the dials and the choices of the groups."""
+        """The parameters logged with a run: all settings that affect the weights and are in use."""
+        return self.as_parameters(fingerprint_fields(self))
+
+    def as_parameters(self, settings: Mapping[str, Any]) -> dict[str, int | float | str]:
+        """Settings by their keys as parameters of a run, except those that are not in use.
+
+        In use are the dials, the choices of the groups, and what is neither null, false nor 0.
+        """
         return {
-            "hidden": self.hidden,
-            "seed": self.seed,
-            "epochs": self.epochs,
-            "lr": self.lr,
-            "dropout": self.dropout,
-            "batch_size": self.batch_size,
-            "data": self.data.name,
-            "split_seed": self.data.split_seed,
-            "model": self.model.name,
-            **self.model.choices,
-            "optimizer": self.optimizer.name,
-            "schedule": self.optimizer.schedule,
-            "accelerator": self.trainer.accelerator,
-            "precision": self.trainer.precision,
+            name: shown(value)
+            for key, value in settings.items()
+            if "." not in (name := self.parameter_name(key)) or value
         }
+
+    def parameter_name(self, key: str) -> str:
+        """What the parameter of a run is called that has the setting of a key."""
+        choices = {f"model.{choice}": choice for choice in self.model.choices}
+        return {**SHORT, **choices}.get(key, key)
+
+
+def shown(value: Any) -> int | float | str:
+    """A setting's value as a run's parameter: as on a command line, without blanks."""
+    is_plain = isinstance(value, int | float | str) and not isinstance(value, bool)
+    return value if is_plain else json.dumps(value, separators=(",", ":"))
 
 
 def fingerprint_fields(settings: Any, group: str = "") -> dict[str, Any]:

@@ -297,7 +297,7 @@ def test_repeats_make_seeds_of_each_configuration_round_by_round(
     (parent,) = runs(client, "sweep", tmp_path)
     assert parent.info.run_name == "hidden=64,128 seed=3,4 repeats=2 epochs=1 data=synthetic"
     assert {run.data.tags["mlflow.parentRunId"] for run in made} == {parent.info.run_id}
-    assert parent.data.tags["fae.planned"] == "6"
+    assert parent.data.tags["fae.planned_runs"] == "6"
     assert made[-1].data.tags["fae.command"].endswith("seed=5 repeats=1")
 
 

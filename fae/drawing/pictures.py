@@ -10,6 +10,8 @@ Floats = NDArray[np.float32]
 
 Picture = NDArray[np.uint8]
 """(height, width) grey or (height, width, 3) colours, 0 to 255."""
+ACROSS = 10
+"""Images in a row of ``pairs``."""
 
 UNITS = 64
 """Units of a network whose weights are shown at most."""
@@ -145,18 +147,19 @@ def evenly(count: int) -> list[int]:
 
 
 def pairs(originals: Floats, reconstructed: Floats) -> Picture:
-    """Images above their reconstructions as one picture, five per row, three times enlarged.
+    """Images above their reconstructions as one picture, ten in a row, three times enlarged.
 
-    Nearly square, since the MLflow UI shows it no wider than 256 pixels.
+    Low, since the MLflow UI shows little of a picture's height below a run's parameters.
 
     Args:
         originals, reconstructed: (images, pixels), clipped to [0, 1].
     """
     rows = []
-    for start in range(0, len(originals), 5):
+    for start in range(0, len(originals), ACROSS):
         for part in (originals, reconstructed):
-            row = [square(image) for image in part[start : start + 5]]
-            rows.append(np.hstack(row + [np.zeros_like(row[0])] * (5 - len(row))))
+            row = [square(image) for image in part[start : start + ACROSS]]
+            missing = min(len(originals), ACROSS) - len(row)
+            rows.append(np.hstack(row + [np.zeros_like(row[0])] * missing))
     return _bytes(np.vstack(rows).repeat(3, axis=0).repeat(3, axis=1))
 
 

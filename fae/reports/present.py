@@ -17,7 +17,7 @@ SHOWN = 10
 
 
 def report(request: ReportConfig, *, failures_follow: bool = False) -> None:
-    """Make a report, show its table, and say where it is and where its runs compare.
+    """Make a report, show its table, and say where it is and where the view of its runs is.
 
     Args:
         failures_follow: whether the caller names the runs that failed.
@@ -47,7 +47,7 @@ def report(request: ReportConfig, *, failures_follow: bool = False) -> None:
         say(missing, style=UNCLEAR)
     if made.folder:
         point("report", made.folder / "report.html")
-    for label, target in links(request.tracking.uri, made.compare):
+    for label, target in links(request.tracking.uri, made.address):
         point(label, target)
     for problem in made.problems:
         warn(problem)

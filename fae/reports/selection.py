@@ -1,16 +1,19 @@
 """Which runs a report is about: chosen, grouped into settings, or excluded with a reason."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from fae.config import fingerprint_fields, shown
 from fae.errors import ConfigError, StoreError
 from fae.reports.settings import Setting, group
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive, StoredRun, UnreadableError
 
+PLANNED = "fae.planned_runs"
+"""Tag of a sweep with the number of its runs."""
 KEPT_PARAMETERS = 50_000_000
 """Of the networks that are kept in memory after they have been checked: 200 MB."""
 
@@ -61,7 +64,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
 
     Args:
         sweeps: names, or beginnings of ids; none: the latest sweep or, with ``where``, all runs.
-        where: conditions on parameters, ``hidden=64,128 optimizer=adam``.
+        where: conditions on settings, ``hidden=64,128 optimizer.momentum=0.9``.
 
     Raises:
         ConfigError: there is no such sweep, parameter or run.
@@ -80,7 +83,7 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
         runs = archive.runs("run")
     runs.sort(key=lambda run: run.started)  # several sweeps may be named in any order
     if where is not None:
-        runs = matching(runs, where)
+        runs = matching(runs, where, archive)
     if not runs:
         raise ConfigError(
             f"where={where}: no run matches"
@@ -114,7 +117,7 @@ def _chosen(known: Sequence[StoredRun], sweeps: Sequence[str]) -> list[StoredRun
 def _missing(sweep: StoredRun, runs: Sequence[StoredRun]) -> int:
     """Runs that a sweep planned and the store does not have; one that was retried is one."""
     different = {_fingerprint(run) for run in runs}
-    planned = sweep.tags.get("fae.planned", "")
+    planned = sweep.tags.get(PLANNED) or sweep.tags.get("fae.planned", "")  # of earlier versions
     return max(0, int(planned) - len(different)) if re.fullmatch(r"\d{1,9}", planned) else 0
 
 
@@ -132,31 +135,34 @@ def find_sweep(wanted: str, known: Sequence[StoredRun]) -> StoredRun:
     raise ConfigError(f"sweep={wanted}: no such sweep; {hint}")
 
 
-def matching(runs: Sequence[StoredRun], where: str) -> list[StoredRun]:
-    """The runs whose parameters fulfil all conditions, ``hidden=64,128 optimizer=adam``.
+def matching(runs: Sequence[StoredRun], where: str, archive: Archive) -> list[StoredRun]:
+    """The runs whose settings fulfil all conditions, ``hidden=64,128 optimizer.momentum=0.9``.
+
+    A setting is named as the parameter of runs, or by its key. If no parameter of a run has that
+    name, its stored configuration counts. ``momentum`` is enough if no other key ends so.
 
     Raises:
-        ConfigError: a condition is none, or no run has such a parameter.
+        ConfigError: a condition is none, or no run has such a setting, or it is ambiguous.
     """
     runs, where = _by_id(runs, where)
     conditions = [condition.partition("=") for condition in where.split()]
-    parameters = {key for run in runs for key in run.parameters}
     for key, _, values in conditions:
         if not key or not values:
             raise ConfigError(
                 f"where={where}: must be conditions like hidden=64,128 optimizer=adam"
             )
-        if runs and key not in parameters:
-            raise ConfigError(
-                f"where={where}: no parameter {key}; choose from {', '.join(sorted(parameters))}"
-            )
+    keys = {key for key, _, _ in conditions}
+    settings = [
+        run.parameters if keys <= run.parameters.keys() else _settings(run, archive) for run in runs
+    ]
+    wanted = [
+        (_known_name(key, runs, settings, where), [values, *values.split(",")])
+        for key, _, values in conditions
+    ]
     return [
         run
-        for run in runs
-        if all(
-            any(_same(run.parameters.get(key, ""), value) for value in values.split(","))
-            for key, _, values in conditions
-        )
+        for run, its in zip(runs, settings, strict=True)
+        if all(any(_same(its.get(name, ""), value) for value in values) for name, values in wanted)
     ]
 
 
@@ -169,6 +175,31 @@ def _by_id(runs: Sequence[StoredRun], where: str) -> tuple[list[StoredRun], str]
         (ids if key == "run" and allowed else others).append((word, allowed))
     chosen = [run for run in runs if all(run.id.startswith(allowed) for _, allowed in ids)]
     return chosen, " ".join(word for word, _ in others)
+
+
+def _settings(run: StoredRun, archive: Archive) -> dict[str, str]:
+    """All settings of a run by their keys, and its parameters; only these if it has no others."""
+    try:
+        fields = fingerprint_fields(TrainedRun.of(run, archive).config)
+    except UnreadableError:
+        fields = {}
+    return {**{key: str(shown(value)) for key, value in fields.items()}, **run.parameters}
+
+
+def _known_name(
+    key: str, runs: Sequence[StoredRun], settings: Sequence[Mapping[str, str]], where: str
+) -> str:
+    """The name of the setting that a condition means."""
+    names = {name for its in settings for name in its}
+    if key in names or not runs:
+        return key
+    ends = sorted(name for name in names if name.endswith(f".{key}"))
+    if not ends:
+        parameters = sorted({name for run in runs for name in run.parameters})
+        raise ConfigError(f"where={where}: no parameter {key}; choose from {', '.join(parameters)}")
+    if len(ends) > 1:
+        raise ConfigError(f"where={where}: {key} may be {' or '.join(ends)}; write one of them")
+    return ends[0]
 
 
 def _same(stored: str, wanted: str) -> bool:

@@ -22,6 +22,7 @@ from fae.reports.catalogue import Content
 from fae.reports.config import ReportConfig
 from fae.reports.gallery import gallery, pictured
 from fae.reports.labels import labels
+from fae.reports.outcome import outcome, view_of
 from fae.reports.page import page
 from fae.reports.selection import Selection, select
 from fae.reports.summary import Summary, summarise
@@ -29,9 +30,6 @@ from fae.runs.stored import TrainedRun
 from fae.runtime.threads import limit_threads
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import crashed_runs
-
-LONGEST_NOTE = 8000
-"""Characters that MLflow keeps of a run's description."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +39,13 @@ class Report:
     Attributes:
         folder: None where it cannot be written.
         summary: its numbers.
-        compare: address in the MLflow UI that compares its runs.
+        address: in the MLflow UI, of a view of its runs.
         problems: one sentence about each thing that could not be done.
     """
 
     folder: Path | None
     summary: Summary
-    compare: str
+    address: str
     problems: Sequence[str] = ()
 
 
@@ -72,20 +70,20 @@ def make_report(request: ReportConfig) -> Report:
     charts = [chart(content) for chart in catalogue.CHARTS]
     drawn = {name: picture(content) for name, picture in catalogue.PICTURES.items()}
     written = _texts(content, charts)
-    compare = archive.address([*selection.runs])
+    address = archive.save(view_of(selection))
     try:
         folder.write(out, written, drawn)
     except OSError as error:
         problem = f"{out}: cannot be written ({error.strerror or error})"
         if request.out:
             raise ConfigError(f"out={problem}; name another folder") from error
-        return Report(None, summary, compare, [f"{problem}; out=FOLDER names another place"])
+        return Report(None, summary, address, [f"{problem}; out=FOLDER names another place"])
     try:
         if selection.sweep:
-            archive.add_report(selection.sweep, out, _note(summary))
+            archive.add_report(selection.sweep, out, outcome(selection, summary))
     except StoreError as error:
-        return Report(out, summary, compare, [str(error)])
-    return Report(out, summary, compare)
+        return Report(out, summary, address, [str(error)])
+    return Report(out, summary, address)
 
 
 def _check_counts(selection: Selection) -> None:
@@ -125,14 +123,6 @@ def _texts(content: Content, charts: Sequence[Chart]) -> dict[str, str]:
         folder.SUMMARY: json.dumps(asdict(summary), indent=2, allow_nan=False) + "\n",
         **{f"{folder.FIGURES}/{name}.svg": svg for name, svg in svgs.items()},
     }
-
-
-def _note(summary: Summary) -> str:
-    """The description of the sweep's run."""
-    note = table.markdown(summary)
-    if len(note) > LONGEST_NOTE:
-        return f"The table of {len(summary.rows)} settings is among the artifacts, in report/."
-    return note
 
 
 class DataSets:

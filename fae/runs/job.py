@@ -89,6 +89,12 @@ class Job:
         place = f"[{self.number + 1}/{len(self.group.work)}] " if self.group else ""
         return place + self.name
 
+    @property
+    def place(self) -> float | None:
+        """Its place in its group, from 0 for the first job to 1 for the last; None if alone."""
+        last = len(self.group.work) - 1 if self.group else 0
+        return min(1.0, self.number / last) if last else None
+
 
 def current_job(config: Config) -> Job:
     """The job that Hydra is running in this process."""

@@ -26,7 +26,7 @@ from fae.runs.fingerprint import fingerprint
 from fae.runs.history import History
 from fae.runs.job import Job
 from fae.runs.progress import ProgressDisplay
-from fae.runs.task import State, Task, look_up, work
+from fae.runs.task import BYTES, WORK, State, Task, look_up, work
 from fae.runs.trained import count_parameters
 from fae.runtime.console import console, warn
 from fae.runtime.formatting import format_error
@@ -218,6 +218,7 @@ def _finish(run: Run, fitted: Fitted, config: Config) -> dict[str, float]:
     """Test, draw and store a trained network; the metrics of its result."""
     data, learner, history = fitted.data, fitted.learner, fitted.history
     (test,) = fitted.trainer.test(learner, data, verbose=False)
+    run.log_metrics(test, step=len(history.epochs))  # before the model, which is stored with them
     dead = learner.dead_units(EvalBatches(data.train))
     run.set_tags(diagnose(history.epochs, dead).tags())
     shown = data.test[data.test.first_of_each_class()].as_floats()
@@ -226,20 +227,21 @@ def _finish(run: Run, fitted: Fitted, config: Config) -> dict[str, float]:
     run.log_model(learner.network.cpu().eval(), panel.originals, step=fitted.epoch)
     metrics = {
         **test,
-        "hidden/dead": dead,
-        "model/parameters": count_parameters(learner.network),
+        "dead_units": dead,
+        "parameter_count": count_parameters(learner.network),
         "time/fit_s": history.fit_s,
         "time/total_s": history.total_s,
     }
     run.log_metrics(metrics, step=len(history.epochs))
     done = work(config, len(history.epochs))
-    run.set_tags({"fae.bytes": str(run.bytes_used()), "fae.work": str(done)})
+    run.set_tags({BYTES: str(run.bytes_used()), WORK: str(done)})
     return {**history.epochs[fitted.epoch - 1], **metrics}
 
 
 def _record_provenance(run: Run, config: Config, data_set: DataSet) -> None:
     run.log_text(yaml.safe_dump(config.plain(), sort_keys=False), "config.yaml")
-    run.log_text(provenance.uncommitted_diff(), "uncommitted.diff")
+    if diff := provenance.uncommitted_diff():
+        run.log_text(diff, "uncommitted.diff")
     run.log_text(provenance.installed_versions(), "requirements.txt")
     run.log_data(
         config.data.name,

@@ -12,6 +12,8 @@ from fae.runs.trained import count_parameters, trained_network, untrained_networ
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 
 MEASURED = ("test/mse", "time/fit_s")
+FORMER = {"dead_units": "hidden/dead", "parameter_count": "model/parameters"}
+"""What earlier versions called metrics."""
 MOST_PARAMETERS = 1e12
 LARGEST_LIST = 1_000_000
 """Bytes of the list of packages."""
@@ -85,14 +87,18 @@ class TrainedRun(StoredRun):
     @property
     def dead(self) -> int | None:
         """Hidden units that never change; None where they were not counted."""
-        dead = self.metrics.get("hidden/dead")
+        dead = self._measured("dead_units")
         return None if dead is None else int(dead)
 
     @property
     def parameter_count(self) -> int:
         """Weights and biases of the network; earlier versions did not store how many."""
-        stored = self.metrics.get("model/parameters")
+        stored = self._measured("parameter_count")
         return count_parameters(untrained_network(self.config)) if stored is None else int(stored)
+
+    def _measured(self, name: str) -> float | None:
+        """A metric by its name of today; None if it was not stored."""
+        return self.metrics.get(name, self.metrics.get(FORMER.get(name, name)))
 
     def check(self) -> None:
         """Read everything that the run stored of its result.
@@ -104,12 +110,12 @@ class TrainedRun(StoredRun):
             raise UnreadableError(self, "finished without test error or time")
         possible = {
             **{name: is_measured(self.metrics[name]) for name in MEASURED},
-            "hidden/dead": _is_count(self.metrics.get("hidden/dead", 0), self.config.hidden),
-            "model/parameters": _is_count(self.metrics.get("model/parameters", 0), MOST_PARAMETERS),
+            "dead_units": _is_count(self._measured("dead_units"), self.config.hidden),
+            "parameter_count": _is_count(self._measured("parameter_count"), MOST_PARAMETERS),
         }
         for name, is_possible in possible.items():
             if not is_possible:
-                raise UnreadableError(self, f"{name}={self.metrics[name]:g} is not possible")
+                raise UnreadableError(self, f"{name}={self._measured(name):g} is not possible")
         _ = self.epochs, self.network
 
     def release(self) -> None:
@@ -117,5 +123,5 @@ class TrainedRun(StoredRun):
         vars(self).pop("network", None)
 
 
-def _is_count(value: float, most: float) -> bool:
-    return 0 <= value <= most and float(value).is_integer()
+def _is_count(value: float | None, most: float) -> bool:
+    return value is None or (0 <= value <= most and float(value).is_integer())

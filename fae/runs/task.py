@@ -17,6 +17,9 @@ from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import home
 from fae.tracking.recovery import close_crashed, crashed_runs
 
+WORK, BYTES = "fae.forecast.work", "fae.forecast.bytes"
+"""Tags with what a run took, in units of ``work`` and in bytes, from which others are forecast."""
+
 
 class State(str, Enum):
     """What the store knows of a run; new and resumable ones are to be run."""

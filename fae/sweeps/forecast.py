@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fae.runs.task import Task
+from fae.runs.task import BYTES, WORK, Task
 from fae.runtime.formatting import format_duration
 from fae.tracking.archive import Archive, StoredRun
 
@@ -13,6 +13,9 @@ SIMILAR = 50
 """Largest number of earlier runs that an estimate is made from."""
 COMPARABLE = 0.1
 """Least work of an earlier run, as a share of the smallest task's, for its time to count."""
+
+FORMER = {WORK: "fae.work", BYTES: "fae.bytes"}
+"""What earlier versions called the tags of runs."""
 
 DECISIVE = ("data", "precision", "accelerator")
 """Parameters of a run; runs that agree in them take as long for the same work."""
@@ -85,7 +88,9 @@ def _rates(run: StoredRun, least: float) -> tuple[float, float, float] | None:
     """
     try:
         hidden, fit_s = int(run.parameters["hidden"]), run.metrics["time/fit_s"]
-        work, space = float(run.tags["fae.work"]), float(run.tags["fae.bytes"])
+        work, space = (
+            float(run.tags.get(name) or run.tags[former]) for name, former in FORMER.items()
+        )
         total_s = run.metrics["time/total_s"]
     except (KeyError, ValueError):
         return None

@@ -4,7 +4,7 @@ Heavy imports wait until the configurations are known to be good.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fae.cli.compose import check, compose_jobs, read_all
 from fae.cli.overrides import command_line, sweep_name, without
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
 from fae.reports.config import DataRoot, ReportConfig
+from fae.reports.selection import PLANNED
 from fae.runs.begin import begin
 from fae.runs.job import Job
 from fae.runs.task import Known, State, Task, look_up
@@ -100,7 +101,10 @@ def _run(
         return _known(archive, tasks)
 
     try:
-        with begin(store, job, known, kind="sweep", tags=_tags(tasks)) as (run, found):
+        parameters = _shared([task.config.parameters() for task in tasks])
+        tags = _tags(tasks)
+        with begin(store, job, known, kind="sweep", tags=tags, parameters=parameters) as begun:
+            run, found = begun
             if run:
                 _launch(run, job, tasks, launch, archive, at_once)
     except FailedRunsError as error:
@@ -237,6 +241,17 @@ def _known(archive: Archive, tasks: Sequence[Task]) -> Known:
     return Known(state=State.DONE if is_done else State.RESUMABLE, run=sweeps[-1])
 
 
+def _shared(parameters: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """The parameters that all runs have in common."""
+    first, *others = parameters
+    missing = object()
+    return {
+        key: value
+        for key, value in first.items()
+        if all(other.get(key, missing) == value for other in others)
+    }
+
+
 def _tags(tasks: Sequence[Task]) -> dict[str, str]:
     from fae.runs.provenance import tags
 
@@ -245,7 +260,7 @@ def _tags(tasks: Sequence[Task]) -> dict[str, str]:
         **tags(tasks[0].config.trainer),
         "fae.data_digest": " ".join(digests),
         "fae.fingerprint": _identity(task.fingerprint for task in tasks),
-        "fae.planned": str(len(tasks)),
+        PLANNED: str(len(tasks)),
     }
 
 

@@ -1,8 +1,8 @@
 """Stored runs, which anyone may have written: values are checked as read, and no code is run."""
 
-import json
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +13,14 @@ from pydantic import Field, TypeAdapter
 
 from fae.errors import NoStoreError, StoreError, first_line
 from fae.runtime.console import in_one_line, warn
+from fae.tracking import view
 from fae.tracking.address import file_of
 from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import asking, connect
+from fae.tracking.journal import BATCH
 from fae.tracking.limits import downloading
 from fae.tracking.uploader import Uploader
+from fae.tracking.view import View
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
@@ -65,6 +68,23 @@ class StoredRun:
     def cause(self) -> str:
         """Why it failed, in one line."""
         return self.tags.get("fae.error", "").partition("\n")[0] or "no reason stored"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a report found of the runs of a sweep, for the sweep's run.
+
+    Attributes:
+        metrics: name, step and value of each.
+        time: of the metrics, milliseconds since the epoch; the same for the same runs, so that
+            another report adds nothing.
+        note: the description of the run, Markdown.
+    """
+
+    metrics: Sequence[tuple[str, int, float]]
+    time: int
+    tags: Mapping[str, str]
+    note: str
 
 
 class UnreadableError(StoreError):
@@ -269,19 +289,24 @@ class Archive:
             self.run(run.id)
             raise UnreadableError(run, f"{what} cannot be read ({first_line(error)})") from error
 
-    def add_report(self, run: StoredRun, folder: Path, note: str) -> None:
-        """Log a report's files as artifacts of a run, and show its table on the run's page.
+    def add_report(self, run: StoredRun, folder: Path, outcome: Outcome) -> None:
+        """Log a report's files as artifacts of a run, and what it found as metrics and tags.
 
         Raises:
             StoreError: the store does not accept them; the folder is unchanged.
         """
+        from mlflow.entities import Metric, RunTag
         from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
         problem = f"the report is in {folder}, and cannot be added to the run of the sweep"
+        tags = [RunTag(*tag) for tag in {**outcome.tags, MLFLOW_RUN_NOTE: outcome.note}.items()]
+        metrics = [Metric(key, value, outcome.time, step) for key, step, value in outcome.metrics]
         with asking(self.uri, problem):
             self.update_paths()
             self._client.log_artifacts(run.id, str(folder), "report")
-            self._client.set_tag(run.id, MLFLOW_RUN_NOTE, note)
+            for start in range(0, len(metrics), BATCH):
+                self._client.log_batch(run.id, metrics=metrics[start : start + BATCH])
+            self._client.log_batch(run.id, tags=tags)
 
     def update_paths(self) -> None:
         """Update the paths in the database of a project that was moved.
@@ -324,13 +349,24 @@ class Archive:
                 self._client.set_tag(run.id, "fae.error", cause)
             self._client.set_terminated(run.id, status, ended)
 
-    def address(self, runs: list[StoredRun]) -> str:
-        """The address at which ``mlflow ui``, or the server, compares runs."""
-        from urllib.parse import quote
+    def save(self, saved: View) -> str:
+        """Save a view; returns its address in ``mlflow ui``, or in the server.
 
+        If the store does not accept it, that of a list of the same runs.
+        """
         server = "http://127.0.0.1:5000" if file_of(self.uri) else self.uri.rstrip("/")
-        ids = quote(json.dumps([run.id for run in runs], separators=(",", ":")))
-        return f"{server}/#/compare-runs?runs={ids}&experiments=%5B%22{self.experiment_id}%22%5D"
+        try:
+            with asking(self.uri):
+                self._save(saved)
+        except StoreError:
+            return saved.without_tag(server, self.experiment_id)
+        return saved.address(server, self.experiment_id)
+
+    def _save(self, saved: View) -> None:
+        tag = saved.tag(int(time.time() * 1000))
+        self._client.set_experiment_tag(self.experiment_id, view.TAG + saved.key, tag)
+        for name in view.outdated(self._client.get_experiment(self.experiment_id).tags):
+            self._client.delete_experiment_tag(self.experiment_id, name)
 
     def page_of(self, run_id: str) -> str | None:
         """The address of a run's page; None where the store is a file, which has no server."""

@@ -29,6 +29,17 @@ SERVER_TIMEOUT_S = 3
 HTTP = {"MAX_RETRIES": "1", "TIMEOUT": "10"}
 """MLflow's retries and timeout; by default 7 retries, which take 4 minutes."""
 TABLES = "SELECT name FROM sqlite_master"
+NOTE = """Auto-encoders trained by `fae`: how well does a network reconstruct images from n numbers?
+
+- A run trains one network. `test/mse` is its error on the test images (mean squared error per
+  pixel, 0 to 1), `train/mse` and `val/mse` those after each epoch, `time/fit_s` the seconds of
+  training. Its figures, configuration and model are among its artifacts.
+- A sweep or a search has its runs nested below it. `test/mse` has a step for each n, `fae.verdict`
+  compares with published results, and the report is among its artifacts.
+- Views (above the list of runs) show the latest sweeps and searches: curves, errors,
+  reconstructions.
+"""
+"""Describes a new experiment on its page, Markdown; users may change it."""
 WITHOUT_START = (
     "SELECT run_uuid FROM runs JOIN experiments USING (experiment_id) WHERE experiments.name = ? "
     "AND runs.lifecycle_stage = 'active' AND start_time IS NULL"
@@ -232,12 +243,14 @@ def _open(config: TrackingConfig, *, create: bool) -> Connection:
     try:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
         client = MlflowClient(uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None and create:
             try:
-                client.create_experiment(name, _artifacts(path) if path else None)
+                artifacts = _artifacts(path) if path else None
+                client.create_experiment(name, artifacts, tags={MLFLOW_RUN_NOTE: NOTE})
             except MlflowException as error:  # another client may create it at the same moment
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise

@@ -1,6 +1,7 @@
 """Stores the entries of a run in MLflow, each kind in its own way."""
 
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -19,9 +20,10 @@ from fae.tracking.outbox import DamagedError, Outbox
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
-SMALL = (256, 256)
-"""Pixels, at most, of the preview in the UI."""
+PREVIEW = 320
+"""Pixels, at most, of the width and height of the preview in the UI."""
 TRIES = 5
 """Failures after which an entry counts as rejected by a store that is reachable."""
 AGAIN_S = 0.2
@@ -142,7 +144,9 @@ class Uploader:
     def _picture(self, file: Path, key: str, step: int, moment: int) -> None:
         """Store a picture and a preview, under the names that the UI expects.
 
-        Like ``MlflowClient.log_image``, which stores another copy if called again.
+        Like ``MlflowClient.log_image``, which stores another copy if called again. The UI shows
+        previews in the middle of a square of which it may cut the lower part off, so the picture
+        is at the upper edge of a square preview.
         """
         from PIL import Image
 
@@ -153,12 +157,18 @@ class Uploader:
             picture.load()
         with tempfile.TemporaryDirectory() as made:
             picture.save(Path(made, f"{name}.png"))
-            picture.thumbnail(SMALL)
-            picture.save(Path(made, f"{name}+compressed.webp"))
+            picture.thumbnail((PREVIEW, PREVIEW))
+            preview = Image.new("RGBA", (max(picture.size),) * 2)
+            preview.paste(picture, ((preview.width - picture.width) // 2, 0))
+            preview.save(Path(made, f"{name}+compressed.webp"))
             self.client.log_artifacts(self.run_id, made, "images")
         self.client.set_tag(self.run_id, "mlflow.loggedImages", True)
 
     def _model(self, folder: Path, name: str, step: int) -> None:
+        """Store a model, with its settings, test error and data, and once more with its run.
+
+        ``runs:/<run id>/model`` finds it there: a model goes by its own name elsewhere.
+        """
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
         from mlflow.models.model import MLMODEL_FILE_NAME
 
@@ -170,15 +180,45 @@ class Uploader:
         experiment, own = run.info.experiment_id, f"source_run_id = '{self.run_id}'"
         made = [*self.client.search_logged_models([experiment], own)] or [
             self.client.create_logged_model(
-                experiment, "model", source_run_id=self.run_id, tags={"fae.run": name}
+                experiment,
+                _model_name(run.data.params),
+                source_run_id=self.run_id,
+                tags={"fae.run": name},
+                params=run.data.params,
+                model_type="auto-encoder",
             )
         ]
         model_id = about["model_id"] = made[0].model_id
         text = yaml.safe_dump(about, sort_keys=False)
         files.write(folder / MLMODEL_FILE_NAME, text.encode())
+        self.client.log_artifacts(self.run_id, str(folder), "model")
         self.client.log_model_artifacts(model_id, str(folder))
+        self._link_error(model_id, run.inputs.dataset_inputs)
         self.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
         self.client.log_outputs(self.run_id, [LoggedModelOutput(model_id, step)])
+
+    def _link_error(self, model_id: str, inputs: "Sequence[DatasetInput]") -> None:
+        """Link the run's test error, which is logged before the model, to the model."""
+        from mlflow.entities import Metric
+
+        data = {}
+        if inputs:
+            data = {
+                "dataset_name": inputs[0].dataset.name,
+                "dataset_digest": inputs[0].dataset.digest,
+            }
+        if errors := self.client.get_metric_history(self.run_id, "test/mse"):
+            error = errors[-1]
+            linked = Metric(
+                error.key, error.value, error.timestamp, error.step, model_id=model_id, **data
+            )
+            self.client.log_batch(self.run_id, metrics=[linked])
+
+
+def _model_name(parameters: Mapping[str, str]) -> str:
+    """``autoencoder-64``, without the characters that MLflow does not accept in names."""
+    parts = [parameters[key] for key in ("model", "hidden") if key in parameters]
+    return re.sub(r"[/:.%\"']", "_", "-".join(parts)) or "model"
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class Search:
     Attributes:
         study: the study.
         job: of the study's run.
+        fixed_parameters: of the trials, except those that vary.
         lacking: for each run so far, a message about entries that are not in the store yet, or "".
 
     Args:
@@ -56,6 +57,7 @@ class Search:
         self.lacking: list[str] = []
         plain = fingerprint_fields(config)
         fixed = {key: value for key, value in plain.items() if not settings.varies(key)}
+        self.fixed_parameters = config.as_parameters(fixed)
         self.study = Study(
             settings.name or study_name(config, overrides),
             settings,

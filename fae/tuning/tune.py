@@ -7,11 +7,12 @@ from fae.runs import provenance
 from fae.runs.begin import begin
 from fae.runs.task import Known, State
 from fae.runtime.console import say, warn
-from fae.tracking import ui
+from fae.tracking import ui, view
 from fae.tracking.archive import Archive
 from fae.tracking.recovery import close_crashed
 from fae.tracking.run import Run
 from fae.tracking.store import Store
+from fae.tracking.view import View
 from fae.tuning.conclusion import conclude, concluded
 from fae.tuning.results import Outcome, SearchResult
 from fae.tuning.search import Search
@@ -33,8 +34,15 @@ def tune(search: Search) -> Outcome:
             warn(lacking)
         raise
     archive = Archive(search.config.tracking)
-    links = ui.links(archive.uri, ui.run_page(archive, search.study.parent or ""))
+    links = ui.links(archive.uri, archive.save(_view(search))) if result else []
     return Outcome(result, [*filter(None, search.lacking)], links)
+
+
+def _view(search: Search) -> View:
+    study = search.study
+    assert study.parent
+    searched = [search.config.parameter_name(dim.key) for dim in search.settings.space]
+    return view.of_search(study.name, view.of_parent(study.parent), searched)
 
 
 def _tune(search: Search) -> SearchResult | None:
@@ -80,7 +88,8 @@ def _open(search: Search, store: Store, archive: Archive, until_end: ExitStack) 
         return _known(search, archive)
 
     with search.study.lock:
-        begun = begin(store, search.job, known, kind="study", tags=tags)
+        parameters = search.fixed_parameters
+        begun = begin(store, search.job, known, kind="study", tags=tags, parameters=parameters)
         run, _ = until_end.enter_context(begun)
         if run:
             search.study.parent = run.id

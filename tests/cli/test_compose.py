@@ -160,7 +160,48 @@ def test_what_determines_a_result_leaves_out_where_things_lie() -> None:
 
 
 def test_parameters_are_few() -> None:
-    assert len(composed().parameters()) <= 16
+    assert len(composed().parameters()) <= 18
+    assert len(composed("optimizer=adam").parameters()) <= 20
+
+
+@pytest.mark.parametrize(
+    ("overrides", "logged"),
+    [
+        (["optimizer.momentum=0.9"], {"optimizer.momentum": 0.9}),
+        (
+            ["optimizer.momentum=0.9", "optimizer.nesterov=true"],
+            {"optimizer.momentum": 0.9, "optimizer.nesterov": "true"},
+        ),
+        (
+            ["optimizer=adamw"],
+            {
+                "optimizer": "adamw",
+                "lr": 1e-3,
+                "optimizer.betas": "[0.9,0.999]",
+                "optimizer.eps": 1e-8,
+                "optimizer.weight_decay": 0.01,
+            },
+        ),
+        (
+            ["model=deep", "model.widths=[300,200]", "model.inner_activation=tanh"],
+            {
+                "model": "deep",
+                "model.widths": "[300,200]",
+                "inner_activation": "tanh",
+                "hidden_activation": "identity",
+            },
+        ),
+        (["trainer.early_stopping=3"], {"trainer.early_stopping": 3}),
+        (["trainer.kernels=torch", "data.root=/elsewhere"], {}),
+        (["dropout=0", "optimizer.weight_decay=0"], {"dropout": 0}),
+        (["optimizer.schedule=cosine"], {"schedule": "cosine"}),
+    ],
+)
+def test_parameters_are_the_settings_in_use(
+    overrides: list[str], logged: dict[str, object]
+) -> None:
+    usual, found = composed().parameters(), composed(*overrides).parameters()
+    assert {key: found[key] for key in found if usual.get(key) != found[key]} == logged
 
 
 def test_every_key_is_known() -> None:

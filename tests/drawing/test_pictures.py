@@ -44,17 +44,21 @@ def test_best_median_and_worst() -> None:
     assert pictures.extremes(floats(1)) == {"best": 0, "median": 0, "worst": 0}
 
 
-def test_pairs_stand_above_each_other_five_per_row() -> None:
-    originals = np.linspace(0, 1, 6 * 4, dtype=np.float32).reshape(6, 4)
-    reconstructed = np.array([[2, -1, 0.5, 0]] * 6, np.float32)
+def test_pairs_stand_above_each_other_ten_per_row() -> None:
+    originals = np.linspace(0, 1, 11 * 4, dtype=np.float32).reshape(11, 4)
+    reconstructed = np.array([[2, -1, 0.5, 0]] * 11, np.float32)
     picture = pictures.pairs(originals, reconstructed)
-    assert picture.shape == (4 * 2 * 3, 5 * 2 * 3)
+    assert picture.shape == (4 * 2 * 3, 10 * 2 * 3)
     small = picture[::3, ::3]
     assert (small.repeat(3, axis=0).repeat(3, axis=1) == picture).all()
-    expected = (originals * 255).round().reshape(6, 2, 2)
-    for column in range(5):
+    expected = (originals * 255).round().reshape(11, 2, 2)
+    for column in range(10):
         np.testing.assert_array_equal(small[:2, 2 * column :][:, :2], expected[column])
         assert small[2:4, 2 * column :][:, :2].tolist() == [[255, 0], [128, 0]]
-    np.testing.assert_array_equal(small[4:6, :2], expected[5])
+    np.testing.assert_array_equal(small[4:6, :2], expected[10])
     assert small[6:, :2].tolist() == [[255, 0], [128, 0]]
     assert (small[4:, 2:] == 0).all()
+
+
+def test_fewer_pairs_make_a_narrower_picture() -> None:
+    assert pictures.pairs(floats(*[0.5] * 3)[:, None], floats(*[0.5] * 3)[:, None]).shape == (6, 9)

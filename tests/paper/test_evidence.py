@@ -76,7 +76,7 @@ class Filled:
     def sweep(self, name: str, error: Error, *overrides: str, whole: bool = True) -> None:
         """A finished sweep, whatever it is called."""
         tasks = planned([NO_LOCAL, *overrides])
-        tags = {"fae.planned": str(len(tasks))}
+        tags = {"fae.planned_runs": str(len(tasks))}
         with self._store.run(
             name, kind="sweep", folder=self._folder(), command="", tags=tags
         ) as parent:

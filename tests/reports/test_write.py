@@ -67,7 +67,7 @@ def _sweep(home: Path) -> None:
     """Two sizes with three seeds each under one sweep, of which two more runs never began."""
     config = configured(home)
     results = []
-    planned = {"fae.planned": "8"}
+    planned = {"fae.planned_runs": "8"}
     with Store(config.tracking).run(
         SWEEP, kind="sweep", folder=home, command="", tags=planned
     ) as parent:
