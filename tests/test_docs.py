@@ -26,7 +26,8 @@ KEYS = [key for command in ("train", "search", "report") for key in reference.ke
 def commands() -> Iterator[str]:
     """What follows ``fae train`` on the pages, except what needs another package or folder."""
     for page in sorted(DOCS.rglob("*.md")):
-        for line in re.findall(r"^fae train (.*)$", page.read_text(), re.MULTILINE):
+        text = page.read_text().replace("\\\n", "")
+        for line in re.findall(r"^fae train (.*)$", text, re.MULTILINE):
             if not re.search("--config-dir|submitit|--cfg", line):
                 yield line
 
