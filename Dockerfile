@@ -9,4 +9,5 @@ RUN pip install --no-cache-dir --constraint constraints.txt .
 # Caches of libraries go to /tmp, which any user may write.
 ENV HOME=/tmp FAE_DATA=/work/data
 WORKDIR /work
-CMD ["python", "-m", "fae.train", "-m", "hidden=64,128,256,512"]
+ENTRYPOINT ["fae"]
+CMD ["train", "-m", "hidden=64,128,256,512"]

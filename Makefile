@@ -26,6 +26,9 @@ answers: $(VENV)/installed  ## the paper's open questions, in up to two hours; w
 	$(BIN)/python -m fae.train -m experiment=depth
 	$(BIN)/python -m fae.answers docs
 
+# A notice on the successor of the site's theme.
+docs: export NO_MKDOCS_2_WARNING = 1
+
 docs: $(VENV)/documentation  ## the documentation, in site/, with its links checked
 	$(BIN)/python -m mkdocs build --strict
 

@@ -47,7 +47,8 @@ def main() -> None:
             )
             print(rows[-1], flush=True)
     text = (
-        "; ".join(f"{key}: {value}" for key, value in machine().items())
+        "# Accuracy\n\nWritten by `make bench-accuracy`. "
+        + "; ".join(f"{key}: {value}" for key, value in machine().items())
         + f".\n\nTest errors of the paper's networks after {EPOCHS} epochs, by fae with "
         "`trainer.kernels` as given and by a plain PyTorch loop, which takes PyTorch's, with the "
         f"same {len(SEEDS)} seeds: means, and their differences with 95 % intervals (Student's "

@@ -76,8 +76,8 @@ def _commands() -> str:
 
 
 def _exit_codes() -> str:
-    failures = {f"1, of {name}": command.failure for name, command in COMMANDS.items()}
-    return _table("code", {"0": "done", **failures, **EXIT_CODES})
+    failures = "; ".join(f"{name}: {command.failure}" for name, command in COMMANDS.items())
+    return _table("code", {"0": "done", "1": failures, **EXIT_CODES})
 
 
 def _table(head: str, rows: Mapping[str, str]) -> str:

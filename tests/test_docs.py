@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from html import unescape
+from pathlib import Path
 
 import pytest
 import yaml
@@ -26,7 +27,8 @@ KEYS = [key for command in ("train", "search", "report") for key in reference.ke
 def commands() -> Iterator[str]:
     """What follows ``fae train`` on the pages, except what needs another package or folder."""
     for page in sorted(DOCS.rglob("*.md")):
-        for line in re.findall(r"^fae train (.*)$", page.read_text(), re.MULTILINE):
+        text = page.read_text().replace("\\\n", "")
+        for line in re.findall(r"^fae train (.*)$", text, re.MULTILINE):
             if not re.search("--config-dir|submitit|--cfg", line):
                 yield line
 
@@ -69,6 +71,18 @@ def test_a_command_composes(command: str) -> None:
     words = [w for w in shlex.split(command, comments=True) if w != "-m" and "hydra" not in w]
     lists = [w if "[" in w or "{" in w else w.partition(",")[0] for w in words]
     compose(NO_LOCAL, *lists)
+
+
+@pytest.mark.parametrize("page", sorted(PROJECT.glob("*.md")), ids=lambda page: page.name)
+def test_the_links_of_pages_outside_of_the_site_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (PROJECT / target).exists(), target
+
+
+def test_the_tree_for_contributors_names_every_room() -> None:
+    tree = (PROJECT / "CONTRIBUTING.md").read_text().partition("\nfae/ ")[2].partition("\nhydra")[0]
+    rooms = {init.parent.name for init in PROJECT.glob("fae/*/__init__.py")}
+    assert set(re.findall(r"^  (\w+)/ ", tree, re.MULTILINE)) == rooms
 
 
 def test_the_workflow_runs_on_each_python_that_fae_names() -> None:

@@ -134,7 +134,7 @@ def test_its_help_is_there_without_docstrings(flags: list[str]) -> None:
     command = [sys.executable, *flags, "-m", "fae.doctor", "--help"]
     ended = subprocess.run(command, env=environment("unused"), capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "python -m fae.doctor [OVERRIDE ...]" in ended.stdout
+    assert "usage: fae doctor [KEY=VALUE ...]" in ended.stdout
 
 
 def test_without_being_installed_libraries_are_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ def test_it_trains(installed: Path, tmp_path: Path, store_uri: str, client: Mlfl
     for command in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm one"):
         subprocess.run(["git", *command.split()], cwd=installed, check=True)
     ours = {"PYTHONPATH": str(installed), "MLFLOW_TRACKING_URI": store_uri}
-    assert "data: digits" in run("-m", "fae.train", "--help", cwd=tmp_path, **ours)
+    assert " data=digits " in run("-m", "fae", "train", "--help", cwd=tmp_path, **ours)
     dials = ("data=digits", "hidden=4", "epochs=1", "sweep.rerun=true")
     run("-m", "fae.train", *dials, cwd=tmp_path, **ours)
     (trained,) = runs(client, "run", tmp_path)

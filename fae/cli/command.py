@@ -18,10 +18,11 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from fae.cli import code_guard, manual, options
+from fae.cli import code_guard, manual, options, reference
 from fae.cli.compose import check
 from fae.cli.hydra_internals import failure, parsed
-from fae.cli.messages import explain, known_keys, raised_by_hydra
+from fae.cli.messages import explain, raised_by_hydra
+from fae.cli.unknown import known_keys
 from fae.config import Config
 from fae.errors import ConfigError, FaeError, Interrupted, cause
 from fae.runtime import process, signals, streams
@@ -59,7 +60,7 @@ def run(entry: Callable[[], object], *schemas: type, name: str = "") -> None:
     try:
         with streams.guarded(), _hydra(), code_guard.known_code_only():
             if not (name and _answered(name, sys.argv[1:])):
-                if name in manual.COMPOSED:
+                if name in reference.COMMANDS:
                     sys.argv[1:] = options.in_order(sys.argv[1:], _settings(*schemas))
                 code_guard.refuse_pickle(sys.argv[1:])
                 entry()

@@ -1,4 +1,4 @@
-"""Completion with the tab key: of subcommands here, of their settings by Hydra.
+"""Completion with the tab key: of subcommands and choices here, of all else by Hydra.
 
 Hydra's code for a shell calls ``fae -sc query=SHELL`` with the line so far in the environment.
 Hydra knows programs without subcommands, so it is shown the line without them.
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr
 from importlib import import_module
 
-from fae.cli import manual
+from fae.cli import manual, reference
 from fae.cli.commands import COMMANDS
 
 QUERY = ("-sc", "--shell-completion")
@@ -52,12 +52,22 @@ def answer(arguments: Sequence[str]) -> None:
         names = [*COMMANDS, "completion", "--help", "--version"]
         _offer(name for name in names if name.startswith(given))
     elif words[0] in COMMANDS:
-        command = words[0] if words[0] in manual.COMPOSED else "train"  # whose settings it takes
+        command = words[0] if words[0] in reference.COMMANDS else "train"  # whose settings it takes
+        if choices := _choices(command, words[-1]):
+            _offer(choices)
+            return
         os.environ[LINE] = os.environ[LINE].replace(f" {words[0]}", "", 1)
         with redirect_stderr(io.StringIO()):
             _ask_hydra(command, *arguments)
     elif words[0] == "completion":
         _offer(SHELLS)
+
+
+def _choices(command: str, word: str) -> list[str]:
+    """The values that a setting may have, where a word begins one; Hydra offers the default."""
+    name, equals, begun = word.partition("=")
+    choices = [c for key in reference.keys(command) if key.name == name for c in key.choices]
+    return [f"{name}={c}" for c in dict.fromkeys(choices) if equals and c.startswith(begun)]
 
 
 def _offer(words: Iterable[str]) -> None:

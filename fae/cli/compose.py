@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from fae.cli.code_guard import known_code_only
 from fae.cli.hydra_internals import Hydra
 from fae.cli.messages import explain, explain_values, printable_line, raised_by_hydra
+from fae.cli.origin import located
 from fae.cli.overrides import command_line, key_of, without
 from fae.config import Config
 from fae.errors import ConfigError
@@ -69,7 +70,7 @@ def compose_as(name: str, schema: type[Schema], *overrides: str, **given: object
     Raises:
         ConfigError: a key or a value is wrong.
     """
-    with _composed(name, overrides) as node:
+    with _composed(name, overrides, return_hydra_config=True) as node:
         return read(node, schema, **given)
 
 
@@ -91,10 +92,10 @@ def compose_jobs(
 
 
 @contextmanager
-def _composed(name: str, overrides: Sequence[str]) -> Iterator[DictConfig]:
+def _composed(name: str, overrides: Sequence[str], **how: bool) -> Iterator[DictConfig]:
     """What Hydra composes; what it refuses within the block is a ``ConfigError``."""
     with _conf() as (_, added):
-        yield hydra.compose(name, [*overrides, *added])
+        yield hydra.compose(name, [*overrides, *added], **how)
 
 
 @contextmanager
@@ -130,10 +131,23 @@ def parse(base: DictConfig, arguments: Sequence[str], loader: ConfigLoader) -> l
     """The overrides of a multirun: a preset's grid without the given keys, then the given."""
     parser = OverridesParser.create(config_loader=loader)
     given = parser.parse_overrides(list(arguments))
+    _refuse_repetition(given)
     keys = {override.key_or_group for override in given}
     params = (base.hydra.sweeper.params or {}).items()
     grid = [f"{key}={values}" for key, values in params if key not in keys]
     return [*parser.parse_overrides(grid), *given]
+
+
+def _refuse_repetition(overrides: Sequence[Override]) -> None:
+    """Check that no values of a sweep are dropped, as of a key that is given twice.
+
+    Raises:
+        ConfigError: some are.
+    """
+    for override in overrides:
+        same = [o.input_line for o in overrides if o.key_or_group == override.key_or_group]
+        if override.is_sweep_override() and len(same) > 1:
+            raise ConfigError(f"{' and '.join(map(str, same))}: leave out one of them")
 
 
 def jobs(overrides: list[Override]) -> list[list[str]]:
@@ -145,6 +159,7 @@ def read(node: DictConfig, schema: type[Schema], **given: object) -> Schema:
     """Convert a composed configuration to a schema, and check it.
 
     Args:
+        node: with Hydra's own section, problems in a user's file are named with file and line.
         schema: a pydantic dataclass.
         given: values that bypass Hydra.
 
@@ -153,7 +168,7 @@ def read(node: DictConfig, schema: type[Schema], **given: object) -> Schema:
     """
     known = {field.name for field in fields(schema)}  # type: ignore[arg-type]
     keys = [key for key in node if key not in NOT_OF_RUNS - known]
-    node = OmegaConf.masked_copy(node, keys)  # type: ignore[arg-type]
+    composed, node = node, OmegaConf.masked_copy(node, keys)  # type: ignore[arg-type]
     try:
         values: dict[str, Any] = OmegaConf.to_container(node, resolve=True)  # type: ignore[assignment]
         missing = OmegaConf.missing_keys(node)
@@ -166,6 +181,8 @@ def read(node: DictConfig, schema: type[Schema], **given: object) -> Schema:
     except ValidationError as error:
         problems += explain_values(error, values, schema)
     if problems:
+        if "hydra" in composed:
+            problems = [printable_line(located(problem, composed)) for problem in problems]
         raise ConfigError(*problems)
     return typed
 

@@ -5,13 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import groupby
-from typing import TYPE_CHECKING
 
+from fae.cli import reference
 from fae.cli.commands import COMMANDS, COMPLETION, EXIT_CODES, Command
 from fae.runtime.console import console
-
-if TYPE_CHECKING:
-    from fae.cli.reference import Key
 
 MARGIN, GAP = 2, 2
 """Spaces before a term, and between it and its meaning beside it."""
@@ -19,8 +16,6 @@ WIDEST = 120
 """Columns; longer lines are hard to read."""
 NARROW = 76
 """Columns below which an explanation stands under its entry instead of beside it."""
-COMPOSED = ("train", "search", "report")
-"""Commands with a configuration of their own."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ def of(name: str) -> None:
     command = {**COMMANDS, "completion": COMPLETION}[name]
     usage = f"usage: fae {name} {command.usage}"
     sections = [*_arguments(command)]
-    if name in COMPOSED:
+    if name in reference.COMMANDS:
         sections += _settings(name)
     sections += _options_and_examples(command)
     if name in COMMANDS:
@@ -82,8 +77,6 @@ def _arguments(command: Command) -> Iterator[Section]:
 
 def _settings(name: str) -> Iterator[Section]:
     """The dials, the presets and other groups, and the keys of each group."""
-    from fae.cli import reference
-
     keys = {g: [*inner] for g, inner in groupby(reference.keys(name), lambda key: key.group)}
     meanings = reference.sections(name)
     yield "settings", [_entry(key) for key in keys.pop("")]
@@ -98,7 +91,7 @@ def _settings(name: str) -> Iterator[Section]:
         yield f"{group}.*: {meanings[group].rstrip('.')}", [_entry(key) for key in inner]
 
 
-def _entry(key: "Key") -> Entry:
+def _entry(key: reference.Key) -> Entry:
     several = len(key.choices) > 1
     choices = f"{'one of' if several else 'always'} {', '.join(key.choices)}"
     kind = choices if key.choices else ", ".join(filter(None, [key.type, key.bounds]))
@@ -131,15 +124,14 @@ def _print_entry(entry: Entry, width: int, indent: int) -> None:
     """Print a term, and what it means beside it or, if it does not fit there, below."""
     from rich.text import Text
 
-    term = Text(" " * MARGIN).append(entry.term, "cyan")
-    beside = len(term) + GAP <= indent
-    console().print(term.append(" " * (indent - len(term))) if beside else term, end="")
-    if not beside:
-        console().print()
-    first = textwrap.wrap(entry.meaning, width - indent)
-    console().print(Text(("" if beside else " " * indent) + first[0]))
-    for line in first[1:]:
-        console().print(Text(" " * indent + line))
+    term, space = " " * MARGIN + entry.term, " " * indent
+    lines = [space + line for line in _wrapped(entry.meaning, width - indent)]
+    if len(term) + GAP <= indent:
+        console().print(Text.assemble((term, "cyan"), lines.pop(0)[len(term) :]))
+    else:
+        console().print(Text(term, "cyan"))
+    for line in lines:
+        console().print(Text(line))
     if entry.facts:
         _print_wrapped(f"[{entry.facts}]", width, "dim", indent)
 
@@ -147,7 +139,10 @@ def _print_entry(entry: Entry, width: int, indent: int) -> None:
 def _print_wrapped(text: str, width: int, style: str = "", indent: int = 0) -> None:
     from rich.text import Text
 
-    space = " " * indent
-    lines = textwrap.wrap(text, width, initial_indent=space, subsequent_indent=space) or [""]
-    for line in lines:
-        console().print(Text(line, style))
+    for line in _wrapped(text, width - indent):
+        console().print(Text(" " * indent + line, style))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines that break between words only, as ``bf16-mixed`` is one."""
+    return textwrap.wrap(text, width, break_on_hyphens=False) or [""]

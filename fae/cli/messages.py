@@ -2,19 +2,18 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
 from difflib import get_close_matches
 from traceback import walk_tb
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
 from pydantic import ValidationError
 from yaml import MarkedYAMLError
 
 from fae.cli.overrides import written
+from fae.cli.unknown import unknown
 from fae.config import Config
 from fae.errors import ConfigError
-from fae.runtime.catalogue import Catalogue
 from fae.runtime.console import in_one_line
 from fae.tracking import address
 
@@ -23,6 +22,7 @@ LIBRARIES = ("hydra", "omegaconf", "yaml")
 MERGING = "Error merging override "
 UNINFORMATIVE = (MERGING, "Unable to configure")
 """Beginnings of errors whose cause is more specific."""
+TOO_SHORT = " after validation, not 0"
 MAX_SHOWN = 100
 """Characters of a value that a message shows."""
 
@@ -66,8 +66,9 @@ def is_anonymous(error: Exception, overrides: Sequence[str]) -> bool:
 def _sentence(error: Exception, schemas: Sequence[type] = (Config,)) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-        asked = f"{group}={choice}" if group else choice
-        return f"{asked}: unknown{_choices(choice, error.options or [])}"
+        if not group:
+            return f"--config-name={choice}: there is no such file; leave it out"
+        return f"{group}={choice}: unknown{_choices(choice, error.options or [])}"
     if isinstance(error, MissingConfigException):
         return f"--config-path: {' '.join(str(error).splitlines())}"
     if isinstance(error, OverrideParseException):
@@ -77,9 +78,18 @@ def _sentence(error: Exception, schemas: Sequence[type] = (Config,)) -> str:
         return f"{where}: not valid YAML ({error.problem})"
     text = str(error)
     if match := re.match(r"Could not override '(.+?)'", text):
-        return _unknown(getattr(error.__cause__, "full_key", None) or match[1], schemas)
-    if match := re.match(r"Ambiguous value for argument '(.+?)'", text):
+        return unknown(getattr(error.__cause__, "full_key", None) or match[1], schemas)
+    if match := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+?)'", text):
         return f"{match[1]}: several values make a sweep, which needs the option -m"
+    if match := re.match(r"Could not append to config. An item is already at '(.+?)'", text):
+        return f"+{match[1]}: there is this key already; leave out the plus"
+    if match := re.match(r"Multiple values for (\S+?)\. .*override \S+: (\S+)'", text):
+        group, choice = match.groups()
+        return (
+            f"+{group}={choice}: leave out the plus (in a file write override /{group}: {choice})"
+        )
+    if match := re.match(r"Additional config directory '(.+)' not found", text):
+        return f"--config-dir={match[1]}: there is no such folder"
     if text.startswith("Config group override must be"):
         return "needs the name of a choice"
     is_reason = bool(text) and not text.startswith(UNINFORMATIVE)
@@ -92,17 +102,6 @@ def _sentence(error: Exception, schemas: Sequence[type] = (Config,)) -> str:
 
 def _names(text: str, key: str) -> bool:
     return re.search(rf"(?<![\w.]){re.escape(key)}(?!\w|\.\w)", text) is not None
-
-
-def known_keys(*schemas: type, prefix: str = "") -> Iterator[str]:
-    """All keys of schemas, dotted."""
-    for schema in schemas:
-        for name, hint in get_type_hints(schema, include_extras=True).items():
-            yield prefix + name
-            for option in (hint, *get_args(hint)):
-                variants = option.own.values() if isinstance(option, Catalogue) else [option]
-                groups = [v for v in variants if isinstance(v, type) and is_dataclass(v)]
-                yield from known_keys(*groups, prefix=f"{prefix}{name}.")
 
 
 def _first_line(text: str) -> str:
@@ -135,13 +134,24 @@ def _refusal(detail: Mapping[str, Any], values: Mapping[str, Any], schema: type)
             node = node[part]
     key = ".".join([*path, str(last)])
     if detail["type"] == "unexpected_keyword_argument":
-        return _unknown(key, [schema])
+        return unknown(key, [schema])
     if detail["type"] in {"missing", "missing_argument"} or detail["input"] == "???":
         return f"{key}: is missing"
     if detail["type"] == "unknown_variant":
         return f"{key}.name={detail['ctx']['name']}: {detail['msg']}"
-    rule = re.sub(r"^(Input|String) should", "must", detail["msg"])
-    return f"{key}={as_typed(detail['input'])}: {rule}"
+    rule = re.sub(r"^(Input|String|Tuple) should", "must", detail["msg"])
+    return f"{key}={as_typed(detail['input'])}: {rule.removesuffix(TOO_SHORT)}{_hint(key, detail)}"
+
+
+def _hint(key: str, detail: Mapping[str, Any]) -> str:
+    """How a value of the wrong type is written."""
+    value = detail["input"]
+    if isinstance(value, list) and detail["type"] not in {"too_short", "too_long"}:
+        values = ",".join(map(written, value))
+        return f"; write -m {key}={values} for a run with each" if values else ""
+    if detail["type"] == "int_type" and isinstance(value, float) and value.is_integer():
+        return f"; write {key}={value:.0f}"
+    return ""
 
 
 def as_typed(value: object) -> str:
@@ -153,21 +163,6 @@ def as_typed(value: object) -> str:
 def printable_line(text: str) -> str:
     """A text in one printable line, with passwords masked."""
     return address.without_password(in_one_line(text))
-
-
-def _unknown(key: str, schemas: Sequence[type]) -> str:
-    known = set(known_keys(*schemas))
-    group, _, setting = key.partition(".")
-    if key in known:
-        return f"{key}: not a setting of the {group} that was chosen"
-    if setting in known:
-        return f"{key}: no such key; did you mean {setting}?"
-    if key == "experiment":
-        return "experiment: a preset's file must begin with the line # @package _global_"
-    near = get_close_matches(key, ["experiment", *known], n=1)
-    return f"{key}: no such key" + (
-        f"; did you mean {near[0]}?" if near else "; --help lists them all"
-    )
 
 
 def _choices(wrong: str, options: Iterable[str]) -> str:

@@ -51,7 +51,7 @@ def refuse_dashes(arguments: Sequence[str], settings: Collection[str]) -> None:
     Raises:
         ConfigError: one is; names how it is written.
     """
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
         match = re.match(r"--?([\w.-]+?)(=.*)?$", argument)
         key = match[1].replace("-", "_") if match else ""
         if match and key in settings:

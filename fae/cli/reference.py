@@ -18,6 +18,8 @@ from fae.cli import defaults
 from fae.cli.annotations import described
 from fae.runtime.catalogue import Catalogue
 
+COMMANDS = ("train", "search", "report")
+"""Those that have a configuration."""
 MEANINGS = {
     "experiment": "Preset: the settings of an experiment, some with the grid of a sweep.",
     "local": "Your own defaults, which every command uses: conf/local/default.yaml, if there is "
@@ -70,14 +72,14 @@ class Group:
 
 
 def keys(command: str) -> list[Key]:
-    """The keys that a command (train, search or report) takes: the dials, then group by group."""
+    """The keys that a command takes: the dials, then group by group."""
     schemas = import_module(f"fae.{command}").SCHEMAS
     found = [key for schema in reversed(schemas) for key in _keys(schema, _config(command))]
     return sorted(found, key=lambda key: key.group != "")
 
 
 def groups(command: str) -> list[Group]:
-    """The groups of a command (train, search or report) in which there is a choice."""
+    """The groups of a command in which there is a choice."""
     meanings, found = MEANINGS | sections(command), []
     for name, chosen in defaults.chosen(_config(command)):
         options = defaults.options(name)

@@ -13,7 +13,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
 from fae.cli.compose import check, compose, compose_jobs
-from fae.cli.messages import explain, known_keys, raised_by_hydra
+from fae.cli.messages import explain, raised_by_hydra
+from fae.cli.unknown import known_keys
 from fae.config import Config, fingerprint_fields
 from fae.errors import ConfigError
 from fae.models.dense.config import AutoEncoderConfig
@@ -258,10 +259,10 @@ def test_every_key_is_known() -> None:
         (["optimizer=adm"], "did you mean adam? choose from adam, adamw, sgd"),
         (["optimizer=null"], "optimizer=null: needs the name of a choice"),
         (["optimizer.lr=0.1"], "optimizer.lr: no such key; did you mean lr?"),
-        (["data.side=3"], "data.side: not a setting of the data that was chosen"),
+        (["data.side=3"], "data.side: only with data=synthetic"),
         (
             ["optimizer=adam", "optimizer.momentum=0.9"],
-            "optimizer.momentum: not a setting of the optimizer that was chosen",
+            "optimizer.momentum: only with optimizer=sgd",
         ),
         (
             ["optimizer.name=adagrad"],
@@ -275,13 +276,37 @@ def test_every_key_is_known() -> None:
         (["optimizer.schedule=step"], "must be 'constant', 'cosine' or 'one_cycle'"),
         (["optimizer=adam", "optimizer.betas=[0.9,1]"], "optimizer.betas.1=1: must be less than 1"),
         (["model.hidden_activation=rlu"], "model.hidden_activation=rlu: must be 'relu', 'gelu'"),
-        (["model=deep", "model.widths=[]"], "model.widths=[]: "),
+        (["model=deep", "model.widths=[]"], "model.widths=[]: must have at least 1 item"),
         (["model=deep", "model.widths=[8,0]"], "model.widths.1=0: must be greater than or equal"),
         (["model=deep", "model.initialisation=pca"], "model.initialisation=pca: must be 'uniform'"),
-        (["model.widths=[8]"], "model.widths: "),
+        (["model.widths=[8]"], "model.widths: only with model=deep"),
+        (["trainer.devices=2"], "trainer.devices: no such key; trainer has accelerator, detect_"),
+        (["trainer.precison=2"], "trainer.precison: no such key; did you mean trainer.precision?"),
+        (["momentum=0.9"], "momentum: no such key; did you mean optimizer.momentum?"),
+        (
+            ["search.trials=3"],
+            "search.trials: not taken by this command, but by python -m fae.search",
+        ),
+        (["trials=3"], "trials: no such key; did you mean search.trials of python -m fae.search?"),
+        (["where=x"], "where: not taken by this command, but by python -m fae.report"),
+        (
+            ["hidden=[64,128]"],
+            "must be a valid integer; write -m hidden=64,128 for a run with each",
+        ),
+        (
+            ["hidden=range(1,3)"],
+            "hidden=range(1,3): several values make a sweep, which needs the o",
+        ),
+        (["epochs=1e3"], "epochs=1000.0: must be a valid integer; write epochs=1000"),
+        (["+experiment=adam"], "+experiment=adam: leave out the plus"),
+        (["+optimizer=adam"], "+optimizer=adam: leave out the plus"),
+        (["+hidden=3"], "+hidden: there is this key already; leave out the plus"),
         (["experiment=papr"], "experiment=papr: unknown; did you mean paper? choose from adam"),
         (["trainer.precision=16"], "trainer.precision=16: must be '32-true' or 'bf16-mixed'"),
-        (["model={_target_:os.system}"], "model._target_: no such key; did you mean model.name?"),
+        (
+            ["model={_target_:os.system}"],
+            "model._target_: no such key; model has hidden_activation",
+        ),
         (["++optimizer.nesterov.a=1"], "optimizer.nesterov={'a': 1}: must be a valid boolean"),
         (["optimizer=adam", "++optimizer.betas.a=1"], "++optimizer.betas.a=1: invalid literal"),
         (["hidden='${'"], "hidden='${': no viable alternative at input '${'"),
@@ -344,6 +369,13 @@ def test_a_launch_that_cannot_be_is_refused(override: str, message: str) -> None
     with pytest.raises(ConfigError) as error:
         check(node)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("overrides", [["hidden=64,128", "hidden=256"], ["lr=1", "lr=1,2"]])
+def test_no_values_of_a_sweep_are_dropped(overrides: list[str]) -> None:
+    with pytest.raises(ConfigError) as error:
+        compose_jobs("config", [NO_LOCAL, *overrides], lambda node, _: node)
+    assert str(error.value) == f"{' and '.join(overrides)}: leave out one of them"
 
 
 def test_a_key_that_is_no_text_is_refused() -> None:

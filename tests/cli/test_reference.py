@@ -4,8 +4,8 @@ import pytest
 from conftest import NO_LOCAL
 
 from fae.cli.compose import compose, compose_values, dotted
-from fae.cli.messages import known_keys
 from fae.cli.reference import Key, groups, keys
+from fae.cli.unknown import known_keys
 from fae.reports.config import ReportConfig
 from fae.search import SCHEMAS as OF_SEARCH
 from fae.train import SCHEMAS as OF_TRAIN

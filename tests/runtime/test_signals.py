@@ -220,12 +220,14 @@ sys.meta_path.insert(0, SignalAtImport())
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
-@pytest.mark.parametrize("command", ["-m fae.train", "-m fae.report", "bin/fae-train"])
+@pytest.mark.parametrize(
+    "command", ["-m fae.train", "-m fae.report", "-m fae train", "bin/fae train"]
+)
 def test_a_command_that_still_imports_ends_in_an_orderly_way(
     tmp_path: Path, command: str, name: str, code: int
 ) -> None:
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "fae-train").write_text("from fae.cli.scripts import train\ntrain()\n")
+    (tmp_path / "bin" / "fae").write_text("from fae.__main__ import main\nmain()\n")
     (tmp_path / "sitecustomize.py").write_text(FIRST_IMPORT.format(name=name))
     variables = environment("unused")
     ended = subprocess.run(

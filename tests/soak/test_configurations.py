@@ -24,7 +24,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from fae.cli.compose import CONF, compose, read
 from fae.cli.hydra_internals import ConfigLoaderImpl
-from fae.cli.messages import as_typed, explain, known_keys, raised_by_hydra
+from fae.cli.messages import as_typed, explain, raised_by_hydra
+from fae.cli.unknown import known_keys
 from fae.config import Config, fingerprint_fields
 from fae.errors import ConfigError
 from fae.runtime.console import in_one_line
@@ -532,7 +533,7 @@ def attacks() -> list[list[str]]:
         ["--config-path=pkg://trap"],
         ["--config-dir=files", "--config-name=imports"],
         ["--info=defaults", "hydra.searchpath=[pkg://trap]"],
-        ["--help", "hydra.searchpath=[pkg://trap]"],
+        ["--hydra-help", "hydra.searchpath=[pkg://trap]"],
         [*sweep, "hydra.overrides.hydra=['hydra.searchpath=[pkg://trap]']"],
     ]
     pickles = [
@@ -582,7 +583,7 @@ def test_no_command_line_runs_code_of_a_users_choice(soak: Soak, tmp_path: Path)
     unguarded = "from contextlib import nullcontext; from fae import train; "
     unguarded += "from fae.cli import code_guard; "
     unguarded += "code_guard.known_code_only = nullcontext; train.main()"
-    arguments = ["--help", "hydra.hydra_logging.handlers.console.class=trap.Handler"]
+    arguments = ["--hydra-help", "hydra.hydra_logging.handlers.console.class=trap.Handler"]
     python(tmp_path, "-c", unguarded, *arguments, **variables)
     sprung = Path(variables["SPRUNG"])
     sprung.unlink()  # the trap works
