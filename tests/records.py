@@ -114,9 +114,10 @@ def gallery(title: str, share: float) -> Gallery:
     shown = panel(share)
     found = [
         Example(label, shown.classes[i], IMAGES[i], shown.reconstructions[i], float(ERRORS[i]))
-        for label, i in extremes(ERRORS).items()
+        for label, i in extremes(ERRORS, np.ones_like(ERRORS)).items()
     ]
-    return Gallery(title, 0, shown, found, np.ones((5, 4), np.float32), 2)
+    weights = np.ones((5, 4), np.float32)
+    return Gallery(title, 0, 0.04, shown, found, weights, units=5, dead=2, noise=0.75)
 
 
 def exported(network: nn.Module, **others: bytes) -> bytes:

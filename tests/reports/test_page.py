@@ -12,7 +12,7 @@ from PIL import Image
 from records import gallery, pca, record, summary
 
 from fae.drawing import figures
-from fae.drawing.chart import Chart, curves
+from fae.drawing.chart import Chart
 from fae.drawing.pictures import grey, tiles
 from fae.reports import charts, table
 from fae.reports.catalogue import Content
@@ -35,8 +35,7 @@ def made(found: Summary) -> str:
 
 def page_of(found: Summary, *drawn: Chart) -> str:
     galleries = [gallery("n = 64", 0.5), gallery("n = 128", 0.25)]
-    scales = [*drawn, *(replace(chart, name=f"{chart.name}_logarithmic") for chart in drawn)]
-    svgs = {chart.name: figures.as_svg(figures.draw(chart)) for chart in scales}
+    svgs = {chart.name: figures.as_svg(figures.draw(chart)) for chart in drawn}
     return page(Content(found, [], pca(record(64, 0, 0.04)), galleries), drawn, svgs)
 
 
@@ -140,14 +139,3 @@ def test_charts_are_those_of_the_files_with_heading_and_caption(paper: Summary) 
     assert svgs(source)[drawn.heading] == figures.as_svg(figures.draw(drawn))
     assert f"<h2>{drawn.heading}</h2>" in source
     assert drawn.caption in source
-
-
-def test_curves_are_shown_on_a_logarithmic_scale_as_well(paper: Summary) -> None:
-    epochs = [[{"train/mse": 0.3, "val/mse": 0.4}], [{"train/mse": 0.1, "val/mse": 0.2}]]
-    source = page_of(paper, curves({"n = 64": epochs}))
-    assert "<summary>On a logarithmic scale</summary>" in source
-    assert list(svgs(source)) == [
-        "Error against epoch",
-        "Error against epoch, on a logarithmic scale",
-    ]
-    assert "logarithmic" not in made(paper)
