@@ -129,7 +129,7 @@ def _scale(chart: Chart, uppers: Sequence[Axes], lowers: Sequence[Axes]) -> None
         if chart.y.log:
             ticks = _log_ticks(*y)
             axes.set_yscale("log")
-            axes.set_yticks(ticks, [f"{tick:.4g}" for tick in ticks])
+            axes.set_yticks(ticks, [f"{tick:.6g}" for tick in ticks])
             axes.yaxis.set_minor_locator(NullLocator())
     if chart.below:
         drawn = [series for plot in chart.plots for series in plot.differences]
@@ -178,7 +178,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
         ticks = _within(np.outer(powers, digits).ravel(), low, high)
         if len(ticks) >= 4:
             return ticks
-    return _within(MaxNLocator(4).tick_values(low, high), low, high)
+    return _within(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high), low, high)
 
 
 def _within(values: Iterable[float], low: float, high: float) -> list[float]:
