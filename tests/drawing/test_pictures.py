@@ -60,9 +60,9 @@ def test_of_many_units_64_are_shown_from_the_first_to_the_last() -> None:
 
 def test_units_are_counted_and_their_noise_told() -> None:
     shown = gallery("n = 5", 1)
-    assert shown.caption == "n = 5: 5 units, 2 of all dead"
+    assert shown.caption == "n = 5: 5 units, 2 dead"
     assert replace(shown, dead=None).caption == "n = 5: 5 units, dead ones not counted"
-    assert replace(shown, units=9).caption == "n = 5: 5 of 9 units, 2 of all dead"
+    assert replace(shown, units=9).caption == "n = 5: 9 units, 2 dead; 5 shown"
     assert shown.remark == (
         "mostly noise: random numbers drawn before training make up 75% of the weights' sum of "
         "squares"
