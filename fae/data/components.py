@@ -31,9 +31,10 @@ def pca_reconstructions(
         counts: numbers of components.
         cache: folder in which the components are cached by data digest and split.
     """
-    mean, *components = _fitted(data_set, config, cache)
-    codes = (images - mean) @ np.transpose(components)
-    return {n: mean + codes[:, :n] @ np.asarray(components[:n]) for n in counts}
+    fitted = _fitted(data_set, config, cache)
+    mean, components = fitted[0], fitted[1:]
+    codes = (images - mean) @ components.T
+    return {n: mean + codes[:, :n] @ components[:n] for n in counts}
 
 
 def _fitted(data_set: DataSet, config: DataConfig, cache: Path) -> NDArray[np.float32]:

@@ -160,10 +160,14 @@ def _curves(title: str, runs: Histories, look: Look, target: float | None) -> Pl
     ]
     if target is not None:
         series.append(Series("the paper's test error", validation.x[-1:], [target], "reference"))
-    gap = _over_runs(
-        "", runs, lambda epoch: epoch["val/mse"] / epoch["train/mse"] - 1, "curve", look
-    )
+    gap = _over_runs("", runs, _gap, "curve", look)
     return Plot(f"{title}: {format_error(validation.y[-1])}", series, [gap])
+
+
+def _gap(epoch: Mapping[str, float]) -> float:
+    """How far validation lies above training, relative to the latter."""
+    train, val = epoch["train/mse"], epoch["val/mse"]
+    return val / train - 1 if train else 0.0
 
 
 def _lowest(histories: Mapping[str, Histories]) -> dict[str, Histories]:

@@ -129,7 +129,7 @@ def _scale(chart: Chart, uppers: Sequence[Axes], lowers: Sequence[Axes]) -> None
         if chart.y.log:
             ticks = _log_ticks(*y)
             axes.set_yscale("log")
-            axes.set_yticks(ticks, [f"{tick:.4g}" for tick in ticks])
+            axes.set_yticks(ticks, [f"{tick:.6g}" for tick in ticks])
             axes.yaxis.set_minor_locator(NullLocator())
     if chart.below:
         drawn = [series for plot in chart.plots for series in plot.differences]
@@ -150,7 +150,7 @@ def _limits(values: Sequence[float], *, log: bool, around: float) -> tuple[float
 
     What has no place on a logarithmic axis is left out.
     """
-    kept = np.log10([value for value in values if value > 0]) if log else np.asarray(values)
+    kept = np.log10([value for value in values if value > 0] or [1.0]) if log else np.array(values)
     low, high = float(kept.min()), float(kept.max())
     pad = MARGIN * (high - low) if low < high else 0.1 if log else around
     return (10 ** (low - pad), 10 ** (high + pad)) if log else (low - pad, high + pad)
@@ -177,8 +177,8 @@ def _log_ticks(low: float, high: float) -> list[float]:
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
         ticks = _within(np.outer(powers, digits).ravel(), low, high)
         if len(ticks) >= 4:
-            return ticks
-    return _within(MaxNLocator(4).tick_values(low, high), low, high)
+            return ticks[:: math.ceil(len(ticks) / 8)]
+    return _within(MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high), low, high)
 
 
 def _within(values: Iterable[float], low: float, high: float) -> list[float]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 from fae.drawing.chart import Look
 
 MARKERS = "osD^vPX<>*"
-FIRST, LAST = 0.72, 0.02
+FIRST, LAST = 0.64, 0.02
 """The part of viridis that shows on white paper: a medium green to a dark violet."""
 APART = ("#d55e00", "#0072b2", "#e69f00", "#cc79a7", "#56b4e9", "#7a7a7a")
 """Okabe and Ito (2008), *Color universal design*, and grey; no greens, which stand for sizes."""

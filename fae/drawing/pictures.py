@@ -83,11 +83,11 @@ class Gallery:
 
     @property
     def caption(self) -> str:
-        """``n = 512: 64 of 512 units, 0 of all dead``."""
+        """``n = 512: 512 units, 0 dead; 64 shown``."""
         shown = len(self.weights)
-        of = f"{shown} of {self.units} units" if shown < self.units else f"{shown} units"
-        dead = "dead ones not counted" if self.dead is None else f"{self.dead} of all dead"
-        return f"{self.title}: {of}, {dead}"
+        dead = "dead ones not counted" if self.dead is None else f"{self.dead} dead"
+        part = f"; {shown} shown" if shown < self.units else ""
+        return f"{self.title}: {self.units} units, {dead}{part}"
 
     @property
     def remark(self) -> str:

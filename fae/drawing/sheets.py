@@ -96,10 +96,10 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
     """
     across = math.ceil(math.sqrt(max(len(gallery.weights) for gallery in galleries)))
     pictures = [tiles(gallery.weights, across) for gallery in galleries]
-    words = [_described(gallery) for gallery in galleries]
     size = max(1, int(WIDEST / NETWORKS * DPI) // pictures[0].shape[1]) / DPI
     wide, high = (size * max(picture.shape[axis] for picture in pictures) for axis in (1, 0))
-    right = wide + 16 / DPI
+    words = [_described(gallery, wide) for gallery in galleries]
+    right = wide + 8 / DPI
     down = high + round(0.15 * max(text.count("\n") + 2 for text in words) * DPI) / DPI
     rows, columns = math.ceil(len(galleries) / NETWORKS), min(NETWORKS, len(galleries))
     sheet = _Sheet(right * columns, down * rows)
@@ -110,8 +110,9 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
     return literal(sheet.figure)
 
 
-def _described(gallery: Gallery) -> str:
-    return "\n".join(textwrap.fill(line, 33) for line in (gallery.caption, gallery.remark))
+def _described(gallery: Gallery, inches: float) -> str:
+    lines = (gallery.caption, gallery.remark)
+    return "\n".join(textwrap.fill(line, max(20, int(inches * 14))) for line in lines)
 
 
 def _wrapped(label: str) -> str:

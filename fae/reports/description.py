@@ -157,7 +157,7 @@ def _layers(network: Network) -> str:
         first[0] == second[1] for first, second in pairwise(shapes)
     )
     if not shapes or not in_line:
-        return "not linear layers in a line"
+        return "not a chain of linear layers"
     return "-".join(str(units) for units in (shapes[0][1], *(shape[0] for shape in shapes)))
 
 

@@ -76,8 +76,10 @@ def _template() -> Template:
 
 
 def _printable(value: object) -> object:
-    """A value as it is written; markup is the template's own."""
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """A value as it is written, no percent sign alone in a line; markup is the template's own."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return printable(value).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _in_order(columns: Columns) -> Columns:

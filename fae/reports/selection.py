@@ -91,13 +91,12 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
             else f"sweep={chosen[0].name}: none of its runs is in the store"
         )
     counted, excluded = exclude(archive, runs)
-    missing = sum(_missing(sweep, theirs[sweep.id]) for sweep in chosen)
     return Selection(
         name=" + ".join([sweep.name for sweep in chosen] + ([where] if where else [])),
         sweep=chosen[0] if len(chosen) == 1 and where is None else None,
         runs=counted,
         excluded=excluded,
-        missing=missing if where is None else 0,
+        missing=sum(_missing(s, theirs[s.id]) for s in chosen) if where is None else 0,
         commands=[_command(run) for run in (chosen if where is None else counted)],
     )
 

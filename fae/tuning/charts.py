@@ -29,7 +29,7 @@ def errors_by_value(results: Sequence[SearchResult], dimension: Range, name: str
         Axis(x, _decades(dimension) if dimension.log else [], log=dimension.log),
         Axis("validation error", log=True),
         [Plot("", [*series, *_key(series)])],
-        caption="Each mark is a trial of a search, with one seed; marks of different n are shifted "
+        caption="Each mark is a trial of a search, with one seed; those of different n are shifted "
         "a little, to hide no other. Hollow ones were pruned: stopped before the last epoch.",
     )
 

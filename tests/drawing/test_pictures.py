@@ -1,6 +1,9 @@
 """Pictures, pixel by pixel."""
 
+from dataclasses import replace
+
 import numpy as np
+from records import gallery
 
 from fae.drawing import pictures
 from fae.drawing.pictures import Floats
@@ -24,7 +27,7 @@ def test_differences_are_red_where_too_bright_and_blue_where_too_dark() -> None:
 
 def test_tiles_stand_row_by_row_each_on_its_own_scale() -> None:
     weights = np.stack([floats(1, -1, 0, 0.5) * (unit + 1) for unit in range(5)])
-    shown = pictures.tiles(weights)
+    shown = pictures.tiles(weights, 4)
     assert shown.shape == (5, 11, 3)
     tile = [[[255, 0, 0], [0, 0, 255]], [[255, 255, 255], [255, 128, 128]]]
     for unit in range(5):
@@ -32,16 +35,39 @@ def test_tiles_stand_row_by_row_each_on_its_own_scale() -> None:
         assert shown[top : top + 2, left : left + 2].tolist() == tile
     assert (shown[2] == 255).all()
     assert (shown[3:, 3:] == 255).all()
+    assert pictures.tiles(weights).shape == (5, 8, 3)
 
 
 def test_a_unit_without_weights_is_white() -> None:
     assert (pictures.tiles(np.zeros((1, 4), np.float32)) == 255).all()
 
 
-def test_best_median_and_worst() -> None:
-    found = pictures.extremes(floats(0.3, 0.1, 0.4, 0.2))
+def test_best_median_and_worst_are_of_the_brighter_half() -> None:
+    bright = floats(1, 1, 1, 1)
+    found = pictures.extremes(floats(0.3, 0.1, 0.4, 0.2), bright)
     assert found == {"best": 1, "median": 3, "worst": 2}
-    assert pictures.extremes(floats(1)) == {"best": 0, "median": 0, "worst": 0}
+    found = pictures.extremes(floats(0.3, 0.1, 0.4, 0.2), floats(0.5, 0.1, 0.4, 0.2))
+    assert found == {"best": 0, "median": 0, "worst": 2}
+    assert pictures.extremes(floats(1), floats(0)) == {"best": 0, "median": 0, "worst": 0}
+
+
+def test_of_many_units_64_are_shown_from_the_first_to_the_last() -> None:
+    assert pictures.evenly(3) == [0, 1, 2]
+    chosen = pictures.evenly(512)
+    assert (len(chosen), chosen[0], chosen[-1]) == (64, 0, 511)
+    assert {*np.diff(chosen)} == {8, 9}
+
+
+def test_units_are_counted_and_their_noise_told() -> None:
+    shown = gallery("n = 5", 1)
+    assert shown.caption == "n = 5: 5 units, 2 dead"
+    assert replace(shown, dead=None).caption == "n = 5: 5 units, dead ones not counted"
+    assert replace(shown, units=9).caption == "n = 5: 9 units, 2 dead; 5 shown"
+    assert shown.remark == (
+        "mostly noise: random numbers drawn before training make up 75% of the weights' sum of "
+        "squares"
+    )
+    assert replace(shown, noise=0.5).remark.startswith("little noise: ")
 
 
 def test_pairs_stand_above_each_other_ten_per_row() -> None:

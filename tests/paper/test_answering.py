@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import numpy as np
 import pytest
 from conftest import NO_LOCAL
 from records import record, summary
@@ -62,7 +63,7 @@ def settings(key: str, values: Mapping[object, Error]) -> list[Setting]:
 class Made:
     """Stands for ``Evidence``: errors as functions of n and of what varies."""
 
-    pca: ClassVar = {64: 0.010, 128: 0.006, 256: 0.003, 512: 0.0006}
+    pca: ClassVar = np.interp(np.arange(785), SIZES, (0.010, 0.006, 0.003, 0.0006))
 
     def __init__(self, **sweeps: list[Setting]) -> None:
         self.unreadable: dict[str, list[str]] = {}
@@ -129,7 +130,11 @@ def test_the_better_optimizer_is_named_with_its_interval() -> None:
     assert table["Adam, its best rate"] == ["0.0200 ± 0.0000 (2)"] * 4
     assert table["PCA"] == ["0.0100", "0.00600", "0.00300", "0.000600"]
     (chart,) = found.charts
-    assert [series.label for series in chart.plots[0].series][-1] == "PCA"
+    pca, *lines = chart.series
+    assert (pca.label, pca.kind, pca.x[0], pca.x[-1]) == ("PCA", "dashed", 64, 512)
+    assert [line.label for line in lines] == list(table)[1:-1]
+    assert found.short == "yes at every n, each at its best learning rate"
+    assert found.effect == "test error -20%"
 
 
 def test_where_it_differs_from_n_to_n_the_answer_says_where() -> None:
@@ -141,27 +146,37 @@ def test_where_it_differs_from_n_to_n_the_answer_says_where() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "start", "rates"),
+    ("error", "start", "rates", "said"),
     [
         (
             lambda _, lr: 0.02 + abs(lr - 2) / 100,
             "Whether it depends on n cannot",
             "2",
+            "2 at every n",
         ),
         (
             lambda n, lr: 0.02 + abs(lr - n / 64) / 100,
             "It depends on n: each",
             "1 at n = 64; 2",
+            "it depends on n",
         ),
     ],
 )
-def test_whether_the_best_rate_depends_on_n(error: Error, start: str, rates: str) -> None:
+def test_whether_the_best_rate_depends_on_n(
+    error: Error, start: str, rates: str, said: str
+) -> None:
     made = Made(lr=settings("lr", dict.fromkeys((1.0, 2.0, 4.0, 8.0), error)))
     found = ask(questions._learning_rates, made)
     assert found.sentences[0].startswith(start)
     assert f"with the same seeds: {rates}" in found.sentences[1]
     assert found.sentences[2] == "Studies of sgd found 5, 5, 5, 5 for n = 64, 128, 256, 512."
     assert [chart.name for chart in found.charts] == ["lr", "sgd_by_lr", "adam_by_lr"]
+    assert {chart.x.label for chart in found.charts} == {"learning rate"}
+    assert found.charts[0].x.ticks == [1, 2, 4, 8]
+    by_n = [{s.label: s.look for s in c.series if "=" in s.label} for c in found.charts]
+    assert by_n[0] == by_n[1] == by_n[2]
+    assert list(by_n[0]) == ["n = 64", "n = 128", "n = 256", "n = 512"]
+    assert found.short == f"for SGD {said}"
     assert found.tables[0]["lr=2"][0].endswith("(5)")
     assert found.tables[1]["epochs saved"] == ["40%"] * 4
 
@@ -200,6 +215,9 @@ def test_whether_dropout_helps(slope: float, said: str) -> None:
         f"dropout=0.1 lowers the test error: {'no' if slope > 0 else 'yes'} at every n."
     )
     assert list(found.tables[0]) == ["n", "dropout=0", "dropout=0.1", "dropout=0.2"]
+    (chart,) = found.charts
+    assert (chart.x.ticks, chart.x.log) == ([0.0, 0.1, 0.2], False)
+    assert found.effect == f"dropout=0.1 instead of none: test error {slope / 0.2:+.0%}"
 
 
 def test_the_time_is_that_of_the_papers_experiment() -> None:
@@ -207,6 +225,7 @@ def test_the_time_is_that_of_the_papers_experiment() -> None:
     assert found.sentences[0].startswith("Yes: medians 4.2, 8.2, 14.2, 26.2 s")
     assert "From n = 64 to n = 512 it grows by a factor of 6.2; in the paper" in found.sentences[1]
     assert found.sentences[1].endswith("by a factor of 1.01.")
+    assert (found.short, found.effect) == ("yes", "4.2 s for n = 64, 26.2 s for n = 512")
 
 
 def test_the_distance_to_pca_has_its_interval() -> None:
@@ -216,6 +235,8 @@ def test_the_distance_to_pca_has_its_interval() -> None:
     half = estimate(list(errors(0.0075).values())).half
     assert half is not None
     assert found.tables[0]["best below PCA"][0] == f"25.0% ± {half / 0.01:.1%}"
+    assert found.short.startswith("far above it with the paper's settings, below it with ")
+    assert found.effect.endswith("0.75 to 0.75 times with experiment=best/n")
 
 
 def test_depth_is_compared_at_its_n() -> None:
@@ -226,6 +247,11 @@ def test_depth_is_compared_at_its_n() -> None:
         "At n = 64 the error is 0.75 times that of experiment=best/64, and 0.60 times PCA's."
     )
     assert "experiment=depth has a lower test error than experiment=best/64" in found.sentences[1]
+    assert found.short.startswith("a lower error at n = 64, with one more layer of 512 units")
+    assert found.effect == "test error -25%, 0.60 times PCA's"
+    pca, shallow, deeper = found.charts[0].series
+    assert (pca.label, shallow.x, deeper.x) == ("PCA", [*SIZES], [64])
+    assert deeper.y == pytest.approx([0.006])
 
 
 def test_the_page_has_every_question_its_command_and_its_figures(tmp_path: Path) -> None:
@@ -246,7 +272,11 @@ def test_the_page_has_every_question_its_command_and_its_figures(tmp_path: Path)
     for line in text.splitlines():
         if line.startswith("!["):
             assert (tmp_path / line.partition("](")[2].rstrip(")")).stat().st_size > 1000
-    assert text.count("![") == 7
+    assert text.count("![") == 8
+    assert text.count(".svg)") == 8
+    before, _, _ = text.partition("## ")
+    for given in answered:
+        assert f"| {given.question} | {given.short} | {given.effect} |\n" in before
     assert "Not tried yet" not in text
     assert write(answered, tmp_path).read_text() == text
 
@@ -262,6 +292,7 @@ def test_what_was_not_tried_yet_is_named_with_its_command(
     monkeypatch.setattr(answering, "QUESTIONS", {last: QUESTIONS[last]})
     (answered,) = answer(config.tracking, data, [NO_LOCAL])
     assert (answered.question, answered.sentences) == (last, ["Not tried yet."])
+    assert (answered.short, answered.effect) == ("not tried yet", "")
     assert answered.commands == ["python -m fae.train -m experiment=depth local=none"]
 
 

@@ -1,10 +1,12 @@
 """Charts made of a report's numbers: what stands where."""
 
 import numpy as np
+import pytest
 from records import pca, record, stored, summary
 
 from fae.drawing.chart import Series
 from fae.reports import charts
+from fae.reports.settings import group
 from fae.runtime.intervals import estimate
 
 
@@ -16,8 +18,8 @@ def test_errors_stand_beside_published_ones_and_pca() -> None:
     runs = [record(n, seed, 1 / n + seed / 1e5) for n in (64, 128) for seed in (0, 1, 2)]
     found = summary(*runs, record(100, 0, 0.03))
     chart = charts.errors_by_size(found, pca(runs[0]))
-    series = by_label(chart.plots[0].series)
-    assert list(series) == ["ours", "paper", "PCA", "mean image"]
+    series = by_label(chart.series)
+    assert list(series) == ["PCA", "mean image", "paper", "ours"]
     ours = estimate([1 / 64 + seed / 1e5 for seed in (0, 1, 2)])
     assert series["ours"].x == [64, 100, 128]
     assert series["ours"].low is not None
@@ -26,8 +28,41 @@ def test_errors_stand_beside_published_ones_and_pca() -> None:
     assert series["PCA"].x[0] == 64
     assert series["PCA"].x[-1] == 128
     assert series["PCA"].y[-1] == 0.1 * 0.5**128
-    assert series["mean image"].y == [0.1] * 3
-    assert chart.ticks == [64, 100, 128]
+    assert series["mean image"].y == [0.1] * 2
+    assert chart.x.ticks == [64, 100, 128]
+
+
+def test_below_stands_how_far_errors_lie_from_published_ones() -> None:
+    runs = [record(64, seed, 0.0414 * (1 + seed / 100)) for seed in (0, 1, 2)]
+    found = summary(*runs, record(100, 0, 0.03), record(128, 0, 0.0656), tolerance=0.04)
+    chart = charts.errors_by_size(found, pca(runs[0]))
+    assert chart.below
+    assert chart.below.tolerance == 0.04
+    (ours,) = chart.plots[0].differences
+    assert ours.x == [64, 128]
+    assert ours.y == pytest.approx([0.01, 1.0])
+    half = estimate([0, 0.01, 0.02]).half
+    assert half
+    assert ours.low == pytest.approx([0.01 - half, 1.0])
+    assert ours.high == pytest.approx([0.01 + half, 1.0])
+    assert ours.look == by_label(chart.series)["ours"].look
+
+
+def test_a_single_size_has_a_curve_of_pca_around_it() -> None:
+    chart = charts.errors_by_size(summary(record(64, 0, 0.04)), pca(record(64, 0, 0.04)))
+    series = by_label(chart.series)
+    assert (series["PCA"].x[0], series["PCA"].x[-1]) == (51, 80)
+    assert series["mean image"].x == (64 / 1.25, 64 * 1.25)
+
+
+def test_curves_have_the_colour_of_their_n_and_the_published_error() -> None:
+    runs = [record(n, 0, 0.04, optimizer__name=name) for n in (64, 512) for name in ("adam", "sgd")]
+    chart = charts.curves(group(runs), summary(*runs))
+    titles = [plot.title for plot in chart.plots]
+    assert titles[0] == "n = 64 optimizer=adam: 0.0404"
+    looks = [plot.series[0].look for plot in chart.plots]
+    assert looks[0] == looks[1] != looks[2] == looks[3]
+    assert [plot.series[2].y for plot in chart.plots] == [[0.0414]] * 2 + [[0.0240]] * 2
 
 
 def test_each_optimizer_is_a_series_of_its_own() -> None:
@@ -35,8 +70,10 @@ def test_each_optimizer_is_a_series_of_its_own() -> None:
         record(64, 0, 0.04, optimizer__name="sgd"), record(64, 0, 0.02, optimizer__name="adam")
     )
     series = charts.errors_by_size(found, pca(record(64, 0, 0.04))).plots[0].series
-    assert [line.label for line in series[:2]] == ["optimizer=sgd", "optimizer=adam"]
-    assert [line.colour for line in series[:2]] == [0, 1]
+    lines = series[-2:]
+    assert [line.label for line in lines] == ["optimizer=sgd", "optimizer=adam"]
+    assert lines[0].look != lines[1].look
+    assert [line.shift for line in lines] == [-0.5, 0.5]
 
 
 def test_times_that_do_not_compare_are_hollow() -> None:
@@ -56,8 +93,8 @@ def test_times_that_do_not_compare_are_hollow() -> None:
 def test_many_sizes_have_few_labels_evenly_apart() -> None:
     found = summary(*(record(n, 0, 1 / n) for n in range(2, 42)))
     chart = charts.times_by_size(found)
-    assert chart.ticks == [2, 3, 5, 7, 11, 17, 27, 41]
-    np.testing.assert_array_less(np.diff(np.log(chart.ticks)), 0.6)
+    assert chart.x.ticks == [2, 3, 5, 7, 11, 17, 27, 41]
+    np.testing.assert_array_less(np.diff(np.log(chart.x.ticks)), 0.6)
 
 
 def test_published_results_are_mentioned_only_where_there_are_any() -> None:
@@ -67,3 +104,4 @@ def test_published_results_are_mentioned_only_where_there_are_any() -> None:
         errors = charts.errors_by_size(numbers, pca(record(64, 0, 0.04)))
         times = charts.times_by_size(numbers)
         assert ["publ" in chart.caption for chart in (errors, times)] == [mentioned] * 2
+        assert (errors.below is not None) == mentioned

@@ -10,6 +10,7 @@ from fae.cli.compose import compose
 from fae.reports import description
 from fae.reports.description import Assumption, in_words
 from fae.runs.stored import TrainedRun
+from fae.runs.trained import untrained_network
 from fae.tracking.archive import UnreadableError
 
 
@@ -52,7 +53,7 @@ def test_what_differs_is_told_with_all_its_values() -> None:
 
 def test_a_deep_network_has_all_its_layers() -> None:
     deep = compose(NO_LOCAL, "model=deep", "model.widths=[512,256]")
-    assert description._layers(description.untrained_network(deep)) == "784-512-256-64-256-512-784"
+    assert description._layers(untrained_network(deep)) == "784-512-256-64-256-512-784"
 
 
 def test_early_stopping_is_told_with_the_epochs() -> None:
