@@ -128,7 +128,7 @@ def wrapped(line: str, width: int) -> list[str]:
     indent = line[: len(line) - len(line.lstrip())] + INDENT
     parts = textwrap.wrap(
         unbroken,
-        width,
+        max(1, width),
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
