@@ -88,7 +88,7 @@ TABLES: list[Callable[[Summary], Columns]] = [errors, details]
 def terminal(summary: Summary) -> Group:
     """The table, for rich to print, with a line on how to read it."""
     shown = TerminalTables([columns(summary) for columns in TABLES], VERDICT_STYLES)
-    notes = ["MSE, mean over seeds (number) ± 95 % interval; table.md has the whole legend."]
+    notes = ["MSE, mean over seeds (number) ± 95 % interval; the report has the whole legend."]
     return Group(shown, *(Text(note, "dim") for note in [*notes, *_footnote(summary)]))
 
 
