@@ -11,6 +11,7 @@ if __name__ == "__main__":  # before what takes long to import
 import gc
 import logging
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hydra
@@ -88,7 +89,7 @@ def _say_where(result: "Result", config: Config) -> None:
     asked = HydraConfig.get().overrides.task
     elsewhere = [override for override in asked if key_of(override) in OF_A_STORE]
     report = command_line([f"where=run={result.run_id[:8]}", *elsewhere], module="fae.report")
-    point("folder", result.folder)
+    point("folder", Path(result.folder))
     point("report", report)
     with suppress(StoreError):  # it has the run, and may be away again
         for label, target in links(

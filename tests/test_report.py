@@ -11,6 +11,7 @@ import fae.report
 from fae.errors import ConfigError, VerdictError
 from fae.reports.config import ReportConfig
 from fae.reports.present import report
+from fae.reports.selection import Excluded
 from fae.reports.summary import Summary
 from fae.reports.write import Report
 
@@ -63,6 +64,27 @@ def test_what_else_is_given_is_hydras(asked: list[ReportConfig]) -> None:
 def test_nothing_is_no_name(argument: str) -> None:
     with pytest.raises(ConfigError, match="must have at least 1 character"):
         command(argument)
+
+
+@pytest.mark.parametrize("failures_follow", [False, True])
+def test_failed_runs_are_named_unless_a_sweep_names_them(
+    asked: list[ReportConfig],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    failures_follow: bool,
+) -> None:
+    command()
+    excluded = [
+        Excluded("0123456789", "hidden=4 seed=0", status, f"because of {status}")
+        for status in ("FAILED", "KILLED")
+    ]
+    found = replace(summary(*GOOD), excluded=excluded)
+    monkeypatch.setattr("fae.reports.write.make_report", lambda _: Report(Path(), found, ""))
+    report(asked[0], failures_follow=failures_follow)
+    shown = capsys.readouterr().out
+    assert "excluded: hidden=4 seed=0 (01234567): because of KILLED\n" in shown
+    assert ("because of FAILED" in shown) != failures_follow
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import torch
 from conftest import NO_LOCAL, PROJECT, Cli, environment, runs
 from mlflow import MlflowClient
 
+import fae.report
 from fae.runs.tensor_file import load
 
 SMOKE = "experiment=smoke"
@@ -139,6 +140,33 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
         ]
         assert values[0] == values[1]
     assert alone.data.tags["fae.fingerprint"] == third.data.tags["fae.fingerprint"]
+
+
+def test_a_single_run_ends_with_where_it_is_and_a_command_that_reports_it(
+    cli: Cli,
+    client: MlflowClient,
+    store_uri: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done = cli("hidden=4", SMOKE, "lr=0.123456789")
+    (run,) = runs(client, "run", tmp_path)
+    assert run.info.run_name == f"hidden=4 {SMOKE} lr=0.1235 seed=0"
+    errors, *lines = done.stdout.splitlines()[-5:]
+    assert errors.endswith(f"  run {run.info.run_id[:8]}")
+    page = f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    report = ["python", "-m", "fae.report", f"where=run={run.info.run_id[:8]}", NO_LOCAL]
+    assert lines == [
+        f"folder   {run.data.tags['fae.folder']}",
+        f"report   {shlex.join(report)}",
+        f"start    mlflow ui --backend-store-uri {store_uri}",
+        f"open     {page}",
+    ]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)
+    monkeypatch.chdir(tmp_path)
+    fae.report._run(report[3:])
+    (table,) = tmp_path.glob("reports/*/table.csv")
+    assert table.read_text().count(run.info.run_id) == 1
 
 
 @pytest.mark.parametrize(

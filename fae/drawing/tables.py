@@ -32,65 +32,65 @@ def rows(table: Columns) -> list[tuple[str, ...]]:
 
 
 @dataclass(frozen=True)
-class TerminalTable:
-    """A table for a terminal: nothing in it is cut or broken, however narrow the terminal is.
+class TerminalTables:
+    """Tables for a terminal: nothing in them is cut or broken, however narrow the terminal is.
 
     Columns that do not fit stand in a further part below, beside the first column again. Where the
     first column alone takes most of the width, each row is a block of its own.
 
     Attributes:
+        tables: of the same first column.
         styles: of cells, by their text.
     """
 
-    table: Columns
+    tables: Sequence[Columns]
     styles: Mapping[str, str] = field(default_factory=dict)
 
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        width = options.max_width
-        if self._width(console, self.table) <= width:
-            yield self._grid(self.table)
-        elif self._width(console, self._first()) > width * LABELS:
+        width, labels = options.max_width, _labels(self.tables[0])
+        fit = all(self._width(console, table) <= width for table in self.tables)
+        if not fit and self._width(console, labels) > width * LABELS:
             yield from self._blocks()
-        else:
-            parts = list(self._parts(console, width))
-            yield from map(self._grid, parts)
-            yield Text(f"In {len(parts)} parts, as {width} columns are too few for one.", "dim")
+            return
+        parts = [part for table in self.tables for part in self._parts(console, table, width)]
+        yield from map(self._grid, parts)
+        if not fit:
+            yield Text(f"In {len(parts)} parts, as {width} columns are too few.", "dim")
 
-    def _first(self) -> Columns:
-        return dict([next(iter(self.table.items()))])
-
-    def _parts(self, console: Console, width: int) -> Iterator[Columns]:
-        """The table in parts that fit, each with the first column and at least one other."""
-        part = first = self._first()
-        for heading, cells in list(self.table.items())[1:]:
+    def _parts(self, console: Console, table: Columns, width: int) -> Iterator[Columns]:
+        """A table in parts that fit, each with the first column and at least one other."""
+        part = labels = _labels(table)
+        for heading, cells in list(table.items())[1:]:
             longer = {**part, heading: cells}
-            if part is not first and self._width(console, longer) > width:
+            if part is not labels and self._width(console, longer) > width:
                 yield part
-                longer = {**first, heading: cells}
+                longer = {**labels, heading: cells}
             part = longer
         yield part
 
-    def _width(self, console: Console, part: Columns) -> int:
-        return console.measure(self._grid(part), options=console.options.update(width=WIDE)).maximum
+    def _width(self, console: Console, table: Columns) -> int:
+        unlimited = console.options.update(width=WIDE)
+        return console.measure(self._grid(table), options=unlimited).maximum
 
-    def _grid(self, part: Columns) -> Table:
+    def _grid(self, table: Columns) -> Table:
         """Rows and columns, the first one left-aligned; headings are as wide as their cells."""
         grid = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
-        for position, (heading, cells) in enumerate(part.items()):
+        for position, (heading, cells) in enumerate(table.items()):
             justify: JustifyMethod = "right" if position else "left"
-            widest = max([*map(len, cells), *map(len, heading.split()), 1])
+            widest = max(map(len, [*cells, *heading.split()]))
             lines = textwrap.fill(heading, widest, break_long_words=False)
             grid.add_column(Text(lines), justify=justify, vertical="bottom")
-        for row in rows(part):
+        for row in rows(table):
             grid.add_row(*map(self._cell, row))
         return grid
 
     def _blocks(self) -> Iterator[RenderableType]:
-        """Each row below its first cell, one line per column."""
-        _, *headings = self.table
-        for first, *cells in rows(self.table):
+        """Each row of all tables below its first cell, one line per column."""
+        together = {heading: cells for table in self.tables for heading, cells in table.items()}
+        _, *headings = together
+        for first, *cells in rows(together):
             yield Text(f"\n{in_one_line(first)}", "bold")
             block = Table.grid(padding=(0, 2))
             for heading, cell in zip(headings, cells, strict=True):
@@ -99,6 +99,11 @@ class TerminalTable:
 
     def _cell(self, cell: str) -> Text:
         return Text(in_one_line(cell), self.styles.get(cell, ""))
+
+
+def _labels(table: Columns) -> Columns:
+    """The first column alone."""
+    return dict([next(iter(table.items()))])
 
 
 def as_markdown(table: Columns) -> str:

@@ -167,13 +167,11 @@ def matching(runs: Sequence[StoredRun], where: str, archive: Archive) -> list[St
 
 def _by_id(runs: Sequence[StoredRun], where: str) -> tuple[list[StoredRun], str]:
     """The runs that conditions like ``run=31f1a576`` allow (beginnings of ids), and the others."""
-    ids, others = [], []
-    for word in where.split():
-        key, _, values = word.partition("=")
-        allowed = tuple(filter(None, values.split(",")))
-        (ids if key == "run" and allowed else others).append((word, allowed))
-    chosen = [run for run in runs if all(run.id.startswith(allowed) for _, allowed in ids)]
-    return chosen, " ".join(word for word, _ in others)
+    words = where.split()
+    ids = [word for word in words if re.match("run=[^,]", word)]
+    allowed = [tuple(filter(None, word.removeprefix("run=").split(","))) for word in ids]
+    chosen = [run for run in runs if all(map(run.id.startswith, allowed))]
+    return chosen, " ".join(word for word in words if word not in ids)
 
 
 def _settings(run: StoredRun, archive: Archive) -> dict[str, str]:

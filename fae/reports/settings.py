@@ -66,6 +66,7 @@ def group(runs: Sequence[TrainedRun]) -> list[Setting]:
     known = _rounded([same[0].config_key for same in ordered])
     keys = list(dict.fromkeys(key for values in known for key in values if key != "hidden"))
     varying = [key for key in keys if len({values[key] for values in known if key in values}) > 1]
+    varying = [key for key in varying if key == "data.name" or not _is_implied(key, known)]
     telling = [key for key in keys if key in varying or any(key not in values for values in known)]
     for others in (
         [{key: values[key] for key in varying if key in values} for values in known],
@@ -78,6 +79,12 @@ def group(runs: Sequence[TrainedRun]) -> list[Setting]:
         if len({setting.title for setting in settings}) == len(settings):
             return settings
     raise AssertionError("two settings have the same title")
+
+
+def _is_implied(key: str, known: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a key follows from the choice of a data set, as the number of its images may."""
+    pairs = {(values.get("data.name"), values[key]) for values in known if key in values}
+    return key.startswith("data.") and len(pairs) == len({name for name, _ in pairs}) > 1
 
 
 def _rounded(known: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

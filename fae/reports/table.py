@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.text import Text
 
 from fae.drawing import tables
-from fae.drawing.tables import Columns, TerminalTable
+from fae.drawing.tables import Columns, TerminalTables
 from fae.reports.rows import Row
 from fae.reports.summary import Summary
 from fae.reports.timing import Times
@@ -87,9 +87,9 @@ TABLES: list[Callable[[Summary], Columns]] = [errors, details]
 
 def terminal(summary: Summary) -> Group:
     """The table, for rich to print, with a line on how to read it."""
-    parts = [TerminalTable(columns(summary), VERDICT_STYLES) for columns in TABLES]
-    notes = ["MSE, mean over seeds (number) ± 95 % interval; table.md has the whole legend."]
-    return Group(*parts, *(Text(note, "dim") for note in [*notes, *_footnote(summary)]))
+    shown = TerminalTables([columns(summary) for columns in TABLES], VERDICT_STYLES)
+    notes = ["MSE, mean over seeds (number) ± 95 % interval; the report has the whole legend."]
+    return Group(shown, *(Text(note, "dim") for note in [*notes, *_footnote(summary)]))
 
 
 def markdown(summary: Summary) -> str:

@@ -136,9 +136,11 @@ def fit(
     for name in LEAST_IMPORTANT:
         if len(label) > left():
             shown.pop(name, None)
+    if left() < 1:
+        shown.clear()
     if len(label) > left():
         label = label[: max(0, left() - 1)] + "\N{HORIZONTAL ELLIPSIS}"
-    return label, min(BAR, SHORTEST_BAR + left() - len(label)), [*shown.values()]
+    return label, max(1, min(BAR, SHORTEST_BAR + left() - len(label))), [*shown.values()]
 
 
 def _left(elapsed_s: float, share_done: float) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
-    from rich.style import Style
+    from rich.text import Text
 
 log = logging.getLogger(__name__)
 log.addHandler(logging.NullHandler())  # outside of a job, instead of standard error
@@ -27,12 +27,13 @@ INDENT = "  "
 """Of the lines that continue another."""
 COMMAND = re.compile(r" *(python -m|fae|optuna|mlflow) ")
 """The beginning of a line that is to be copied as a command."""
-NAMED = r"(train|val|test|n =) "
 TOGETHER = re.compile(
-    rf"({NAMED})?\d\S* ± \S+( \(\d+\))?|{NAMED}\d\S*|\d+ (s|min|h|MB|%)(?!\w)"
-    r"|python -m [\w.]+|fae (train|search|report|answers|sync|doctor)|mlflow ui|run [0-9a-f]{8}"
+    r" (?=± )|(?<=±) | (?=\(\d{1,9}\))|(?<=\d) (?=(?:s|min|h|MB|GFLOP/s|%)(?!\w))"
+    r"|(?<=\btrain) (?=\d)|(?<=\bval) (?=\d)|(?<=\btest) (?=\d)|(?<=\bn) (?== \d)|(?<=\bn =) "
+    r"|(?<=\brun) (?=[0-9a-f]{8}\b)|(?<=\bmlflow) (?=ui\b)"
+    r"|(?<=\bpython) (?=-m )|(?<=\bpython -m) |(?<=\bfae) (?=(?:train|search|report|sync|doctor)\b)"
 )
-"""What is read as one word, in spite of its spaces."""
+"""Spaces within what is read as one word: a number with its unit or name, a command."""
 UNBROKEN = "\xa0"
 """A space that is no place to break a line; ``printable`` leaves none in a text."""
 
@@ -110,10 +111,11 @@ def point(label: str, target: str | Path) -> None:
         target: an address, a file, or a command, which is no link.
     """
     from rich.style import Style
+    from rich.text import Text
 
     address = target.absolute().as_uri() if isinstance(target, Path) else target
     link = printable(address) if re.match(r"\w+://", address) else None
-    _print(f"{label:8} {printable(str(target))}", console(), Style(link=link))
+    _print(Text.assemble(f"{label:8} ", (printable(str(target)), Style(link=link))), console())
 
 
 def wrapped(line: str, width: int) -> list[str]:
@@ -124,11 +126,10 @@ def wrapped(line: str, width: int) -> list[str]:
     """
     if COMMAND.match(line):
         return [line]
-    unbroken = TOGETHER.sub(lambda found: found[0].replace(" ", UNBROKEN), line)
     indent = line[: len(line) - len(line.lstrip())] + INDENT
     parts = textwrap.wrap(
-        unbroken,
-        width,
+        TOGETHER.sub(UNBROKEN, line),
+        max(1, width),
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
@@ -136,7 +137,7 @@ def wrapped(line: str, width: int) -> list[str]:
     return [part.replace(UNBROKEN, " ") for part in parts] or [""]
 
 
-def _print(line: str, to: "Console", style: "str | Style" = "") -> None:
+def _print(line: "str | Text", to: "Console", style: str = "") -> None:
     to.print(line, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 

@@ -316,7 +316,7 @@ def _failure(causes: Sequence[str], runs: int, command: str) -> str:
     """What the sweep ends with: the runs that failed, and the command that retries them."""
     more = [f"and {len(causes) - SHOWN} more"] if len(causes) > SHOWN else []
     lines = [f"  {line}" for line in [*causes[:SHOWN], *more]]
-    retry = f"once the cause is mended, this retries them:\n{command} sweep.retry_failed=true"
+    retry = f"retry them, once the cause is fixed, with:\n{command} sweep.retry_failed=true"
     return "\n".join([f"{len(causes)} of {runs} runs failed", *lines, retry])
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
-from fae.drawing.tables import Columns, TerminalTable
+from fae.drawing.tables import Columns, TerminalTables
 from fae.errors import UndeliveredError
 from fae.runtime.console import point, wide
 from fae.runtime.formatting import format_error, format_interval
@@ -82,7 +82,7 @@ def show(outcomes: Sequence[Outcome]) -> None:
         UndeliveredError: some entries are not in the store yet.
     """
     if results := [outcome.result for outcome in outcomes if outcome.result]:
-        wide().print(TerminalTable(_with_short_names(columns(results))))
+        wide().print(TerminalTables([_with_short_names(columns(results))]))
     for label, target in dict.fromkeys(link for outcome in outcomes for link in outcome.links):
         point(label, target)
     if messages := [message for outcome in outcomes for message in outcome.lacking]:

@@ -273,6 +273,17 @@ def test_a_title_rounds_a_float_unless_others_would_look_the_same() -> None:
     ]
 
 
+def test_a_title_has_no_size_that_follows_from_the_data_set() -> None:
+    digits = {"hidden": 8, "data__name": "digits", "data__train": 1200}
+    synthetic = {"hidden": 8, "data__name": "synthetic", "data__train": 2000}
+    assert titles(digits, synthetic) == ["n = 8 data=digits", "n = 8 data=synthetic"]
+    assert titles(digits, {**synthetic, "hidden": 4}, {**synthetic, "data__train": 9}) == [
+        "n = 4 data=synthetic data.train=2000",
+        "n = 8 data=digits data.train=1200",
+        "n = 8 data=synthetic data.train=9",
+    ]
+
+
 def test_what_only_one_optimizer_has_is_not_in_the_title() -> None:
     sgd = {"hidden": 64, "lr": 0.5, "optimizer__name": "sgd", "optimizer__momentum": 0.0}
     adam = {"hidden": 64, "lr": 0.001, "optimizer__name": "adam", "optimizer__eps": 1e-8}

@@ -215,7 +215,7 @@ def test_the_terminal_shows_each_cell_whole_at_any_width(
 
 
 def test_a_table_in_parts_says_so() -> None:
-    assert "In 2 parts, as 60 columns are too few for one." in on_a_terminal(several_seeds(), 60)
+    assert "In 4 parts, as 60 columns are too few." in on_a_terminal(several_seeds(), 60)
     assert " parts, " not in on_a_terminal(several_seeds(), 90)
     assert on_a_terminal(long_titles(), 200).count("setting") == 2
 

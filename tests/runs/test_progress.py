@@ -103,6 +103,7 @@ DETAILS = {
         ("[2/4] hidden=128 seed=0", 60, ["2 min 10 s left"], 13),
         ("[2/4] hidden=128 lr=0.1235 dropout=0.2 seed=0", 60, ["2 min 10 s left"], 8),
         ("x" * 500, 60, ["2 min 10 s left"], 8),
+        ("x" * 500, 20, [], 8),
     ],
 )
 def test_a_narrow_line_has_what_is_most_important(

@@ -89,11 +89,11 @@ def test_an_address_is_a_link_in_one_piece(monkeypatch: pytest.MonkeyPatch, tmp_
     file = on_a_terminal(monkeypatch, color_system="standard")
     point("open", address)
     assert re.fullmatch(
-        rf"\x1b]8;id=\d+;{address}\x1b\\open     {address}\x1b]8;;\x1b\\\n", file.getvalue()
+        rf"open     \x1b]8;id=\d+;{address}\x1b\\{address}\x1b]8;;\x1b\\\n", file.getvalue()
     )
     point("report", tmp_path / "a b\x07.html")
     assert f";{tmp_path.as_uri()}/a%20b%07.html\x1b" in file.getvalue()
-    assert f"report   {tmp_path}/a b\\x07.html\x1b" in file.getvalue()
+    assert f"{tmp_path}/a b\\x07.html\x1b" in file.getvalue()
     point("start", "mlflow ui")
     assert file.getvalue().endswith("\nstart    mlflow ui\n")
 
