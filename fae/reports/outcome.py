@@ -36,7 +36,7 @@ def outcome(selection: Selection, summary: Summary) -> Outcome:
 
 def _verdict(summary: Summary) -> str:
     """``reproduced`` if all of the sweep is; else how many settings have which verdict."""
-    counted = Counter(row.verdict or "not in the paper" for row in summary.rows)
+    counted = Counter[str](row.verdict or "not in the paper" for row in summary.rows)
     if summary.incomplete:
         counted["incomplete"] = 1
     if len(counted) == 1:
