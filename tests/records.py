@@ -74,8 +74,8 @@ def record(
     metrics = {
         "test/mse": test,
         "time/fit_s": fit_s,
-        "dead_units": 1.0,
-        "parameter_count": 10.0 * hidden,
+        "weights/dead_units": 1.0,
+        "weights/count": 10.0 * hidden,
     }
     made = replace(run or stored(f"{hidden:04d}{seed:04d}"), metrics=metrics)
     record = TrainedRun.of(made, cast(Archive, None))

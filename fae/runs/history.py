@@ -14,8 +14,8 @@ from fae.training.learner import Learner
 class History(pl.Callback):
     """Keeps each epoch's metrics, writes them to the store, and times the training.
 
-    Also stored are each epoch's ``time/train_s``, its training pass, and ``time/epoch_s``,
-    with both evaluations. All of it is part of a checkpoint.
+    Also stored are each epoch's ``wall_clock/train_s``, its training pass, and
+    ``wall_clock/epoch_s``, with both evaluations. All of it is part of a checkpoint.
 
     Attributes:
         epochs: one entry per finished epoch, metric name to value.
@@ -57,7 +57,7 @@ class History(pl.Callback):
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.epochs.append(metrics)
         done = len(self.epochs)
-        times = {"time/train_s": self._train_s, "time/epoch_s": self._epoch_s}
+        times = {"wall_clock/train_s": self._train_s, "wall_clock/epoch_s": self._epoch_s}
         self.run.log_metrics({**metrics, **times}, step=done)
         if _worth_a_picture(done):
             self.picture(pl_module)

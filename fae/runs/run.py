@@ -26,6 +26,7 @@ from fae.runs.fingerprint import fingerprint
 from fae.runs.history import History
 from fae.runs.job import Job
 from fae.runs.progress import ProgressDisplay
+from fae.runs.stored import COUNT, DEAD
 from fae.runs.task import BYTES, WORK, State, Task, look_up, work
 from fae.runs.trained import count_parameters
 from fae.runtime.console import console, warn
@@ -227,8 +228,8 @@ def _finish(run: Run, fitted: Fitted, config: Config) -> dict[str, float]:
     run.log_model(learner.network.cpu().eval(), panel.originals, step=fitted.epoch)
     metrics = {
         **test,
-        "dead_units": dead,
-        "parameter_count": count_parameters(learner.network),
+        DEAD: dead,
+        COUNT: count_parameters(learner.network),
         "time/fit_s": history.fit_s,
         "time/total_s": history.total_s,
     }

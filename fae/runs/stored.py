@@ -12,7 +12,8 @@ from fae.runs.trained import count_parameters, trained_network, untrained_networ
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 
 MEASURED = ("test/mse", "time/fit_s")
-FORMER = {"dead_units": "hidden/dead", "parameter_count": "model/parameters"}
+DEAD, COUNT = "weights/dead_units", "weights/count"
+FORMER = {DEAD: "hidden/dead", COUNT: "model/parameters"}
 """What earlier versions called metrics."""
 MOST_PARAMETERS = 1e12
 LARGEST_LIST = 1_000_000
@@ -87,13 +88,13 @@ class TrainedRun(StoredRun):
     @property
     def dead(self) -> int | None:
         """Hidden units that never change; None where they were not counted."""
-        dead = self._measured("dead_units")
+        dead = self._measured(DEAD)
         return None if dead is None else int(dead)
 
     @property
     def parameter_count(self) -> int:
         """Weights and biases of the network; earlier versions did not store how many."""
-        stored = self._measured("parameter_count")
+        stored = self._measured(COUNT)
         return count_parameters(untrained_network(self.config)) if stored is None else int(stored)
 
     def _measured(self, name: str) -> float | None:
@@ -110,8 +111,8 @@ class TrainedRun(StoredRun):
             raise UnreadableError(self, "finished without test error or time")
         possible = {
             **{name: is_measured(self.metrics[name]) for name in MEASURED},
-            "dead_units": _is_count(self._measured("dead_units"), self.config.hidden),
-            "parameter_count": _is_count(self._measured("parameter_count"), MOST_PARAMETERS),
+            DEAD: _is_count(self._measured(DEAD), self.config.hidden),
+            COUNT: _is_count(self._measured(COUNT), MOST_PARAMETERS),
         }
         for name, is_possible in possible.items():
             if not is_possible:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
-PREVIEW = 320
-"""Pixels, at most, of the width and height of the preview in the UI."""
+PREVIEW = 300
+"""Pixels, at most, of the width and height of the preview in the UI: full screen shows four beside
+each other on a page of 1440 pixels."""
 TRIES = 5
 """Failures after which an entry counts as rejected by a store that is reachable."""
 AGAIN_S = 0.2
@@ -193,7 +194,7 @@ class Uploader:
         files.write(folder / MLMODEL_FILE_NAME, text.encode())
         self.client.log_artifacts(self.run_id, str(folder), "model")
         self.client.log_model_artifacts(model_id, str(folder))
-        self._link_error(model_id, run.inputs.dataset_inputs)
+        self._link_error(model_id, run.inputs.dataset_inputs if run.inputs else [])
         self.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
         self.client.log_outputs(self.run_id, [LoggedModelOutput(model_id, step)])
 

@@ -25,8 +25,8 @@ COLOURS = ["440154", "46327e", "365c8d", "277f8e", "1fa187", "4ac16d", "a0da39",
 """Of the first to the last run of a sweep: those of matplotlib's viridis, without light yellow."""
 CARD = {"deleted": False, "isGenerated": False}
 ERRORS = {"type": "LINE", "scaleType": "log", "xAxisKey": "step", "useGlobalXaxisKey": False}
-PICTURE_HEIGHT = 420
-"""Pixels; of the card with reconstructions."""
+PICTURE_HEIGHT = 540
+"""Pixels of the card with reconstructions, enough for two rows of networks."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def outdated(tags: Mapping[str, str]) -> list[str]:
 def _updated(tag: str) -> float:
     try:
         return float(json.loads(tag)["updatedAt"])
-    except (ValueError, TypeError, KeyError):
+    except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError):
         return 0.0
 
 
@@ -136,7 +136,7 @@ def of_sweep(name: str, shown: str, varied: Sequence[str], epochs: int) -> View:
     sections = {
         "Error": [
             _curves("train/mse", "val/mse"),
-            {"type": "BAR", "metricKey": "test/mse", "displayName": "test error"},
+            {"type": "BAR", "metricKey": "test/mse"},
         ],
         "Reconstructions": [_pictures(epochs)],
     }
@@ -144,7 +144,11 @@ def of_sweep(name: str, shown: str, varied: Sequence[str], epochs: int) -> View:
 
 
 def of_search(name: str, shown: str, searched: Sequence[str]) -> View:
-    """The view of a search: its trials' errors against each of the searched parameters."""
+    """The view of a search: its trials' errors against each of the searched parameters.
+
+    Without trials that diverged, beside which no others could be told apart: an error of 1 or more
+    is worse than that of any picture.
+    """
     columns = [*(f"params.{key}" for key in searched), "metrics.val/mse", "metrics.test/mse"]
     every = {
         "type": "PARALLEL",
@@ -156,6 +160,7 @@ def of_search(name: str, shown: str, searched: Sequence[str]) -> View:
         "Error by value": [*map(_scatter, searched), every],
         "Error by epoch": [_curves("val/mse")],
     }
+    shown = f"{shown} AND {_quoted('metrics', 'val/mse')} < 1"
     return View(name, shown, [*columns, "tags.fae.pruned"], "val/mse", sections)
 
 
@@ -177,12 +182,7 @@ def _section(name: str, charts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _curves(*metrics: str) -> dict[str, Any]:
-    return {
-        **ERRORS,
-        "metricKey": metrics[0],
-        "selectedMetricKeys": [*metrics],
-        "displayName": " and ".join(metrics),
-    }
+    return {**ERRORS, "metricKey": metrics[0], "selectedMetricKeys": [*metrics]}
 
 
 def _scatter(parameter: str) -> dict[str, Any]:

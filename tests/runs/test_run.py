@@ -123,10 +123,10 @@ def test_metrics_of_epochs_are_stored_by_epochs_completed(
 
 
 def test_metrics_of_the_end_are_stored_once(client: MlflowClient, finished: Result) -> None:
-    for metric in ("test/mse", "dead_units", "parameter_count", "time/fit_s", "time/total_s"):
+    for metric in ("test/mse", "weights/dead_units", "weights/count", "time/fit_s", "time/total_s"):
         (point,) = client.get_metric_history(finished.run_id, metric)
         assert point.value == finished.metrics[metric]
-    assert finished.metrics["parameter_count"] == 2 * 64 * 16 + 16 + 64
+    assert finished.metrics["weights/count"] == 2 * 64 * 16 + 16 + 64
     assert 0 < finished.metrics["time/fit_s"] < finished.metrics["time/total_s"]
 
 
@@ -170,7 +170,7 @@ def test_tags_tell_what_the_curves_say(client: MlflowClient, run: Run, finished:
     names = ("train/loss", "train/mse", "val/mse")
     curves = zip(*(epochs(client, finished, name) for name in names), strict=True)
     history = [dict(zip(names, values, strict=True)) for values in curves]
-    found = diagnose(history, int(finished.metrics["dead_units"]))
+    found = diagnose(history, int(finished.metrics["weights/dead_units"]))
     assert found.tags().items() <= run.data.tags.items()
     assert run.data.tags["fae.converged"] == "false"
 
@@ -299,7 +299,7 @@ def test_a_gpu_gives_the_same_bits_again(again: Tiny, tmp_path: Path, precision:
     given = "optimizer=adam", "dropout=0.3", "trainer.early_stopping=1", "hidden=64"
     config = again(*given, "trainer.accelerator=gpu", f"trainer.precision={precision}")
     first, second = (train(config, Job(job, tmp_path / job, "")) for job in ("first", "second"))
-    for metric in ("train/loss", "train/mse", "val/mse", "test/mse", "dead_units"):
+    for metric in ("train/loss", "train/mse", "val/mse", "test/mse", "weights/dead_units"):
         assert first.metrics[metric] == second.metrics[metric]
 
 

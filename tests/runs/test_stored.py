@@ -32,7 +32,7 @@ def test_what_a_run_stored_is_read_when_it_is_needed_and_once() -> None:
     assert store.reads == 1
 
 
-@pytest.mark.parametrize("metrics", [{"parameter_count": 580.0}, {}], ids=["stored", "earlier"])
+@pytest.mark.parametrize("metrics", [{"weights/count": 580.0}, {}], ids=["stored", "earlier"])
 def test_parameters_are_stored_or_counted(metrics: dict[str, float]) -> None:
     run = TrainedRun.of(stored(metrics=metrics), cast(Archive, Store()))
     assert run.parameter_count == 2 * 64 * 4 + 4 + 64

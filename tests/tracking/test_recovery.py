@@ -19,7 +19,7 @@ from fae.cli.compose import compose
 from fae.errors import StoreError
 from fae.runs.task import Task, look_up
 from fae.tracking import recovery
-from fae.tracking.archive import Archive
+from fae.tracking.archive import Archive, Outcome
 from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import Link, LinkError, home
 from fae.tracking.journal import Journal
@@ -312,12 +312,12 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
         "runs_during": lambda: archive.runs_during(0, 1),
         "epochs": lambda: archive.epochs(run),
         "model": lambda: archive.model(run, 1),
-        "add_report": lambda: archive.add_report(run, tmp_path, "note"),
+        "add_report": lambda: archive.add_report(run, tmp_path, Outcome([], 1, {}, "note")),
         "set_folder": lambda: archive.set_folder(run, tmp_path),
         "unfinished": archive.unfinished,
         "close": lambda: archive.close(run, "FAILED", 1, "cause"),
     }
-    others = {"if_there", "address", "update_paths", "reading", "uploader"}
+    others = {"if_there", "save", "update_paths", "reading", "uploader"}
     assert {name for name in vars(Archive) if name[0] != "_"} == questions.keys() | others
     (tmp_path / "mlflow.db").write_text("not a database" * 100)
     for question in questions.values():
