@@ -32,8 +32,10 @@ docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(VENV)/documentation  ## the documentation, in site/, with its links checked
 	$(BIN)/python -m mkdocs build --strict
 
-lint: $(VENV)/installed  ## ruff, mypy and checks of plain files, as at each commit
-	$(BIN)/pre-commit run --all-files
+lint: $(VENV)/installed  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy fae hydra_plugins tests benchmarks
 
 format: $(VENV)/installed  ## the code, formatted
 	$(BIN)/ruff check --fix .
