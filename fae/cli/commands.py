@@ -29,12 +29,10 @@ class Command:
 
 SETTING = "KEY=VALUE"
 SETTINGS_OF_TRAIN = {SETTING: "a setting of fae train, such as tracking.uri or data.root"}
-OF_HYDRA = {
-    "--cfg job": "print the configuration, and do nothing else",
-    "--config-dir FOLDER": "look for presets and options in this folder, too",
-}
+SHOW = {"--cfg job": "print the configuration, and do nothing else"}
 OF_RUNS = {
-    **OF_HYDRA,
+    **SHOW,
+    "--config-dir FOLDER": "look for presets and options in this folder, too",
     "hydra.run.dir=FOLDER": "where a run writes, by default outputs/DATE/TIME",
     "hydra.sweep.dir=FOLDER": "where a sweep writes, by default multirun/DATE/TIME",
 }
@@ -87,7 +85,7 @@ COMMANDS: Mapping[str, Command] = {
         "[KEY=VALUE ...]",
         "A page, tables and figures, from what the store holds. sweep and where may be given "
         "several times; their values are taken as they are.",
-        options={**OF_HYDRA, **HYDRA_HELP},
+        options={**SHOW, **HYDRA_HELP},
         examples={
             "fae report": "of the latest sweep",
             "fae report sweep='hidden=64,128,256,512 repeats=5' out=docs/report": "of one sweep",
@@ -107,7 +105,7 @@ COMMANDS: Mapping[str, Command] = {
             "or trainer.accelerator=gpu for experiments that ran on a GPU",
         },
         examples={"fae answers": "into reports/", "fae answers docs": "into docs/"},
-        failure="something failed that is no mistake of the command line",
+        failure="something else failed",
     ),
     "sync": Command(
         "Upload to the store what runs could not, and close crashed runs.",
@@ -123,7 +121,7 @@ COMMANDS: Mapping[str, Command] = {
             "fae sync": "everything below the working folder",
             "fae sync multirun/2026-11-24 tracking.uri=http://server:5000": "to a server",
         },
-        failure="something failed that is no mistake of the command line",
+        failure="something else failed",
     ),
     "doctor": Command(
         "Check the installation, the data, the store and the folders, and say how to fix problems.",

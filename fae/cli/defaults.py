@@ -62,7 +62,8 @@ def default(config: str, key: str) -> str:
     for values, _ in map(_read, [config, *included]):
         if (value := _value(values, key)) != UNSET:
             return _written(value)
-    for group, _ in chosen(config):
+    groups = [group for group, _ in chosen(config)]
+    for group in sorted(groups, key=lambda group: not key.startswith(f"{group}.")):
         if text := default_by_option(key, group, options(group)):
             return text if key.startswith(f"{group}.") else f"set by {group}: {text}"
     return ""
