@@ -32,6 +32,8 @@ SHOWN = 10
 """Images in a row at most."""
 LEFT, TOP = 1.2, 0.25
 """Inches: the room for labels at the left of rows, and for one line of text above pictures."""
+LINE = 16
+"""Characters that these labels have in a line."""
 SIDE, PITCH = 0.78, 0.81
 """Inches: a picture of a row, and from one to the next."""
 NETWORKS = 4
@@ -116,9 +118,12 @@ def _described(gallery: Gallery, inches: float) -> str:
 
 
 def _wrapped(label: str) -> str:
-    """A label at the left of a row; of each of its parts at most three lines."""
-    parts = [textwrap.wrap(part, 16, max_lines=3, placeholder=" ...") for part in label.split("\n")]
-    return "\n".join(line for part in parts for line in part)
+    """A label at the left of a row; of each of its parts at most four lines."""
+    lines = []
+    for part in label.split("\n"):
+        words = (w if len(w) <= LINE else w.replace("=", "= ") for w in part.split())
+        lines += textwrap.wrap(" ".join(words), LINE, max_lines=4, placeholder=" ...")
+    return "\n".join(lines)
 
 
 class _Sheet:

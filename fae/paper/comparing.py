@@ -113,6 +113,6 @@ def difference(comparison: Comparison, base: float) -> str:
     return f"{'+' if mean > 0 else '-'}{size} ({mean / base:+.1%})"
 
 
-def listed(values: Sequence[float], form: str = "g") -> str:
+def listed(values: Sequence[float], form: str = "g", join: str = ", ") -> str:
     """``64, 128``."""
-    return ", ".join(format(value, form) for value in values)
+    return join.join(format(value, form) for value in values)

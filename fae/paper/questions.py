@@ -128,7 +128,10 @@ def _learning_rates(evidence: Evidence) -> Answer:
         sentences,
         tables,
         drawn,
-        short=f"for SGD {listed(common)} at every n" if common else "for SGD it depends on n",
+        short=f"cannot be determined: SGD at {listed(common, join=' or ')} is not distinguishable "
+        "from its best at any n"
+        if common
+        else "for SGD it depends on n",
         effect=f"SGD at its best rate, not the paper's: test error {span(gains)}",
     )
 

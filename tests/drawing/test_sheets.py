@@ -46,9 +46,9 @@ def test_there_are_ten_columns_at_most() -> None:
 
 
 def test_a_long_label_keeps_its_error() -> None:
-    label = "n = 64 lr=0.007 dropout=0 batch_size=100 optimizer=adam\ntest error 0.1"
+    label = "n = 64 lr=0.007 experiment=best/512 batch_size=100 optimizer=adam\ntest error 0.1"
     *_, written = words(sheets.reconstructions(panel(1), {label: IMAGES}))
-    assert written.startswith("n = 64 lr=0.007\n")
+    assert written.startswith("n = 64 lr=0.007\nexperiment=\nbest/512 ...")
     assert written.endswith(" ...\ntest error 0.1")
 
 
