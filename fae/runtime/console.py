@@ -25,12 +25,12 @@ OK, BAD, UNCLEAR = "green", "red", "yellow"
 """Colours of an outcome; shown by terminals that have colours, unless NO_COLOR is set."""
 INDENT = "  "
 """Of the lines that continue another."""
-COMMAND = re.compile(r" *(python -m|fae|optuna|mlflow) ")
+COMMAND = re.compile(r" *(python -m|fae|optuna|mlflow ui)\b(?!:)")
 """The beginning of a line that is to be copied as a command."""
 TOGETHER = re.compile(
     r" (?=± )|(?<=±) | (?=\(\d{1,9}\))|(?<=\d) (?=(?:s|min|h|MB|GFLOP/s|%)(?!\w))"
     r"|(?<=\btrain) (?=\d)|(?<=\bval) (?=\d)|(?<=\btest) (?=\d)|(?<=\bn) (?== \d)|(?<=\bn =) "
-    r"|(?<=\brun) (?=[0-9a-f]{8}\b)|(?<=\bmlflow) (?=ui\b)"
+    r"|(?<=\brun) (?=[0-9a-f]{8}\b)"
     r"|(?<=\bpython) (?=-m )|(?<=\bpython -m) |(?<=\bfae) (?=(?:train|search|report|sync|doctor)\b)"
 )
 """Spaces within what is read as one word: a number with its unit or name, a command."""
