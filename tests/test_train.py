@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import forking
+import numpy as np
 import pytest
 import torch
 from conftest import NO_LOCAL, PROJECT, Cli, environment, runs
@@ -326,6 +327,19 @@ def test_repeats_make_seeds_of_each_configuration_round_by_round(
     assert parent.info.run_name == "hidden=64,128 seed=3,4 repeats=2 epochs=1 data=synthetic"
     assert {run.data.tags["mlflow.parentRunId"] for run in made} == {parent.info.run_id}
     assert parent.data.tags["fae.planned_runs"] == "6"
+    assert parent.data.tags["fae.verdict"] == "not in the paper"
+    assert parent.data.params["epochs"] == "1"
+    assert not parent.data.params.keys() & {"hidden", "seed"}
+    by_n = {p.step: p.value for p in client.get_metric_history(parent.info.run_id, "test/mse")}
+    errors = {
+        n: [r.data.metrics["test/mse"] for r in made if r.data.params["hidden"] == n]
+        for n in ("64", "128")
+    }
+    assert by_n == {int(n): pytest.approx(np.mean(of)) for n, of in errors.items()}
+    assert parent.data.metrics["test/lowest_mse"] == min(by_n.values())
+    assert parent.data.metrics["finished_runs"] == 6
+    assert [run.data.tags["mlflow.runColor"] for run in made[:2]] == ["#440154", "#46327e"]
+    assert "viewStateShareKey=fae-" in done.stdout
     assert made[-1].data.tags["fae.command"].endswith("seed=5 repeats=1")
 
 

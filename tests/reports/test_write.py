@@ -668,7 +668,8 @@ def test_the_command_shows_the_table_and_where_the_report_is(home: Path, tmp_pat
     assert any(line.startswith("Does the training time grow with n? ") for line in lines)
     assert "not in the store, never started or deleted: 2 planned runs" in lines
     assert lines[-2] == f"report   {tmp_path}/a folder/report.html"
-    assert lines[-1].startswith("compare  http://127.0.0.1:5000/#/compare-runs?runs=%5B%22")
+    assert lines[-1].startswith("view     http://127.0.0.1:5000/#/experiments/1/runs?")
+    assert "&viewStateShareKey=fae-" in lines[-1]
     assert json.loads((tmp_path / "a folder" / "summary.json").read_text())["tolerance"] == 0.05
 
 

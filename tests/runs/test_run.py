@@ -25,6 +25,7 @@ from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.datamodule import EvalBatches
 from fae.errors import Interrupted, TrainingError
+from fae.runs import provenance
 from fae.runs.build import build
 from fae.runs.checkpoint import checkpoint_path, saved_epochs
 from fae.runs.diagnosis import diagnose
@@ -92,7 +93,7 @@ def test_it_ends_finished_under_its_name(run: Run) -> None:
     assert run.info.run_name == "hidden=16 seed=0"
 
 
-def test_parameters_are_the_dials_and_the_choices(run: Run) -> None:
+def test_parameters_are_the_settings_in_use(run: Run) -> None:
     assert run.data.params == {
         "hidden": "16",
         "seed": "0",
@@ -101,6 +102,10 @@ def test_parameters_are_the_dials_and_the_choices(run: Run) -> None:
         "dropout": "0.1",
         "batch_size": "100",
         "data": "synthetic",
+        "data.side": "8",
+        "data.train": "2000",
+        "data.val": "500",
+        "data.test": "500",
         "split_seed": "0",
         "model": "autoencoder",
         "hidden_activation": "relu",
@@ -134,11 +139,11 @@ def test_artifacts_are_complete(client: MlflowClient, finished: Result) -> None:
     files = artifacts(client, finished.run_id)
     assert {
         "config.yaml",
-        "uncommitted.diff",
         "requirements.txt",
         "figures/curves.png",
         "figures/reconstructions.png",
     } <= files
+    assert ("uncommitted.diff" in files) == bool(provenance.uncommitted_diff())
     pictures = [
         file for file in files if file.startswith("images/reconstructions") and ".png" in file
     ]
@@ -204,6 +209,23 @@ def test_the_data_set_is_an_input(run: Run) -> None:
     (data,) = run.inputs.dataset_inputs
     assert data.dataset.name == "synthetic"
     assert data.dataset.digest == run.data.tags["fae.data_digest"]
+
+
+def test_the_logged_model_has_a_name_and_the_run_s_settings_error_and_data(
+    client: MlflowClient, run: Run
+) -> None:
+    assert run.outputs
+    (output,) = run.outputs.model_outputs
+    found = client.get_logged_model(output.model_id)
+    assert found.name == "autoencoder-16"
+    assert found.params == run.data.params
+    assert found.metrics
+    (error,) = found.metrics
+    assert (error.key, error.value) == ("test/mse", run.data.metrics["test/mse"])
+    assert (error.dataset_name, error.dataset_digest) == (
+        "synthetic",
+        run.data.tags["fae.data_digest"],
+    )
 
 
 @pytest.fixture(scope="module")

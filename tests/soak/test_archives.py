@@ -62,7 +62,7 @@ CODE = (
     "\x00",
 )
 TAGS = (
-    "fae.planned",
+    "fae.planned_runs",
     "fae.adopted",
     "fae.data_digest",
     "fae.fingerprint",
@@ -70,7 +70,7 @@ TAGS = (
     "fae.host",
     "fae.kind",
 )
-METRICS = ("test/mse", "time/fit_s", "hidden/dead", "model/parameters", "train/mse", "val/mse")
+METRICS = ("test/mse", "time/fit_s", "weights/dead_units", "weights/count", "train/mse", "val/mse")
 
 
 class Attack:

@@ -545,7 +545,7 @@ def test_a_store_whose_files_cannot_be_written_has_all_else_and_gets_them_later(
         deliver(folder, Archive(tracking))
     (tmp_path / "mlruns").unlink()
     assert deliver(folder, Archive(tracking)) == 3
-    assert {file.path for file in client.list_artifacts(run.id)} == {"greetings", "images"}
+    assert {f.path for f in client.list_artifacts(run.id)} == {"greetings", "images", "model"}
     outputs = client.get_run(run.id).outputs
     assert outputs
     assert len(outputs.model_outputs) == 1

@@ -150,3 +150,17 @@ def test_a_deleted_experiment_is_refused(tracking: TrackingConfig, client: Mlflo
     client.delete_experiment(Store(gone).experiment_id)
     with pytest.raises(StoreError, match="mlflow experiments restore"):
         Store(gone)
+
+
+def test_a_new_experiment_says_what_it_is_until_its_owner_says_otherwise(
+    tracking: TrackingConfig, client: MlflowClient
+) -> None:
+    def note() -> str:
+        described = dataclasses.replace(tracking, experiment="described")
+        return client.get_experiment(Store(described).experiment_id).tags["mlflow.note.content"]
+
+    assert note().startswith("Auto-encoders trained by `fae`")
+    found = client.get_experiment_by_name("described")
+    assert found
+    client.set_experiment_tag(found.experiment_id, "mlflow.note.content", "mine")
+    assert note() == "mine"
