@@ -9,9 +9,6 @@ from omegaconf import DictConfig
 
 from fae.cli.overrides import parse
 
-ORDER = {"experiment": 0, "local": 1}
-"""Groups whose values win over those of others."""
-
 
 def located(problem: str, node: DictConfig) -> str:
     """A problem, preceded by the file and line that it comes from, if it is in a user's file.
@@ -40,8 +37,7 @@ def _is_overridden(key: str, node: DictConfig) -> bool:
 def _files(node: DictConfig) -> Iterator[tuple[Path, str]]:
     """The files of the chosen options, each with its group; those that win come first."""
     sources = [s.path for s in node.hydra.runtime.config_sources if s.schema == "file"]
-    choices = node.hydra.runtime.choices.items()
-    for group, option in sorted(choices, key=lambda choice: ORDER.get(choice[0], len(ORDER))):
+    for group, option in node.hydra.runtime.choices.items():  # in this order by Hydra
         files = [Path(source, group, f"{option}.yaml") for source in sources]
         yield from ((file, group) for file in files if file.is_file())
 

@@ -61,6 +61,12 @@ def test_nothing_is_there_that_the_command_does_not_take(told: Help, name: str) 
     assert set(options) == {(g.name, o.name) for g in groups(name) for o in g.options}
 
 
+def test_no_word_is_broken(told: Help) -> None:
+    words = set(told("train", 120).split())
+    for columns in range(60, 120, 7):
+        assert set(told("train", columns).split()) <= words
+
+
 @pytest.mark.parametrize("name", [*COMMANDS, "completion"])
 def test_it_is_plain_text_with_examples(told: Help, name: str) -> None:
     text = told(name, 80)

@@ -17,6 +17,8 @@ epocs: 4
 optimizer:
   momentum: 7
   schedule: constant
+data:
+  split_seed: -1
 """
 DATA = """name: synthetic
 side: 8
@@ -46,6 +48,7 @@ def test_each_mistake_in_a_preset_is_named_with_its_line(own: str, tmp_path: Pat
     file = tmp_path / "experiment" / "own.yaml"
     assert problems(own, "experiment=own") == [
         f"{file}, line 4: epochs=-3: must be greater than or equal to 1",
+        f"{file}, line 10: data.split_seed=-1: must be greater than or equal to 0",
         f"{file}, line 7: optimizer.momentum=7: must be less than 1",
         f"{file}, line 5: epocs: no such key; did you mean epochs?",
     ]
@@ -53,11 +56,17 @@ def test_each_mistake_in_a_preset_is_named_with_its_line(own: str, tmp_path: Pat
 
 def test_what_an_override_gives_is_in_no_file(own: str, tmp_path: Path) -> None:
     file = tmp_path / "experiment" / "own.yaml"
-    told = problems(own, "experiment=own", "epochs=0", "optimizer.momentum=0", "~epocs")
+    told = problems(
+        own, "experiment=own", "epochs=0", "optimizer.momentum=0", "data.split_seed=0", "~epocs"
+    )
     assert told == ["epochs=0: must be greater than or equal to 1"]
-    told = problems(own, "experiment=own", "epochs=1", "optimizer={momentum: 8}", "~epocs")
+    told = problems(
+        own, "experiment=own", "epochs=1", "optimizer={momentum: 8}", "data.split_seed=0", "~epocs"
+    )
     assert told == ["optimizer.momentum=8: must be less than 1"]
-    assert problems(own, "experiment=own", "epochs=1", "~epocs")[0].startswith(f"{file}, line 7")
+    assert problems(own, "experiment=own", "epochs=1", "data.split_seed=0", "~epocs")[0].startswith(
+        f"{file}, line 7"
+    )
 
 
 def test_a_group_of_ones_own_is_named_as_well(own: str, tmp_path: Path) -> None:
