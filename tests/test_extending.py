@@ -135,7 +135,8 @@ def unchanged(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("unchanged")
 def test_an_optimizer(follow: Follow) -> None:
     trained, searched = follow("An optimizer or a schedule")
-    assert "hidden=4 experiment=digits epochs=2 optimizer=rmsprop seed=0  train" in trained
+    assert "optimizer=rmsprop" in trained
+    assert "hidden=4 seed=0  train" in trained
     assert "optimizer=rmsprop" in searched
 
 
