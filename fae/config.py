@@ -161,8 +161,9 @@ class Config(TrainingConfig):
 
 def shown(value: Any) -> int | float | str:
     """A setting's value as a run's parameter: as on a command line, without blanks."""
-    is_plain = isinstance(value, int | float | str) and not isinstance(value, bool)
-    return value if is_plain else json.dumps(value, separators=(",", ":"))
+    if isinstance(value, int | float | str) and not isinstance(value, bool):
+        return value
+    return json.dumps(value, separators=(",", ":"), default=str).strip('"')
 
 
 def fingerprint_fields(settings: Any, group: str = "") -> dict[str, Any]:

@@ -28,8 +28,10 @@ from fae.reports.selection import Selection, select
 from fae.reports.summary import Summary, summarise
 from fae.runs.stored import TrainedRun
 from fae.runtime.threads import limit_threads
+from fae.tracking.address import file_of
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import crashed_runs
+from fae.tracking.ui import run_page
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ def _content(selection: Selection, archive: Archive, data: "DataSets", tolerance
     galleries = [gallery(setting, short[setting.title], data_set, images) for setting in chosen]
     sizes = [setting.hidden for setting in selection.settings]
     linear = data.linear(config, galleries[0].panel.originals, [min(sizes), max(sizes)])
-    pages = {run.id: archive.page_of(run.id) for run in selection.runs}
-    addresses = {run_id: page for run_id, page in pages.items() if page}
+    linked = [] if file_of(archive.uri) else selection.runs  # a file has no pages of its own
+    addresses = {run.id: run_page(archive, run.id) for run in linked}
     pca = data.pca(config)
     return Content(summary, selection.settings, pca, galleries, linear, addresses)
 

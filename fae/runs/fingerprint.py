@@ -57,7 +57,8 @@ def fingerprint_with(config: TrainingConfig, fields: Mapping[str, Any]) -> str:
     code = [*_bare_files(SHARED), *_variants(config)]
     versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
     digest = config.data.build().digest
-    return short_digest(json.dumps([fields, digest, versions, code], sort_keys=True))
+    what = [fields, digest, versions, code]
+    return short_digest(json.dumps(what, sort_keys=True, default=str))  # of paths, for instance
 
 
 @cache

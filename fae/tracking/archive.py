@@ -368,12 +368,6 @@ class Archive:
         for name in view.outdated(self._client.get_experiment(self.experiment_id).tags):
             self._client.delete_experiment_tag(self.experiment_id, name)
 
-    def page_of(self, run_id: str) -> str | None:
-        """The address of a run's page; None where the store is a file, which has no server."""
-        if file_of(self.uri):
-            return None
-        return f"{self.uri.rstrip('/')}/#/experiments/{self.experiment_id}/runs/{run_id}"
-
     def _stored(self, run: "MlflowRun") -> StoredRun:
         tags = run.data.tags
         if self.move and "fae.folder" in tags:

@@ -3,6 +3,7 @@
 import ast
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import NO_LOCAL, PROJECT
@@ -66,6 +67,20 @@ def test_a_key_at_its_default_does_not_count() -> None:
     assert fingerprint_fields(with_more) == fingerprint_fields(config)
     other = replace(config, data=replace(more, blur=2))
     assert fingerprint_fields(other) == {**fingerprint_fields(config), "data.blur": 2}
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class WithAFolder(SyntheticConfig):
+    folder: Path
+
+
+def test_a_path_among_the_settings_counts() -> None:
+    config = composed("data=synthetic", "batch_size=100")
+    first, second = (
+        replace(config, data=WithAFolder(**vars(config.data), folder=Path(name))) for name in "ab"
+    )
+    assert fingerprint(first) != fingerprint(second)
+    assert first.parameters()["data.folder"] == "a"
 
 
 def test_what_does_not_compute_does_not_count() -> None:
