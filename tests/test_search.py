@@ -86,9 +86,14 @@ def test_it_ends_with_a_row_and_an_address_per_study(searched: tuple[Path, str])
     *_, first, second, _, start, one, two = said.splitlines()
     assert [first.split()[0], second.split()[0]] == ["hidden=4", "hidden=8"]
     assert start == "start    mlflow ui"
-    ids = [study.info.run_id for study in stored(folder, "study")]
-    assert [line.rpartition("/")[2] for line in (one, two)] == ids
     assert one.startswith("open     http://127.0.0.1:5000/#/experiments/")
+    keys = {line.rpartition("viewStateShareKey=")[2] for line in (one, two)}
+    views = {f"mlflow.sharedViewState.{key}" for key in keys}
+    assert len(views) == 2
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.get_experiment_by_name("fae")
+    assert experiment is not None
+    assert views <= experiment.tags.keys()
 
 
 def test_each_outer_value_is_a_study_with_its_trials_and_the_best_ones_runs(

@@ -87,9 +87,10 @@ def test_a_sweep_says_a_line_a_job_and_ends_with_its_report(
     assert where == f"report   {page}"
     assert page.exists()
     assert start.startswith("start    mlflow ui --backend-store-uri sqlite:///")
-    assert address.startswith("open     http://127.0.0.1:5000/#/")
-    for run in runs(client, "run", folder):
-        assert run.info.run_id in address
+    (key,) = re.findall(r"^open     http://127\.0\.0\.1:5000/#/.*&viewStateShareKey=(.+)", address)
+    experiment = client.get_experiment_by_name("fae")
+    assert experiment is not None
+    assert f"mlflow.sharedViewState.{key}" in experiment.tags
     assert done.stderr == ""
 
 

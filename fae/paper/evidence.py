@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fae.cli.compose import check, compose_jobs, read
-from fae.cli.overrides import assignment, command_line
+from fae.cli.overrides import assignment, command_line, key_of, without
 from fae.data.config import DataConfig
 from fae.errors import ConfigError
 from fae.reports.selection import Selection, exclude
@@ -123,7 +123,9 @@ class Evidence:
         return {TrainedRun.of(run, self._archive).seed: _error(run) for run in runs}
 
     def _all(self, overrides: str) -> list[str]:
-        return [*overrides.split(), *self._overrides]
+        """These overrides and those of the user, which take the place of others of their keys."""
+        keys = map(key_of, self._overrides)
+        return [*without(overrides.split(), *keys), *self._overrides]
 
     def _select(self, experiment: str) -> Selection:
         command = self.train(experiment)

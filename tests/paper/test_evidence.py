@@ -214,7 +214,9 @@ def test_studies_are_found_by_what_they_searched(filled: Filled) -> None:
     found = evidence.studies()
     assert {n: one.study for n, one in found.items()} == dict.fromkeys((4, 8, 12), "mine")
     assert evidence.tests(found[4]) == dict.fromkeys(range(1, 6), 0.02)
-    with pytest.raises(MissingError, match=r"fae\.search -m hidden=64,128,256,512 optimizer=adam "):
+    with pytest.raises(
+        MissingError, match=r"fae\.search -m optimizer=adam local=none hidden=4,8,12$"
+    ):
         evidence.studies("optimizer=adam")
 
 

@@ -667,8 +667,8 @@ def test_the_command_shows_the_table_and_where_the_report_is(home: Path, tmp_pat
     assert [line[:6] for line in lines if line.startswith(" n = ")] == [" n = 4", " n = 8"] * 2
     assert any(line.startswith("Does the training time grow with n? ") for line in lines)
     assert "not in the store, never started or deleted: 2 planned runs" in lines
-    assert lines[-2] == f"report   {tmp_path}/a folder/report.html"
-    assert lines[-1].startswith("view     http://127.0.0.1:5000/#/experiments/1/runs?")
+    assert lines[-3:-1] == [f"report   {tmp_path}/a folder/report.html", "start    mlflow ui"]
+    assert lines[-1].startswith("open     http://127.0.0.1:5000/#/experiments/1/runs?")
     assert "&viewStateShareKey=fae-" in lines[-1]
     assert json.loads((tmp_path / "a folder" / "summary.json").read_text())["tolerance"] == 0.05
 
