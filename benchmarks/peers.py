@@ -85,7 +85,7 @@ class Fae:
         with quiet_lightning():
             result = train(config, Job(f"n = {n}", folder, ""))
         train_points, epoch_points = (
-            MlflowClient(uri).get_metric_history(result.run_id, f"time/{name}_s")
+            MlflowClient(uri).get_metric_history(result.run_id, f"wall_clock/{name}_s")
             for name in ("train", "epoch")
         )
         stored = [point.timestamp / 1000 for point in epoch_points]
