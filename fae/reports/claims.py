@@ -8,7 +8,7 @@ from statistics import fmean
 from fae.reports.rows import Row
 from fae.reports.settings import described
 from fae.runs.diagnosis import GAP
-from fae.runtime.formatting import format_with_interval
+from fae.runtime.formatting import format_share, format_with_interval
 from fae.runtime.intervals import Estimate, paired
 
 
@@ -70,12 +70,13 @@ def _about_curves(rows: Sequence[Row]) -> Claim:
     widest = max(gaps, key=lambda title: gaps[title])
     differing = [title for title, gap in gaps.items() if gap > GAP]
     runs = sum(len(row.runs) for row in rows)
+    where = "of the run" if runs == 1 else f"of all {runs} runs"
     sentence = (
-        f"no: validation differs from training by up to {gaps[widest]:.1%} ({widest}), "
-        f"and by more than {GAP:.0%} for {', '.join(differing)}"
+        f"no: validation differs from training by up to {format_share(gaps[widest])} ({widest}), "
+        f"and by more than {format_share(GAP, 'g')} for {', '.join(differing)}"
         if differing
-        else f"yes: after every epoch of all {runs} runs validation lies within "
-        f"{gaps[widest]:.1%} of training ({widest}; more than {GAP:.0%} would be a no)"
+        else f"yes: after every epoch {where} validation lies within {format_share(gaps[widest])} "
+        f"of training ({widest}; more than {format_share(GAP, 'g')} would be a no)"
     )
     return Claim(
         "Are the training and validation curves almost identical?", not differing, sentence
@@ -121,7 +122,7 @@ def compare(
     mean = fmean(larger[seed] for seed in seeds)
     size = (
         f"{format_with_interval(abs(difference.mean), difference.half or 0, like=mean)} "
-        f"({abs(difference.mean) / mean:.1%})"
+        f"({format_share(abs(difference.mean) / mean)})"
     )
     sentence = (
         f"{lower} has a lower test error than {other}, by {size}: beyond seed noise"
