@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from statistics import fmean
 
+from fae.reports.labels import labels
 from fae.reports.rows import Row
 from fae.reports.settings import described
 from fae.runs.diagnosis import GAP
@@ -61,14 +62,19 @@ def comparisons(rows: Sequence[Row]) -> list[Comparison]:
     """Settings of equal n with each other, and each with its neighbour in n."""
     neighbours = [pair for group in group_by_others(rows).values() for pair in pairwise(group)]
     equals = [(a, b) for a, b in combinations(rows, 2) if a.hidden == b.hidden]
-    compared = (compare(a.title, a.errors, b.title, b.errors) for a, b in [*equals, *neighbours])
+    short = labels(rows)
+    compared = (
+        compare(short[a.title], a.errors, short[b.title], b.errors)
+        for a, b in [*equals, *neighbours]
+    )
     return [comparison for comparison in compared if comparison]
 
 
 def _about_curves(rows: Sequence[Row]) -> Claim:
-    gaps = {row.title: max(run.diagnosis.largest_gap for run in row.runs) for row in rows}
-    widest = max(gaps, key=lambda title: gaps[title])
-    differing = [title for title, gap in gaps.items() if gap > GAP]
+    short = labels(rows)
+    gaps = {short[row.title]: max(run.diagnosis.largest_gap for run in row.runs) for row in rows}
+    widest = max(gaps, key=lambda name: gaps[name])
+    differing = [name for name, gap in gaps.items() if gap > GAP]
     runs = sum(len(row.runs) for row in rows)
     where = "of the run" if runs == 1 else f"of all {runs} runs"
     sentence = (
@@ -107,7 +113,7 @@ def compare(
     """Compare two settings by the seeds that they share; None where those are fewer than two.
 
     Args:
-        first, second: their titles.
+        first, second: their names.
         ours, theirs: their test errors by seed.
     """
     seeds = sorted(ours.keys() & theirs.keys())
