@@ -1,11 +1,11 @@
 """Claims about curves and times, and the differences between settings, in words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from statistics import fmean
 
-from fae.reports.labels import labels
+from fae.reports.labels import labels, others
 from fae.reports.rows import Row
 from fae.reports.settings import described
 from fae.runs.diagnosis import GAP
@@ -48,13 +48,11 @@ def group_by_others(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
     """Two claims, checked: the curves are almost identical, and the time grows with n."""
+    groups = group_by_others(rows).values()
+    short = others([replace(group[0], hidden=0) for group in groups])  # n tells no group apart
     return [
         _about_curves(rows),
-        *(
-            _about_time(f" with {others}" if others else "", group)
-            for others, group in group_by_others(rows).items()
-            if len(group) > 1
-        ),
+        *(_about_time(short[group[0].title], group) for group in groups if len(group) > 1),
     ]
 
 
@@ -89,9 +87,13 @@ def _about_curves(rows: Sequence[Row]) -> Claim:
     )
 
 
-def _about_time(where: str, rows: Sequence[Row]) -> Claim:
-    """A rise or a fall is one where quartile ranges do not overlap."""
-    question = f"Does the training time grow with n{where}?"
+def _about_time(shared: str, rows: Sequence[Row]) -> Claim:
+    """A rise or a fall is one where quartile ranges do not overlap.
+
+    Args:
+        shared: values besides n that tell these rows from others.
+    """
+    question = f"Does the training time grow with n{' for ' * bool(shared)}{shared}?"
     times = [row.times for row in rows]
     if remarks := {t.remark for t in times if t.remark}:
         return Claim(question, None, f"cannot be told: some {' and '.join(sorted(remarks))}")

@@ -157,6 +157,18 @@ def test_time_does_not_grow() -> None:
     )
 
 
+def test_settings_are_named_by_as_few_values_as_tell_them_apart() -> None:
+    found = summary(
+        *(record(n, s, 0.04, optimizer__name="sgd", lr=0.5) for n in (64, 128) for s in (0, 1)),
+        *(record(64, s, 0.02, optimizer__name="adam", lr=0.001) for s in (0, 1)),
+    )
+    assert {row.title.count("=") for row in found.rows} == {3}
+    curves, time = found.claims
+    assert time.question == "Does the training time grow with n for optimizer=sgd?"
+    assert "of training (n = 64 optimizer=sgd; more" in curves.sentence
+    assert {c.first for c in found.comparisons} == {"n = 64 optimizer=sgd"}
+
+
 def test_one_size_or_overlapping_runs_answer_nothing() -> None:
     assert answers([1.0, 1.0]) == []
     concurrent = spans((0, 10), (5, 20))
