@@ -148,6 +148,8 @@ def _hint(key: str, detail: Mapping[str, Any]) -> str:
     value = detail["input"]
     if isinstance(value, list) and detail["type"] not in {"too_short", "too_long"}:
         values = ",".join(map(written, value))
+        if len(value) == 1:
+            return f"; write {key}={values}"
         return f"; write -m {key}={values} for a run with each" if values else ""
     if detail["type"] == "int_type" and isinstance(value, float) and value.is_integer():
         return f"; write {key}={value:.0f}"

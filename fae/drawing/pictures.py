@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fae.runtime.formatting import format_share
+
 Floats = NDArray[np.float32]
 
 Picture = NDArray[np.uint8]
@@ -94,7 +96,7 @@ class Gallery:
         """What is to be seen of the weights."""
         return (
             f"{'mostly' if self.noise > 0.5 else 'little'} noise: random numbers drawn before "
-            f"training make up {self.noise:.0%} of the weights' sum of squares"
+            f"training make up {format_share(self.noise, '.0f')} of the weights' sum of squares"
         )
 
 

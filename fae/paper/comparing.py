@@ -10,7 +10,7 @@ from fae.errors import StoreError
 from fae.reports.claims import Comparison, compare
 from fae.reports.rows import Row
 from fae.reports.settings import Setting
-from fae.runtime.formatting import format_interval, format_with_interval
+from fae.runtime.formatting import format_interval, format_share, format_with_interval
 from fae.runtime.intervals import Estimate
 from fae.tuning.results import SearchResult
 
@@ -101,16 +101,16 @@ def at_each_n(comparisons: Mapping[int, Comparison]) -> str:
 
 
 def span(changes: Sequence[float]) -> str:
-    """Relative changes from the least to the greatest: ``-56% to -33%``."""
-    low, high = f"{min(changes):+.0%}", f"{max(changes):+.0%}"
+    """Relative changes from the least to the greatest: ``-56 % to -33 %``."""
+    low, high = (format_share(change, "+.0f") for change in (min(changes), max(changes)))
     return low if low == high else f"{low} to {high}"
 
 
 def difference(comparison: Comparison, base: float) -> str:
-    """A difference with its interval and its share of ``base``: ``+0.0020 ± 0.0004 (+5.0%)``."""
+    """A difference with its interval and its share of ``base``: ``+0.0020 ± 0.0004 (+5.0 %)``."""
     mean, half = comparison.difference.mean, comparison.difference.half or 0
     size = format_with_interval(abs(mean), half, like=base)
-    return f"{'+' if mean > 0 else '-'}{size} ({mean / base:+.1%})"
+    return f"{'+' if mean > 0 else '-'}{size} ({format_share(mean / base, '+.1f')})"
 
 
 def listed(values: Sequence[float], form: str = "g", join: str = ", ") -> str:

@@ -23,7 +23,7 @@ from fae.paper.comparing import (
 )
 from fae.paper.evidence import BEST, PAPER, SIZES, Evidence
 from fae.reports import charts, table
-from fae.runtime.formatting import format_error, format_interval
+from fae.runtime.formatting import format_error, format_interval, format_share
 from fae.runtime.intervals import Estimate
 from fae.tuning.charts import errors_by_value
 from fae.tuning.results import columns
@@ -203,7 +203,10 @@ def _distances(evidence: Evidence) -> Answer:
     shares = [presets[n].mean / pca[n] for n in SIZES]
     halves = [(presets[n].half or 0) / pca[n] for n in SIZES]
     times = [papers[n].mean / pca[n] for n in SIZES]
-    below = [f"{1 - share:.1%} ± {half:.1%}" for share, half in zip(shares, halves, strict=True)]
+    below = [
+        f"{100 * (1 - share):.1f} ± {format_share(half)}"
+        for share, half in zip(shares, halves, strict=True)
+    ]
     compared = _beside_pca({**errors, "experiment=best/n": presets}, evidence)
     return Answer(
         [evidence.train(PAPER), evidence.train(BEST)],
@@ -252,7 +255,7 @@ def _depth(evidence: Evidence) -> Answer:
         ],
         short=f"{DEPTH[verdict(comparison)]} at n = {n}, with one more layer of {widths} units on "
         "both sides",
-        effect=f"test error {deep.test.mean / shallow.test.mean - 1:+.0%}, "
+        effect=f"test error {format_share(deep.test.mean / shallow.test.mean - 1, '+.0f')}, "
         f"{deep.test.mean / pca:.2f} times PCA's",
     )
 

@@ -13,6 +13,7 @@ from fae.reports.labels import grouped, labels
 from fae.reports.rows import Row
 from fae.reports.settings import Setting
 from fae.reports.summary import Summary
+from fae.runtime.formatting import format_share
 from fae.runtime.intervals import Estimate
 
 Points = Mapping[int, Estimate] | Mapping[float, Estimate]
@@ -28,7 +29,7 @@ ALONE = (
 WITH_PAPER = (
     "Ours with 95 % intervals, the published ones, and those of as many principal components (PCA) "
     "and of the mean training image. Below: how far ours lie from the published ones; a result is "
-    "reproduced if its whole interval lies within the grey band of {:.1%}."
+    "reproduced if its whole interval lies within the grey band of {}."
 )
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ def errors_by_size(summary: Summary, pca: NDArray[np.float64]) -> Chart:
         heading="Test error against n",
         plots=[Plot("", drawn.series, _from_published(groups))],
         below=Differences("ours / paper\n\N{MINUS SIGN} 1", summary.tolerance) if papers else None,
-        caption=WITH_PAPER.format(summary.tolerance) if papers else ALONE,
+        caption=WITH_PAPER.format(format_share(summary.tolerance, "g")) if papers else ALONE,
     )
 
 

@@ -1,14 +1,15 @@
 """Claims about curves and times, and the differences between settings, in words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from statistics import fmean
 
+from fae.reports.labels import labels, others
 from fae.reports.rows import Row
 from fae.reports.settings import described
 from fae.runs.diagnosis import GAP
-from fae.runtime.formatting import format_with_interval
+from fae.runtime.formatting import format_share, format_with_interval
 from fae.runtime.intervals import Estimate, paired
 
 
@@ -47,13 +48,11 @@ def group_by_others(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def claims(rows: Sequence[Row]) -> list[Claim]:
     """Two claims, checked: the curves are almost identical, and the time grows with n."""
+    groups = group_by_others(rows).values()
+    short = others([replace(group[0], hidden=0) for group in groups])  # n tells no group apart
     return [
         _about_curves(rows),
-        *(
-            _about_time(f" with {others}" if others else "", group)
-            for others, group in group_by_others(rows).items()
-            if len(group) > 1
-        ),
+        *(_about_time(short[group[0].title], group) for group in groups if len(group) > 1),
     ]
 
 
@@ -61,30 +60,40 @@ def comparisons(rows: Sequence[Row]) -> list[Comparison]:
     """Settings of equal n with each other, and each with its neighbour in n."""
     neighbours = [pair for group in group_by_others(rows).values() for pair in pairwise(group)]
     equals = [(a, b) for a, b in combinations(rows, 2) if a.hidden == b.hidden]
-    compared = (compare(a.title, a.errors, b.title, b.errors) for a, b in [*equals, *neighbours])
+    short = labels(rows)
+    compared = (
+        compare(short[a.title], a.errors, short[b.title], b.errors)
+        for a, b in [*equals, *neighbours]
+    )
     return [comparison for comparison in compared if comparison]
 
 
 def _about_curves(rows: Sequence[Row]) -> Claim:
-    gaps = {row.title: max(run.diagnosis.largest_gap for run in row.runs) for row in rows}
-    widest = max(gaps, key=lambda title: gaps[title])
-    differing = [title for title, gap in gaps.items() if gap > GAP]
+    short = labels(rows)
+    gaps = {short[row.title]: max(run.diagnosis.largest_gap for run in row.runs) for row in rows}
+    widest = max(gaps, key=lambda name: gaps[name])
+    differing = [name for name, gap in gaps.items() if gap > GAP]
     runs = sum(len(row.runs) for row in rows)
+    where = "of the run" if runs == 1 else f"of all {runs} runs"
     sentence = (
-        f"no: validation differs from training by up to {gaps[widest]:.1%} ({widest}), "
-        f"and by more than {GAP:.0%} for {', '.join(differing)}"
+        f"no: validation differs from training by up to {format_share(gaps[widest])} ({widest}), "
+        f"and by more than {format_share(GAP, 'g')} for {', '.join(differing)}"
         if differing
-        else f"yes: after every epoch of all {runs} runs validation lies within "
-        f"{gaps[widest]:.1%} of training ({widest}; more than {GAP:.0%} would be a no)"
+        else f"yes: after every epoch {where} validation lies within {format_share(gaps[widest])} "
+        f"of training ({widest}; more than {format_share(GAP, 'g')} would be a no)"
     )
     return Claim(
         "Are the training and validation curves almost identical?", not differing, sentence
     )
 
 
-def _about_time(where: str, rows: Sequence[Row]) -> Claim:
-    """A rise or a fall is one where quartile ranges do not overlap."""
-    question = f"Does the training time grow with n{where}?"
+def _about_time(shared: str, rows: Sequence[Row]) -> Claim:
+    """A rise or a fall is one where quartile ranges do not overlap.
+
+    Args:
+        shared: values besides n that tell these rows from others.
+    """
+    question = f"Does the training time grow with n{' for ' * bool(shared)}{shared}?"
     times = [row.times for row in rows]
     if remarks := {t.remark for t in times if t.remark}:
         return Claim(question, None, f"cannot be told: some {' and '.join(sorted(remarks))}")
@@ -106,7 +115,7 @@ def compare(
     """Compare two settings by the seeds that they share; None where those are fewer than two.
 
     Args:
-        first, second: their titles.
+        first, second: their names.
         ours, theirs: their test errors by seed.
     """
     seeds = sorted(ours.keys() & theirs.keys())
@@ -121,7 +130,7 @@ def compare(
     mean = fmean(larger[seed] for seed in seeds)
     size = (
         f"{format_with_interval(abs(difference.mean), difference.half or 0, like=mean)} "
-        f"({abs(difference.mean) / mean:.1%})"
+        f"({format_share(abs(difference.mean) / mean)})"
     )
     sentence = (
         f"{lower} has a lower test error than {other}, by {size}: beyond seed noise"

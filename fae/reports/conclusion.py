@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from fae.reports.description import in_words
+from fae.reports.labels import labels
 from fae.reports.rows import Row
-from fae.runtime.formatting import format_error, format_with_interval
+from fae.runtime.formatting import format_error, format_share, format_with_interval
 from fae.runtime.intervals import Estimate
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -29,7 +30,7 @@ def conclusion(rows: Sequence[Row], tolerance: float, lacking: int) -> str:
     sentences = []
     if judged:
         kept = " with the paper's settings" if len(judged) < len(rows) else ""
-        sentences.append(_about_verdicts(judged, kept, f"{100 * tolerance:g} %"))
+        sentences.append(_about_verdicts(judged, kept, format_share(tolerance, "g")))
     elif any(row.published for row in rows):
         sentences.append("No setting is the paper's, so none has a verdict.")
     if len(judged) < len(rows):
@@ -78,13 +79,13 @@ def _too_few(rows: Sequence[Row]) -> str:
 
 def _in_parts(rows: Sequence[Row]) -> str:
     """How many rows have each verdict, and which."""
-    parts = []
+    short, parts = labels(rows), []
     for verdict, words in IN_WORDS.items():
-        titles = [row.title for row in rows if row.verdict == verdict]
-        named = f" ({in_words(titles)})" if len(titles) <= NAMED else ""
-        if titles:
-            verb = "is" if len(titles) == 1 else "are"
-            parts.append(f"{_number(len(titles))} {verb} {words}{named}")
+        names = [short[row.title] for row in rows if row.verdict == verdict]
+        named = f" ({in_words(names)})" if len(names) <= NAMED else ""
+        if names:
+            verb = "is" if len(names) == 1 else "are"
+            parts.append(f"{_number(len(names))} {verb} {words}{named}")
     return in_words(parts)
 
 
@@ -100,9 +101,10 @@ def _about_best(rows: Sequence[Row]) -> str:
         if difference is not None
     ]
     error = ", ".join([_with_seeds(best.test), " and ".join(comparisons)]).removesuffix(", ")
+    name = labels(rows)[best.title]
     if len(rows) == 1:
-        return f"The test error of {best.title} is {error}."
-    return f"The lowest validation error is that of {best.title}; its test error is {error}."
+        return f"The test error of {name} is {error}."
+    return f"The lowest validation error is that of {name}; its test error is {error}."
 
 
 def _with_seeds(test: Estimate) -> str:
@@ -113,7 +115,7 @@ def _with_seeds(test: Estimate) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.{1 if share < 1 else 0}f} %"
+    return format_share(share, ".1f" if share < 1 else ".0f")
 
 
 def _number(count: int) -> str:

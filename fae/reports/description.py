@@ -28,7 +28,7 @@ Facts = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Assumption:
-    """What a paper leaves open, what the runs have instead, and why."""
+    """What a paper leaves open, what the runs have instead, and why, if that is known."""
 
     what: str
     choices: Sequence[str]
@@ -104,15 +104,19 @@ def origin(runs: Sequence[TrainedRun], commands: Sequence[str]) -> Facts:
 
 
 def assumptions(runs: Sequence[TrainedRun]) -> list[Assumption]:
-    """What the papers whose results are shown leave open."""
-    configs: dict[published.Open, list[TrainingConfig]] = {}
+    """What papers leave open, as chosen in the runs that have all settings that these fix."""
+    choices: dict[published.Open, list[str]] = {}
     for run in runs:
         paper, _ = published.find(run.config.data.name, run.config.hidden)
-        for unknown in paper.open if paper else ():
-            configs.setdefault(unknown, []).append(run.config)
+        for unknown in paper.open if paper and paper.is_reproduced_by(run.config) else ():
+            choices.setdefault(unknown, []).append(unknown.of(run.config))
     return [
-        Assumption(unknown.what, _distinct(map(unknown.choice, chosen)), unknown.reason)
-        for unknown, chosen in configs.items()
+        Assumption(
+            unknown.what,
+            _distinct(chosen),
+            unknown.reason if {*chosen} == {unknown.choice} else "",
+        )
+        for unknown, chosen in choices.items()
     ]
 
 

@@ -20,6 +20,7 @@ from fae.drawing.tables import Columns
 from fae.reports import table
 from fae.reports.catalogue import Content
 from fae.reports.description import LISTED
+from fae.reports.labels import labels
 from fae.reports.summary import Summary
 from fae.runtime.console import printable
 from fae.runtime.formatting import format_error, format_errors
@@ -39,6 +40,7 @@ def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> 
     summary = content.summary
     return _template().render(
         summary=summary,
+        names=labels(summary.rows),
         tables={part.__name__.capitalize(): _in_order(part(summary)) for part in table.TABLES},
         legend=table.legend(summary),
         charts=charts,

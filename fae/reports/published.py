@@ -37,19 +37,19 @@ class Open:
 
     Attributes:
         what: it is, in words.
-        reason: why it was chosen as it was, in a sentence.
-        key: dotted, of the configuration; the choice is its value.
-        value: the choice, where no key has it.
+        choice: what fae has instead by default.
+        reason: for this choice, in a sentence.
+        key: of the configuration, dotted, by which a run may have another; empty: none may.
     """
 
     what: str
+    choice: str
     reason: str
     key: str = ""
-    value: str = ""
 
-    def choice(self, config: TrainingConfig) -> str:
-        """What a configuration has chosen."""
-        return str(_value(config, self.key)) if self.key else self.value
+    def of(self, config: TrainingConfig) -> str:
+        """The choice of a configuration."""
+        return str(_value(config, self.key)) if self.key else self.choice
 
 
 @dataclass(frozen=True, config=STRICT)

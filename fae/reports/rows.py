@@ -12,6 +12,7 @@ from fae.reports.settings import Setting
 from fae.reports.timing import Times, times
 from fae.runs.diagnosis import Diagnosis, diagnose
 from fae.runs.stored import TrainedRun
+from fae.runtime.formatting import format_share
 from fae.runtime.intervals import Estimate, Verdict, verdict
 
 
@@ -126,7 +127,7 @@ def _summary_of_curves(diagnoses: Sequence[Diagnosis]) -> str:
     counts = {
         "diverged": sum(d.diverged for d in diagnoses),
         **{
-            f"still {way} at the last epoch (median {np.median(s or [0]):+.1%} per epoch)": len(s)
+            f"still {way} at the last epoch (median {_signed(s)} per epoch)": len(s)
             for way, s in slopes.items()
         },
         "converged": sum(d.converged is True for d in diagnoses),
@@ -141,6 +142,11 @@ def _summary_of_curves(diagnoses: Sequence[Diagnosis]) -> str:
         for phrase, count in counts.items()
         if count
     )
+
+
+def _signed(slopes: Sequence[float]) -> str:
+    """The median of some slopes in percent, with its sign."""
+    return format_share(float(np.median(slopes or [0])), "+.1f")
 
 
 def commit(tags: Mapping[str, str]) -> str:

@@ -24,6 +24,7 @@ class Excluded:
 
     Attributes:
         replaced: whether another run of the same configuration is counted in its place.
+        fingerprint: the same for all attempts at a run.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Excluded:
     status: str
     reason: str
     replaced: bool = False
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class Selection:
     def settings(self) -> list[Setting]:
         """The runs by their settings; see ``fae.reports.settings.group``."""
         return group(self.runs)
+
+    @property
+    def lacking(self) -> int:
+        """Number of runs without a result, however often each was attempted."""
+        return self.missing + len({run.fingerprint for run in self.excluded if not run.replaced})
 
 
 def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Selection:
@@ -240,6 +247,7 @@ def exclude(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[TrainedRu
             run.status,
             reasons[run.id],
             run.id in replaced or _fingerprint(run) in fingerprints,
+            _fingerprint(run),
         )
         for run in runs
         if run.id in reasons

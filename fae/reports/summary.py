@@ -73,11 +73,10 @@ def summarise(
         setting_row(setting, tolerance, pca(setting.runs[0].config.data), found)
         for setting in selection.settings
     ]
-    lacking = selection.missing + sum(not run.replaced for run in selection.excluded)
     return Summary(
         name=selection.name,
         title=title(selection.settings),
-        conclusion=conclusion(rows, tolerance, lacking),
+        conclusion=conclusion(rows, tolerance, selection.lacking),
         training=training(selection.settings, test_images),
         origin=origin(selection.runs, selection.commands),
         assumptions=assumptions(selection.runs),
@@ -89,7 +88,7 @@ def summarise(
         papers=_cited(selection),
         excluded=selection.excluded,
         missing=selection.missing,
-        incomplete=lacking > 0,
+        incomplete=selection.lacking > 0,
     )
 
 

@@ -11,7 +11,7 @@ from fae.reports.rows import Row
 from fae.reports.summary import Summary
 from fae.reports.timing import Times
 from fae.runtime.console import BAD, OK, UNCLEAR
-from fae.runtime.formatting import format_error, format_errors, format_intervals
+from fae.runtime.formatting import format_error, format_errors, format_intervals, format_share
 
 VERDICT_STYLES = {
     "reproduced": OK,
@@ -29,10 +29,10 @@ def errors(summary: Summary) -> Columns:
             "setting": [row.title for row in rows],
             "test error": format_intervals([row.test for row in rows]),
             "paper": format_errors([row.published for row in rows]),
-            "diff": [_number(row.difference, "+.1%") for row in rows],
+            "diff": [_share(row.difference, "+.1f") for row in rows],
             "verdict": [row.verdict or "" for row in rows],
             "PCA": format_errors([row.pca for row in rows]),
-            "below PCA": [_number(_gain(row), ".1%") for row in rows],
+            "below PCA": [_share(_gain(row), ".1f") for row in rows],
         }
     )
 
@@ -47,7 +47,9 @@ def details(summary: Summary) -> Columns:
             "train": format_errors([row.train for row in rows]),
             "parameters": [f"{row.parameters:,}" for row in rows],
             "time [s]": [with_quartiles(row.times, row.test.n) for row in rows],
-            "paper's time [s]": [_number(row.published_s, ".1f") for row in rows],
+            "paper's time [s]": [
+                "" if row.published_s is None else f"{row.published_s:.1f}" for row in rows
+            ],
             "s per epoch": [_seconds(row.times.per_epoch) for row in rows],
         }
     )
@@ -67,8 +69,8 @@ def legend(summary: Summary) -> str:
     if any(row.verdict for row in summary.rows):
         lines.append(
             "Verdict, for the paper's settings: reproduced if the whole interval lies within "
-            f"{summary.tolerance:.1%} of the paper's error, better or worse if all of it lies "
-            "below or above; otherwise there are not enough seeds to tell."
+            f"{format_share(summary.tolerance, 'g')} of the paper's error, better or worse if all "
+            "of it lies below or above; otherwise there are not enough seeds to tell."
         )
     lines += summary.papers.values()
     lines += _footnote(summary)
@@ -176,5 +178,5 @@ def _gain(row: Row) -> float | None:
     return row.below_pca if row.below_pca and row.below_pca > 0 else None
 
 
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
+def _share(share: float | None, form: str) -> str:
+    return "" if share is None else format_share(share, form)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fae.runtime.formatting import format_share
+
 WINDOW = 6
 """Epochs at the end of a run over which its slope is computed."""
 MOVING = 0.001
@@ -71,13 +73,12 @@ class Diagnosis:
         elif self.converged is None:
             phrases.append(f"{self.epochs} epochs are too few to tell whether it converged")
         elif not self.converged:
-            phrases.append(
-                f"still {self.moving} at the last epoch, by {abs(self.slope or 0):.1%} per epoch"
-            )
+            change = format_share(abs(self.slope or 0))
+            phrases.append(f"still {self.moving} at the last epoch, by {change} per epoch")
         else:
             phrases.append("converged")
         if self.overfitted:
-            phrases.append(f"overfitting: validation {self.gap:.1%} above training")
+            phrases.append(f"overfitting: validation {format_share(self.gap)} above training")
         if self.best_epoch < self.epochs:
             phrases.append(f"best epoch is {self.best_epoch} of {self.epochs}")
         if self.dead:

@@ -1,4 +1,4 @@
-"""Number formats for errors, their intervals, and durations."""
+"""Number formats for errors, their intervals, shares, and durations."""
 
 import math
 from collections.abc import Sequence
@@ -31,8 +31,11 @@ def format_interval(found: "Estimate") -> str:
 
 
 def format_intervals(column: Sequence["Estimate"]) -> list[str]:
-    """The same of a column, all with as many decimals."""
-    decimals = max((_of_interval(found.half, found.mean) for found in column), default=0)
+    """The same of a column, with as many decimals as the smallest error needs.
+
+    Where these are too few for an interval, its own cell has more.
+    """
+    decimals = max((_decimals(found.mean) for found in column), default=0)
     return [_interval(found, decimals) for found in column]
 
 
@@ -49,12 +52,15 @@ def format_with_interval(value: float, half: float, like: float) -> str:
         half: of the interval's width.
         like: an error that sets the least number of decimals.
     """
-    return _with_half(value, half, _of_interval(half, like))
+    return _with_half(value, half, _decimals(like))
 
 
-def _with_half(value: float, half: float, decimals: int) -> str:
+def _with_half(value: float, half: float, least: int) -> str:
+    """Both with the least number of decimals, or with those of the interval's first digit."""
     if max(abs(value), half) >= LARGE:
         return f"{value:.3g} ± {half:.3g}"
+    digits = math.ceil(-math.log10(half)) if half else 0
+    decimals = max(least, min(MAX_DECIMALS, digits))
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
 
 
@@ -62,10 +68,13 @@ def _fixed(value: float, decimals: int) -> str:
     return f"{value:.3g}" if value >= LARGE else f"{value:.{decimals}f}"
 
 
-def _of_interval(half: float | None, like: float) -> int:
-    """Decimals with at least one digit of half an interval's width, and those of an error."""
-    digits = math.ceil(-math.log10(half)) if half else 0
-    return max(_decimals(like), min(MAX_DECIMALS, digits))
+def format_share(share: float, form: str = ".1f") -> str:
+    """A share in percent, ``3.1 %``.
+
+    Args:
+        form: of the number, as for ``format``.
+    """
+    return f"{100 * share:{form}} %"
 
 
 def format_duration(seconds: float) -> str:

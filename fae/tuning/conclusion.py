@@ -16,7 +16,7 @@ from fae.runs.job import Job, JobGroup
 from fae.runs.run import Result, train
 from fae.runs.task import State, Task, look_up
 from fae.runtime.console import say, warn
-from fae.runtime.formatting import format_error, format_interval
+from fae.runtime.formatting import format_error, format_interval, format_share
 from fae.runtime.intervals import estimate
 from fae.tracking.archive import Archive
 from fae.tracking.run import Run
@@ -56,8 +56,8 @@ def conclude(search: Search, run: Run, archive: Archive) -> SearchResult:
         warn(warning)
     if result.importances:
         (key, share), *others = result.importances.items()
-        rest = "".join(f", {other} {less:.0%}" for other, less in others)
-        explained = f"{share:.0%} of the variance of the trials' errors{rest}"
+        rest = "".join(f", {other} {format_share(less, '.0f')}" for other, less in others)
+        explained = f"{format_share(share, '.0f')} of the variance of the trials' errors{rest}"
         say(f"{result.study}: {key} explains {explained}")
     return result
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from fae.drawing.tables import Columns, TerminalTables
 from fae.errors import UndeliveredError
 from fae.runtime.console import point, wide
-from fae.runtime.formatting import format_error, format_interval
+from fae.runtime.formatting import format_error, format_interval, format_share
 from fae.runtime.intervals import Estimate
 from fae.tuning.space import Dimension
 from fae.tuning.study import FinishedTrial
@@ -105,7 +105,7 @@ def columns(results: Sequence[SearchResult]) -> Columns:
     shown = {
         "study": [result.study for result in results],
         "trials": [str(len(result.trials)) for result in results],
-        "epochs saved": [f"{result.epochs_saved:.0%}" for result in results],
+        "epochs saved": [format_share(result.epochs_saved, ".0f") for result in results],
         "best": [result.best.name for result in results],
         "val": [format_error(result.best.error or math.nan) for result in results],
         "test error": [format_interval(result.test) for result in results],

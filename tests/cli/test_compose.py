@@ -293,6 +293,7 @@ def test_every_key_is_known() -> None:
             ["hidden=[64,128]"],
             "must be a valid integer; write -m hidden=64,128 for a run with each",
         ),
+        (["lr=[1]"], "must be a valid number; write lr=1"),
         (
             ["hidden=range(1,3)"],
             "hidden=range(1,3): several values make a sweep, which needs the o",

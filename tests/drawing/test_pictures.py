@@ -64,7 +64,7 @@ def test_units_are_counted_and_their_noise_told() -> None:
     assert replace(shown, dead=None).caption == "n = 5: 5 units, dead ones not counted"
     assert replace(shown, units=9).caption == "n = 5: 9 units, 2 dead; 5 shown"
     assert shown.remark == (
-        "mostly noise: random numbers drawn before training make up 75% of the weights' sum of "
+        "mostly noise: random numbers drawn before training make up 75 % of the weights' sum of "
         "squares"
     )
     assert replace(shown, noise=0.5).remark.startswith("little noise: ")

@@ -124,7 +124,7 @@ def test_the_better_optimizer_is_named_with_its_interval() -> None:
     assert found.sentences[0].startswith("Adam reaches the lower test error: yes at every n, each")
     assert found.sentences[1] == (
         "n = 64: Adam at lr=0.001 has a lower test error than SGD at lr=5, by 0.005000 ± 0.000010 "
-        "(20.0%): beyond seed noise."
+        "(20.0 %): beyond seed noise."
     )
     (table,) = found.tables
     assert table["Adam, its best rate"] == ["0.0200 ± 0.0000 (2)"] * 4
@@ -134,7 +134,7 @@ def test_the_better_optimizer_is_named_with_its_interval() -> None:
     assert (pca.label, pca.kind, pca.x[0], pca.x[-1]) == ("PCA", "dashed", 64, 512)
     assert [line.label for line in lines] == list(table)[1:-1]
     assert found.short == "yes at every n, each at its best learning rate"
-    assert found.effect == "test error -20%"
+    assert found.effect == "test error -20 %"
 
 
 def test_where_it_differs_from_n_to_n_the_answer_says_where() -> None:
@@ -178,7 +178,7 @@ def test_whether_the_best_rate_depends_on_n(
     assert list(by_n[0]) == ["n = 64", "n = 128", "n = 256", "n = 512"]
     assert found.short == said
     assert found.tables[0]["lr=2"][0].endswith("(5)")
-    assert found.tables[1]["epochs saved"] == ["40%"] * 4
+    assert found.tables[1]["epochs saved"] == ["40 %"] * 4
 
 
 def test_rates_that_are_not_distinguishable_are_named_together() -> None:
@@ -217,7 +217,7 @@ def test_whether_dropout_helps(slope: float, said: str) -> None:
     assert list(found.tables[0]) == ["n", "dropout=0", "dropout=0.1", "dropout=0.2"]
     (chart,) = found.charts
     assert (chart.x.ticks, chart.x.log) == ([0.0, 0.1, 0.2], False)
-    assert found.effect == f"dropout=0.1 instead of none: test error {slope / 0.2:+.0%}"
+    assert found.effect == f"dropout=0.1 instead of none: test error {100 * slope / 0.2:+.0f} %"
 
 
 def test_the_time_is_that_of_the_papers_experiment() -> None:
@@ -234,7 +234,7 @@ def test_the_distance_to_pca_has_its_interval() -> None:
     assert "and 0.75, 0.75, 0.75, 0.75 times with experiment=best/n" in found.sentences[0]
     half = estimate(list(errors(0.0075).values())).half
     assert half is not None
-    assert found.tables[0]["best below PCA"][0] == f"25.0% ± {half / 0.01:.1%}"
+    assert found.tables[0]["best below PCA"][0] == f"25.0 ± {100 * half / 0.01:.1f} %"
     assert found.short.startswith("far above it with the paper's settings, below it with ")
     assert found.effect.endswith("0.75 to 0.75 times with experiment=best/n")
 
@@ -248,7 +248,7 @@ def test_depth_is_compared_at_its_n() -> None:
     )
     assert "experiment=depth has a lower test error than experiment=best/64" in found.sentences[1]
     assert found.short.startswith("a lower error at n = 64, with one more layer of 512 units")
-    assert found.effect == "test error -25%, 0.60 times PCA's"
+    assert found.effect == "test error -25 %, 0.60 times PCA's"
     pca, shallow, deeper = found.charts[0].series
     assert (pca.label, shallow.x, deeper.x) == ("PCA", [*SIZES], [64])
     assert deeper.y == pytest.approx([0.006])

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from records import record, summary
@@ -107,10 +108,22 @@ def test_other_settings_beside_the_papers() -> None:
         vars(run)["config"] = replace(run.config, lr=1.0)
     found = summary(*runs({64: 1.0}), *others).conclusion
     assert found.startswith("The test error with the paper's settings is reproduced: ")
-    assert "The lowest validation error is that of n = 64 lr=1.0; its test error is 0.0207" in found
+    assert "The lowest validation error is that of n = 64 lr=1; its test error is 0.0207" in found
     assert "50.0 % below the paper's for as many hidden units and " in found
     alone = summary(*others).conclusion
     assert alone.startswith("No setting is the paper's, so none has a verdict. The test error of")
+
+
+def test_the_best_has_the_name_that_it_has_in_figures() -> None:
+    """By as few values as tell it apart from the others, however many differ."""
+    sgd: dict[str, Any] = {"optimizer__name": "sgd", "dropout": 0.1, "batch_size": 1000}
+    adam: dict[str, Any] = {"optimizer__name": "adam", "dropout": 0.0, "batch_size": 100}
+    found = summary(
+        record(64, 0, 0.04, data="synthetic", **sgd),
+        record(64, 0, 0.02, data="synthetic", curve=[(0.01, 0.01)], **adam),
+    )
+    assert found.rows[1].title.count("=") == 4
+    assert "error is that of n = 64 optimizer=adam; its test" in found.conclusion
 
 
 def test_what_is_missing_is_said() -> None:
@@ -123,6 +136,7 @@ def test_what_is_missing_is_said() -> None:
 def test_many_settings_are_counted_not_named() -> None:
     (good,) = summary(*runs({64: 1.0})).rows
     (bad,) = summary(*runs({64: 1.5})).rows
-    assert conclusion([good] * 11 + [bad], 0.03, 0).startswith(
+    alike = [replace(good, title=f"{n}", hidden=n) for n in range(11)]
+    assert conclusion([*alike, bad], 0.03, 0).startswith(
         "Of 12 test errors, 11 are reproduced and one is worse than the paper's (n = 64); "
     )

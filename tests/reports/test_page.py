@@ -94,6 +94,7 @@ def test_it_begins_with_the_conclusion(paper: Summary) -> None:
 
 def test_it_says_what_was_trained(paper: Summary) -> None:
     text = Elements(made(paper)).text
+    assert "4 networks were trained, with 2 settings, and compared" in text
     for facts in (paper.training, paper.origin):
         for what, values in facts.items():
             assert f"{what} {'varies: ' * (len(values) > 1)}{'; '.join(values)}" in text

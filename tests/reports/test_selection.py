@@ -183,6 +183,17 @@ def test_runs_that_do_not_count_are_excluded_with_the_reason() -> None:
     }
 
 
+def test_a_run_that_failed_several_times_is_lacking_once() -> None:
+    def attempt(run_id: str, seed: int, status: str = "FAILED") -> StoredRun:
+        return run(run_id, seed=seed, status=status, fingerprint=f"of seed {seed}")
+
+    first = sweep("first-sweep", "first", planned="5")
+    runs = [attempt("a", 1), attempt("b", 1, "KILLED"), attempt("c", 2), run("good", seed=3)]
+    selection = chosen(first, *runs)
+    assert (len(selection.excluded), selection.missing, selection.lacking) == (3, 2, 4)
+    assert chosen(first, *runs, attempt("d", 1, "FINISHED")).lacking == 3
+
+
 @pytest.mark.parametrize("lacks", ["config", "model"])
 def test_a_run_that_cannot_be_read_is_excluded_and_the_others_count(lacks: str) -> None:
     selection = chosen(FIRST, run("good"), run("bad", seed=1, lacks=lacks), run("fine", seed=2))

@@ -22,7 +22,7 @@ def test_a_row_is_a_setting_over_its_seeds() -> None:
     assert found.mean_image == 0.1
     assert [run.seed for run in row.runs] == [0, 1, 2]
     assert row.curves == (
-        "3 of 3: still falling at the last epoch (median -33.1% per epoch); "
+        "3 of 3: still falling at the last epoch (median -33.1 % per epoch); "
         "3 of 3: dead hidden units"
     )
 
@@ -157,6 +157,18 @@ def test_time_does_not_grow() -> None:
     )
 
 
+def test_settings_are_named_by_as_few_values_as_tell_them_apart() -> None:
+    found = summary(
+        *(record(n, s, 0.04, optimizer__name="sgd", lr=0.5) for n in (64, 128) for s in (0, 1)),
+        *(record(64, s, 0.02, optimizer__name="adam", lr=0.001) for s in (0, 1)),
+    )
+    assert {row.title.count("=") for row in found.rows} == {3}
+    curves, time = found.claims
+    assert time.question == "Does the training time grow with n for optimizer=sgd?"
+    assert "of training (n = 64 optimizer=sgd; more" in curves.sentence
+    assert {c.first for c in found.comparisons} == {"n = 64 optimizer=sgd"}
+
+
 def test_one_size_or_overlapping_runs_answer_nothing() -> None:
     assert answers([1.0, 1.0]) == []
     concurrent = spans((0, 10), (5, 20))
@@ -174,10 +186,10 @@ def test_curves_are_almost_identical_up_to_5_percent() -> None:
     close, wide = [(1.0, 1.04), (0.5, 0.5)], [(1.0, 1.06), (0.5, 0.5)]
     claim = summary(record(64, 0, 0.04, curve=close)).claims[0]
     assert claim.holds is True
-    assert "all 1 runs validation lies within 4.0% of training" in claim.sentence
+    assert "after every epoch of the run validation lies within 4.0 % of training" in claim.sentence
     claim = summary(record(64, 0, 0.04, curve=close), record(128, 0, 0.04, curve=wide)).claims[0]
     assert claim.holds is False
-    assert claim.sentence.endswith("by more than 5% for n = 128")
+    assert claim.sentence.endswith("by more than 5 % for n = 128")
 
 
 def test_settings_that_share_seeds_are_compared_seed_by_seed() -> None:
@@ -198,7 +210,7 @@ def test_settings_that_share_seeds_are_compared_seed_by_seed() -> None:
     half = paired(sgd, adam).half
     assert comparison.sentence == (
         "n = 64 optimizer=adam has a lower test error than n = 64 optimizer=sgd, by "
-        f"0.0200 ± {half:.4f} (48.8%): beyond seed noise"
+        f"0.0200 ± {half:.4f} (48.8 %): beyond seed noise"
     )
 
 

@@ -30,7 +30,7 @@ def test_a_row_stands_beside_the_paper(paper: Summary) -> None:
         "setting": ["n = 64", "n = 128"],
         "test error": ["0.0417 ± 0.0016 (3)", "0.0331 (one seed)"],
         "paper": ["0.0414", "0.0328"],
-        "diff": ["+0.6%", "+0.9%"],
+        "diff": ["+0.6 %", "+0.9 %"],
         "verdict": ["not enough seeds", "not enough seeds"],
         "PCA": ["0.0000", "0.0000"],
     }
@@ -58,7 +58,7 @@ def test_times_that_do_not_compare_are_marked_and_explained() -> None:
 
 
 def test_the_legend_states_the_tolerance_and_the_mean_image(paper: Summary) -> None:
-    assert "within 3.0% of the paper's error" in table.legend(paper)
+    assert "within 3 % of the paper's error" in table.legend(paper)
     assert "paper" not in table.legend(summary(record(64, 0, 0.04, data="synthetic")))
     assert "the mean image reaches 0.1000" in table.legend(paper)
 
@@ -67,7 +67,7 @@ def test_markdown_is_two_tables_and_a_legend(paper: Summary) -> None:
     lines = table.markdown(paper).splitlines()
     assert lines[0].startswith("| setting | test error | paper |")
     assert lines[1] == "| --- | --- | --- | --- | --- | --- |"
-    assert lines[2].startswith("| n = 64 | 0.0417 ± 0.0016 (3) | 0.0414 | +0.6% |")
+    assert lines[2].startswith("| n = 64 | 0.0417 ± 0.0016 (3) | 0.0414 | +0.6 % |")
     assert lines[5] == (
         "| setting | val | train | parameters | time [s] | paper's time [s] | s per epoch |"
     )
@@ -83,7 +83,7 @@ def test_latex_is_a_booktabs_table(paper: Summary) -> None:
         r"\bottomrule",
         r"\end{tabular}",
     ]
-    assert lines[4].startswith(r"n = 64 & 0.0417 $\pm$ 0.0016 (3) & 0.0414 & +0.6\% &")
+    assert lines[4].startswith(r"n = 64 & 0.0417 $\pm$ 0.0016 (3) & 0.0414 & +0.6 \% &")
     assert lines[4].endswith(r"\\")
 
 

@@ -17,7 +17,7 @@ def test_a_curve_that_falls_by_1_percent_an_epoch_has_not_converged() -> None:
     found = diagnose(curves(FALLING))
     assert found.slope == pytest.approx(-0.01)
     assert found.converged is False
-    assert found.words() == ["still falling at the last epoch, by 1.0% per epoch"]
+    assert found.words() == ["still falling at the last epoch, by 1.0 % per epoch"]
 
 
 def test_a_flat_end_has_converged() -> None:
@@ -37,7 +37,7 @@ def test_a_curve_that_rises_has_not_converged() -> None:
     found = diagnose(curves([1.0, 0.2, *(0.2 * 1.05**epoch for epoch in range(8))]))
     assert found.slope == pytest.approx(0.05)
     assert (found.converged, found.diverged) == (False, False)
-    assert found.words()[0] == "still rising at the last epoch, by 5.0% per epoch"
+    assert found.words()[0] == "still rising at the last epoch, by 5.0 % per epoch"
 
 
 def test_two_epochs_are_too_few_to_tell() -> None:
@@ -74,6 +74,6 @@ def test_tags_can_be_filtered_by() -> None:
         "fae.diverged": "false",
         "fae.overfitted": "true",
         "fae.best_epoch": "29 of 30",
-        "fae.curves": "still falling at the last epoch, by 2.0% per epoch; overfitting: validation "
-        "6.0% above training; best epoch is 29 of 30; 3 dead hidden units",
+        "fae.curves": "still falling at the last epoch, by 2.0 % per epoch; overfitting: "
+        "validation 6.0 % above training; best epoch is 29 of 30; 3 dead hidden units",
     }

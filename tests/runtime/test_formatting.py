@@ -10,6 +10,7 @@ from fae.runtime.formatting import (
     format_errors,
     format_interval,
     format_intervals,
+    format_share,
 )
 from fae.runtime.intervals import Estimate
 
@@ -54,6 +55,22 @@ def test_errors_of_a_column_have_as_many_decimals() -> None:
     assert format_errors([]) == []
     narrow, wide = Estimate(0.00475, 5, 0.00474, 0.00476), Estimate(0.0410, 1, None, None)
     assert format_intervals([wide, narrow]) == ["0.04100 (one seed)", "0.00475 ± 0.00001 (5)"]
+
+
+def test_an_interval_adds_decimals_to_its_own_cell_only() -> None:
+    narrow = Estimate(0.0086401, 5, 0.0086393, 0.0086409)
+    column = [narrow, Estimate(0.2085438, 1, None, None), Estimate(0.04, 5, 0.039, 0.041)]
+    assert format_intervals(column) == [
+        "0.0086401 ± 0.0000008 (5)",
+        "0.20854 (one seed)",
+        "0.04000 ± 0.00100 (5)",
+    ]
+
+
+def test_a_share_is_in_percent() -> None:
+    assert format_share(0.0306) == "3.1 %"
+    assert format_share(-0.56, "+.0f") == "-56 %"
+    assert format_share(0.07, "g") == "7 %"
 
 
 @pytest.mark.parametrize(
