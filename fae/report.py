@@ -13,7 +13,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from fae.cli import command
+from fae.cli import command, options
 from fae.cli.compose import CONF, read
 from fae.reports.config import ReportConfig
 from fae.reports.present import report
@@ -32,7 +32,7 @@ def _run(arguments: list[str]) -> None:
     ``sweep``, ``where`` and ``out`` bypass Hydra, so that names and conditions may contain commas,
     brackets and spaces, which have a meaning in its grammar.
     """
-    words: dict[str, list[str]] = {"sweep": [], "where": [], "out": []}
+    words: dict[str, list[str]] = {key: [] for key in options.VERBATIM}
     sys.argv[1:] = [a for a in arguments if a.partition("=")[0] not in words]
     for key, equals, value in (argument.partition("=") for argument in arguments):
         if equals and key in words:

@@ -1,6 +1,7 @@
 """What the tests share: tiny configurations, one store, and the real command line."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -21,8 +22,10 @@ from fae.data.fashion_mnist.images import FashionMNIST
 PROJECT = Path(__file__).resolve().parents[1]
 NO_LOCAL = "local=none"
 """Leaves a developer's own defaults (conf/local/default.yaml) out of the tests."""
-
-
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
+"""What shows pages to the tests; None where no browser is installed."""
+NEEDS_BROWSER = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome")
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
 

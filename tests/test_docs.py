@@ -13,10 +13,14 @@ import pytest
 import yaml
 from conftest import NO_LOCAL, PROJECT
 
+import fae.report
 from docs import hooks
 from fae.cli import reference
 from fae.cli.commands import COMMANDS
-from fae.cli.compose import compose
+from fae.cli.compose import check, compose, compose_jobs
+from fae.cli.hydra_internals import parsed
+from fae.cli.options import in_order
+from fae.tuning.check import read_search
 
 DOCS = PROJECT / "docs"
 CONFIGURATION = (DOCS / "reference" / "configuration.md").read_text()
@@ -25,12 +29,13 @@ KEYS = [key for command in ("train", "search", "report") for key in reference.ke
 
 
 def commands() -> Iterator[str]:
-    """What follows ``fae train`` on the pages, except what needs another package or folder."""
-    for page in sorted(DOCS.rglob("*.md")):
-        text = page.read_text().replace("\\\n", "")
-        for line in re.findall(r"^fae train (.*)$", text, re.MULTILINE):
-            if not re.search("--config-dir|submitit|--cfg", line):
-                yield line
+    """The commands on the pages for users, in a line each, except those of other packages."""
+    for page in (DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md"))):
+        for block in re.findall(r"^```.*?^```", page.read_text(), re.MULTILINE | re.DOTALL):
+            lines = re.findall(
+                r"^(?:fae |python -m fae\.)(.+)$", block.replace("\\\n", ""), re.MULTILINE
+            )
+            yield from (line for line in lines if not re.search("--config-dir|submitit", line))
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: f"{key.name}, {'/'.join(key.options)}")
@@ -65,12 +70,27 @@ def test_a_marker_that_means_nothing_is_an_error() -> None:
         hooks.filled("<!-- keys of nobody -->")
 
 
-@pytest.mark.parametrize("command", sorted({*commands()}))
-def test_a_command_composes(command: str) -> None:
-    """With the first of several values, as those of a sweep stand there."""
-    words = [w for w in shlex.split(command, comments=True) if w != "-m" and "hydra" not in w]
-    lists = [w if "[" in w or "{" in w else w.partition(",")[0] for w in words]
-    compose(NO_LOCAL, *lists)
+@pytest.mark.parametrize("line", sorted({*commands()}))
+def test_a_command_composes(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each job of a sweep, and each study of a search."""
+    name, *arguments = shlex.split(line, comments=True)
+    assert name in COMMANDS
+    if name == "report":
+        monkeypatch.setattr(fae.report, "report", lambda _: None)
+        fae.report._run([NO_LOCAL, *arguments])
+        return
+    overrides = [NO_LOCAL, *parsed(in_order(arguments, ())).overrides]
+    if name == "train":
+        compose_jobs("config", overrides, lambda node, _: check(node))
+    elif name == "search":
+        compose_jobs("search", overrides, lambda node, own: read_search(check(node), node, own))
+    else:
+        compose(*overrides)
+
+
+def test_commands_of_several_lines_are_whole() -> None:
+    whole = "search hidden=64 search.space.lr=null '+search.space.optimizer.momentum=[0.0,0.9]'"
+    assert whole in {" ".join(line.split()) for line in commands()}
 
 
 @pytest.mark.parametrize("page", sorted(PROJECT.glob("*.md")), ids=lambda page: page.name)

@@ -96,6 +96,12 @@ def test_a_mistake_is_named_with_its_remedy(
             "fae train trainer.precision=",
             ["trainer.precision=32-true", "trainer.precision=bf16-mixed"],
         ),
+        (
+            "fae train experiment=best/",
+            [f"experiment=best/{n}" for n in (64, 128, 256, 512)],
+        ),
+        ("fae train experiment=best/5", ["experiment=best/512"]),
+        ("fae train -m experiment=dropout experiment=l", ["experiment=lr"]),
         ("fae search search.sampler=g", ["search.sampler=grid", "search.sampler=gp"]),
         ("fae report whe", ["where="]),
         ("fae sync tracking.u", ["tracking.uri="]),

@@ -384,8 +384,7 @@ def test_one_failed_job_leaves_the_others_and_ends_with_1(
     assert (done.stdout + done.stderr).count("loss is ") == 2
     assert shlex.split(again) == [
         *("python", "-m", "fae.train", "-m", "lr=1e9,0.5", SMOKE, "hidden=4"),
-        *("report.fail_unless=reproduced", NO_LOCAL, "sweep.rerun=true"),
-        "sweep.retry_failed=true",
+        *("report.fail_unless=reproduced", NO_LOCAL, "sweep.retry_failed=true"),
     ]
     assert [run.info.status for run in runs(client, "run", tmp_path)] == ["FAILED", "FINISHED"]
     assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FAILED"]

@@ -24,7 +24,7 @@ from fae.cli.hydra_internals import failure, parsed
 from fae.cli.messages import explain, raised_by_hydra
 from fae.cli.unknown import known_keys
 from fae.config import Config
-from fae.errors import ConfigError, FaeError, Interrupted, cause
+from fae.errors import ConfigError, FaeError, Interrupted, cause, first_line
 from fae.runtime import process, signals, streams
 from fae.runtime.console import BAD, errors, printable, say
 
@@ -36,6 +36,7 @@ NO_MEMORY = (
     "can't start new thread",
 )
 """Parts of messages of errors other than MemoryError that mean the same."""
+NO_GPU_MEMORY = "CUDA out of memory"
 
 
 def run(entry: Callable[[], object], *schemas: type, name: str = "") -> None:
@@ -201,6 +202,8 @@ def _known(error: BaseException, schemas: Sequence[type]) -> FaeError | Interrup
         return explain(error, schemas, parsed(sys.argv[1:]).overrides)
     if isinstance(error, FaeError | Interrupted):
         return error
+    if NO_GPU_MEMORY in str(error):
+        return FaeError(f"not enough memory of the GPU (see nvidia-smi): {first_line(error)}")
     if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
         return FaeError(f"not enough memory (see ulimit -v): {cause(error).splitlines()[-1]}")
     if isinstance(error, OSError) and error.filename is not None:

@@ -1,14 +1,15 @@
 """Completion with the tab key: of subcommands and choices here, of all else by Hydra.
 
 Hydra's code for a shell calls ``fae -sc query=SHELL`` with the line so far in the environment.
-Hydra knows programs without subcommands, so it is shown the line without them.
+Hydra knows programs without subcommands, so it is shown the line without them. Nor does it
+complete options in the folders of a group, such as ``experiment=best/64``, which are added.
 """
 
 import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import import_module
 
 from fae.cli import manual, reference
@@ -53,12 +54,15 @@ def answer(arguments: Sequence[str]) -> None:
         _offer(name for name in names if name.startswith(given))
     elif words[0] in COMMANDS:
         command = words[0] if words[0] in reference.COMMANDS else "train"  # whose settings it takes
-        if choices := _choices(command, words[-1]):
+        begun = "" if os.environ[LINE].endswith(" ") else words[-1]
+        if choices := _choices(command, begun):
             _offer(choices)
             return
         os.environ[LINE] = os.environ[LINE].replace(f" {words[0]}", "", 1)
-        with redirect_stderr(io.StringIO()):
+        said = io.StringIO()
+        with redirect_stderr(io.StringIO()), redirect_stdout(said):
             _ask_hydra(command, *arguments)
+        _offer([*said.getvalue().split(), *_in_folders(command, begun)])
     elif words[0] == "completion":
         _offer(SHELLS)
 
@@ -68,6 +72,12 @@ def _choices(command: str, word: str) -> list[str]:
     name, equals, begun = word.partition("=")
     choices = [c for key in reference.keys(command) if key.name == name for c in key.choices]
     return [f"{name}={c}" for c in dict.fromkeys(choices) if equals and c.startswith(begun)]
+
+
+def _in_folders(command: str, word: str) -> list[str]:
+    """The options in folders of a group, where a word begins one."""
+    named = [f"{group.name}={o.name}" for group in reference.groups(command) for o in group.options]
+    return [name for name in named if "=" in word and "/" in name and name.startswith(word)]
 
 
 def _offer(words: Iterable[str]) -> None:

@@ -129,7 +129,7 @@ def _print_entry(entry: Entry, width: int, indent: int) -> None:
     if len(term) + GAP <= indent:
         console().print(Text.assemble((term, "cyan"), lines.pop(0)[len(term) :]))
     else:
-        console().print(Text(term, "cyan"))
+        _print_wrapped(entry.term, width, "cyan", MARGIN)
     for line in lines:
         console().print(Text(line))
     if entry.facts:

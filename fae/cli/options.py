@@ -2,6 +2,7 @@
 
 import io
 import re
+import shlex
 from collections.abc import Collection, Sequence
 from contextlib import redirect_stderr
 from difflib import get_close_matches
@@ -11,6 +12,8 @@ from fae.errors import ConfigError
 
 ASKS_FOR_HELP = {"-h", "--help"}
 ASKS_FOR_VERSION = {"--version"}
+VERBATIM = ("sweep", "where", "out")
+"""Settings of a report whose values may be anything, such as ``hidden=64``."""
 
 
 def in_order(arguments: Sequence[str], settings: Collection[str]) -> list[str]:
@@ -55,9 +58,10 @@ def refuse_dashes(arguments: Sequence[str], settings: Collection[str]) -> None:
         match = re.match(r"--?([\w.-]+?)(=.*)?$", argument)
         key = match[1].replace("-", "_") if match else ""
         if match and key in settings:
-            is_value = following and "=" not in following and not following.startswith("-")
-            value = match[2] or f"={following if is_value else '...'}"
-            raise ConfigError(f"{argument}: settings have no dashes; write {key}{value}")
+            is_setting = "=" in following and key not in VERBATIM
+            is_value = following and not following.startswith("-") and not is_setting
+            written = key + (match[2] or f"={following if is_value else '...'}")
+            raise ConfigError(f"{argument}: settings have no dashes; write {shlex.quote(written)}")
 
 
 def words(arguments: Sequence[str], settings: Collection[str]) -> list[str]:

@@ -8,6 +8,7 @@ import yaml
 from omegaconf import DictConfig
 
 from fae.cli.overrides import parse
+from fae.runtime.console import in_one_line
 
 
 def located(problem: str, node: DictConfig) -> str:
@@ -17,7 +18,7 @@ def located(problem: str, node: DictConfig) -> str:
         problem: begins with the key.
         node: the composed configuration, with Hydra's own section.
     """
-    match = re.match(r"[\w.]+(?=[=:])", problem)
+    match = re.match(r"[^=:]+(?=[=:])", problem)
     if match is None or _is_overridden(match[0], node):
         return problem
     for file, group in _files(node):
@@ -53,7 +54,7 @@ def _line(file: Path, group: str, key: str) -> int | None:
     found, line = yaml.compose(text, yaml.SafeLoader), None
     for part in path:
         if isinstance(found, yaml.MappingNode):
-            pairs = {name.value: (name, value) for name, value in found.value}
+            pairs = {in_one_line(name.value): (name, value) for name, value in found.value}
             if part not in pairs:
                 return None
             name, found = pairs[part]

@@ -21,7 +21,7 @@ from fae.runtime.catalogue import Catalogue
 COMMANDS = ("train", "search", "report")
 """Those that have a configuration."""
 MEANINGS = {
-    "experiment": "Preset: the settings of an experiment, some with the grid of a sweep.",
+    "experiment": "Preset: the settings of an experiment; some make a sweep, with or without -m.",
     "local": "Your own defaults, which every command uses: conf/local/default.yaml, if there is "
     "one.",
 }

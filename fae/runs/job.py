@@ -25,7 +25,7 @@ class JobGroup:
     Attributes:
         parent: id of the parent run in the store.
         started: when the first job was launched, seconds since the epoch.
-        work: expected work of each job, in any unit.
+        work: expected work of each job, in any unit; of one that resumes, what was left of it.
         names: of the jobs; of a sweep only, as other processes run its jobs.
         first: number of the first job.
         in_turn: whether each job starts when the one before it has ended.
@@ -45,7 +45,7 @@ class JobGroup:
 
         Args:
             number: of the current job, from 0.
-            share_of_job: share of its work that is done.
+            share_of_job: share of this work that is done.
         """
         done = sum(self.work[:number]) + self.work[number] * share_of_job
         return done / sum(self.work)

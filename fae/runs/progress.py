@@ -53,7 +53,7 @@ class ProgressDisplay(pl.Callback):
         }
         share_since = (done - self._first) / (trainer.max_epochs - self._first)
         left = f"{_left(time.time() - self._started, share_since)} left"
-        details = {**errors, "left": left, "group": self._group_left(done / trainer.max_epochs)}
+        details = {**errors, "left": left, "group": self._group_left(share_since)}
         if self._bar:
             self._bar.show(done, details)
         else:
@@ -62,7 +62,11 @@ class ProgressDisplay(pl.Callback):
             say(GAP.join(shown), self.console)
 
     def _group_left(self, share_of_job: float) -> str:
-        """The time left of all jobs; empty where there are no others, or they run side by side."""
+        """The time left of all jobs; empty where there are no others, or they run side by side.
+
+        Args:
+            share_of_job: what is done of the epochs that were left when the job began.
+        """
         group = self.job.group
         if group is None or not group.in_turn:
             return ""

@@ -75,8 +75,9 @@ def sweep(
     name = sweep_name(arguments)
     show(name, tasks, archive, asked=asked)
     if store and archive:
-        job = Job(name, Path(base.hydra.sweep.dir).absolute(), command_line(arguments, "-m"))
-        _run(job, tasks, launch, store, archive, at_once=base.hydra.sweeper.max_batch_size)
+        folder, at_once = Path(base.hydra.sweep.dir).absolute(), base.hydra.sweeper.max_batch_size
+        job = Job(name, folder, command_line(arguments, "-m"))
+        _run(job, tasks, launch, store, archive, at_once, _retry(arguments))
 
 
 def _run(
@@ -86,6 +87,7 @@ def _run(
     store: Store,
     archive: Archive,
     at_once: int | None,
+    retry: str,
 ) -> None:
     """Launch what is to be run within the sweep's run, unless all is done, and report.
 
@@ -106,7 +108,7 @@ def _run(
         with begin(store, job, known, kind="sweep", tags=tags, parameters=parameters) as begun:
             run, found = begun
             if run:
-                _launch(run, job, tasks, launch, archive, at_once)
+                _launch(run, tasks, launch, archive, at_once, retry)
     except FailedRunsError as error:
         problems.append(error)
     parent = run or found.run
@@ -121,13 +123,17 @@ def _run(
 
 def _launch(
     run: Run,
-    job: Job,
     tasks: Sequence[Task],
     launch: Launch,
     archive: Archive,
     at_once: int | None,
+    retry: str,
 ) -> None:
     """Launch all jobs within the sweep's run.
+
+    Args:
+        at_once: jobs that the launcher gets at a time.
+        retry: the command that repeats those that fail.
 
     Raises:
         FailedRunsError: some runs of the sweep failed, now or before.
@@ -141,7 +147,7 @@ def _launch(
     tasks = look_up(tasks, archive, settings)
     _adopt(run, tasks)
     if causes := _causes(tasks, launch):
-        raise FailedRunsError(_failure(causes, len(tasks), job.command))
+        raise FailedRunsError(_failure(causes, len(tasks), retry))
 
 
 def _raise(problems: Sequence[FaeError]) -> None:
@@ -312,12 +318,18 @@ def _causes(tasks: Sequence[Task], launch: Launch) -> list[str]:
     return causes
 
 
-def _failure(causes: Sequence[str], runs: int, command: str) -> str:
+def _retry(arguments: Overrides) -> str:
+    """The command of a sweep that repeats what failed, and nothing else."""
+    kept = without(arguments, "sweep.rerun", "sweep.retry_failed")
+    return command_line([*kept, "sweep.retry_failed=true"], "-m")
+
+
+def _failure(causes: Sequence[str], runs: int, retry: str) -> str:
     """What the sweep ends with: the runs that failed, and the command that retries them."""
     more = [f"and {len(causes) - SHOWN} more"] if len(causes) > SHOWN else []
     lines = [f"  {line}" for line in [*causes[:SHOWN], *more]]
-    retry = f"retry them, once the cause is fixed, with:\n{command} sweep.retry_failed=true"
-    return "\n".join([f"{len(causes)} of {runs} runs failed", *lines, retry])
+    remedy = f"retry them, once the cause is fixed, with:\n{retry}"
+    return "\n".join([f"{len(causes)} of {runs} runs failed", *lines, remedy])
 
 
 def _report(tasks: Sequence[Task], parent: str, archive: Archive) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import forking
 import pytest
+import torch
 from conftest import NO_LOCAL, environment
 
 from fae.cli.command import WRITABLE, _explain
@@ -33,6 +34,12 @@ SHOWN = r"\x1b]0;title\x07\x1b[2J"
             1,
             "fae: not enough memory (see ulimit -v): "
             "libtorch.so: failed to map segment from shared object\n",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee\nthis"),
+            1,
+            "fae: not enough memory of the GPU (see nvidia-smi): "
+            "CUDA out of memory. Tried to allocate 2.00 GiB.\n",
         ),
     ],
     ids=lambda value: type(value).__name__,

@@ -68,6 +68,12 @@ def test_no_word_is_broken(told: Help) -> None:
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, "completion"])
+def test_no_line_ends_with_a_blank(told: Help, name: str) -> None:
+    for columns in (40, 60, 80):
+        assert [line for line in told(name, columns).splitlines() if line != line.rstrip()] == []
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "completion"])
 def test_it_is_plain_text_with_examples(told: Help, name: str) -> None:
     text = told(name, 80)
     command = {**COMMANDS, "completion": COMPLETION}[name]
@@ -75,7 +81,6 @@ def test_it_is_plain_text_with_examples(told: Help, name: str) -> None:
     assert f"usage: fae {name} {command.usage}\n" in text
     assert "`" not in text
     assert "\x1b" not in text
-    assert [line for line in text.splitlines() if line != line.rstrip()] == []
     assert all(example in in_a_line(text) for example in command.examples)
     assert ("exit codes\n  0         done\n  1 " in text) == (name in COMMANDS)
 

@@ -5,7 +5,7 @@ import pytest
 from fae.cli.options import in_order, words
 from fae.errors import ConfigError
 
-SETTINGS = {"hidden", "epochs", "batch_size", "trainer.precision", "experiment"}
+SETTINGS = {"hidden", "epochs", "batch_size", "trainer.precision", "experiment", "where"}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,9 @@ def test_options_and_settings_may_be_mixed(arguments: list[str], ordered: list[s
         (["--batch-size", "5"], "--batch-size: settings have no dashes; write batch_size=5"),
         (["--trainer.precision=32"], "settings have no dashes; write trainer.precision=32"),
         (["--experiment", "adam"], "settings have no dashes; write experiment=adam"),
+        (["--where", "hidden=64"], "--where: settings have no dashes; write where=hidden=64"),
+        (["--where", "a=1 b=2"], "--where: settings have no dashes; write 'where=a=1 b=2'"),
+        (["--where", "-m"], "--where: settings have no dashes; write where=..."),
     ],
 )
 def test_settings_have_no_dashes(arguments: list[str], message: str) -> None:

@@ -54,6 +54,13 @@ def test_each_mistake_in_a_preset_is_named_with_its_line(own: str, tmp_path: Pat
     ]
 
 
+def test_a_key_that_is_no_word_is_named_with_its_line(own: str, tmp_path: Path) -> None:
+    file = tmp_path / "experiment" / "own.yaml"
+    file.write_text('# @package _global_\n\n"\\e[31m x": 8\n')
+    (told,) = problems(own, "experiment=own")
+    assert told == rf"{file}, line 3: \x1b[31m x: no such key; --help lists them all"
+
+
 def test_what_an_override_gives_is_in_no_file(own: str, tmp_path: Path) -> None:
     file = tmp_path / "experiment" / "own.yaml"
     told = problems(

@@ -1,4 +1,4 @@
-// node axe.cjs PAGE: looks at a page on a wide screen and on a phone, in light and dark, and prints
+// BROWSER=PROGRAM node axe.cjs PAGE: looks at a page on a wide screen and on a phone, in light and dark, and prints
 // what it finds as JSON. Needs axe-core and puppeteer-core, from the project's node_modules or $NODE_PATH.
 const { readFileSync } = require('node:fs');
 const puppeteer = require('puppeteer-core');
@@ -26,7 +26,7 @@ async function look(browser, path, scheme, width) {
 
 (async () => {
   const browser = await puppeteer.launch({
-    executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+    executablePath: process.env.BROWSER,
     args: ['--no-sandbox', '--disable-gpu'],
   });
   const found = {};

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import BROWSER, NEEDS_BROWSER
 from PIL import Image
 from records import gallery, pca, record, summary
 
@@ -281,11 +283,19 @@ def test_charts_are_those_of_the_files_with_heading_and_caption(paper: Summary) 
 
 
 @pytest.mark.slow
+@NEEDS_BROWSER
 def test_axe_finds_nothing_on_any_screen(paper: Summary, tmp_path: Path) -> None:
     """In light and dark, on a wide screen and on a phone, where the verdict is in sight."""
     file = tmp_path / "report.html"
     file.write_text(made(paper))
-    looked = subprocess.run(["node", AXE, file], capture_output=True, text=True, check=False)
+    assert BROWSER
+    looked = subprocess.run(
+        ["node", AXE, file],
+        env={**os.environ, "BROWSER": BROWSER},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if "MODULE_NOT_FOUND" in looked.stderr:
         pytest.skip("npm install --no-save axe-core puppeteer-core")
     assert looked.returncode == 0, looked.stderr

@@ -52,9 +52,10 @@ def test_without_a_terminal_an_epoch_is_a_line(
 
 
 def test_the_time_left_of_a_resumed_run_is_by_what_it_did_since(tmp_path: Path) -> None:
-    """Begun at epoch 8 of 10, 10 s ago; epoch 9 is done now."""
+    """Begun at epoch 8 of 10, 10 s ago; epoch 9 is done now. Another run has as much to do."""
     console = Console(file=io.StringIO())
-    display = ProgressDisplay(Job("hidden=4", tmp_path, ""), console)
+    group = JobGroup("parent", started=0.0, work=[2.0, 2.0])
+    display = ProgressDisplay(Job("hidden=4", tmp_path, "", group), console)
     errors = {"train/mse": torch.tensor(0.1), "val/mse": torch.tensor(0.1)}
     trainer: Any = SimpleNamespace(current_epoch=8, max_epochs=10, callback_metrics=errors)
     module: Any = None
@@ -67,7 +68,7 @@ def test_the_time_left_of_a_resumed_run_is_by_what_it_did_since(tmp_path: Path) 
             patch.setattr("fae.runs.progress.time", SimpleNamespace(time=lambda now=clock: now))
             hook(trainer, module)
     assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue().endswith("10 s left\n")
+    assert console.file.getvalue().endswith("  10 s left  sweep 30 s left\n")
 
 
 @pytest.mark.parametrize("lr", ["0.5", "1e9"], ids=["finished", "diverged"])

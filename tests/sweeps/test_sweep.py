@@ -10,7 +10,7 @@ from conftest import NO_LOCAL
 from fae.config import Config
 from fae.errors import FaeError, TrainingError, UndeliveredError, VerdictError
 from fae.runs.task import Known, State, Task
-from fae.sweeps.sweep import FailedRunsError, _known, _raise, _repeat, planned
+from fae.sweeps.sweep import FailedRunsError, _known, _raise, _repeat, _retry, planned
 from fae.tracking.archive import Archive, StoredRun
 
 Tiny = Callable[..., Config]
@@ -31,6 +31,17 @@ def test_hydras_prefixes_change_no_name_and_no_task(tiny: Tiny, prefix: str) -> 
 def test_all_first_seeds_come_before_second_ones_and_nothing_twice(tiny: Tiny) -> None:
     tasks = [Task(replace(tiny(f"seed={seed}"), repeats=2), [f"seed={seed}"]) for seed in (0, 1, 5)]
     assert [task.config.seed for task in _repeat(tasks)] == [0, 1, 5, 2, 6]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [[], ["sweep.rerun=true"], ["++sweep.rerun=true", "sweep.retry_failed=true"]],
+    ids=lambda more: " ".join(more) or "plain",
+)
+def test_the_command_that_retries_failed_runs_repeats_no_others(more: list[str]) -> None:
+    asked = ["hidden=4,8", *more, "sweep.on_failure=stop"]
+    command = "python -m fae.train -m hidden=4,8 sweep.on_failure=stop sweep.retry_failed=true"
+    assert _retry(asked) == command
 
 
 def test_names_leave_out_what_all_runs_share() -> None:

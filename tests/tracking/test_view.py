@@ -4,7 +4,6 @@ import base64
 import html
 import json
 import re
-import shutil
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import BROWSER, NEEDS_BROWSER
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -28,7 +28,6 @@ Tiny = Callable[..., Config]
 SHOWN = "tags.`mlflow.parentRunId` = 'abc'"
 SWEEP = view.of_sweep("hidden=8,16", SHOWN, ["hidden", "seed"], epochs=3)
 SEARCH = view.of_search("lr", SHOWN, ["lr", "optimizer.momentum"])
-BROWSER = shutil.which("chromium")
 OF_THE_SERVER = "ignore:starlette.middleware.wsgi is deprecated"
 QUIET = "--no-first-run --disable-background-networking --disable-component-update --disable-sync"
 
@@ -199,7 +198,7 @@ def page(address: str, profile: Path) -> str:
     """What a browser makes of a page."""
     assert BROWSER
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", *QUIET.split()]
-    size = ["--window-size=1440,2000", "--virtual-time-budget=20000"]
+    size = ["--window-size=1440,2000", "--virtual-time-budget=100000"]  # enough for a busy machine
     command = [BROWSER, *options, *size, f"--user-data-dir={profile}", "--dump-dom", address]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
 
@@ -211,7 +210,7 @@ def text_of(dom: str) -> str:
 
 
 @pytest.mark.filterwarnings(OF_THE_SERVER)
-@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+@NEEDS_BROWSER
 def test_the_page_shows_the_view_of_a_sweep(
     saved: Callable[[Callable[[str], View]], str], server: str, tmp_path: Path
 ) -> None:
@@ -238,7 +237,7 @@ def test_the_page_shows_the_view_of_a_sweep(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings(OF_THE_SERVER)
-@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+@NEEDS_BROWSER
 def test_the_page_shows_the_view_of_a_search(
     saved: Callable[[Callable[[str], View]], str], server: str, tmp_path: Path
 ) -> None:
