@@ -107,6 +107,7 @@ class Launch:
         archive: Archive,
         *,
         stop_at_failure: bool,
+        colours: Sequence[str] = (),
     ) -> None:
         """Launch all tasks, or until one fails.
 
@@ -115,6 +116,7 @@ class Launch:
             parent: id of the sweep's run.
             folder: the sweep's.
             archive: where the tasks' runs are.
+            colours: of the tasks in the UI.
 
         Raises:
             Interrupted: by a signal; no run is left RUNNING.
@@ -126,7 +128,9 @@ class Launch:
         self.earlier = {run.id for runs in stored for run in runs}
         work, in_turn = [task.work for task in self.tasks], isinstance(self.launcher, BasicLauncher)
         names, first = [task.name for task in self.tasks], _unused(folder)
-        self.group = JobGroup(parent, time.time(), work, names, first=first, in_turn=in_turn)
+        self.group = JobGroup(
+            parent, time.time(), work, names, first=first, in_turn=in_turn, colours=[*colours]
+        )
         self.group.write(folder)
         numbers = range(len(self.tasks))
         waiting = [[*numbers[start : start + at_once]] for start in numbers[::at_once]]
