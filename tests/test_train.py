@@ -157,7 +157,10 @@ def test_a_single_run_ends_with_where_it_is_and_a_command_that_reports_it(
     assert run.info.run_name == f"hidden=4 {SMOKE} lr=0.1235 seed=0"
     errors, *lines = done.stdout.splitlines()[-5:]
     assert errors.endswith(f"  run {run.info.run_id[:8]}")
-    page = f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}?workflowType=machine_learning"
+    page = (
+        f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        "?workflowType=machine_learning"
+    )
     report = ["python", "-m", "fae.report", f"where=run={run.info.run_id[:8]}", NO_LOCAL]
     assert lines == [
         f"folder   {run.data.tags['fae.folder']}",
