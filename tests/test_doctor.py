@@ -301,7 +301,7 @@ def test_a_port_that_is_taken_is_no_problem(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        monkeypatch.setattr(checks, "UI_PORT", port := taken.getsockname()[1])
+        monkeypatch.setattr(checks, "PORT", port := taken.getsockname()[1])
         (found,) = checks.ui()
     assert str(found) == (
         f"note     mlflow ui: port {port} is taken: by mlflow ui already, or choose another: "

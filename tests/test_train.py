@@ -16,6 +16,7 @@ from conftest import NO_LOCAL, PROJECT, Cli, environment, runs
 from mlflow import MlflowClient
 
 import fae.report
+from fae.drawing import looks
 from fae.runs.tensor_file import load
 
 SMOKE = "experiment=smoke"
@@ -156,7 +157,10 @@ def test_a_single_run_ends_with_where_it_is_and_a_command_that_reports_it(
     assert run.info.run_name == f"hidden=4 {SMOKE} lr=0.1235 seed=0"
     errors, *lines = done.stdout.splitlines()[-5:]
     assert errors.endswith(f"  run {run.info.run_id[:8]}")
-    page = f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    page = (
+        f"http://127.0.0.1:5000/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        "?workflowType=machine_learning"
+    )
     report = ["python", "-m", "fae.report", f"where=run={run.info.run_id[:8]}", NO_LOCAL]
     assert lines == [
         f"folder   {run.data.tags['fae.folder']}",
@@ -339,7 +343,9 @@ def test_repeats_make_seeds_of_each_configuration_round_by_round(
     assert by_n == {int(n): pytest.approx(np.mean(of)) for n, of in errors.items()}
     assert parent.data.metrics["test/lowest_mse"] == min(by_n.values())
     assert parent.data.metrics["finished_runs"] == 6
-    assert [run.data.tags["mlflow.runColor"] for run in made[:2]] == ["#440154", "#46327e"]
+    of_n = {n: look.colour for n, look in looks.in_order([64, 128]).items()}
+    colours = [run.data.tags["mlflow.runColor"] for run in made]
+    assert colours == [of_n[int(n)] for n, _ in settings]
     assert "viewStateShareKey=fae-" in done.stdout
     assert made[-1].data.tags["fae.command"].endswith("seed=5 repeats=1")
 

@@ -46,7 +46,7 @@ def begin(
                     folder=folder,
                     command=job.command,
                     parent=job.group.parent if job.group else None,
-                    place=job.place,
+                    colour=job.colour,
                     parameters=parameters,
                     tags=tags,
                     resume=known.resumes,

@@ -25,11 +25,10 @@ from fae.errors import DataError, FaeError
 from fae.runtime.console import BAD, UNCLEAR, in_one_line, say
 from fae.runtime.installation import PACKAGE
 from fae.tracking.address import file_of
+from fae.tracking.ui import PORT
 
 LITTLE_SPACE = 2e9
 """Bytes; a sweep of the paper takes some 100 MB."""
-UI_PORT = 5000
-"""Where ``mlflow ui`` listens."""
 SEE_MESSAGE = "see the message"
 
 
@@ -228,9 +227,9 @@ def disk(config: Config) -> Iterator[Finding]:
 def ui() -> Iterator[Finding]:
     """What ``mlflow ui`` needs: its port, and no file store that it would show instead."""
     with closing(socket.socket()) as probe:
-        taken = probe.connect_ex(("127.0.0.1", UI_PORT)) == 0
-    by = f"by mlflow ui already, or choose another: mlflow ui --port {UI_PORT + 1}"
-    state = f"port {UI_PORT} is {f'taken: {by}' if taken else 'free'}"
+        taken = probe.connect_ex(("127.0.0.1", PORT)) == 0
+    by = f"by mlflow ui already, or choose another: mlflow ui --port {PORT + 1}"
+    state = f"port {PORT} is {f'taken: {by}' if taken else 'free'}"
     yield Finding("mlflow ui", state, note=taken)
     if any(Path("mlruns").glob("*/meta.yaml")):
         state = "mlruns/ is a file store, which mlflow ui shows instead of mlflow.db"

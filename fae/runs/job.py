@@ -30,6 +30,7 @@ class JobGroup:
         first: number of the first job.
         in_turn: whether each job starts when the one before it has ended.
         kind: what the jobs are together, such as a sweep.
+        colours: of the jobs in the UI, in turn, ``#rrggbb``; none: the UI chooses.
     """
 
     parent: str
@@ -39,6 +40,7 @@ class JobGroup:
     first: int = 0
     in_turn: bool = True
     kind: str = "sweep"
+    colours: list[str] = field(default_factory=list)
 
     def share_done(self, number: int, share_of_job: float) -> float:
         """The share of all work that is done, (0, 1], if jobs run in order.
@@ -90,10 +92,10 @@ class Job:
         return place + self.name
 
     @property
-    def place(self) -> float | None:
-        """Its place in its group, from 0 for the first job to 1 for the last; None if alone."""
-        last = len(self.group.work) - 1 if self.group else 0
-        return min(1.0, self.number / last) if last else None
+    def colour(self) -> str | None:
+        """In the UI; None: the UI chooses."""
+        colours = self.group.colours if self.group else []
+        return colours[self.number % len(colours)] if colours else None
 
 
 def current_job(config: Config) -> Job:

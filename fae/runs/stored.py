@@ -13,8 +13,6 @@ from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measure
 
 MEASURED = ("test/mse", "time/fit_s")
 DEAD, COUNT = "weights/dead_units", "weights/count"
-FORMER = {DEAD: "hidden/dead", COUNT: "model/parameters"}
-"""What earlier versions called metrics."""
 MOST_PARAMETERS = 1e12
 LARGEST_LIST = 1_000_000
 """Bytes of the list of packages."""
@@ -88,18 +86,14 @@ class TrainedRun(StoredRun):
     @property
     def dead(self) -> int | None:
         """Hidden units that never change; None where they were not counted."""
-        dead = self._measured(DEAD)
+        dead = self.metrics.get(DEAD)
         return None if dead is None else int(dead)
 
     @property
     def parameter_count(self) -> int:
         """Weights and biases of the network; earlier versions did not store how many."""
-        stored = self._measured(COUNT)
+        stored = self.metrics.get(COUNT)
         return count_parameters(untrained_network(self.config)) if stored is None else int(stored)
-
-    def _measured(self, name: str) -> float | None:
-        """A metric by its name of today; None if it was not stored."""
-        return self.metrics.get(name, self.metrics.get(FORMER.get(name, name)))
 
     def check(self) -> None:
         """Read everything that the run stored of its result.
@@ -111,12 +105,12 @@ class TrainedRun(StoredRun):
             raise UnreadableError(self, "finished without test error or time")
         possible = {
             **{name: is_measured(self.metrics[name]) for name in MEASURED},
-            DEAD: _is_count(self._measured(DEAD), self.config.hidden),
-            COUNT: _is_count(self._measured(COUNT), MOST_PARAMETERS),
+            DEAD: _is_count(self.metrics.get(DEAD), self.config.hidden),
+            COUNT: _is_count(self.metrics.get(COUNT), MOST_PARAMETERS),
         }
         for name, is_possible in possible.items():
             if not is_possible:
-                raise UnreadableError(self, f"{name}={self._measured(name):g} is not possible")
+                raise UnreadableError(self, f"{name}={self.metrics[name]:g} is not possible")
         _ = self.epochs, self.network
 
     def release(self) -> None:

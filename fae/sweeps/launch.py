@@ -107,6 +107,7 @@ class Launch:
         archive: Archive,
         *,
         stop_at_failure: bool,
+        colours: Sequence[str] = (),
     ) -> None:
         """Launch all tasks, or until one fails.
 
@@ -115,6 +116,7 @@ class Launch:
             parent: id of the sweep's run.
             folder: the sweep's.
             archive: where the tasks' runs are.
+            colours: of the tasks in the UI.
 
         Raises:
             Interrupted: by a signal; no run is left RUNNING.
@@ -124,9 +126,7 @@ class Launch:
         self.archive = archive
         stored = stored_runs(archive, self.tasks).values()
         self.earlier = {run.id for runs in stored for run in runs}
-        work, in_turn = [task.work for task in self.tasks], isinstance(self.launcher, BasicLauncher)
-        names, first = [task.name for task in self.tasks], _unused(folder)
-        self.group = JobGroup(parent, time.time(), work, names, first=first, in_turn=in_turn)
+        self.group = self._job_group(parent, _unused(folder), colours)
         self.group.write(folder)
         numbers = range(len(self.tasks))
         waiting = [[*numbers[start : start + at_once]] for start in numbers[::at_once]]
@@ -139,6 +139,17 @@ class Launch:
                 raise
             except Exception as error:
                 waiting = self._after_breakdown(batch, error) + waiting
+
+    def _job_group(self, parent: str, first: int, colours: Sequence[str]) -> JobGroup:
+        return JobGroup(
+            parent,
+            time.time(),
+            [task.work for task in self.tasks],
+            [task.name for task in self.tasks],
+            first=first,
+            in_turn=isinstance(self.launcher, BasicLauncher),
+            colours=[*colours],
+        )
 
     def _launch(self, batch: Sequence[int]) -> None:
         """Launch the jobs of a batch, and note how they ended."""

@@ -143,7 +143,8 @@ def _launch(
     settings = tasks[0].config.sweep
     stop = settings.on_failure == "stop"
     at_once = at_once or (1 if stop else len(tasks))
-    launch.run(at_once, run.id, run.folder, archive, stop_at_failure=stop)
+    colours = _colours(tasks)
+    launch.run(at_once, run.id, run.folder, archive, stop_at_failure=stop, colours=colours)
     tasks = look_up(tasks, archive, settings)
     _adopt(run, tasks)
     if causes := _causes(tasks, launch):
@@ -298,6 +299,23 @@ def _adopt(run: Run, tasks: Sequence[Task]) -> None:
         path = f"adopted/{short_digest(text)[:8]}.json"
         run.log_text(text, path)
         run.set_tags({"fae.adopted": path})
+
+
+def _colours(tasks: Sequence[Task]) -> list[str]:
+    """Colours in the UI of those tasks that are to be run: of n as in reports, unless all have one.
+
+    Args:
+        tasks: all of the sweep.
+    """
+    from fae.drawing import looks
+
+    of_n = looks.in_order(task.config.hidden for task in tasks)
+    apart = looks.apart(task.fingerprint for task in tasks)
+    return [
+        (of_n[task.config.hidden] if len(of_n) > 1 else apart[task.fingerprint]).colour
+        for task in tasks
+        if task.to_run
+    ]
 
 
 def _causes(tasks: Sequence[Task], launch: Launch) -> list[str]:

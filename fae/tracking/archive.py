@@ -16,7 +16,7 @@ from fae.runtime.console import in_one_line, warn
 from fae.tracking import view
 from fae.tracking.address import file_of
 from fae.tracking.config import TrackingConfig
-from fae.tracking.connection import asking, connect
+from fae.tracking.connection import NOTE, asking, connect
 from fae.tracking.journal import BATCH
 from fae.tracking.limits import downloading
 from fae.tracking.uploader import Uploader
@@ -34,6 +34,13 @@ READABLE = "attributes.start_time >= 0"
 """Leaves out runs without a start time, which MLflow cannot read."""
 ADOPTED = re.compile(r"adopted/[0-9a-f]{8}\.json")
 RUN_IDS = TypeAdapter(list[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]])
+RENAMED = {
+    "hidden/dead": "weights/dead_units",
+    "model/parameters": "weights/count",
+    "time/train_s": "wall_clock/train_s",
+    "time/epoch_s": "wall_clock/epoch_s",
+}
+"""What earlier versions called metrics, and what they are called now."""
 LARGEST_TEXT = 100_000_000
 """Bytes of an artifact that is read."""
 ONE_BY_ONE = 100
@@ -47,7 +54,7 @@ class StoredRun:
     Attributes:
         status: RUNNING, FINISHED, FAILED or KILLED.
         started, ended: milliseconds since the epoch; ``ended`` is None of one that is RUNNING.
-        metrics: the last value of each.
+        metrics: the last value of each, by the names that this version gives them.
     """
 
     id: str
@@ -354,18 +361,22 @@ class Archive:
 
         If the store does not accept it, that of a list of the same runs.
         """
-        server = "http://127.0.0.1:5000" if file_of(self.uri) else self.uri.rstrip("/")
         try:
             with asking(self.uri):
                 self._save(saved)
         except StoreError:
-            return saved.without_tag(server, self.experiment_id)
-        return saved.address(server, self.experiment_id)
+            return saved.without_tag(self.uri, self.experiment_id)
+        return saved.address(self.uri, self.experiment_id)
 
     def _save(self, saved: View) -> None:
+        from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
         tag = saved.tag(int(time.time() * 1000))
         self._client.set_experiment_tag(self.experiment_id, view.TAG + saved.key, tag)
-        for name in view.outdated(self._client.get_experiment(self.experiment_id).tags):
+        tags = self._client.get_experiment(self.experiment_id).tags
+        if MLFLOW_RUN_NOTE not in tags:  # an experiment of an earlier version
+            self._client.set_experiment_tag(self.experiment_id, MLFLOW_RUN_NOTE, NOTE)
+        for name in view.outdated(tags):
             self._client.delete_experiment_tag(self.experiment_id, name)
 
     def _stored(self, run: "MlflowRun") -> StoredRun:
@@ -379,7 +390,7 @@ class Archive:
             started=run.info.start_time or 0,
             ended=None if run.info.status == "RUNNING" else run.info.end_time,  # else its last one
             parameters=run.data.params,
-            metrics=run.data.metrics,
+            metrics=_by_current_name(run.data.metrics),
             tags=tags,
         )
 
@@ -400,6 +411,12 @@ class Archive:
         if len(content) > largest:
             raise ValueError(f"larger than {largest} bytes")
         return content
+
+
+def _by_current_name(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics by the names of this version; what it stored itself, as of a resumed run, counts."""
+    former = {RENAMED[name]: value for name, value in metrics.items() if name in RENAMED}
+    return former | {name: value for name, value in metrics.items() if name not in RENAMED}
 
 
 def _quoted(value: str) -> str:

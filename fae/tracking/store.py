@@ -15,7 +15,6 @@ from fae.errors import FaeError, Interrupted, StoreError, cause, first_line
 from fae.runtime import signals
 from fae.runtime.console import warn
 from fae.runtime.signals import allow_signals, defer_signals
-from fae.tracking import view
 from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import connect
 from fae.tracking.delivery import UploadWorker
@@ -58,7 +57,7 @@ class Store:
         folder: Path,
         command: str,
         parent: str | None = None,
-        place: float | None = None,
+        colour: str | None = None,
         parameters: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
         resume: str | None = None,
@@ -75,7 +74,7 @@ class Store:
             folder: for the run's files; gets a ``run.json`` that links to the run.
             command: reproduces the run.
             parent: id of the run in which this one is nested.
-            place: among the runs nested there, 0 to 1, which determines its colour in the UI.
+            colour: in the UI, ``#rrggbb``; None: the UI chooses.
             tags: more of them; ``fae.commit`` is the one of the code.
             resume: id of the run to resume, whose folder it is; None for a new run.
 
@@ -90,7 +89,7 @@ class Store:
             "fae.command": command,
             **(tags or {}),
         }
-        all_tags |= _for_the_ui(all_tags, parent, place)
+        all_tags |= _for_the_ui(all_tags, parent, colour)
         with defer_signals(), run_lock(folder):
             run = self._begin(name, folder, command, all_tags, resume)
             with self._ending(run), allow_signals(), ExitStack() as until_end:
@@ -188,15 +187,15 @@ def _say_waiting(state: tenacity.RetryCallState) -> None:
         warn(f"{state.outcome.exception()}; waiting for it")
 
 
-def _for_the_ui(tags: Mapping[str, str], parent: str | None, place: float | None) -> dict[str, str]:
-    """The tags from which MLflow's pages take a run's origin and place."""
+def _for_the_ui(tags: Mapping[str, str], parent: str | None, colour: str | None) -> dict[str, str]:
+    """The tags from which MLflow's pages take a run's origin, place and colour."""
     commit = tags.get("fae.commit", "unknown")
     return {
         "mlflow.source.name": "fae.search" if tags["fae.kind"] == "study" else "fae.train",
         "mlflow.user": _user(),
         **({"mlflow.source.git.commit": commit} if commit != "unknown" else {}),
         **({"mlflow.parentRunId": parent} if parent else {}),
-        **({"mlflow.runColor": view.colour(place)} if place is not None else {}),
+        **({"mlflow.runColor": colour} if colour else {}),
     }
 
 

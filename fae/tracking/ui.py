@@ -1,12 +1,16 @@
-"""MLflow's UI: the command that starts it, and the page on which it shows a run."""
+"""MLflow's UI: the command that starts it, and the addresses of its pages."""
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlencode
 
 from fae.tracking.address import file_of
-from fae.tracking.archive import Archive
 
-LOCAL = "http://127.0.0.1:5000"
+if TYPE_CHECKING:
+    from fae.tracking.archive import Archive
+
+PORT = 5000
 """Where ``mlflow ui`` listens."""
 DEFAULT_STORE = "mlflow.db"
 """The file in the working directory that ``mlflow ui`` shows if it is given none."""
@@ -26,7 +30,19 @@ def links(uri: str, address: str) -> list[tuple[str, str]]:
     return [("start", shlex.join(["mlflow", "ui", *store])), ("open", address)]
 
 
-def run_page(archive: Archive, run_id: str) -> str:
+def run_page(archive: "Archive", run_id: str) -> str:
     """The address of a run of any kind."""
-    server = LOCAL if file_of(archive.uri) else archive.uri.rstrip("/")
-    return f"{server}/#/experiments/{archive.experiment_id}/runs/{run_id}"
+    return page(archive.uri, archive.experiment_id, f"runs/{run_id}")
+
+
+def page(uri: str, experiment_id: str, path: str, **state: str) -> str:
+    """The address of a page of an experiment.
+
+    Args:
+        uri: of the store.
+        state: what the page shows. Without a workflow type MLflow opens the pages for language
+            models.
+    """
+    server = f"http://127.0.0.1:{PORT}" if file_of(uri) else uri.rstrip("/")
+    query = urlencode({"workflowType": "machine_learning", **state}, quote_via=quote)
+    return f"{server}/#/experiments/{experiment_id}/{path}?{query}"

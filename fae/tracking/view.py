@@ -11,9 +11,9 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from fae.runtime.digest import short_digest
+from fae.tracking import ui
 
 TAG = "mlflow.sharedViewState."
 """Precedes a view's key in the name of the experiment's tag."""
@@ -21,10 +21,15 @@ OURS = "fae-"
 """Precedes the key of a view that was made here."""
 KEPT = 10
 """Views of ours that an experiment keeps; MLflow's page lets users save more up to 40 in all."""
-COLOURS = ["440154", "46327e", "365c8d", "277f8e", "1fa187", "4ac16d", "a0da39", "e0c51a"]
-"""Of the first to the last run of a sweep: those of matplotlib's viridis, without light yellow."""
 CARD = {"deleted": False, "isGenerated": False}
-ERRORS = {"type": "LINE", "scaleType": "log", "xAxisKey": "step", "useGlobalXaxisKey": False}
+ERRORS = {
+    "type": "LINE",
+    "scaleType": "log",
+    "lineSmoothness": 0,
+    "xAxisKey": "step",
+    "useGlobalXaxisKey": False,
+}
+"""As they were measured: MLflow smooths curves if it is not told otherwise."""
 PICTURE_HEIGHT = 540
 """Pixels of the card with reconstructions, enough for two rows of networks."""
 
@@ -80,20 +85,16 @@ class View:
             "isAccordionReordered": True,
         }
 
-    def address(self, server: str, experiment_id: str) -> str:
-        """Where a server's page opens with the view, once its tag is set."""
-        return _page(server, experiment_id, compareRunsMode="CHART", viewStateShareKey=self.key)
+    def address(self, uri: str, experiment_id: str) -> str:
+        """Where a store's page opens with the view, once its tag is set."""
+        state = {"compareRunsMode": "CHART", "viewStateShareKey": self.key}
+        return ui.page(uri, experiment_id, "runs", **state)
 
-    def without_tag(self, server: str, experiment_id: str) -> str:
-        """Where a server's page lists the runs of the view."""
+    def without_tag(self, uri: str, experiment_id: str) -> str:
+        """Where a store's page lists the runs of the view."""
         state = self.state()
         listed = {key: state[key] for key in ("searchFilter", "orderByKey")}
-        return _page(server, experiment_id, **listed, orderByAsc="true")
-
-
-def colour(place: float) -> str:
-    """The colour of a run by its place among others, 0 to 1."""
-    return "#" + COLOURS[round(place * (len(COLOURS) - 1))]
+        return ui.page(uri, experiment_id, "runs", **listed, orderByAsc="true")
 
 
 def outdated(tags: Mapping[str, str]) -> list[str]:
@@ -143,30 +144,30 @@ def of_sweep(name: str, shown: str, varied: Sequence[str], epochs: int) -> View:
     return View(name, shown, columns, "test/mse", sections)
 
 
-def of_search(name: str, shown: str, searched: Sequence[str]) -> View:
-    """The view of a search: its trials' errors against each of the searched parameters.
+def of_search(name: str, shown: str, searched: Mapping[str, bool]) -> View:
+    """The view of a search: its trials' errors against the searched parameters.
 
     Without trials that diverged, beside which no others could be told apart: an error of 1 or more
     is worse than that of any picture.
+
+    Args:
+        searched: parameters, and whether their values are spread on a logarithmic scale. These have
+            no chart of their own, as MLflow's has no such scale; the study's figures show them.
     """
-    columns = [*(f"params.{key}" for key in searched), "metrics.val/mse", "metrics.test/mse"]
+    columns = [*(f"params.{key}" for key in searched), "metrics.val/mse"]
     every = {
         "type": "PARALLEL",
         "selectedParams": [*searched],
         "selectedMetrics": ["val/mse"],
         "showAllRuns": True,
     }
+    linear = [key for key, logarithmic in searched.items() if not logarithmic]
     sections = {
-        "Error by value": [*map(_scatter, searched), every],
+        "Error by value": [*map(_scatter, linear), every],
         "Error by epoch": [_curves("val/mse")],
     }
-    shown = f"{shown} AND {_quoted('metrics', 'val/mse')} < 1"
-    return View(name, shown, [*columns, "tags.fae.pruned"], "val/mse", sections)
-
-
-def _page(server: str, experiment_id: str, **query: str) -> str:
-    query = {"workflowType": "machine_learning", **query}
-    return f"{server}/#/experiments/{experiment_id}/runs?{urlencode(query, quote_via=quote)}"
+    trials = f"{_quoted('tags', 'fae.kind')} = 'trial' AND {_quoted('metrics', 'val/mse')} < 1"
+    return View(name, f"{shown} AND {trials}", [*columns, "tags.fae.pruned"], "val/mse", sections)
 
 
 def _section(name: str, charts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

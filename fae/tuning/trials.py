@@ -13,6 +13,7 @@ from optuna.trial import Trial
 
 from fae.cli.compose import compose
 from fae.cli.overrides import command_line, rounded_assignment
+from fae.drawing import looks
 from fae.errors import DataError, StoreError, cause
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import fit, open_run
@@ -67,7 +68,7 @@ def run_trials(search: Search, archive: Archive, until: float) -> None:
     study = search.study
     assert study.parent
     work, started = [1.0] * study.planned, time.time() - study.seconds
-    group = JobGroup(study.parent, started, work, kind="study")
+    group = JobGroup(study.parent, started, work, kind="study", colours=[*looks.APART])
     while time.monotonic() < until:
         with study.claim(search.job.folder) as claimed:
             if claimed is None:

@@ -16,6 +16,7 @@ from fae.tracking.view import View
 from fae.tuning.conclusion import conclude, concluded
 from fae.tuning.results import Outcome, SearchResult
 from fae.tuning.search import Search
+from fae.tuning.space import Range
 from fae.tuning.trials import run_trials, wait_for_others
 
 
@@ -41,7 +42,10 @@ def tune(search: Search) -> Outcome:
 def _view(search: Search) -> View:
     study = search.study
     assert study.parent
-    searched = [search.config.parameter_name(dim.key) for dim in search.settings.space]
+    searched = {
+        search.config.parameter_name(dimension.key): isinstance(dimension, Range) and dimension.log
+        for dimension in search.settings.space
+    }
     return view.of_search(study.name, view.of_parent(study.parent), searched)
 
 

@@ -26,6 +26,14 @@ def test_the_share_of_work_counts_jobs_by_their_size() -> None:
     assert group.share_done(1, 1.0) == 1.0
 
 
+def test_jobs_take_the_colours_of_their_group_in_turn(tmp_path: Path) -> None:
+    group = JobGroup("parent", 0.0, [1.0] * 3, colours=["#000000", "#ffffff"])
+    jobs = [Job("name", tmp_path, "", group, number) for number in range(3)]
+    assert [job.colour for job in jobs] == ["#000000", "#ffffff", "#000000"]
+    assert Job("name", tmp_path, "", JobGroup("parent", 0.0, [1.0])).colour is None
+    assert Job("name", tmp_path, "").colour is None
+
+
 def test_a_label_counts_jobs_from_1(tmp_path: Path) -> None:
     assert Job("name", tmp_path, "").label == "name"
     group = JobGroup("parent", 0.0, [1.0, 3.0])

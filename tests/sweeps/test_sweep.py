@@ -8,9 +8,18 @@ import pytest
 from conftest import NO_LOCAL
 
 from fae.config import Config
+from fae.drawing import looks
 from fae.errors import FaeError, TrainingError, UndeliveredError, VerdictError
 from fae.runs.task import Known, State, Task
-from fae.sweeps.sweep import FailedRunsError, _known, _raise, _repeat, _retry, planned
+from fae.sweeps.sweep import (
+    FailedRunsError,
+    _colours,
+    _known,
+    _raise,
+    _repeat,
+    _retry,
+    planned,
+)
 from fae.tracking.archive import Archive, StoredRun
 
 Tiny = Callable[..., Config]
@@ -58,6 +67,19 @@ def test_names_leave_out_what_all_runs_share() -> None:
 @pytest.mark.parametrize("overrides", [["trainer.profiler=null,simple"], ["lr=0.5,0.50"]])
 def test_of_runs_that_give_the_same_result_there_is_one(overrides: list[str]) -> None:
     assert len(planned([NO_LOCAL, "experiment=smoke", "hidden=4,4", *overrides])) == 1
+
+
+def test_runs_have_the_colour_of_their_n_as_in_reports() -> None:
+    """The order on the command line, the seed, and what is done already change none."""
+    small, large = (look.colour for look in looks.in_order([4, 8]).values())
+    tasks = planned([NO_LOCAL, "hidden=8,4", "repeats=2"])
+    assert _colours(tasks) == [large, small] * 2
+    assert _colours([replace(tasks[0], state=State.DONE), *tasks[1:]]) == [small, large, small]
+
+
+def test_runs_of_one_n_have_colours_of_their_own() -> None:
+    tasks = planned([NO_LOCAL, "hidden=4", "lr=0.1,0.2", "repeats=2"])
+    assert len(set(_colours(tasks))) == 4
 
 
 class Sweeps:

@@ -81,6 +81,23 @@ def test_runs_are_those_for_which_all_that_is_given_holds(
     assert [archive.run(run_id).parent for run_id in ids.values()] == ["", first, ""]
 
 
+def test_metrics_that_had_another_name_are_read_by_that_of_today(
+    tracking: TrackingConfig, tmp_path: Path
+) -> None:
+    """Of a run that an earlier version began and this one resumed, both names are stored."""
+    with Store(tracking).run("a", kind="run", folder=tmp_path / "a", command="") as run:
+        run.log_metrics({"hidden/dead": 3.0, "model/parameters": 580.0, "test/mse": 0.5}, step=1)
+        run.log_metrics({"time/train_s": 1.0, "time/epoch_s": 2.0}, step=1)
+        run.log_metrics({"wall_clock/train_s": 3.0, "wall_clock/epoch_s": 4.0}, step=2)
+    assert Archive(tracking).run(run.id).metrics == {
+        "weights/dead_units": 3.0,
+        "weights/count": 580.0,
+        "test/mse": 0.5,
+        "wall_clock/train_s": 3.0,
+        "wall_clock/epoch_s": 4.0,
+    }
+
+
 @pytest.mark.parametrize(("commit", "shown"), [("a" * 40, "a" * 40), ("unknown", None)])
 def test_a_page_shows_a_commit_that_is_known_and_the_note(
     tracking: TrackingConfig,
