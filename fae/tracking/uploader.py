@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PREVIEW = 204
 """Pixels, at most, of the width and height of the preview in the UI: on a page of 1440 pixels the
-view of a sweep shows two beside each other, even next to MLflow's assistant."""
+view of a sweep shows two beside each other, even with MLflow's side pane open."""
 TRIES = 5
 """Failures after which an entry counts as rejected by a store that is reachable."""
 AGAIN_S = 0.2
