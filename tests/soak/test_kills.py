@@ -113,7 +113,7 @@ def metrics_of(client: MlflowClient, run: Run) -> dict[str, list[tuple[int, floa
     metrics = {
         key: [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, key)]
         for key in run.data.metrics
-        if not key.startswith("time/")
+        if not key.startswith(("time/", "wall_clock/"))
     }
     assert all(len(dict(points)) == len(points) for points in metrics.values())
     return metrics
