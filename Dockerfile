@@ -5,9 +5,9 @@ WORKDIR /src
 COPY . .
 RUN pip install --no-cache-dir --constraint constraints.txt .
 
-# Results, and the data set once it is downloaded, stay in /work: mount a folder of yours there.
+# Results, and the data set once it is downloaded, stay in /results: mount a folder of yours there.
 # Caches of libraries go to /tmp, which any user may write.
-ENV HOME=/tmp FAE_DATA=/work/data
-WORKDIR /work
+ENV HOME=/tmp FAE_DATA=/results/data
+WORKDIR /results
 ENTRYPOINT ["fae"]
 CMD ["train", "-m", "hidden=64,128,256,512"]
