@@ -3,8 +3,7 @@
 Heavy imports wait until the configurations are known to be good.
 """
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +15,10 @@ from fae.cli.compose import check, compose_jobs, read_all
 from fae.cli.overrides import command_line, sweep_name, without
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
 from fae.reports.config import DataRoot, ReportConfig
-from fae.reports.selection import PLANNED
 from fae.runs.begin import begin
 from fae.runs.job import Job
 from fae.runs.task import Known, State, Task, look_up
-from fae.runtime.digest import short_digest
+from fae.sweeps import parent_run
 from fae.sweeps.launch import Launch
 from fae.sweeps.plan import show
 from fae.tracking.archive import Archive
@@ -103,8 +101,8 @@ def _run(
         return _known(archive, tasks)
 
     try:
-        parameters = _shared([task.config.parameters() for task in tasks])
-        tags = _tags(tasks)
+        parameters = parent_run.shared([task.config.parameters() for task in tasks])
+        tags = parent_run.tags(tasks)
         with begin(store, job, known, kind="sweep", tags=tags, parameters=parameters) as begun:
             run, found = begun
             if run:
@@ -138,15 +136,15 @@ def _launch(
     Raises:
         FailedRunsError: some runs of the sweep failed, now or before.
     """
-    _record(run, tasks)
-    _adopt(run, tasks)
+    parent_run.record(run, tasks)
+    parent_run.adopt(run, tasks)
     settings = tasks[0].config.sweep
     stop = settings.on_failure == "stop"
     at_once = at_once or (1 if stop else len(tasks))
     colours = _colours(tasks)
     launch.run(at_once, run.id, run.folder, archive, stop_at_failure=stop, colours=colours)
     tasks = look_up(tasks, archive, settings)
-    _adopt(run, tasks)
+    parent_run.adopt(run, tasks)
     if causes := _causes(tasks, launch):
         raise FailedRunsError(_failure(causes, len(tasks), retry))
 
@@ -221,11 +219,6 @@ def _repeat(composed: Sequence[Task]) -> list[Task]:
     return list(repeated.values())
 
 
-def _identity(fingerprints: Iterable[str]) -> str:
-    """The fingerprint of a sweep of these runs: the same for the same runs in any order."""
-    return short_digest("\n".join(sorted(fingerprints)))
-
-
 def _known(archive: Archive, tasks: Sequence[Task]) -> Known:
     """What the store knows of sweeps of the same runs; the newest is the one to resume.
 
@@ -234,7 +227,7 @@ def _known(archive: Archive, tasks: Sequence[Task]) -> Known:
     """
     if tasks[0].config.sweep.rerun:
         return Known()
-    identity = _identity(task.fingerprint for task in tasks)
+    identity = parent_run.identity(task.fingerprint for task in tasks)
     sweeps = archive.alike("sweep", [identity]).get(identity, [])
     for sweep in sweeps:
         if sweep.status == "RUNNING":
@@ -246,59 +239,6 @@ def _known(archive: Archive, tasks: Sequence[Task]) -> Known:
         return Known()
     is_done = sweeps[-1].status == "FINISHED" and not any(task.to_run for task in tasks)
     return Known(state=State.DONE if is_done else State.RESUMABLE, run=sweeps[-1])
-
-
-def _shared(parameters: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """The parameters that all runs have in common."""
-    first, *others = parameters
-    missing = object()
-    return {
-        key: value
-        for key, value in first.items()
-        if all(other.get(key, missing) == value for other in others)
-    }
-
-
-def _tags(tasks: Sequence[Task]) -> dict[str, str]:
-    from fae.runs.provenance import tags
-
-    digests = dict.fromkeys(task.config.data.build().digest for task in tasks)
-    return {
-        **tags(tasks[0].config.trainer),
-        "fae.data_digest": " ".join(digests),
-        "fae.fingerprint": _identity(task.fingerprint for task in tasks),
-        PLANNED: str(len(tasks)),
-    }
-
-
-def _record(run: Run, tasks: Sequence[Task]) -> None:
-    """Store the plan with the sweep."""
-    plan = [
-        {
-            "name": task.name,
-            "overrides": task.overrides,
-            "fingerprint": task.fingerprint,
-            "outlook": task.describe(),
-            "config": task.config.plain(),
-        }
-        for task in tasks
-    ]
-    run.log_text(json.dumps(plan, indent=1) + "\n", "plan.json")
-
-
-def _adopt(run: Run, tasks: Sequence[Task]) -> None:
-    """Store with the sweep which runs of other commands are part of it by now."""
-    states = {State.RESUMABLE, State.RUNNING, State.DONE}
-    adopted = [
-        task.run.id
-        for task in tasks
-        if task.run and task.state in states and task.run.parent != run.id
-    ]
-    if adopted:
-        text = json.dumps(adopted) + "\n"
-        path = f"adopted/{short_digest(text)[:8]}.json"
-        run.log_text(text, path)
-        run.set_tags({"fae.adopted": path})
 
 
 def _colours(tasks: Sequence[Task]) -> list[str]:

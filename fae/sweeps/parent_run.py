@@ -1,0 +1,68 @@
+"""What a sweep stores with its own run: what its runs share, the plan, and runs it takes over."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from fae.reports.selection import PLANNED
+from fae.runs.task import State, Task
+from fae.runtime.digest import short_digest
+from fae.tracking.run import Run
+
+
+def identity(fingerprints: Iterable[str]) -> str:
+    """The fingerprint of a sweep of these runs: the same for the same runs in any order."""
+    return short_digest("\n".join(sorted(fingerprints)))
+
+
+def shared(parameters: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """The parameters that all runs have in common."""
+    first, *others = parameters
+    missing = object()
+    return {
+        key: value
+        for key, value in first.items()
+        if all(other.get(key, missing) == value for other in others)
+    }
+
+
+def tags(tasks: Sequence[Task]) -> dict[str, str]:
+    """Tags with the origin of a sweep, its fingerprint and its number of runs."""
+    from fae.runs import provenance
+
+    digests = dict.fromkeys(task.config.data.build().digest for task in tasks)
+    return {
+        **provenance.tags(tasks[0].config.trainer),
+        "fae.data_digest": " ".join(digests),
+        "fae.fingerprint": identity(task.fingerprint for task in tasks),
+        PLANNED: str(len(tasks)),
+    }
+
+
+def record(run: Run, tasks: Sequence[Task]) -> None:
+    """Store the plan with the sweep."""
+    plan = [
+        {
+            "name": task.name,
+            "overrides": task.overrides,
+            "fingerprint": task.fingerprint,
+            "outlook": task.describe(),
+            "config": task.config.plain(),
+        }
+        for task in tasks
+    ]
+    run.log_text(json.dumps(plan, indent=1) + "\n", "plan.json")
+
+
+def adopt(run: Run, tasks: Sequence[Task]) -> None:
+    """Store with the sweep which runs of other commands are part of it by now."""
+    states = {State.RESUMABLE, State.RUNNING, State.DONE}
+    adopted = [
+        task.run.id
+        for task in tasks
+        if task.run and task.state in states and task.run.parent != run.id
+    ]
+    if adopted:
+        text = json.dumps(adopted) + "\n"
+        path = f"adopted/{short_digest(text)[:8]}.json"
+        run.log_text(text, path)
+        run.set_tags({"fae.adopted": path})
