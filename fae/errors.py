@@ -63,6 +63,18 @@ class TrainingError(FaeError):
     """A run, or at least one run of a sweep, failed."""
 
 
+class RunningElsewhereError(TrainingError):
+    """Another process computes the run.
+
+    Args:
+        run_id: its id in the store.
+    """
+
+    def __init__(self, message: str, run_id: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+
 class CheckpointError(FaeError):
     """A checkpoint is damaged, or belongs to another run."""
 

@@ -447,7 +447,10 @@ def test_a_run_that_starts_again_as_its_folder_is_gone_says_so(
     config = tiny(f"tracking.experiment={tmp_path.name}", "epochs=1")
     (tmp_path / "first").mkdir()
     first = Job("first", tmp_path / "first", "")
-    with suppress(KeyboardInterrupt), open_run(config, first, Known, kind="run") as (run, _):
+    with (
+        suppress(KeyboardInterrupt),
+        open_run(config, first, Known, kind="run", subject="") as (run, _),
+    ):
         assert run
         gone = run.id
         raise KeyboardInterrupt
@@ -478,7 +481,7 @@ def test_a_run_that_other_kernels_resume_is_told_to_have_mixed_bits(
     experiment = f"tracking.experiment={tmp_path.name}"
     config = tiny(experiment, "epochs=3", "trainer.kernels=onednn")
     job, other = Job("first", tmp_path, ""), tiny(experiment, "epochs=3", "trainer.kernels=torch")
-    with suppress(Interrupted), open_run(config, job, Known, kind="run") as (run, _):
+    with suppress(Interrupted), open_run(config, job, Known, kind="run", subject="") as (run, _):
         assert run
         fit(run, config, job, resumed=False, started=0.0, callbacks=[EndsAfterAnEpoch()])
     result = train(config if library == "onednn" else other, job)
@@ -503,7 +506,7 @@ def test_a_run_that_starts_over_by_other_kernels_is_theirs_alone(
 ) -> None:
     experiment, job = f"tracking.experiment={tmp_path.name}", Job("first", tmp_path, "")
     first, other = (tiny(experiment, f"trainer.kernels={name}") for name in ("onednn", "torch"))
-    with suppress(Interrupted), open_run(first, job, Known, kind="run") as (run, _):
+    with suppress(Interrupted), open_run(first, job, Known, kind="run", subject="") as (run, _):
         assert run
         raise Interrupted(signal.SIGTERM)
     result = train(other, job)
