@@ -19,7 +19,7 @@ from fae.runs.job import Job
 from fae.runs.task import Task, look_up
 from fae.sweeps.launch import Launch
 from fae.sweeps.plan import show
-from fae.sweeps.run import FailedRunsError, SweepRun
+from fae.sweeps.sweep_run import FailedRunsError, SweepRun
 from fae.tracking.archive import Archive
 from fae.tracking.store import Store
 

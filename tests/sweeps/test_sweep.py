@@ -11,8 +11,8 @@ from fae.config import Config
 from fae.drawing import looks
 from fae.errors import FaeError, TrainingError, UndeliveredError, VerdictError
 from fae.runs.task import Known, State, Task
-from fae.sweeps.run import FailedRunsError, _colours, _known
 from fae.sweeps.sweep import _raise, _repeat, _retry, planned
+from fae.sweeps.sweep_run import FailedRunsError, _colours, _known
 from fae.tracking.archive import Archive, StoredRun
 
 Tiny = Callable[..., Config]

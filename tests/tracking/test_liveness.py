@@ -108,13 +108,14 @@ def test_a_run_is_dead_after_ten_silent_minutes_of_the_one_who_looks(clock: Cloc
     assert look(watch, clock, run, 30)
 
 
-@pytest.mark.parametrize("changed", ["tags", "metrics"])
-def test_any_sign_of_life_counts(clock: Clock, changed: str) -> None:
+@pytest.mark.parametrize(
+    "alive", [replace(stored(), tags={"new": "1"}), replace(stored(), metrics={"new": 1.0})]
+)
+def test_any_sign_of_life_counts(clock: Clock, alive: StoredRun) -> None:
     """Of a run of an earlier version, its metrics."""
     watch, run = Watch(600), stored()
     assert not look(watch, clock, run, 570)
     assert not watch.has_moved(run)
-    alive = replace(run, **{changed: {"new": "1"}})
     assert watch.has_moved(alive)
     assert not look(watch, clock, alive, 570)
     assert not look(watch, clock, alive, 30)

@@ -13,9 +13,9 @@ from fae.runs.begin import begin
 from fae.runs.job import Job, JobGroup
 from fae.runs.others import Others
 from fae.runs.task import Task, look_up
-from fae.sweeps import parent_run, run
+from fae.sweeps import parent_run, sweep_run
 from fae.sweeps.launch import Launch
-from fae.sweeps.run import SweepRun
+from fae.sweeps.sweep_run import SweepRun
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.config import TrackingConfig
 from fae.tracking.liveness import Watch
@@ -147,7 +147,7 @@ def test_a_run_that_dies_elsewhere_is_launched_here(
         launched.append([task.name for task in tasks])
         return Work(tasks, tmp_path / "later", lambda _: None)
 
-    monkeypatch.setattr(run, "Launch", launch)
+    monkeypatch.setattr(sweep_run, "Launch", launch)
     tried: list[Sequence[Task]] = []
 
     def wait(_: Others, tasks: Sequence[Task], __: object) -> Sequence[Task]:
