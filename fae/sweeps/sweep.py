@@ -19,7 +19,7 @@ from fae.runs.begin import begin
 from fae.runs.job import Job
 from fae.runs.task import Known, State, Task, look_up
 from fae.sweeps import parent_run
-from fae.sweeps.launch import Launch
+from fae.sweeps.launch import Launch, attach
 from fae.sweeps.plan import show
 from fae.tracking.archive import Archive
 from fae.tracking.run import Run
@@ -68,7 +68,7 @@ def sweep(
         prepare(config)
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
-    tasks = look_up(_repeat(composed), archive, settings)
+    tasks = attach(look_up(_repeat(composed), archive, settings), launcher, archive)
     launch = Launch(launcher, [task for task in tasks if task.to_run])
     name = sweep_name(arguments)
     show(name, tasks, archive, asked=asked)
@@ -109,6 +109,8 @@ def _run(
                 _launch(run, tasks, launch, archive, at_once, retry)
     except FailedRunsError as error:
         problems.append(error)
+    if launch.left:
+        return
     parent = run or found.run
     assert parent
     try:
@@ -142,7 +144,16 @@ def _launch(
     stop = settings.on_failure == "stop"
     at_once = at_once or (1 if stop else len(tasks))
     colours = _colours(tasks)
-    launch.run(at_once, run.id, run.folder, archive, stop_at_failure=stop, colours=colours)
+    launch.run(
+        at_once,
+        run.id,
+        run.folder,
+        archive,
+        stop_at_failure=stop,
+        colours=colours,
+        tag=run.set_tags,
+    )
+    run.is_unfinished = bool(launch.left)
     tasks = look_up(tasks, archive, settings)
     parent_run.adopt(run, tasks)
     if causes := _causes(tasks, launch):

@@ -106,7 +106,7 @@ class Store:
         try:
             yield
             # What could not be written is created again by the same command.
-            status = "KILLED" if run.left_out else "FINISHED"
+            status = "KILLED" if run.left_out or run.is_unfinished else "FINISHED"
         except BaseException as error:
             raised = True
             if signals.arrived() or isinstance(error, ENDED_FROM_OUTSIDE):
