@@ -3,14 +3,14 @@
 Heavy imports wait until the configurations are known to be good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
+from fae.cli import launchers
 from fae.cli.compose import check, compose_jobs, read_all
 from fae.cli.overrides import command_line, sweep_name, without
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
@@ -65,7 +65,7 @@ def sweep(
     from fae.runs.run import prepare
 
     for config in {(t.config.data, t.config.trainer): t.config for t in composed}.values():
-        prepare(config)
+        prepare(config, here=launchers.on_this_machine(base))
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
     tasks = look_up(_repeat(composed), archive, settings)
@@ -73,13 +73,15 @@ def sweep(
     name = sweep_name(arguments)
     show(name, tasks, archive, asked=asked)
     if store and archive:
-        folder, at_once = Path(base.hydra.sweep.dir).absolute(), base.hydra.sweeper.max_batch_size
+        folder, at_once = launchers.make_folder_absolute(base), base.hydra.sweeper.max_batch_size
         job = Job(name, folder, command_line(arguments, "-m"))
-        _run(job, tasks, launch, store, archive, at_once, _retry(arguments))
+        tags = parent_run.tags(tasks, computes=launchers.in_this_process(base))
+        _run(job, tags, tasks, launch, store, archive, at_once, _retry(arguments))
 
 
 def _run(
     job: Job,
+    tags: Mapping[str, str],
     tasks: Sequence[Task],
     launch: Launch,
     store: Store,
@@ -90,6 +92,10 @@ def _run(
     """Launch what is to be run within the sweep's run, unless all is done, and report.
 
     The run is a new one, or that of an earlier sweep of the same runs.
+
+    Args:
+        tags: of the sweep's run.
+        at_once, retry: as for ``_launch``.
 
     Raises:
         TrainingError: the sweep is running in another process.
@@ -102,7 +108,6 @@ def _run(
 
     try:
         parameters = parent_run.shared([task.config.parameters() for task in tasks])
-        tags = parent_run.tags(tasks)
         with begin(store, job, known, kind="sweep", tags=tags, parameters=parameters) as begun:
             run, found = begun
             if run:
