@@ -61,11 +61,7 @@ def sweep(
     asked = sum(task.config.repeats for task in composed)
     tracking, settings = composed[0].config.tracking, composed[0].config.sweep
     check_size(asked, settings.max_jobs)
-
-    from fae.runs.run import prepare
-
-    for config in {(t.config.data, t.config.trainer): t.config for t in composed}.values():
-        prepare(config, here=launchers.on_this_machine(base))
+    _prepare(composed, here=launchers.on_this_machine(base))
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
     tasks = look_up(_repeat(composed), archive, settings)
@@ -91,11 +87,7 @@ def _run(
 ) -> None:
     """Launch what is to be run within the sweep's run, unless all is done, and report.
 
-    The run is a new one, or that of an earlier sweep of the same runs.
-
-    Args:
-        tags: of the sweep's run.
-        at_once, retry: as for ``_launch``.
+    The run is a new one with these tags, or that of an earlier sweep of the same runs.
 
     Raises:
         TrainingError: the sweep is running in another process.
@@ -203,6 +195,14 @@ def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) 
 
 def _read(node: DictConfig, overrides: Overrides) -> Task:
     return Task(check(node), overrides, dict(node.hydra.runtime.choices))
+
+
+def _prepare(tasks: Sequence[Task], *, here: bool) -> None:
+    """Check prerequisites once for each data set and trainer, as ``fae.runs.run.prepare``."""
+    from fae.runs.run import prepare
+
+    for config in {(t.config.data, t.config.trainer): t.config for t in tasks}.values():
+        prepare(config, here=here)
 
 
 def _repeat(composed: Sequence[Task]) -> list[Task]:
