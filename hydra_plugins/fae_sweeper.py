@@ -42,12 +42,14 @@ class SearchSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         from fae.cli.compose import jobs
+        from fae.cli.launchers import make_folder_absolute
         from fae.errors import UndeliveredError
         from fae.runtime.console import warn
         from fae.tuning.check import check_all
 
         config, loader, parsed = _parsed(self, arguments)
         check_all(config, jobs(parsed), loader)
+        make_folder_absolute(config)
         from fae.runtime.threads import share_cores
 
         share_cores()
