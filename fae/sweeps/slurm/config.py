@@ -31,7 +31,7 @@ class SlurmConfig:
     cpus_per_task: Count
     """CPUs of a job, in which its run computes."""
     mem_gb: Rate
-    """Memory of a job, in GB."""
+    """Memory of a job, in GB of 1024 MB, as Slurm counts."""
     gpus_per_node: Natural
     """GPUs of a job; a run uses one, with ``trainer.accelerator=gpu``."""
     array_parallelism: Count

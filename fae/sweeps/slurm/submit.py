@@ -1,7 +1,9 @@
 """Submitting jobs to Slurm, by submitit."""
 
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,13 +42,12 @@ def submit(jobs: Sequence[SlurmJob], folder: Path, settings: SlurmConfig) -> lis
         ConfigError: Slurm refuses them.
     """
     from submitit.core.utils import FailedJobError, FailedSubmissionError
-    from submitit.helpers import clean_env
     from submitit.slurm.slurm import SlurmExecutor
 
     executor = SlurmExecutor(folder / LOGS, max_num_timeout=settings.requeues)
     executor.update_parameters(**_parameters(settings))
     try:
-        with clean_env(), executor.batch():  # this may be a job itself
+        with _without_job(), executor.batch():
             submitted = [executor.submit(job) for job in jobs]
     except (FailedJobError, FailedSubmissionError) as error:
         said = str(error).strip().splitlines() or ["no reason given"]
@@ -54,13 +55,28 @@ def submit(jobs: Sequence[SlurmJob], folder: Path, settings: SlurmConfig) -> lis
     return [job.job_id for job in submitted]
 
 
+@contextmanager
+def _without_job() -> Iterator[None]:
+    """Within the block the environment has nothing of the job that this process may be in.
+
+    submitit's own ``clean_env`` removes ``SLURM_CONF`` as well, without which sbatch may find no
+    cluster.
+    """
+    of_job = [k for k in os.environ if k.startswith(("SLURM_", "SUBMITIT_")) and k != "SLURM_CONF"]
+    removed = {key: os.environ.pop(key) for key in of_job}
+    try:
+        yield
+    finally:
+        os.environ.update(removed)
+
+
 def _parameters(settings: SlurmConfig) -> dict[str, object]:
     """The settings by submitit's names."""
     asked = {
-        "timeout_min": settings.timeout_min,
+        "time": settings.timeout_min,
         "signal_delay_s": settings.signal_delay_s,
         "cpus_per_task": settings.cpus_per_task,
-        "mem_gb": settings.mem_gb,
+        "mem": f"{round(settings.mem_gb * 1024)}M",
         "gpus_per_node": settings.gpus_per_node or None,
         "array_parallelism": settings.array_parallelism,
         "partition": settings.partition,
@@ -69,7 +85,7 @@ def _parameters(settings: SlurmConfig) -> dict[str, object]:
         "constraint": settings.constraint,
     }
     return {
-        "name": JOB_NAME,
+        "job_name": JOB_NAME,
         **{key: value for key, value in asked.items() if value is not None},
         # Since Slurm 22.05 srun does not take the number of CPUs from the job that it is in.
         "srun_args": ["--cpus-per-task", str(settings.cpus_per_task)],
