@@ -59,7 +59,7 @@ soak: $(VENV)/installed  ## the same for half an hour; writes docs/reliability.m
 test-cluster: $(VENV)/cluster  ## servers and several hosts, on this machine; skips what it cannot have
 	$(BIN)/python -m pytest tests/cluster
 
-soak-cluster: $(VENV)/cluster  ## the same, with many hosts, kills and rounds
+soak-cluster: $(VENV)/cluster  ## the same, with many hosts, kills and rounds; writes docs/reliability/cluster.md
 	$(BIN)/python -m pytest tests/cluster --soak
 
 bench: $(VENV)/benchmarks  ## fae beside its peers; writes this machine's docs/speed/*.json, and table.md

@@ -1,7 +1,7 @@
 """What the tests on servers and hosts share.
 
 python -m pytest tests/cluster            # make test-cluster
-python -m pytest tests/cluster --soak     # make soak-cluster
+python -m pytest tests/cluster --soak     # make soak-cluster; writes docs/reliability/cluster.md
 
 A server is started when the first test asks for it, and all are ended with the session; hosts end
 with their test. What cannot be had here (no apt-get, no namespaces) skips the tests that need it.
@@ -17,10 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from soaking import pytest_runtest_makereport, soak, write_page
 
 from cluster.host import ROOT, Host
 from cluster.servers import S3, PostgreSQL, Server, mlflow_server
 
+__all__ = ["HostMaker", "pytest_runtest_makereport", "soak"]
+
+FOLDER = Path(__file__).parent
+PAGE = FOLDER.parents[1] / "docs" / "reliability" / "cluster.md"
 APT_S = 300.0
 HostMaker = Callable[..., Host]
 
@@ -28,8 +33,13 @@ HostMaker = Callable[..., Host]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let warnings be: those of server processes and their clients are not ours to judge."""
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
+        if item.path.is_relative_to(FOLDER):
             item.add_marker(pytest.mark.filterwarnings("default"))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    title = "Reliability on several machines"
+    write_page(session, exitstatus, FOLDER, PAGE, title, "make soak-cluster")
 
 
 def installed(program: str, package: str, places: str = "") -> Path:
