@@ -21,7 +21,7 @@ from fae.runs.job import JobGroup
 from fae.runs.task import Task, stored_runs
 from fae.runtime.console import BAD, say, warn
 from fae.runtime.signals import defer_signals
-from fae.runtime.threads import share_cores
+from fae.sweeps.workers import share_machine
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import close_crashed
 
@@ -122,7 +122,7 @@ class Launch:
             Interrupted: by a signal; no run is left RUNNING.
             Exception: the launcher's, if it did not begin any job.
         """
-        share_cores()
+        share_machine(self.launcher, [task.config for task in self.tasks], folder)
         self.archive = archive
         stored = stored_runs(archive, self.tasks).values()
         self.earlier = {run.id for runs in stored for run in runs}
