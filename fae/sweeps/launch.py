@@ -21,8 +21,8 @@ from fae.runs.job import GROUP_FILE, JobGroup
 from fae.runs.task import State, Task, stored_runs
 from fae.runtime.console import BAD, say, warn
 from fae.runtime.signals import defer_signals
-from fae.runtime.threads import share_cores
 from fae.sweeps.job_end import JobEndError, settle
+from fae.sweeps.workers import share_machine
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import close_crashed
 
@@ -169,8 +169,7 @@ class Launch:
         """
         if self.queue:
             self.queue.tag = tag
-        else:
-            share_cores()
+        share_machine(self.launcher, [task.config for task in self.tasks], folder)
         self.folder, self.archive = folder, archive
         stored = stored_runs(archive, self.tasks).values()
         self.earlier = {run.id for runs in stored for run in runs}

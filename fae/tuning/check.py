@@ -24,8 +24,10 @@ SEARCH_ONLY = ("search", "hydra")
 """Groups whose overrides concern the search, not its trials."""
 
 
-def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoader) -> None:
-    """Check the configuration and the space of each study.
+def check_all(
+    base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoader
+) -> list[Config]:
+    """Check the configuration and the space of each study; returns their trials' configurations.
 
     Args:
         base: Hydra's configuration of the multirun.
@@ -54,6 +56,7 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
             problems += error.problems
     if problems:
         raise ConfigError(*problems)
+    return [config for config, *_ in studies]
 
 
 def read_search(
