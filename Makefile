@@ -5,7 +5,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 
 .DEFAULT_GOAL := help
 .PHONY: help install sweep answers docs lint format test test-slow soak-short soak \
-	bench bench-growth bench-accuracy
+	test-cluster soak-cluster bench bench-growth bench-accuracy
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,12 @@ soak-short: $(VENV)/installed  ## kills, crashes, outages, hostile files: each i
 soak: $(VENV)/installed  ## the same for half an hour; writes docs/reliability.md
 	$(BIN)/python -m pytest tests/soak --soak
 
+test-cluster: $(VENV)/cluster  ## servers and several hosts, on this machine; skips what it cannot have
+	$(BIN)/python -m pytest tests/cluster
+
+soak-cluster: $(VENV)/cluster  ## the same, with many hosts, kills and rounds; writes docs/reliability/cluster.md
+	$(BIN)/python -m pytest tests/cluster --soak
+
 bench: $(VENV)/benchmarks  ## fae beside its peers; writes this machine's docs/speed/*.json, and table.md
 	$(BIN)/python -m benchmarks.bench
 
@@ -72,6 +78,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 $(VENV)/documentation: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+$(VENV)/cluster: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cluster]'
 	touch $@
 
 $(VENV)/benchmarks: $(VENV)/installed

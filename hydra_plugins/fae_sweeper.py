@@ -5,6 +5,7 @@ do the work.
 import os
 from itertools import islice
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
@@ -42,15 +43,18 @@ class SearchSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         from fae.cli.compose import jobs
+        from fae.cli.launchers import make_folder_absolute
         from fae.errors import UndeliveredError
         from fae.runtime.console import warn
         from fae.tuning.check import check_all
 
         config, loader, parsed = _parsed(self, arguments)
-        check_all(config, jobs(parsed), loader)
-        from fae.runtime.threads import share_cores
+        studies = check_all(config, jobs(parsed), loader)
+        make_folder_absolute(config)
+        from fae.sweeps.workers import share_machine
 
-        share_cores()
+        assert self.launcher is not None
+        share_machine(self.launcher, studies, Path(config.hydra.sweep.dir).absolute())
         batches = super().sweep(arguments)
         ended = [job for batch in batches for job in batch]
         failed = [job for job in ended if job.status != JobStatus.COMPLETED]

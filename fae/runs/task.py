@@ -24,13 +24,29 @@ WORK, BYTES = "fae.forecast.work", "fae.forecast.bytes"
 
 
 class State(str, Enum):
-    """What the store knows of a run; new and resumable ones are to be run."""
+    """What is known of a run; new, resumable and queued ones are to be run."""
 
     NEW = "new"
     RESUMABLE = "resumable"
     DONE = "done"
     FAILED = "failed"
     RUNNING = "running"
+    QUEUED = "queued"
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job that was submitted to compute a run, by this command or an earlier one.
+
+    Attributes:
+        id: the scheduler's, such as ``8_3``.
+        folder: of the sweep that submitted it.
+        state: the scheduler's, such as pending, running or cancelled.
+    """
+
+    id: str
+    folder: str
+    state: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +59,18 @@ class Known:
         folder: of a resumable run.
         is_held: whether its former process may still write to that folder, as it only gave no sign
             of life for too long; then it is resumed in a copy.
+        job: of a queued run, to which a launcher attaches instead of submitting another.
     """
 
     state: State = State.NEW
     run: StoredRun | None = None
     folder: Path | None = None
     is_held: bool = False
+    job: QueuedJob | None = None
 
     @property
     def to_run(self) -> bool:
-        return self.state in {State.NEW, State.RESUMABLE}
+        return self.state in {State.NEW, State.RESUMABLE, State.QUEUED}
 
     @property
     def resumes(self) -> str | None:
@@ -100,6 +118,9 @@ class Task(Known):
 
     def describe(self) -> str:
         """What becomes of it, human-readable."""
+        if self.job:
+            retry = "; sweep.retry_failed=true runs it again" * (self.job.state == "cancelled")
+            return f"Slurm job {self.job.id}, {self.job.state}{retry}"
         if self.run is None:
             return self.state.value
         run = f"run {self.run.id[:8]}"

@@ -2,7 +2,6 @@
 a result would depend on their number.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,11 +17,6 @@ def limit_threads() -> None:
     allowed = cores()
     if torch.get_num_threads() > allowed:
         torch.set_num_threads(allowed)
-
-
-def share_cores() -> None:
-    """Have joblib divide cores, not hyper-threads, among the processes that it starts."""
-    os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(cores()))
 
 
 @contextmanager

@@ -2,10 +2,10 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -17,11 +17,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fae.cli.overrides import parse
 from fae.errors import ConfigError, Interrupted, UndeliveredError, first_line
-from fae.runs.job import JobGroup
-from fae.runs.task import Task, stored_runs
+from fae.runs.job import GROUP_FILE, JobGroup
+from fae.runs.task import State, Task, stored_runs
 from fae.runtime.console import BAD, say, warn
 from fae.runtime.signals import defer_signals
-from fae.runtime.threads import share_cores
+from fae.sweeps.job_end import JobEndError, settle
+from fae.sweeps.workers import share_machine
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import close_crashed
 
@@ -33,6 +34,45 @@ SLACK_S = 0.5
 """How much longer the store may take; if it hangs, the next command closes the runs."""
 SETTLING_S = 10.0
 """How long the processes of a launcher that broke down may take to end."""
+
+
+@runtime_checkable
+class QueueLauncher(Protocol):
+    """A launcher whose jobs wait in a queue, run elsewhere, and outlive the command.
+
+    Its ``launch`` returns one ``JobReturn`` per job, whatever becomes of the others: that of a job
+    that did not end well has a ``JobEndError``, that of a job left to itself the status UNKNOWN.
+
+    Attributes:
+        tag: is given tags of the sweep's run.
+    """
+
+    tag: Callable[[Mapping[str, str]], object]
+
+    def check(self) -> None:
+        """Check the launcher's settings.
+
+        Raises:
+            ConfigError: one is wrong, or jobs cannot be submitted from here.
+        """
+
+    def attach(self, tasks: Sequence[Task], archive: Archive | None) -> list[Task]:
+        """The tasks, of which those that have a job in the queue are QUEUED."""
+
+
+def attach(tasks: Sequence[Task], launcher: Launcher, archive: Archive | None) -> list[Task]:
+    """The tasks with what a launcher that has a queue knows of them.
+
+    Raises:
+        ConfigError: ``sweep.detach`` with a launcher that has none, or its settings are wrong.
+        FaeError: the queue does not answer.
+    """
+    if isinstance(launcher, QueueLauncher):
+        launcher.check()
+        return launcher.attach(tasks, archive)
+    if tasks[0].config.sweep.detach:
+        raise ConfigError("sweep.detach=true: needs a launcher with a queue: hydra/launcher=slurm")
+    return list(tasks)
 
 
 class FrozenLoader:
@@ -78,6 +118,7 @@ class Launch:
     Attributes:
         failures: why tasks failed, by their numbers.
         lacking: what the store lacks of tasks that finished.
+        left: how many jobs were left in the launcher's queue.
 
     Args:
         launcher: Hydra's.
@@ -94,9 +135,11 @@ class Launch:
             cast("ConfigLoader", self.frozen), context.callbacks
         )
         self.launcher = launcher
+        self.queue = launcher if isinstance(launcher, QueueLauncher) else None
         self.tasks = tasks
         self.failures: dict[int, str] = {}
         self.lacking: list[str] = []
+        self.left = 0
         self._check_folders()
 
     def run(
@@ -108,6 +151,7 @@ class Launch:
         *,
         stop_at_failure: bool,
         colours: Sequence[str] = (),
+        tag: Callable[[Mapping[str, str]], object] = lambda _: None,
     ) -> None:
         """Launch all tasks, or until one fails.
 
@@ -117,16 +161,22 @@ class Launch:
             folder: the sweep's.
             archive: where the tasks' runs are.
             colours: of the tasks in the UI.
+            tag: is given tags of the sweep's run.
 
         Raises:
-            Interrupted: by a signal; no run is left RUNNING.
+            Interrupted: by a signal; no run is left RUNNING, except in a launcher's queue.
             Exception: the launcher's, if it did not begin any job.
         """
-        share_cores()
-        self.archive = archive
+        if self.queue:
+            self.queue.tag = tag
+        share_machine(self.launcher, [task.config for task in self.tasks], folder)
+        self.folder, self.archive = folder, archive
         stored = stored_runs(archive, self.tasks).values()
         self.earlier = {run.id for runs in stored for run in runs}
-        self.group = self._job_group(parent, _unused(folder), colours)
+        group = self._job_group(parent, _unused(folder), colours)
+        earlier = JobGroup.read(folder) if (folder / GROUP_FILE).exists() else None
+        self.first = group.first
+        self.group = group.after(earlier) if self.queue and earlier else group
         self.group.write(folder)
         numbers = range(len(self.tasks))
         waiting = [[*numbers[start : start + at_once]] for start in numbers[::at_once]]
@@ -135,9 +185,12 @@ class Launch:
             try:
                 self._launch(batch)
             except Interrupted:
-                self._close_in_time()
+                if not self.queue:
+                    self._close_in_time()
                 raise
             except Exception as error:
+                if self.queue:
+                    raise
                 waiting = self._after_breakdown(batch, error) + waiting
 
     def _job_group(self, parent: str, first: int, colours: Sequence[str]) -> JobGroup:
@@ -154,12 +207,24 @@ class Launch:
     def _launch(self, batch: Sequence[int]) -> None:
         """Launch the jobs of a batch, and note how they ended."""
         overrides = [tuple(self.tasks[number].overrides) for number in batch]
-        returns = self.launcher.launch(overrides, initial_job_idx=self.group.first + batch[0])
+        returns = self.launcher.launch(overrides, initial_job_idx=self.first + batch[0])
         for number, done in zip(batch, returns, strict=True):
             if isinstance(done._return_value, UndeliveredError):
                 self.lacking.append(str(done._return_value))
+            elif done.status == JobStatus.UNKNOWN:
+                self.left += 1
+            elif isinstance(done._return_value, JobEndError):
+                self._settle(number, done._return_value)
             elif done.status != JobStatus.COMPLETED:
                 self.failures[number] = str(done._return_value)
+
+    def _settle(self, number: int, end: JobEndError) -> None:
+        """Have the run of a job that did not end well say so, and note why it failed."""
+        run = self._run_of(number)
+        place = self.folder / f"{self.first + number}"
+        cause = settle(self.tasks[number], run, end, self.archive, self.group.parent, place)
+        if cause:
+            self.failures[number] = cause
 
     def _after_breakdown(self, batch: Sequence[int], error: Exception) -> list[list[int]]:
         """What of a batch is to be launched again: what had begun one by one, then the rest."""
@@ -238,7 +303,9 @@ class Launch:
         while True:
             close_crashed(self.archive)
             stored = stored_runs(self.archive, [task]).get(task.fingerprint, [])
-            ours = [run for run in stored if run.id not in self.earlier or run.id == task.resumes]
+            is_known = task.state == State.QUEUED  # by an earlier command
+            new = [run for run in stored if run.id not in self.earlier or run.id == task.resumes]
+            ours = stored if is_known else new
             if not ours:
                 return None
             if ours[-1].status != "RUNNING" or time.monotonic() > deadline:

@@ -5,19 +5,20 @@ Heavy imports wait until the configurations are known to be good.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
+from fae.cli import launchers
 from fae.cli.compose import check, compose_jobs, read_all
 from fae.cli.overrides import command_line, sweep_name, without
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
 from fae.reports.config import DataRoot, ReportConfig
 from fae.runs.job import Job
 from fae.runs.task import Task, look_up
-from fae.sweeps.launch import Launch
+from fae.sweeps import parent_run
+from fae.sweeps.launch import Launch, attach
 from fae.sweeps.plan import show
 from fae.sweeps.sweep_run import FailedRunsError, SweepRun
 from fae.tracking.archive import Archive
@@ -53,23 +54,22 @@ def sweep(
     asked = sum(task.config.repeats for task in composed)
     tracking, settings = composed[0].config.tracking, composed[0].config.sweep
     check_size(asked, settings.max_jobs)
-
-    from fae.runs.run import prepare
-
-    for config in {(t.config.data, t.config.trainer): t.config for t in composed}.values():
-        prepare(config)
+    _prepare(composed, here=launchers.on_this_machine(base))
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
-    tasks = look_up(_repeat(composed), archive, settings)
+    tasks = attach(look_up(_repeat(composed), archive, settings), launcher, archive)
     launch = Launch(launcher, [task for task in tasks if task.to_run])
     name = sweep_name(arguments)
     show(name, tasks, archive, asked=asked)
     if store is None or archive is None:
         return
-    folder, at_once = Path(base.hydra.sweep.dir).absolute(), base.hydra.sweeper.max_batch_size
+    folder, at_once = launchers.make_folder_absolute(base), base.hydra.sweeper.max_batch_size
     job = Job(name, folder, command_line(arguments, "-m"))
-    run = SweepRun(job, tasks, launch, archive, at_once, _retry(arguments))
+    tags = parent_run.tags(tasks, computes=launchers.in_this_process(base))
+    run = SweepRun(job, tags, tasks, launch, archive, at_once, _retry(arguments))
     problems = run.finish(store)
+    if run.is_left:
+        return
     try:
         _report(tasks, run.parent, archive)
     except FaeError as error:
@@ -126,6 +126,14 @@ def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) 
 
 def _read(node: DictConfig, overrides: Overrides) -> Task:
     return Task(check(node), overrides, dict(node.hydra.runtime.choices))
+
+
+def _prepare(tasks: Sequence[Task], *, here: bool) -> None:
+    """Check prerequisites once for each data set and trainer, as ``fae.runs.run.prepare``."""
+    from fae.runs.run import prepare
+
+    for config in {(t.config.data, t.config.trainer): t.config for t in tasks}.values():
+        prepare(config, here=here)
 
 
 def _repeat(composed: Sequence[Task]) -> list[Task]:

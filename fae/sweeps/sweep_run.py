@@ -1,6 +1,6 @@
 """The run of a sweep: its jobs, launched by this process and perhaps by others at the same time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fae.errors import FaeError, TrainingError
 from fae.runs.begin import begin
@@ -13,6 +13,8 @@ from fae.sweeps.launch import Launch
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.store import Store
 
+Tag = Callable[[Mapping[str, str]], object]
+"""Is given tags of the sweep's run."""
 SHOWN = 10
 """Failed runs that the end of a sweep names."""
 
@@ -30,6 +32,7 @@ class SweepRun:
 
     Args:
         job: of the sweep's run.
+        tags: of a new one.
         tasks: all of the sweep, as they were planned.
         launch: of those that are to be run; later ones use its launcher.
         at_once: jobs that the launcher gets at a time; None: all of them.
@@ -39,6 +42,7 @@ class SweepRun:
     def __init__(
         self,
         job: Job,
+        tags: Mapping[str, str],
         tasks: Sequence[Task],
         launch: Launch,
         archive: Archive,
@@ -46,6 +50,7 @@ class SweepRun:
         retry: str,
     ) -> None:
         self.job = job
+        self.tags = tags
         self.tasks = tasks
         self.archive = archive
         self.retry = retry
@@ -57,6 +62,11 @@ class SweepRun:
         self._others = Others(archive, tasks[0].config.tracking)
         self._first = launch
         self._launches: list[Launch] = []
+
+    @property
+    def is_left(self) -> bool:
+        """Whether jobs were left in the launcher's queue."""
+        return any(launch.left for launch in self._launches)
 
     def finish(self, store: Store) -> list[FaeError]:
         """Run what is left of the sweep; returns its problems.
@@ -88,14 +98,15 @@ class SweepRun:
             lambda: _known(self.archive, self.tasks),
             kind="sweep",
             subject=parent_run.subject(self.tasks),
-            tags=parent_run.tags(self.tasks),
+            tags=self.tags,
             parameters=parameters,
         ) as (run, found):
             if run:
                 self.parent = run.id
                 parent_run.record(run, self.tasks)
                 parent_run.adopt(run, self.tasks)
-                self._launch_all()
+                self._launch_all(run.set_tags)
+                run.is_unfinished = self.is_left
                 parent_run.adopt(run, self._now())
                 self._raise_failures()
         if run:
@@ -110,26 +121,28 @@ class SweepRun:
         say(f"this sweep is running in another process, run {sweep.id[:8]}: joining it")
         self.job.folder.mkdir(parents=True, exist_ok=True)
         self._launch_all()
+        if self.is_left:
+            return True
         if self._others.wait_for_end(sweep).status == "KILLED":
             return False
         self._raise_failures()
         return True
 
-    def _launch_all(self) -> None:
+    def _launch_all(self, tag: Tag = lambda _: None) -> None:
         """Launch all jobs, and then those whose process elsewhere turns out to have crashed."""
         tasks = self.tasks if not self._launches else self._now()
         to_run = [task for task in tasks if task.to_run]
         while True:
             if to_run:
-                self._launch(to_run)
-            if self.settings.rerun or (self._stops and self._failures()):
+                self._launch(to_run, tag)
+            if self.is_left or self.settings.rerun or (self._stops and self._failures()):
                 return
             running = [task for task in self._now() if task.state == State.RUNNING]
             to_run = self._others.wait(running, self._look_up)
             if not to_run:
                 return
 
-    def _launch(self, tasks: Sequence[Task]) -> None:
+    def _launch(self, tasks: Sequence[Task], tag: Tag) -> None:
         launch = self._first if not self._launches else Launch(self._first.launcher, tasks)
         self._launches.append(launch)
         launch.run(
@@ -139,6 +152,7 @@ class SweepRun:
             self.archive,
             stop_at_failure=self._stops,
             colours=_colours(self.tasks, tasks),
+            tag=tag,
         )
 
     def _now(self) -> list[Task]:
@@ -168,7 +182,7 @@ class SweepRun:
                 causes.append(f"{task.name}: {failures[task.fingerprint]}")
             elif task.state == State.FAILED and task.run:
                 causes.append(f"{task.name}: failed before: {task.run.cause}")
-            elif task.state == State.RUNNING:
+            elif task.state == State.RUNNING and not self.is_left:
                 causes.append(f"{task.name}: {task.describe()}")
         if causes:
             raise FailedRunsError(_failure(causes, len(tasks), self.retry))

@@ -44,6 +44,7 @@ class Run:
         name: of the run.
         folder: of the run's files.
         left_out: files that could not be written.
+        is_unfinished: whether it ends KILLED, as something is left for the same command to do.
         lacking: once the run has ended: what is not in the store, and how to upload it.
     """
 
@@ -54,6 +55,7 @@ class Run:
         self.name = name
         self.folder = folder
         self.left_out: list[str] = []
+        self.is_unfinished = False
         self.lacking = ""
         self._journal = journal
         self._worker = worker

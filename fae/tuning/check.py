@@ -12,6 +12,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from fae.cli.compose import check, compose, read, read_all
+from fae.cli.launchers import on_this_machine
 from fae.cli.overrides import assignment, key_of, study_name, without
 from fae.config import NOT_IN_FINGERPRINT, Config
 from fae.errors import ConfigError
@@ -23,8 +24,10 @@ SEARCH_ONLY = ("search", "hydra")
 """Groups whose overrides concern the search, not its trials."""
 
 
-def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoader) -> None:
-    """Check the configuration and the space of each study.
+def check_all(
+    base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoader
+) -> list[Config]:
+    """Check the configuration and the space of each study; returns their trials' configurations.
 
     Args:
         base: Hydra's configuration of the multirun.
@@ -48,11 +51,12 @@ def check_all(base: DictConfig, jobs: Sequence[Sequence[str]], loader: ConfigLoa
     problems: list[str] = []
     for study in studies:
         try:
-            Search(*study, Path(), "")
+            Search(*study, Path(), "", here=on_this_machine(base))
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(*problems)
+    return [config for config, *_ in studies]
 
 
 def read_search(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from joblib._parallel_backends import LokyBackend
 
 from fae.config import Config
 from fae.models import kernels
@@ -16,7 +15,7 @@ from fae.models.layers.loss import reconstruction_error
 from fae.runs.job import Job
 from fae.runs.run import fit, open_run, train
 from fae.runs.task import Known
-from fae.runtime.threads import limit_threads, one_thread, share_cores
+from fae.runtime.threads import limit_threads, one_thread
 from fae.tracking.archive import Archive
 
 LARGE = (
@@ -165,15 +164,3 @@ def test_a_run_that_may_use_one_core_is_tagged_with_one_thread(
         os.sched_setaffinity(0, allowed)
     archive = Archive(tiny().tracking)
     assert archive.run(result.run_id).tags["fae.threads"] == "1"
-
-
-def test_joblib_divides_cores_among_its_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of four cores with two hyper-threads each, two processes get two cores each."""
-    for variable in ("LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setattr("fae.runtime.threads.cores", lambda: 4)
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    share_cores()
-    environment = LokyBackend()._prepare_worker_env(n_jobs=2)
-    assert environment["OMP_NUM_THREADS"] == "2"

@@ -1,11 +1,11 @@
 """Launches: the planned configurations, and what is done when a launcher breaks down."""
 
-import os
 import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 from conftest import NO_LOCAL, PROJECT
@@ -80,7 +80,6 @@ class Fragile:
 
     def launch(self, jobs: Sequence[tuple[str, ...]], initial_job_idx: int) -> list[JobReturn]:
         self.launched.append((initial_job_idx, len(jobs)))
-        self.cores = os.environ["LOKY_MAX_CPU_COUNT"]
         seeds = [int(job[0].removeprefix("seed=")) for job in jobs]
         for place, seed in enumerate(seeds):
             if seed in self.killers:
@@ -111,13 +110,14 @@ def test_jobs_are_launched_at_once_and_in_order(tiny: Tiny, tmp_path: Path) -> N
     assert JobGroup.read(tmp_path) == launch.group
 
 
-def test_processes_of_joblib_divide_the_cores(
+def test_the_launchers_processes_share_the_machine(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
-    monkeypatch.setattr("fae.runtime.threads.cores", lambda: 3)
-    _, launcher, _ = launched(tiny, tmp_path, set())
-    assert launcher.cores == "3"
+    shared = Mock()
+    monkeypatch.setattr("fae.sweeps.launch.share_machine", shared)
+    launch, launcher, _ = launched(tiny, tmp_path, set())
+    configs = [task.config for task in launch.tasks]
+    shared.assert_called_once_with(launcher, configs, tmp_path)
 
 
 def test_in_a_folder_that_has_jobs_already_numbers_continue(tiny: Tiny, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class Work:
         self.tasks, self.folder, self.between = tasks, folder, between
         self.failures: dict[int, str] = {}
         self.lacking: list[str] = []
+        self.left = 0
         self.done: list[str] = []
 
     def run(self, _: int, parent: str, *__: object, **___: object) -> None:
@@ -82,7 +83,8 @@ def shared(tasks: Sequence[Task], folder: Path, between: Between) -> tuple[Sweep
     work = Work(tasks, folder, between)
     job = Job("sweep", folder, "")
     archive = Archive(tracking_of(tasks))
-    return SweepRun(job, tasks, cast("Launch", work), archive, None, "retry"), work
+    tags = {"fae.fingerprint": parent_run.identity(task.fingerprint for task in tasks)}
+    return SweepRun(job, tags, tasks, cast("Launch", work), archive, None, "retry"), work
 
 
 def sweeps(tasks: Sequence[Task]) -> list[StoredRun]:
