@@ -1,13 +1,13 @@
 """Beginning a run: one process at a time, by what the store knows by then."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fae.runs.job import Job
 from fae.runs.task import Known
-from fae.tracking.claim import TakenError
+from fae.tracking.claim import Claim, TakenError
 from fae.tracking.folder import copy_files
 from fae.tracking.lock import store_lock
 from fae.tracking.run import Run
@@ -41,31 +41,37 @@ def begin(
         StoreError, TrainingError: as ``Store.run``.
     """
 
-    def attempt() -> tuple[Run | None, LookedUp]:
-        claimed, known = store.claim(subject), look_up()
-        if not known.to_run:
-            return None, known
-        begun = store.run(
-            job.name,
-            kind=kind,
-            folder=_folder(job, known),
-            command=job.command,
-            parent=job.group.parent if job.group else None,
-            colour=job.colour,
-            parameters=parameters,
-            tags=tags,
-            resume=known.run if known.resumes else None,
-            claimed=claimed,
-        )
-        return until_end.enter_context(begun), known
-
+    about = {"kind": kind, "parameters": parameters, "tags": tags}
     with ExitStack() as until_end:
         with store_lock(store.uri):
             while True:
+                claimed, known, run = store.claim(subject), look_up(), None
+                if not known.to_run:
+                    break
                 with suppress(TakenError):
-                    run, known = attempt()
+                    run = until_end.enter_context(_opened(store, job, known, claimed, about))
                     break
         yield run, known
+
+
+def _opened(
+    store: Store, job: Job, known: Known, claimed: Claim, about: Mapping[str, Any]
+) -> AbstractContextManager[Run]:
+    """A run that begins when it is entered, unless another process is quicker.
+
+    Args:
+        about: more arguments of ``Store.run``.
+    """
+    return store.run(
+        job.name,
+        folder=_folder(job, known),
+        command=job.command,
+        parent=job.group.parent if job.group else None,
+        colour=job.colour,
+        resume=known.run if known.resumes else None,
+        claimed=claimed,
+        **about,
+    )
 
 
 def _folder(job: Job, known: Known) -> Path:

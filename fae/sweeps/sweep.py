@@ -67,11 +67,16 @@ def sweep(
     job = Job(name, folder, command_line(arguments, "-m"))
     tags = parent_run.tags(tasks, computes=launchers.in_this_process(base))
     run = SweepRun(job, tags, tasks, launch, archive, at_once, _retry(arguments))
+    _finish(run, store)
+
+
+def _finish(run: SweepRun, store: Store) -> None:
+    """Run what is left of a sweep, and report, unless jobs were left in the launcher's queue."""
     problems = run.finish(store)
     if run.is_left:
         return
     try:
-        _report(tasks, run.parent, archive)
+        _report(run.tasks, run.parent, run.archive)
     except FaeError as error:
         problems.append(error)
     _raise([*problems, *map(UndeliveredError, filter(None, run.lacking))])

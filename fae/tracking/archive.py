@@ -180,9 +180,7 @@ class Archive:
             "attributes.status": status,
             **{f"params.`{key}`": str(value) for key, value in (parameters or {}).items()},
         }
-        conditions = [
-            f"{key} = {_quoted(value)}" for key, value in equal.items() if value is not None
-        ]
+        conditions = _equal(equal)
         if ids:
             conditions.append(f"attributes.run_id IN ({', '.join(map(_quoted, ids))})")
         if folder is not None:
@@ -447,6 +445,11 @@ def _by_current_name(metrics: Mapping[str, float]) -> dict[str, float]:
     """Metrics by the names of this version; what it stored itself, as of a resumed run, counts."""
     former = {RENAMED[name]: value for name, value in metrics.items() if name in RENAMED}
     return former | {name: value for name, value in metrics.items() if name not in RENAMED}
+
+
+def _equal(values: Mapping[str, str | None]) -> list[str]:
+    """Conditions in MLflow's search language, except for values that are None."""
+    return [f"{key} = {_quoted(value)}" for key, value in values.items() if value is not None]
 
 
 def _quoted(value: str) -> str:

@@ -104,14 +104,8 @@ class Store:
                 that can be resumed or is not completely uploaded.
             StoreError: the run cannot be created.
         """
-        all_tags = {
-            "fae.kind": kind,
-            "fae.folder": str(folder),
-            "fae.command": command,
-            BOOT: str(Boot.current()),
-            **(tags or {}),
-        }
-        all_tags |= _for_the_ui(all_tags, parent, colour)
+        own = {"fae.kind": kind, "fae.folder": str(folder), "fae.command": command}
+        all_tags = _with_those_of_the_ui({**own, **(tags or {})}, parent, colour)
         with defer_signals(), run_lock(folder):
             run = self._begin(name, folder, command, all_tags, resume, claimed)
             with self._ending(run), allow_signals(), ExitStack() as until_end:
@@ -194,7 +188,8 @@ class Store:
         clear(folder, self._client, self.uri)
         link = Link("", name, self.uri, self.config.experiment, command, key=uuid.uuid4().hex)
         link.write(folder)
-        all_tags = {**tags, KEY: link.key, **({claim.TAG: claimed.tag} if claimed else {})}
+        own = {KEY: link.key, BOOT: str(Boot.current())}
+        all_tags = {**tags, **own, **({claim.TAG: claimed.tag} if claimed else {})}
         made = self._client.create_run(self.experiment_id, run_name=name, tags=all_tags)
         run_id: str = made.info.run_id
         if claimed is None:
@@ -254,10 +249,13 @@ def _say_waiting(state: tenacity.RetryCallState) -> None:
         warn(f"{state.outcome.exception()}; waiting for it")
 
 
-def _for_the_ui(tags: Mapping[str, str], parent: str | None, colour: str | None) -> dict[str, str]:
-    """The tags from which MLflow's pages take a run's origin, place and colour."""
+def _with_those_of_the_ui(
+    tags: Mapping[str, str], parent: str | None, colour: str | None
+) -> dict[str, str]:
+    """Tags, and those from which MLflow's pages take a run's origin, place and colour."""
     commit = tags.get("fae.commit", "unknown")
     return {
+        **tags,
         "mlflow.source.name": "fae.search" if tags["fae.kind"] == "study" else "fae.train",
         "mlflow.user": _user(),
         **({"mlflow.source.git.commit": commit} if commit != "unknown" else {}),

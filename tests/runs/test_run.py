@@ -34,6 +34,7 @@ from fae.runs.run import Result, _panel, fit, open_run, train
 from fae.runs.task import Known
 from fae.runs.tensor_file import load
 from fae.runtime import processor
+from fae.tracking.claim import settings
 
 Tiny = Callable[..., Config]
 
@@ -94,7 +95,7 @@ def test_it_ends_finished_under_its_name(run: Run) -> None:
 
 
 def test_parameters_are_the_settings_in_use(run: Run) -> None:
-    assert run.data.params == {
+    assert settings(run.data.params) == {
         "hidden": "16",
         "seed": "0",
         "epochs": "3",
@@ -218,7 +219,7 @@ def test_the_logged_model_has_a_name_and_the_run_s_settings_error_and_data(
     (output,) = run.outputs.model_outputs
     found = client.get_logged_model(output.model_id)
     assert found.name == "autoencoder-16"
-    assert found.params == run.data.params
+    assert found.params == settings(run.data.params)
     assert found.metrics
     (error,) = found.metrics
     assert (error.key, error.value) == ("test/mse", run.data.metrics["test/mse"])

@@ -258,7 +258,7 @@ def test_a_file_that_is_damaged_as_it_waits_is_left_out_with_a_warning(
 ) -> None:
     monkeypatch.setattr(delivery, "FLUSH_INTERVAL_S", 60.0)
     with Store(tiny().tracking).run("cut", kind="run", folder=tmp_path, command="") as run:
-        kept_back = Run(run.id, "cut", tmp_path, run._journal, Mock(UploadWorker))
+        kept_back = Run(run.id, "cut", tmp_path, run._journal, Mock(UploadWorker, superseded=False))
         say_one_of_each(kept_back)
         (tmp_path / "outbox" / damaged).write_bytes(b"")
     stored = client.get_run(run.id)

@@ -250,7 +250,7 @@ def test_a_run_that_cannot_be_resumed_as_its_folder_cannot_be_written_may_be_res
     assert link.run_id == interrupted
 
 
-def test_a_killed_run_whose_folder_was_emptied_is_given_up(
+def test_a_run_whose_folder_was_emptied_is_closed_once_it_is_silent(
     tracking: TrackingConfig, tmp_path: Path
 ) -> None:
     here = {"fae.host": platform.node()}
@@ -258,7 +258,8 @@ def test_a_killed_run_whose_folder_was_emptied_is_given_up(
     for file in files(tmp_path):
         file.unlink()
     archive = Archive(tracking)
-    close_crashed(archive)
+    assert close_crashed(archive) == []
+    assert archive.take_over(archive.run(run_id))
     run = archive.run(run_id)
     assert (run.status, home(run)) == ("KILLED", None)
 
