@@ -38,13 +38,13 @@ class Others:
         """Wait while runs of some tasks are RUNNING elsewhere.
 
         Returns:
-            Those that have to be run here after all, as their process has died; the others have
-            ended.
+            Those that have to be run here after all, as their process was interrupted or has died;
+            the others are done or failed.
         """
         told = ""
         while True:
             running = [task for task in tasks if task.state == State.RUNNING]
-            dead = [task for task in tasks if task.to_run]
+            dead = [task for task in tasks if task.to_run and task.run]
             if dead or not running:
                 return dead
             told = self._tell(running, told)

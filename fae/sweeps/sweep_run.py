@@ -8,6 +8,7 @@ from fae.runs.job import Job
 from fae.runs.others import Others
 from fae.runs.task import Known, State, Task, look_up
 from fae.runtime.console import say
+from fae.runtime.signals import allow_signals, defer_signals
 from fae.sweeps import parent_run
 from fae.sweeps.launch import Launch
 from fae.tracking.archive import Archive, StoredRun
@@ -120,7 +121,8 @@ class SweepRun:
         """Launch what is left of another process's sweep; whether it ended with its process."""
         say(f"this sweep is running in another process, run {sweep.id[:8]}: joining it")
         self.job.folder.mkdir(parents=True, exist_ok=True)
-        self._launch_all()
+        with defer_signals(), allow_signals():  # as within a run of its own
+            self._launch_all()
         if self.is_left:
             return True
         if self._others.wait_for_end(sweep).status == "KILLED":
@@ -143,7 +145,8 @@ class SweepRun:
                 return
 
     def _launch(self, tasks: Sequence[Task], tag: Tag) -> None:
-        launch = self._first if not self._launches else Launch(self._first.launcher, tasks)
+        is_first = not self._launches and self._first.tasks
+        launch = self._first if is_first else Launch(self._first.launcher, tasks)
         self._launches.append(launch)
         launch.run(
             self._at_once,

@@ -76,6 +76,13 @@ def test_a_run_whose_process_died_is_returned(tiny: Tiny) -> None:
     assert waiting(tiny, Runs()).wait([task], lambda _: [dead]) == [dead]
 
 
+def test_a_run_that_failed_elsewhere_is_not_tried_again(tiny: Tiny) -> None:
+    """Even if failed runs are to be retried, or two processes would do so in turns for ever."""
+    task = replace(Task(tiny(), []), state=State.RUNNING, run=RUN)
+    failed = replace(task, state=State.NEW, run=None)
+    assert waiting(tiny, Runs()).wait([task], lambda _: [failed]) == []
+
+
 def test_a_silent_run_is_taken_over(tiny: Tiny) -> None:
     runs = Runs(RUN, replace(RUN, status="KILLED"))
     assert waiting(tiny, runs, silence_s=0).wait_for_end(RUN).status == "KILLED"

@@ -12,7 +12,7 @@ from fae.runs import others
 from fae.runs.begin import begin
 from fae.runs.job import Job, JobGroup
 from fae.runs.others import Others
-from fae.runs.task import Task, look_up
+from fae.runs.task import State, Task, look_up
 from fae.sweeps import parent_run, sweep_run
 from fae.sweeps.launch import Launch
 from fae.sweeps.sweep_run import SweepRun
@@ -79,8 +79,13 @@ def tracking_of(tasks: Sequence[Task]) -> TrackingConfig:
     return tasks[0].config.tracking
 
 
-def shared(tasks: Sequence[Task], folder: Path, between: Between) -> tuple[SweepRun, Work]:
-    work = Work(tasks, folder, between)
+def shared(
+    tasks: Sequence[Task],
+    folder: Path,
+    between: Between = lambda _: None,
+    planned: Sequence[Task] | None = None,
+) -> tuple[SweepRun, Work]:
+    work = Work(tasks if planned is None else planned, folder, between)
     job = Job("sweep", folder, "")
     archive = Archive(tracking_of(tasks))
     tags = {"fae.fingerprint": parent_run.identity(task.fingerprint for task in tasks)}
@@ -102,7 +107,7 @@ def test_a_second_process_takes_the_runs_that_are_left(
         return replace(sweep, status="FINISHED")
 
     monkeypatch.setattr(Others, "wait_for_end", wait_for_end)
-    second, others_work = shared(tasks, tmp_path / "second", lambda _: None)
+    second, others_work = shared(tasks, tmp_path / "second")
 
     def join(number: int) -> None:
         if number == 1:
@@ -130,7 +135,7 @@ def test_a_sweep_whose_process_died_elsewhere_is_taken_over(
     identity = parent_run.identity(task.fingerprint for task in tasks)
     tags = {"fae.kind": "sweep", "fae.fingerprint": identity, "fae.boot": "another/boot"}
     died = store._client.create_run(store.experiment_id, tags=tags).info.run_id
-    ours, work = shared(tasks, tmp_path / "ours", lambda _: None)
+    ours, work = shared(tasks, tmp_path / "ours")
     assert ours.finish(store) == []
     assert len(work.done) == 3
     (sweep,) = sweeps(tasks)
@@ -138,11 +143,12 @@ def test_a_sweep_whose_process_died_elsewhere_is_taken_over(
     assert "no sign of life for 0.0 s; taken over" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("planned", [1, 3])
 def test_a_run_that_dies_elsewhere_is_launched_here(
-    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: int
 ) -> None:
-    """As soon as its process is known to have crashed."""
-    first, *rest = tasks
+    """As soon as its process is known to have crashed, also where it is the only one."""
+    first, *rest = tasks[:planned]
     launched: list[list[str]] = []
 
     def launch(_: object, tasks: Sequence[Task]) -> Work:
@@ -157,7 +163,7 @@ def test_a_run_that_dies_elsewhere_is_launched_here(
         return [first] if len(tried) == 1 else []
 
     monkeypatch.setattr(Others, "wait", wait)
-    ours, work = shared(rest, tmp_path / "ours", lambda _: None)
-    ours.tasks = tasks
+    ours, work = shared(tasks[:planned], tmp_path / "ours", planned=rest)
+    ours.tasks = [replace(first, state=State.RUNNING), *rest]
     assert ours.finish(Store(tracking_of(tasks))) == []
-    assert (len(work.done), launched, len(tried)) == (2, [[first.name]], 2)
+    assert (len(work.done), launched, len(tried)) == (len(rest), [[first.name]], 2)
