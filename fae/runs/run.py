@@ -1,5 +1,6 @@
 """One run, from its configuration to its result."""
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -122,9 +123,19 @@ def train(config: Config, job: Job) -> Result:
         try:
             return _train(config, job)
         except RunningElsewhereError as problem:
-            archive = Archive(config.tracking)
-            if job.group or Others(archive, config.tracking).is_alive(archive.run(problem.run_id)):
+            if job.group and not _is_restarted():  # the sweep waits for it, once for all its runs
                 raise
+            archive = Archive(config.tracking)
+            if Others(archive, config.tracking).is_alive(archive.run(problem.run_id)):
+                raise
+
+
+def _is_restarted() -> bool:
+    """Whether Slurm has started this job again, perhaps as its node failed.
+
+    Then a run that is RUNNING on another node may be its own.
+    """
+    return os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
 
 
 def _train(config: Config, job: Job) -> Result:
