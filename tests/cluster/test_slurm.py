@@ -118,8 +118,8 @@ def test_each_job_has_its_own_fate(sweep: Sweep, tmp_path: Path) -> None:
     (pickled,) = tmp_path.glob(f"multirun/*/*/slurm/{broken}_submitted.pkl")
     pickled.write_bytes(b"no pickle")
     wait_for(lambda: sweep.trains(to_requeue) and sweep.trains(to_cancel))
-    ask("scancel", "--signal=USR2", to_requeue)  # as before the time limit
     ask("scancel", to_cancel)
+    ask("timeout", "3", "scancel", "--signal=USR2", to_requeue)  # once, as before the time limit
     wait_for(lambda: sweep.trains(to_restart), END_S)
     ask("scontrol", "requeue", to_restart)
     code, said = ended(command)
