@@ -1,6 +1,7 @@
 """Jobs on Slurm, by scripts that answer as its commands do, in every state that a job can be in."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -41,8 +42,8 @@ SETTINGS = {
 }
 NOTED = 'echo "$(basename "$0") $*" >> {folder}/calls'
 COMMANDS = {
-    "sbatch": 'cat "$1" > {folder}/script; cat {folder}/refusal 2>&- >&2 && exit 1; '
-    "echo Submitted batch job 8",
+    "sbatch": 'cat "$1" > {folder}/script; [ -e {folder}/refusal ] && cat {folder}/refusal >&2 '
+    "&& exit 1; echo Submitted batch job 8",
     "squeue": "n=$(cat {folder}/n); echo $((n + 1)) > {folder}/n; [ -e {folder}/said$n ] || "
     "n=$(cat {folder}/last); grep ! {folder}/said$n >&2 && exit 1; cat {folder}/said$n",
     "sacct": "cat {folder}/sacct",
@@ -376,7 +377,7 @@ def test_a_signal_leaves_the_jobs_and_says_how_to_end_them(
     def interrupt(_: float) -> None:
         raise Interrupted(2)
 
-    monkeypatch.setattr(watch.time, "sleep", interrupt)
+    monkeypatch.setattr(watch, "time", SimpleNamespace(sleep=interrupt, monotonic=time.monotonic))
     slurm.says(f"{GOOD}, 8_1 RUNNING 0 0 4G")
     with pytest.raises(Interrupted):
         sweep.launch()
