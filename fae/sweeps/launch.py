@@ -175,6 +175,10 @@ class Launch:
         self.earlier = {run.id for runs in stored for run in runs}
         self.group, self.first = self._job_group(parent, folder, colours)
         self.group.write(folder)
+        self._launch_batches(at_once, stop_at_failure=stop_at_failure)
+
+    def _launch_batches(self, at_once: int, *, stop_at_failure: bool) -> None:
+        """Launch the tasks in order, so many at a time, and again what a breakdown took along."""
         numbers = range(len(self.tasks))
         waiting = [[*numbers[start : start + at_once]] for start in numbers[::at_once]]
         while waiting and not (stop_at_failure and self.failures):

@@ -106,12 +106,11 @@ def _run(
                 _launch(run, tasks, launch, archive, at_once, retry)
     except FailedRunsError as error:
         problems.append(error)
-    if launch.left:
-        return
     parent = run or found.run
     assert parent
     try:
-        _report(tasks, parent.id, archive)
+        if not launch.left:
+            _report(tasks, parent.id, archive)
     except FaeError as error:
         problems.append(error)
     lacking = [*launch.lacking, run.lacking if run else ""]
