@@ -173,11 +173,12 @@ class Launch:
         self.folder, self.archive = folder, archive
         stored = stored_runs(archive, self.tasks).values()
         self.earlier = {run.id for runs in stored for run in runs}
-        group = self._job_group(parent, _unused(folder), colours)
-        earlier = JobGroup.read(folder) if (folder / GROUP_FILE).exists() else None
-        self.first = group.first
-        self.group = group.after(earlier) if self.queue and earlier else group
+        self.group, self.first = self._job_group(parent, folder, colours)
         self.group.write(folder)
+        self._launch_batches(at_once, stop_at_failure=stop_at_failure)
+
+    def _launch_batches(self, at_once: int, *, stop_at_failure: bool) -> None:
+        """Launch the tasks in order, so many at a time, and again what a breakdown took along."""
         numbers = range(len(self.tasks))
         waiting = [[*numbers[start : start + at_once]] for start in numbers[::at_once]]
         while waiting and not (stop_at_failure and self.failures):
@@ -193,8 +194,13 @@ class Launch:
                     raise
                 waiting = self._after_breakdown(batch, error) + waiting
 
-    def _job_group(self, parent: str, first: int, colours: Sequence[str]) -> JobGroup:
-        return JobGroup(
+    def _job_group(self, parent: str, folder: Path, colours: Sequence[str]) -> tuple[JobGroup, int]:
+        """The jobs of a sweep's folder, and the number of the first that is launched now.
+
+        Jobs that wait in a queue have no folder yet, and read their names by their numbers.
+        """
+        first = _unused(folder)
+        group = JobGroup(
             parent,
             time.time(),
             [task.work for task in self.tasks],
@@ -203,6 +209,10 @@ class Launch:
             in_turn=isinstance(self.launcher, BasicLauncher),
             colours=[*colours],
         )
+        if self.queue and (folder / GROUP_FILE).exists():
+            earlier = JobGroup.read(folder)
+            return group.after(earlier), earlier.first + len(earlier.work)
+        return group, first
 
     def _launch(self, batch: Sequence[int]) -> None:
         """Launch the jobs of a batch, and note how they ended."""

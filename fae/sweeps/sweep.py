@@ -73,10 +73,9 @@ def sweep(
 def _finish(run: SweepRun, store: Store) -> None:
     """Run what is left of a sweep, and report, unless jobs were left in the launcher's queue."""
     problems = run.finish(store)
-    if run.is_left:
-        return
     try:
-        _report(run.tasks, run.parent, run.archive)
+        if not run.is_left:
+            _report(run.tasks, run.parent, run.archive)
     except FaeError as error:
         problems.append(error)
     _raise([*problems, *map(UndeliveredError, filter(None, run.lacking))])

@@ -17,6 +17,7 @@ from mlflow.entities import Run
 
 from cluster.conftest import installed
 from cluster.host import ROOT
+from cluster.servers import end
 from cluster.slurm import Cluster, wait_for
 
 EPOCHS = 300
@@ -29,7 +30,8 @@ SETTINGS = (
     "hydra.launcher.mem_gb=2",
     "hydra.launcher.poll_s=2",
 )
-END_S = 240.0
+END_S = 600.0
+"""How long commands and jobs may take, on a machine that has other things to do as well."""
 ONE_OF_TWO = "hidden=4,8"
 
 
@@ -90,7 +92,7 @@ class Sweep:
 
     def jobs(self, count: int) -> list[str]:
         """Ids of the jobs, once so many are submitted."""
-        wait_for(lambda: len(self.record()) == count)
+        wait_for(lambda: len(self.record()) == count, END_S)
         return [job["job"] for job in self.record()]
 
     def trains(self, job: str) -> bool:
@@ -100,7 +102,11 @@ class Sweep:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    output, _ = process.communicate(timeout=END_S)
+    try:
+        output, _ = process.communicate(timeout=END_S)
+    except subprocess.TimeoutExpired:
+        end(process)
+        raise
     return process.returncode, output
 
 
@@ -117,9 +123,9 @@ def test_each_job_has_its_own_fate(sweep: Sweep, tmp_path: Path) -> None:
     ask("scontrol", "update", f"JobId={large}", "MinMemoryNode=100")
     (pickled,) = tmp_path.glob(f"multirun/*/*/slurm/{broken}_submitted.pkl")
     pickled.write_bytes(b"no pickle")
-    wait_for(lambda: sweep.trains(to_requeue) and sweep.trains(to_cancel))
-    ask("scancel", "--signal=USR2", to_requeue)  # as before the time limit
+    wait_for(lambda: sweep.trains(to_requeue) and sweep.trains(to_cancel), END_S)
     ask("scancel", to_cancel)
+    ask("timeout", "3", "scancel", "--signal=USR2", to_requeue)  # once, as before the time limit
     wait_for(lambda: sweep.trains(to_restart), END_S)
     ask("scontrol", "requeue", to_restart)
     code, said = ended(command)
@@ -166,7 +172,7 @@ def test_jobs_outlive_the_command_and_the_same_command_attaches(
 ) -> None:
     command = sweep.begin("hidden=4,8,16", host="one")
     first, _, last = sweep.jobs(3)
-    wait_for(lambda: sweep.trains(first))
+    wait_for(lambda: sweep.trains(first), END_S)
     os.kill(command.pid, signum)
     code, said = ended(command)
     if signum == signal.SIGINT:
@@ -179,7 +185,7 @@ def test_jobs_outlive_the_command_and_the_same_command_attaches(
     assert f"Slurm job {last}, pending" in plan
     code, said = sweep.run("hidden=4,8,16", host="two")
     assert code == 0, said
-    assert [job["end"] for job in sweep.record()] == ["COMPLETED"] * 3
+    assert {job["end"] for job in sweep.record()} == {"COMPLETED"}
     assert len(list(sweep.folder.glob("multirun/*/*/slurm/*_submitted.pkl"))) == 3
     assert [run.info.status for run in sweep.runs().values()] == ["FINISHED"] * 3
 
@@ -212,8 +218,8 @@ def test_a_job_computes_in_its_cpus(sweep: Sweep) -> None:
 
 def test_the_time_limit_requeues(sweep: Sweep) -> None:
     """Slurm's own signal, up to a minute before it is due."""
-    limit = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=20"]
-    code, said = sweep.run("hidden=4", "epochs=6000", *limit)
+    limit = ["hydra.launcher.timeout_min=2", "hydra.launcher.signal_delay_s=50"]
+    code, said = sweep.run("hidden=4", "epochs=1500", *limit)
     assert code == 0, said
     (job,) = sweep.jobs(1)
     assert "Restarts=0" not in sweep.cluster.ask("scontrol", "show", "job", job)

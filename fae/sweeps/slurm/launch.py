@@ -66,10 +66,7 @@ def launch(launcher: SlurmLauncher, jobs: Sequence[Sequence[str]], first: int) -
     if OmegaConf.select(config, "sweep.detach"):
         say(f"{len(jobs)} jobs are left to Slurm; {_how_to_go_on(submitted)}")
         return [JobReturn(status=JobStatus.UNKNOWN) for _ in jobs]
-    names = [
-        task.name if task else " ".join(filter_overrides(overrides))
-        for task, overrides in zip(tasks, jobs, strict=True)
-    ]
+    names = _names(jobs, tasks)
     watch = Watch(submitted, names, poll_s=settings.poll_s, requeues=settings.requeues)
     try:
         ends = watch.until_end()
@@ -90,6 +87,14 @@ def _tasks(launcher: SlurmLauncher, jobs: Sequence[Sequence[str]]) -> list[Task 
     loader = launcher.hydra_context.config_loader
     known = loader.tasks if isinstance(loader, FrozenLoader) else {}
     return [known.get(tuple(overrides)) for overrides in jobs]
+
+
+def _names(jobs: Sequence[Sequence[str]], tasks: Sequence[Task | None]) -> list[str]:
+    """What varies from job to job."""
+    return [
+        task.name if task else " ".join(filter_overrides(overrides))
+        for task, overrides in zip(tasks, jobs, strict=True)
+    ]
 
 
 def _submitted(
