@@ -14,7 +14,7 @@ from filelock import FileLock
 
 from fae.errors import NoStoreError, StoreError, first_line
 from fae.runtime.console import warn
-from fae.tracking.address import file_of, of_file, without_password
+from fae.tracking.address import file_of, of_file
 from fae.tracking.config import TrackingConfig
 from fae.tracking.limits import limit_answers
 from fae.tracking.moved import Move, find_move
@@ -156,7 +156,7 @@ def _make(path: Path) -> None:
 def _check_server(uri: str) -> None:
     """Check that an MLflow server answers promptly and accepts the user's credentials."""
     _prepare_mlflow()
-    named = f"tracking.uri={without_password(uri)}"
+    named = f"tracking.uri={uri}"
     try:
         answer = _ask(uri)
     except Exception as error:
