@@ -25,10 +25,10 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from platformdirs import user_state_path
 
 from fae.cli.overrides import rounded_assignment
-from fae.errors import ConfigError, StoreError
+from fae.errors import ConfigError, StoreError, without_password
 from fae.runtime.digest import short_digest
 from fae.runtime.machine import Boot
-from fae.tracking.address import file_of, without_password
+from fae.tracking.address import file_of
 from fae.tracking.lock import is_alive, run_lock
 from fae.tuning.space import Choices, Dimension, SearchConfig
 
