@@ -114,7 +114,7 @@ class Cluster:
     def states(self) -> dict[str, str]:
         """The states of all jobs by their ids."""
         listed = self.ask("squeue", "--noheader", "--array", "--states=all", "--format=%i %T")
-        return dict(line.split() for line in listed.splitlines())  # type: ignore[misc]
+        return dict(line.split() for line in listed.splitlines())
 
     def end(self) -> None:
         """End all jobs, then the daemons."""

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 
@@ -23,9 +24,11 @@ from fae.sweeps.slurm import queue, record, watch
 from fae.sweeps.slurm.record import Submitted
 from fae.tracking.archive import Archive
 from fae.tracking.store import Store
-from hydra_plugins.fae_slurm import SlurmLauncher
 
 Tiny = Callable[..., Config]
+SlurmLauncher: Any = next(
+    plugin for plugin in Plugins.instance().discover(Launcher) if plugin.__name__ == "SlurmLauncher"
+)
 SETTINGS = {
     "timeout_min": 240,
     "signal_delay_s": 90,
@@ -89,7 +92,7 @@ def no_function(_: Any) -> None:
     """What Hydra would call with a job's configuration."""
 
 
-def launcher(folder: Path, *, detach: bool = False, **settings: Any) -> SlurmLauncher:
+def launcher(folder: Path, *, detach: bool = False, **settings: Any) -> Any:
     made = SlurmLauncher()
     config = {
         "hydra": {
