@@ -22,7 +22,7 @@ AT_ONCE = 5
 
 def start(round_: int, command: list[str]) -> list["subprocess.Popen[str]"]:
     """The commands of a round, each in a folder of its own."""
-    processes = []
+    processes: list[subprocess.Popen[str]] = []
     for number in range(AT_ONCE):
         folder = Path.cwd() / f"{round_}-{number}"
         folder.mkdir()

@@ -54,7 +54,7 @@ def test_a_sweep_that_many_begin_at_once_computes_each_run_once(
     together.mkdir()
     environment = {**server.environment, "PYTHONPATH": f"{PROJECT}:{PROJECT}/tests"}
     for name in names:
-        starters = ["python", "-m", "cluster.starters", together, f"{rounds}", *command]
+        starters = ["python", "-m", "cluster.starters", f"{together}", f"{rounds}", *command]
         host(name).popen(*starters, environment=environment, log=together / "log")
     for number in range(rounds):
         until(lambda: all((together / f"{n}.ready.{number}").exists() for n in names))  # noqa: B023
@@ -93,7 +93,7 @@ def test_a_live_run_is_left_alone(
     live(host("one"), environment, project / "run")
     until(lambda: any("val/mse" in run.data.metrics for run in runs(server, experiment, "run")))
     seen = {"apart": [project]} if other == "without locks" else {"hidden": [project]}
-    same = {"identity": {}} if other == "same name, hidden" else {}
+    same: dict[str, dict[str, str]] = {"identity": {}} if other == "same name, hidden" else {}
     looking = host("two" if not same else "one-again", **seen, **same)
     tries = soak.times(1, 50)
     for _ in range(tries):
