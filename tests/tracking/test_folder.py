@@ -133,6 +133,15 @@ def test_a_folder_is_cleared_of_a_run_that_the_store_does_not_know(
     assert is_cleared_for_another(tracking, tmp_path)
 
 
+def test_a_resumed_run_has_no_error_of_before(
+    tracking: TrackingConfig, client: MlflowClient, tmp_path: Path
+) -> None:
+    run_id = begin_and_end(tracking, tmp_path, "FAILED")
+    assert client.get_run(run_id).data.tags["fae.error"] == "RuntimeError"
+    begin_and_end(tracking, tmp_path, "FINISHED", resume=run_id)
+    assert "fae.error" not in client.get_run(run_id).data.tags
+
+
 def test_a_run_does_not_go_on_with_what_another_left(
     tracking: TrackingConfig, client: MlflowClient, tmp_path: Path
 ) -> None:
