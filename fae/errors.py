@@ -71,17 +71,18 @@ class VerdictError(FaeError):
     """The results are not what ``report.fail_unless`` requires."""
 
 
-class Interrupted(BaseException):
-    """SIGINT, SIGTERM or SIGHUP arrived.
+class Interrupted(SystemExit):
+    """A signal arrived that ends a process.
 
     Not an ``Exception``, so that it is not handled as a failure, and not a
-    ``KeyboardInterrupt``, which Lightning turns into ``sys.exit(1)``.
+    ``KeyboardInterrupt``, which Lightning turns into ``sys.exit(1)``. Where nobody catches it, as
+    in a launcher's process, Python ends with its exit code and prints no traceback.
     """
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
         self.signum = signum
-        self.exit_code = 128 + signum
+        self.code = self.exit_code = 128 + signum
 
     def __str__(self) -> str:
         return f"interrupted by {signal.Signals(self.signum).name}"

@@ -15,7 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from fae.cli.command import enter, run
+from fae.cli import command
 from fae.cli.compose import CONF, read
 from fae.cli.overrides import command_line
 from fae.config import Config
@@ -31,7 +31,11 @@ SCHEMAS = (Config, SearchArguments)
 @hydra.main(version_base="1.3", config_path=CONF, config_name="search")
 def run_study(node: DictConfig) -> "Outcome":
     """One study, as Hydra runs it."""
-    enter()
+    with command.job():
+        return _run_study(node)
+
+
+def _run_study(node: DictConfig) -> "Outcome":
     job = HydraConfig.get()
     asked = list(job.overrides.task)
     study = read_search(read(node, Config), node, asked)
@@ -40,8 +44,8 @@ def run_study(node: DictConfig) -> "Outcome":
     from fae.tuning.search import Search
     from fae.tuning.tune import tune
 
-    command = command_line(asked, module="fae.search")
-    outcome = tune(Search(*study, Path(job.runtime.output_dir), command))
+    repeating = command_line(asked, module="fae.search")
+    outcome = tune(Search(*study, Path(job.runtime.output_dir), repeating))
     if OmegaConf.is_missing(job.job, "num"):  # as it is outside of a multirun
         show([outcome])
     return outcome
@@ -49,7 +53,7 @@ def run_study(node: DictConfig) -> "Outcome":
 
 def main() -> None:
     """Entry point of ``fae search`` and ``python -m fae.search``."""
-    run(run_study, *SCHEMAS, name="search")
+    command.run(run_study, *SCHEMAS, name="search")
 
 
 if __name__ == "__main__":

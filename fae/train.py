@@ -39,9 +39,13 @@ OF_A_STORE = ("data.root", "local", "tracking.experiment", "tracking.uri")
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
 def run_job(node: DictConfig) -> "Result | None":
-    """One job, as Hydra runs it: train, and report in one line how it ended."""
-    command.enter()
+    """One job, as Hydra runs it."""
+    with command.job():
+        return _run_job(node)
 
+
+def _run_job(node: DictConfig) -> "Result | None":
+    """Train, and report in one line how it ended."""
     from fae.runs.run import train
 
     config = read(node, Config)

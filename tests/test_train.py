@@ -462,3 +462,70 @@ def test_a_signal_ends_a_run_as_killed(
     kinds = ["run", "sweep"] if options else ["run"]
     for kind in kinds:
         assert [run.info.status for run in runs(client, kind, tmp_path)] == ["KILLED"]
+
+
+ANY_LAUNCHER = """
+import signal, sys
+
+def requeue(*_):
+    print("requeued")
+    sys.exit(-1)
+
+signal.signal(signal.SIGTERM, lambda *_: print("bypassed"))
+signal.signal(signal.SIGUSR2, requeue)
+"""
+SUBMITIT = """
+from submitit.core.utils import DelayedSubmission, JobPaths
+from submitit.local.local import LocalJobEnvironment
+
+class Job:
+    def __call__(self): pass
+    def checkpoint(self): return DelayedSubmission(self)
+
+class Environment(LocalJobEnvironment):
+    def _requeue(self, countdown): print("requeued")
+
+submission = DelayedSubmission(Job())
+submission.set_timeout(timeout_min=60, max_num_timeout=3)
+Environment()._handle_signals(JobPaths(".", "1"), submission)
+"""
+
+
+@pytest.mark.parametrize(
+    ("launcher", "seed"), [(ANY_LAUNCHER, 80), (SUBMITIT, 81)], ids=["any", "submitit"]
+)
+def test_a_launcher_requeues_an_interrupted_run_which_resumes(
+    launcher: str, seed: int, client: MlflowClient, store_uri: str, tmp_path: Path
+) -> None:
+    """Its handlers are installed before Hydra runs the job."""
+    if launcher == SUBMITIT:
+        pytest.importorskip("submitit", reason="needs submitit, which fae[slurm] installs")
+    code = f"{launcher}\nfrom fae.train import run_job\nrun_job()"
+    overrides = [SMOKE, NO_LOCAL, f"seed={seed}", "epochs=1000000", "hydra.run.dir=run"]
+
+    def interrupted(signum: int, after: str) -> tuple[int, str]:
+        """The exit code, and what is printed, with a signal after some epoch."""
+        process = forking.Popen(
+            [sys.executable, "-c", code, *overrides],
+            cwd=tmp_path,
+            env=environment(store_uri),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        before = next(line for line in process.stdout if after in line)
+        process.send_signal(signum)
+        said, errors = process.communicate(timeout=60)
+        assert "Traceback" not in errors
+        (run,) = runs(client, "run", tmp_path)
+        assert run.info.status == "KILLED"
+        return process.returncode, before + said
+
+    code_of_launcher, said = interrupted(signal.SIGUSR2, "epoch 2/")
+    assert code_of_launcher == 255
+    assert "requeued" in said
+    code_of_signal, said = interrupted(signal.SIGTERM, "epoch ")
+    assert code_of_signal == 143
+    assert "epoch 1/" not in said
+    assert "requeued" not in said

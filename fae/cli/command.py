@@ -1,7 +1,7 @@
 """A command as a process: signals, messages and exit codes.
 
 0 done, 1 a run failed, 2 bad configuration or data, 3 the store cannot be used,
-130 SIGINT, 143 SIGTERM.
+128 + N signal N: 130 SIGINT, 143 SIGTERM.
 """
 
 import errno
@@ -56,7 +56,8 @@ def run(entry: Callable[[], object], *schemas: type, name: str = "") -> None:
     """
     full_error = os.environ.get(FULL_ERROR) == "1"
     schemas = SingleRunGuard.schemas = schemas or (Config,)
-    signals.install(as_guest=not process.has_begun())
+    is_ours = process.has_begun()
+    signals.install(as_guest=not is_ours, may_end=is_ours)
     code: int | None = None
     try:
         with streams.guarded(), _hydra(), code_guard.known_code_only():
@@ -133,10 +134,12 @@ def _settings(*schemas: type) -> set[str]:
     return {*known_keys(*schemas), "experiment"}
 
 
-def enter() -> None:
-    """Prepare the process of a job, which a launcher may have started."""
+@contextmanager
+def job() -> Iterator[None]:
+    """A job's streams and signals, in a process that a launcher may have started."""
     streams.guard()
-    signals.install()
+    with signals.job():
+        yield
 
 
 class PastHydraError(BaseException):

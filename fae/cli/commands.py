@@ -150,5 +150,6 @@ EXIT_CODES = {
     "2": "bad configuration or data; nothing was computed",
     "3": "the store cannot be used, or lacks something in the end",
     "130, 143": "interrupted by Ctrl-C, by SIGTERM",
+    "138, 140": "interrupted by SIGUSR1, by SIGUSR2, as before a time limit",
 }
 """Those that mean the same for all commands; 0 is done, and 1 what the command says."""

@@ -18,10 +18,14 @@ PROJECT = checkout()
 
 def tags(config: TrainerConfig) -> dict[str, str]:
     """What a run is tagged with: commit, hardware, kernels, threads, versions."""
+    return {**software(), **hardware(config)}
+
+
+def software() -> dict[str, str]:
+    """The tags that tell which code and which libraries run, and on which host."""
     return {
         **code(),
         "fae.host": platform.node(),
-        **hardware(config),
         "fae.python": platform.python_version(),
         "fae.torch": torch.__version__,
         "fae.lightning": version("pytorch-lightning"),

@@ -38,7 +38,7 @@ from fae.tracking.store import Store
 from fae.training.early_stopping import choose_weights
 from fae.training.evaluation import mse_per_image
 from fae.training.learner import Learner
-from fae.training.prerequisites import check_trainer
+from fae.training.prerequisites import check_environment, check_trainer
 from fae.training.trainer import build_trainer
 
 STORE_PATIENCE_S = 300
@@ -87,14 +87,21 @@ class Fitted:
     epoch: int
 
 
-def prepare(config: Config) -> None:
+def prepare(config: Config, *, here: bool = True) -> None:
     """Check that device and data set are available, bound the threads of torch, choose kernels.
+
+    Args:
+        here: the run is trained on this machine; otherwise its device is checked by its own
+            process.
 
     Raises:
         ConfigError, DataError: they are not.
     """
     limit_threads()
-    check_trainer(config.trainer)
+    if here:
+        check_trainer(config.trainer)
+    else:
+        check_environment()
     kernels.quicker()  # known from here on to the processes of a launcher, too
     config.data.build().verify()
 

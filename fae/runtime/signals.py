@@ -1,10 +1,12 @@
 """Signal handling and process exit.
 
-SIGINT, SIGTERM and SIGHUP raise ``Interrupted`` where a command has to clean up, and end the
-process at once elsewhere; so does a second signal. For the main thread, as Python's signals are.
+SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 raise ``Interrupted`` where a command has to clean up,
+and end the process at once elsewhere; so does a second signal. For the main thread, as Python's
+signals are.
 
-In a process that is not the command's own, such as a notebook's, they raise where they would end
-it, and its own handlers are back once the command has ended.
+In a process that is not the command's own, such as that of a notebook or of a launcher, they raise
+wherever they arrive. Its own handlers are back once the command or the job has ended, and the one
+of a signal that has arrived is called then: submitit's, for instance, requeues the job.
 """
 
 import os
@@ -12,13 +14,17 @@ import signal
 import sys
 import threading
 import time
-from contextlib import AbstractContextManager, ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Literal
 
 from fae.errors import Interrupted
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+USER_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
+"""By these a scheduler announces a time limit or preemption, as ``sbatch --signal=USR1@90`` asks it
+to. By default they end a process too, but its run would stay RUNNING."""
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, *USER_SIGNALS)
 REPEAT_S = 1.0
 """Seconds after which ``Interrupted`` is raised again, as a library may have swallowed it."""
 RETRY_S = 0.01
@@ -34,28 +40,50 @@ _code: int | None = None
 
 
 _host: ExitStack | None = None
-"""Gives a process its own handling of signals back, if the command was called in it."""
+"""Gives a process that is not the command's own its handling of signals back."""
+_may_end = True
+"""Whether a second signal ends the process."""
 
 
-def install(*, as_guest: bool = False) -> None:
+def install(*, as_guest: bool = False, may_end: bool = True) -> None:
     """Install the handlers: a signal ends the process, except in a ``defer_signals`` block.
 
     Args:
-        as_guest: the process is not the command's own.
+        as_guest: the process is not the command's own; a signal raises ``Interrupted`` instead.
+        may_end: whether a second signal ends the process.
     """
-    global _host, _arrived, _mode
+    global _host, _arrived, _mode, _may_end
     if threading.current_thread() is not threading.main_thread():
         return
-    signals = (*SIGNALS, signal.SIGALRM)
+    signals = [signum for signum in (*SIGNALS, signal.SIGALRM) if not _is_ignored(signum)]
     if as_guest:
-        _host, _arrived, _mode = ExitStack(), None, "immediate"
+        _host, _arrived, _mode, _may_end = ExitStack(), None, "allowed", may_end
         _host.callback(setattr, sys, "unraisablehook", sys.unraisablehook)
         for signum in signals:
             _host.callback(signal.signal, signum, signal.getsignal(signum) or signal.SIG_DFL)
     for signum in signals:
-        if not _ignores_hangup(signum):
-            signal.signal(signum, _interrupt)
+        signal.signal(signum, _interrupt)
     sys.unraisablehook = _report_unless_interrupted
+
+
+@contextmanager
+def job() -> Iterator[None]:
+    """Within the block the handlers are installed, in a process that a launcher may have started.
+
+    A launcher's own handler may raise anything at any point, so it waits for the end of the block.
+
+    Raises:
+        Interrupted: a signal arrived.
+        BaseException: what the launcher's handler of that signal raises.
+    """
+    if signal.getsignal(signal.SIGINT) is _interrupt:  # the command's own process
+        yield
+        return
+    try:
+        install(as_guest=True)
+        yield
+    finally:
+        finish()
 
 
 def finish(code: int | None = None) -> None:
@@ -66,21 +94,23 @@ def finish(code: int | None = None) -> None:
 
     Args:
         code: exit code of the process; None if Python sets it.
+
+    Raises:
+        BaseException: what the process' own handler of a signal that has arrived raises.
     """
-    global _code, _mode, _host
+    global _code, _mode
     if threading.current_thread() is not threading.main_thread():
         return
-    signal.setitimer(signal.ITIMER_REAL, 0)
     if _host is not None:
-        _host.close()
-        _host = None
+        _give_back(_host)
         return
+    signal.setitimer(signal.ITIMER_REAL, 0)
     _code = code
     if code is not None:
         _mode = "deferred"
         return
     for signum in SIGNALS:
-        if not _ignores_hangup(signum):
+        if not _is_ignored(signum):
             signal.signal(signum, signal.SIG_DFL)
 
 
@@ -144,9 +174,26 @@ class _Block(AbstractContextManager[None]):
             _raise_if_arrived()
 
 
-def _ignores_hangup(signum: int) -> bool:
-    """Whether the process ignores the end of its terminal, as under nohup."""
-    return signum == signal.SIGHUP and signal.getsignal(signum) == signal.SIG_IGN
+def _give_back(host: ExitStack) -> None:
+    """Give a process its own handlers back, and call the one of the signal that has arrived.
+
+    Only what somebody installed is called: Python's own would end the process, or raise what Hydra
+    and Lightning take for something else.
+    """
+    global _host, _arrived, _mode, _may_end
+    _mode = "deferred"  # from here on no alarm is set, which would come when nothing handles it
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    host.close()
+    signum, _arrived = _arrived, None
+    _host, _mode, _may_end = None, "immediate", True
+    handler = signal.getsignal(signum) if signum is not None else None
+    if signum is not None and callable(handler) and handler is not signal.default_int_handler:
+        handler(signum, None)
+
+
+def _is_ignored(signum: int) -> bool:
+    """Whether the process was started to ignore a signal, as nohup does for the terminal's end."""
+    return signum in (signal.SIGHUP, *USER_SIGNALS) and signal.getsignal(signum) == signal.SIG_IGN
 
 
 def _raise_if_arrived() -> None:
@@ -158,7 +205,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     """The signal handler; an alarm calls it again."""
     global _arrived, _arrived_s
     if signum != signal.SIGALRM:
-        if _mode == "immediate" or _arrived is not None:
+        if _mode == "immediate" or (_arrived is not None and not _is_preemption(signum)):
             _exit(signum)
         _arrived, _arrived_s = signum, time.monotonic()
     if _mode == "allowed":
@@ -168,8 +215,15 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
             _raise_if_arrived()
 
 
+def _is_preemption(signum: int) -> bool:
+    """Whether a scheduler that has sent SIGTERM now sends the signal at which its launcher requeues
+    the job.
+    """
+    return _host is not None and _arrived == signal.SIGTERM and signum in USER_SIGNALS
+
+
 def _exit(signum: int) -> None:
-    if _host is not None:
+    if not _may_end:
         raise Interrupted(signum)
     try:
         os.write(2, f"fae: {Interrupted(signum)}\n".encode())

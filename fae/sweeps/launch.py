@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import cast
@@ -16,7 +17,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fae.cli.overrides import parse
-from fae.errors import ConfigError, Interrupted, UndeliveredError, first_line
+from fae.errors import ConfigError, Interrupted, StoreError, UndeliveredError, first_line
 from fae.runs.job import JobGroup
 from fae.runs.task import Task, stored_runs
 from fae.runtime.console import BAD, say, warn
@@ -225,11 +226,12 @@ class Launch:
 
     def _close_all(self) -> None:
         deadline = time.monotonic() + ENDING_S
-        while time.monotonic() < deadline:
-            closed, running = close_crashed(self.archive), self.archive.unfinished()
-            if not closed and all(run.parent != self.group.parent for run in running):
-                return
-            time.sleep(0.1)
+        with suppress(StoreError):  # it is away: the next command closes the runs
+            while time.monotonic() < deadline:
+                closed, running = close_crashed(self.archive), self.archive.unfinished()
+                if not closed and all(run.parent != self.group.parent for run in running):
+                    return
+                time.sleep(0.1)
 
     def _run_of(self, number: int) -> StoredRun | None:
         """The run that a task has begun or resumed in this sweep, once its process has ended."""

@@ -25,13 +25,17 @@ def shared(parameters: Sequence[Mapping[str, object]]) -> dict[str, object]:
     }
 
 
-def tags(tasks: Sequence[Task]) -> dict[str, str]:
-    """Tags with the origin of a sweep, its fingerprint and its number of runs."""
+def tags(tasks: Sequence[Task], *, computes: bool) -> dict[str, str]:
+    """Tags with the origin of a sweep, its fingerprint and its number of runs.
+
+    Args:
+        computes: the runs are trained in this process; the hardware of others is theirs to tell.
+    """
     from fae.runs import provenance
 
     digests = dict.fromkeys(task.config.data.build().digest for task in tasks)
     return {
-        **provenance.tags(tasks[0].config.trainer),
+        **(provenance.tags(tasks[0].config.trainer) if computes else provenance.software()),
         "fae.data_digest": " ".join(digests),
         "fae.fingerprint": identity(task.fingerprint for task in tasks),
         PLANNED: str(len(tasks)),

@@ -3,14 +3,14 @@
 Heavy imports wait until the configurations are known to be good.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
+from fae.cli import launchers
 from fae.cli.compose import check, compose_jobs, read_all
 from fae.cli.overrides import command_line, sweep_name, without
 from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
@@ -61,11 +61,7 @@ def sweep(
     asked = sum(task.config.repeats for task in composed)
     tracking, settings = composed[0].config.tracking, composed[0].config.sweep
     check_size(asked, settings.max_jobs)
-
-    from fae.runs.run import prepare
-
-    for config in {(t.config.data, t.config.trainer): t.config for t in composed}.values():
-        prepare(config)
+    _prepare(composed, here=launchers.on_this_machine(base))
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
     tasks = look_up(_repeat(composed), archive, settings)
@@ -73,13 +69,15 @@ def sweep(
     name = sweep_name(arguments)
     show(name, tasks, archive, asked=asked)
     if store and archive:
-        folder, at_once = Path(base.hydra.sweep.dir).absolute(), base.hydra.sweeper.max_batch_size
+        folder, at_once = launchers.make_folder_absolute(base), base.hydra.sweeper.max_batch_size
         job = Job(name, folder, command_line(arguments, "-m"))
-        _run(job, tasks, launch, store, archive, at_once, _retry(arguments))
+        tags = parent_run.tags(tasks, computes=launchers.in_this_process(base))
+        _run(job, tags, tasks, launch, store, archive, at_once, _retry(arguments))
 
 
 def _run(
     job: Job,
+    tags: Mapping[str, str],
     tasks: Sequence[Task],
     launch: Launch,
     store: Store,
@@ -89,7 +87,7 @@ def _run(
 ) -> None:
     """Launch what is to be run within the sweep's run, unless all is done, and report.
 
-    The run is a new one, or that of an earlier sweep of the same runs.
+    The run is a new one with these tags, or that of an earlier sweep of the same runs.
 
     Raises:
         TrainingError: the sweep is running in another process.
@@ -102,7 +100,6 @@ def _run(
 
     try:
         parameters = parent_run.shared([task.config.parameters() for task in tasks])
-        tags = parent_run.tags(tasks)
         with begin(store, job, known, kind="sweep", tags=tags, parameters=parameters) as begun:
             run, found = begun
             if run:
@@ -198,6 +195,14 @@ def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) 
 
 def _read(node: DictConfig, overrides: Overrides) -> Task:
     return Task(check(node), overrides, dict(node.hydra.runtime.choices))
+
+
+def _prepare(tasks: Sequence[Task], *, here: bool) -> None:
+    """Check prerequisites once for each data set and trainer, as ``fae.runs.run.prepare``."""
+    from fae.runs.run import prepare
+
+    for config in {(t.config.data, t.config.trainer): t.config for t in tasks}.values():
+        prepare(config, here=here)
 
 
 def _repeat(composed: Sequence[Task]) -> list[Task]:

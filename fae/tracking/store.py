@@ -1,6 +1,7 @@
 """Creating and resuming runs in a store, and ending them with their true status."""
 
 import getpass
+import sys
 import time
 import traceback
 import uuid
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import tenacity
 
-from fae.errors import FaeError, Interrupted, StoreError, cause, first_line
+from fae.errors import FaeError, StoreError, cause, first_line
 from fae.runtime import signals
 from fae.runtime.console import warn
 from fae.runtime.signals import allow_signals, defer_signals
@@ -24,7 +25,7 @@ from fae.tracking.lock import run_lock
 from fae.tracking.run import Run
 from fae.tracking.uploader import Uploader
 
-ENDED_FROM_OUTSIDE = Interrupted, KeyboardInterrupt, GeneratorExit
+ENDED_FROM_OUTSIDE = SystemExit, KeyboardInterrupt, GeneratorExit
 
 
 class Store:
@@ -109,7 +110,7 @@ class Store:
             status = "KILLED" if run.left_out else "FINISHED"
         except BaseException as error:
             raised = True
-            if signals.arrived() or isinstance(error, ENDED_FROM_OUTSIDE):
+            if signals.arrived() or _is_from_outside(error):
                 status = "KILLED"
                 raise
             reason = cause(error)[:5000]
@@ -180,6 +181,17 @@ class Store:
         )
         monitor.start()
         return monitor.finish
+
+
+def _is_from_outside(error: BaseException) -> bool:
+    """Whether an error is not the run's own.
+
+    In a job of submitit's that calls ``fae.fit``, its handler raises an error of its own at a time
+    limit.
+    """
+    submitit = sys.modules.get("submitit.core.utils")
+    theirs = (submitit.UncompletedJobError,) if submitit else ()
+    return isinstance(error, (*ENDED_FROM_OUTSIDE, *theirs))
 
 
 def _say_waiting(state: tenacity.RetryCallState) -> None:

@@ -13,18 +13,27 @@ VARIABLE_PREFIX = "PL_TRAINER_"
 """Prefix of environment variables that Lightning reads as arguments of a Trainer."""
 
 
-def check_trainer(config: TrainerConfig) -> None:
-    """Check that training can run as configured.
+def check_environment() -> None:
+    """Check that the environment sets no arguments of the Trainer.
 
     Raises:
-        ConfigError: the accelerator is missing, the processor lacks instructions for the precision,
-            or the environment sets arguments of the Trainer.
+        ConfigError: it does.
     """
     if variables := [name for name in os.environ if name.startswith(VARIABLE_PREFIX)]:
         raise ConfigError(
             f"{variables[0]}={os.environ[variables[0]]}: would override the configuration in "
             f"Lightning; unset {' '.join(variables)}"
         )
+
+
+def check_trainer(config: TrainerConfig) -> None:
+    """Check that training can run as configured, on this machine and in this environment.
+
+    Raises:
+        ConfigError: the accelerator is missing, the processor lacks instructions for the precision,
+            or the environment sets arguments of the Trainer.
+    """
+    check_environment()
     if config.accelerator == "gpu" and platform.system() == "Darwin":
         raise ConfigError(f"trainer.accelerator=gpu: {APPLE}")
     if config.accelerator == "gpu" and not torch.cuda.is_available():

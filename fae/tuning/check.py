@@ -12,6 +12,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from fae.cli.compose import check, compose, read, read_all
+from fae.cli.launchers import on_this_machine
 from fae.cli.overrides import assignment, key_of, study_name, without
 from fae.config import NOT_IN_FINGERPRINT, Config
 from fae.errors import ConfigError
@@ -50,7 +51,7 @@ def check_all(
     problems: list[str] = []
     for study in studies:
         try:
-            Search(*study, Path(), "")
+            Search(*study, Path(), "", here=on_this_machine(base))
         except ConfigError as error:
             problems += error.problems
     if problems:

@@ -31,6 +31,7 @@ class Search:
         overrides: the command-line overrides that compose ``config``.
         folder: folder for the files of this process.
         command: command line of this search.
+        here: the trials are trained on this machine.
 
     Raises:
         ConfigError: the study cannot be opened, a different one has its name, or trials cannot run
@@ -46,9 +47,11 @@ class Search:
         overrides: Sequence[str],
         folder: Path,
         command: str,
+        *,
+        here: bool = True,
     ) -> None:
-        prepare(config)
-        for dimension in settings.space:
+        prepare(config, here=here)
+        for dimension in settings.space if here else ():
             for value in dimension.ends if dimension.key.startswith("trainer.") else ():
                 check_trainer(compose(*overrides, assignment(dimension.key, value)).trainer)
         self.config = config

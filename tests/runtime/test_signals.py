@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP: waiting, raised, and at once."""
+"""Signals that end a process: waiting, raised, at once, and handed on to a launcher."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from conftest import PROJECT, environment
 PRELUDE = """
 import os, time
 from contextlib import contextmanager
-from signal import SIG_DFL, SIG_IGN, SIGHUP, SIGINT, SIGTERM, signal
+from signal import SIG_DFL, SIG_IGN, SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, signal
 from fae.runtime import signals
 from fae.errors import Interrupted
 from fae.runtime.signals import allow_signals, defer_signals
@@ -37,22 +37,31 @@ def told(code: str) -> tuple[str, int, str]:
     return ended.stdout.replace("\n", " ").strip(), ended.returncode, ended.stderr
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129), ("SIGUSR1", 138), ("SIGUSR2", 140)],
+)
 def test_where_nothing_is_held_a_signal_is_the_end(name: str, code: int) -> None:
     said = told(f"signalled({name}); print('after')")
     assert said == ("", code, f"fae: interrupted by {name}\n")
 
 
-def test_under_nohup_the_end_of_the_terminal_is_none() -> None:
-    said = told("""
-        signal(SIGHUP, SIG_IGN)
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGUSR2"])
+def test_what_a_process_was_started_to_ignore_is_not_its_end(name: str) -> None:
+    """The end of the terminal under nohup, for one."""
+    said = told(f"""
+        signal({name}, SIG_IGN)
         signals.install()
-        signalled(SIGHUP)
+        signalled({name})
         signals.finish(0)
-        signalled(SIGHUP)
+        signalled({name})
         print("after")
     """)
     assert said == ("after", 0, "")
+
+
+def test_a_process_that_is_continued_continues() -> None:
+    assert told("signalled(SIGCONT); print('after')") == ("after", 0, "")
 
 
 def test_a_signal_waits_for_the_end_of_what_is_held() -> None:
@@ -335,7 +344,108 @@ def test_a_signal_does_not_end_a_notebook() -> None:
         print(left_by(lambda: command.run(lambda: signalled(SIGTERM))))
         print(left_by(lambda: command.run(impatient)))
     """)
-    assert (ended.stdout, ended.returncode) == ("143\n130\n", 0), ended.stderr
+    assert (ended.stdout, ended.returncode) == ("own handler\n143\n130\n", 0), ended.stderr
+
+
+LAUNCHER = """
+signals.finish()
+signals.REPEAT_S = 0.1
+
+def requeue(signum, frame):
+    print("requeued")
+    raise RuntimeError("by the launcher")
+
+def bypass(signum, frame):
+    print("bypassed")
+
+own = {SIGTERM: bypass, SIGCONT: bypass, SIGUSR2: requeue, SIGUSR1: SIG_DFL, SIGINT: SIG_DFL}
+for number, handler in own.items():
+    signal(number, handler)
+
+def done(*numbers):
+    with defer_signals():
+        for number in numbers:
+            signalled(number)
+        print("held")
+        try:
+            with allow_signals():
+                print("not this" if set(numbers) - {SIGCONT} else "trained")
+        finally:
+            print("closed")
+
+def of_a_launcher(work, *given):
+    try:
+        with signals.job():
+            work(*given)
+    except (RuntimeError, Interrupted) as error:
+        print(error)
+    assert all(getsignal(number) == handler for number, handler in own.items())
+"""
+
+
+def in_a_launcher(code: str) -> tuple[str, int, str]:
+    """What a process of a launcher's prints, in which jobs are done by ``of_a_launcher``."""
+    return told("from signal import getsignal\n" + LAUNCHER + dedent(code))
+
+
+@pytest.mark.parametrize(
+    ("arriving", "said"),
+    [
+        ("SIGUSR2", "held closed requeued by the launcher"),
+        ("SIGTERM", "held closed bypassed interrupted by SIGTERM"),
+        ("SIGTERM, SIGUSR2", "held closed requeued by the launcher"),
+        ("SIGUSR1", "held closed interrupted by SIGUSR1"),
+        ("SIGINT", "held closed interrupted by SIGINT"),
+        ("SIGCONT", "bypassed held trained closed"),
+    ],
+)
+def test_a_launcher_handles_a_signal_once_its_job_has_ended(arriving: str, said: str) -> None:
+    assert in_a_launcher(f"of_a_launcher(done, {arriving})") == (said, 0, "")
+
+
+def test_a_job_of_a_launcher_is_interrupted_anywhere() -> None:
+    """Also where nothing is held, as in its imports; there is no run yet, nothing to close."""
+    said = in_a_launcher("of_a_launcher(lambda: [signalled(SIGUSR2), print('not this')])")
+    assert said == ("requeued by the launcher", 0, "")
+
+
+@pytest.mark.parametrize("arriving", ["SIGUSR2, SIGUSR2", "SIGINT, SIGTERM", "SIGUSR2, SIGTERM"])
+def test_a_second_signal_ends_a_job_of_a_launcher_at_once(arriving: str) -> None:
+    name = arriving.split()[-1]
+    code = 143 if name == "SIGTERM" else 140
+    said = in_a_launcher(f"of_a_launcher(done, {arriving})")
+    assert said == ("", code, f"fae: interrupted by {name}\n")
+
+
+def test_a_process_of_a_launcher_does_several_jobs() -> None:
+    said = in_a_launcher("""
+        of_a_launcher(done, SIGTERM)
+        of_a_launcher(done, SIGCONT)
+        of_a_launcher(print, "another")
+        signalled(SIGTERM)
+        try:
+            signalled(SIGUSR2)
+        except RuntimeError:
+            print("itself")
+    """)
+    first = "held closed bypassed interrupted by SIGTERM"
+    second = "bypassed held trained closed"
+    assert said == (f"{first} {second} another bypassed requeued itself", 0, "")
+
+
+def test_what_a_launcher_does_after_an_interrupted_job_takes_its_time() -> None:
+    """No alarm is left, which would end the process as its libraries are torn down."""
+    said = in_a_launcher("""
+        class TakesLong:
+            def __del__(self):
+                time.sleep(0.3)
+                print("ended")
+        takes_long = TakesLong()
+        with signals.job():
+            with defer_signals(), allow_signals():
+                signalled(SIGTERM)
+    """)
+    assert said == ("bypassed ended", 143, "")
 
 
 WINDOWS = """

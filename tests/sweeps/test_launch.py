@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from fae.config import Config
-from fae.errors import ConfigError, Interrupted
+from fae.errors import ConfigError, Interrupted, StoreError
 from fae.runs.job import JobGroup
 from fae.runs.task import Task
 from fae.sweeps.launch import BY_NUMBER, FrozenLoader, Launch
@@ -222,12 +222,30 @@ class Interrupting(Fragile):
         raise Interrupted(2)
 
 
-def test_no_run_is_left_running_by_a_signal(tiny: Tiny, tmp_path: Path) -> None:
-    store = Store(tmp_path)
+def interrupted(tiny: Tiny, store: Store) -> Task:
+    """A task that a signal ended, with its launcher."""
     launcher = Interrupting(store, set())
     one = Task(tiny(), [])
     launcher.fingerprints = {0: one.fingerprint}
     launch = Launch(cast("Launcher", launcher), [one])
     with pytest.raises(Interrupted):
-        launch.run(1, "parent", tmp_path, cast("Archive", store), stop_at_failure=False)
-    assert store.runs[one.fingerprint].status == "KILLED"
+        launch.run(1, "parent", store.folder, cast("Archive", store), stop_at_failure=False)
+    return one
+
+
+def test_no_run_is_left_running_by_a_signal(tiny: Tiny, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    task = interrupted(tiny, store)
+    assert store.runs[task.fingerprint].status == "KILLED"
+
+
+def test_a_signal_ends_a_sweep_quietly_while_the_store_is_away(tiny: Tiny, tmp_path: Path) -> None:
+    """A traceback of the thread that closes runs would be a warning, and so an error."""
+
+    class Away(Store):
+        def unfinished(self) -> list[StoredRun]:
+            raise StoreError("no MLflow server answers there")
+
+    store = Away(tmp_path)
+    task = interrupted(tiny, store)
+    assert store.runs[task.fingerprint].status == "RUNNING"

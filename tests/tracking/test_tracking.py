@@ -4,10 +4,13 @@ import dataclasses
 import json
 import signal
 import sqlite3
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import cast
 
 import pytest
 from mlflow import MlflowClient
@@ -44,7 +47,7 @@ def end(tracking: TrackingConfig, folder: Path, error: BaseException | None) -> 
     [
         (None, "FINISHED"),
         (RuntimeError("boom"), "FAILED"),
-        (SystemExit(0), "FAILED"),
+        (SystemExit(-1), "KILLED"),
         (Interrupted(signal.SIGTERM), "KILLED"),
         (KeyboardInterrupt(), "KILLED"),
     ],
@@ -58,6 +61,23 @@ def test_a_run_ends_as_its_block_did(
     status: str,
 ) -> None:
     assert client.get_run(end(tracking, tmp_path, error)).info.status == status
+
+
+def test_a_time_limit_of_submitit_is_no_failure(
+    tracking: TrackingConfig,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where its handler was not replaced, as by ``fae.fit`` in a job of one's own."""
+
+    class UncompletedJobError(RuntimeError):
+        """As submitit's."""
+
+    module = SimpleNamespace(UncompletedJobError=UncompletedJobError)
+    monkeypatch.setitem(sys.modules, "submitit.core.utils", cast("ModuleType", module))
+    error = UncompletedJobError("Job not requeued because: timed-out too many times.")
+    assert client.get_run(end(tracking, tmp_path, error)).info.status == "KILLED"
 
 
 def test_the_folder_leads_to_the_run(tracking: TrackingConfig, tmp_path: Path) -> None:
