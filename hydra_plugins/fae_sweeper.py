@@ -5,7 +5,6 @@ do the work.
 import os
 from itertools import islice
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
@@ -54,7 +53,7 @@ class SearchSweeper(BasicSweeper):
         from fae.sweeps.workers import share_machine
 
         assert self.launcher is not None
-        share_machine(self.launcher, studies, Path(config.hydra.sweep.dir).absolute())
+        share_machine(self.launcher, studies, make_folder_absolute(config))
         batches = super().sweep(arguments)
         ended = [job for batch in batches for job in batch]
         failed = [job for job in ended if job.status != JobStatus.COMPLETED]

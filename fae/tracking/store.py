@@ -219,9 +219,10 @@ class Store:
         Link(run.id, name, self.uri, self.config.experiment, command, key).write(folder)
         self._client.set_tag(run.id, "fae.folder", str(folder))
         self._client.set_tag(run.id, BOOT, str(Boot.current()))
-        if "fae.error" in run.tags:
-            self._client.delete_tag(run.id, "fae.error")
-        Journal(folder).append({"carried_on": run.id, "time": int(time.time() * 1000)})
+        journal = Journal(folder)
+        journal.append({"carried_on": run.id, "time": int(time.time() * 1000)})
+        if "fae.error" in run.tags:  # of an earlier attempt
+            journal.append({"tags": {"fae.error": ""}})
         self._client.update_run(run.id, status="RUNNING")
 
     def _record_system(self, run_id: str, *, resumed: bool) -> Callable[[], object]:

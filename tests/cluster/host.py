@@ -44,6 +44,7 @@ class Host:
     Attributes:
         name: its host name.
         home: its own folder; ``home/work`` is where its commands run unless they are told.
+        environment: of its commands, besides that of this process.
 
     Args:
         home: made if needed.
@@ -66,6 +67,11 @@ class Host:
         identity: Mapping[str, str] | None = None,
     ) -> None:
         self.name, self.home = name, home
+        self.environment = {
+            "PYTHONPATH": f"{PROJECT}",
+            "XDG_STATE_HOME": f"{home}/state",
+            "TMPDIR": f"{home}/tmp",
+        }
         for folder in ("work", "state", "tmp", "disk"):
             (home / folder).mkdir(parents=True, exist_ok=True)
         if identity is None:
@@ -102,16 +108,10 @@ class Host:
 
         Args:
             cwd: ``home/work`` by default.
-            environment: besides that of this process.
+            environment: besides that of the host.
             log: a file for all it says; by default pipes, which ``communicate`` reads.
         """
-        variables = {
-            **os.environ,
-            "PYTHONPATH": f"{PROJECT}",
-            "XDG_STATE_HOME": f"{self.home}/state",
-            "TMPDIR": f"{self.home}/tmp",
-            **(environment or {}),
-        }
+        variables = {**os.environ, **self.environment, **(environment or {})}
         enter = [*ENTER, "--target", f"{self._keeper.pid}"]
         there = ["env", f"--chdir={cwd or self.home / 'work'}"]
         arguments = [*enter, "--", *there, *map(str, command)]
