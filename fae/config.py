@@ -68,6 +68,8 @@ class SweepConfig:
     """Repeat failed runs; otherwise only interrupted runs are resumed."""
     plan_only: Switch
     """Dry run: show which runs would start, and start none."""
+    detach: Switch
+    """Submit the runs, and leave them to a launcher that has a queue, such as slurm."""
     max_jobs: Count
     """Maximum number of runs of a sweep; guards against a range with a zero too many."""
     on_failure: Literal["continue", "stop"]

@@ -1,8 +1,11 @@
 """The ways in which a command can fail, each with its exit code."""
 
+import re
 import signal
 
 LONGEST_LINE = 500
+SECRET = "pass|pwd|secret|token|credential|signature|odbc_connect"
+"""Parts of the names of an address's options that are secret, or may hold a secret."""
 
 
 class FaeError(Exception):
@@ -15,14 +18,30 @@ def cause(error: BaseException) -> str:
     """A human-readable description of an error, without the type if it is one of ours."""
     if isinstance(error, FaeError) or not str(error):
         return str(error) or type(error).__name__
-    return f"{type(error).__name__}: {error}"
+    return without_password(f"{type(error).__name__}: {error}")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, shortened if long, or its type if there is none."""
+    """The first line of an error's message, or its type if there is none.
+
+    Passwords are masked, as in all that libraries and servers say, and a long line is shortened.
+    """
     lines = str(error).strip().splitlines()
     told = [line for line in lines if not line.startswith("(raised as a result of")]  # SQLAlchemy's
-    return told[0][:LONGEST_LINE] if told else type(error).__name__
+    return without_password(told[0])[:LONGEST_LINE] if told else type(error).__name__
+
+
+def without_password(text: str) -> str:
+    """A text with the passwords in its addresses masked, and with the user names of web servers,
+    which may be tokens."""
+    text = re.sub(r"(\w:/*[^:/\s]*):(?!\d+[/?#]).*@", r"\1:***@", text)
+    text = re.sub(r"(://[^:/\s]*):(?!\d|\*)[^@/\s]+", r"\1:***", text)  # no host
+    text = re.sub(r"((?:^|[=/\s])[^:=/@\s]+):(?![/*]|\d+[/?#])[^@:\s]+@", r"\1:***@", text)
+    text = re.sub(r"(https?:/*)[^:/?#\s]*@", r"\1***@", text, flags=re.IGNORECASE)
+    options = (
+        rf"([?&;][^?&;=]*(?:{SECRET})\w*=)[^&\s]*[^&\s:]"  # the colon may belong to the message
+    )
+    return re.sub(options, r"\1***", text, flags=re.IGNORECASE)
 
 
 class ConfigError(FaeError, ValueError):
@@ -61,6 +80,18 @@ class UndeliveredError(StoreError):
 
 class TrainingError(FaeError):
     """A run, or at least one run of a sweep, failed."""
+
+
+class RunningElsewhereError(TrainingError):
+    """Another process computes the run.
+
+    Args:
+        run_id: its id in the store.
+    """
+
+    def __init__(self, message: str, run_id: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id
 
 
 class CheckpointError(FaeError):

@@ -22,7 +22,14 @@ from fae.cli import command
 from fae.cli.compose import CONF, read
 from fae.cli.overrides import command_line, key_of
 from fae.config import Config
-from fae.errors import FaeError, StoreError, TrainingError, UndeliveredError, cause
+from fae.errors import (
+    FaeError,
+    RunningElsewhereError,
+    StoreError,
+    TrainingError,
+    UndeliveredError,
+    cause,
+)
 from fae.runs.job import current_job
 from fae.runtime.console import BAD, point, say
 from fae.runtime.formatting import format_duration, format_error
@@ -56,6 +63,11 @@ def _run_job(node: DictConfig) -> "Result | None":
     gc.freeze()  # what was imported holds no images: no need to look through it each time
     try:
         result = train(config, job)
+    except RunningElsewhereError:
+        if not job.group:
+            raise
+        say(f"{job.label}  running in another process")
+        return None
     except Exception as error:
         known = isinstance(error, FaeError)
         in_one_line = not known and (job.group or isinstance(error, OSError))

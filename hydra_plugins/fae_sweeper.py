@@ -49,6 +49,7 @@ class SearchSweeper(BasicSweeper):
 
         config, loader, parsed = _parsed(self, arguments)
         studies = check_all(config, jobs(parsed), loader)
+        make_folder_absolute(config)
         from fae.sweeps.workers import share_machine
 
         assert self.launcher is not None

@@ -18,6 +18,7 @@ from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.data.fashion_mnist.images import FashionMNIST
+from fae.tracking.liveness import Heartbeat
 
 PROJECT = Path(__file__).resolve().parents[1]
 NO_LOCAL = "local=none"
@@ -27,6 +28,11 @@ BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 """What shows pages to the tests; None where no browser is installed."""
 NEEDS_BROWSER = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome")
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+
+
+def idle() -> Heartbeat:
+    """The heartbeat of a run that ends before its first sign of life is due."""
+    return Heartbeat(lambda _: None, lambda: 0, own=0, silence_s=1e9)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,9 +1,10 @@
-"""The wheel, built and installed as by a user, away from the checkout."""
+"""The wheel and the source distribution, built and installed away from the checkout."""
 
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -28,16 +29,24 @@ def run(*command: str, cwd: Path, **variables: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a checkout whose user has defaults, which are nobody else's."""
     source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
-    for name in ("fae", "hydra_plugins", "conf"):
+    for name in ("fae", "hydra_plugins", "conf", "tests"):
         shutil.copytree(PROJECT / name, source / name)
-    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+    for name in ("pyproject.toml", "constraints.txt", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(PROJECT / name, source)
     (source / "conf" / "local" / "default.yaml").write_text("no_such_key: 1\n")
+    run("-m", "hatchling", "build", "-t", "sdist", "-d", str(built), cwd=source)
+    (found,) = built.iterdir()
+    return found
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    built = tmp_path_factory.mktemp("built")
     options = ("--quiet", "--no-build-isolation", "--no-deps", "--wheel-dir", str(built))
-    run("-m", "pip", "wheel", *options, str(source), cwd=built)
+    run("-m", "pip", "wheel", *options, str(sdist), cwd=built)
     (found,) = built.iterdir()
     return found
 
@@ -51,6 +60,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "conf").mkdir()
     (folder / "conf" / "config.yaml").write_text("of: another package\n")
     return folder
+
+
+def test_the_source_distribution_has_tests_and_tested_versions(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"conf/config.yaml", "tests/conftest.py", "constraints.txt"} <= names
+    assert "conf/local/default.yaml" not in names
+    assert not any("__pycache__" in name for name in names)
 
 
 def test_it_installs_nothing_that_is_not_fae_s(wheel: Path) -> None:

@@ -13,9 +13,8 @@ from yaml import MarkedYAMLError
 from fae.cli.overrides import written
 from fae.cli.unknown import unknown
 from fae.config import Config
-from fae.errors import ConfigError
+from fae.errors import ConfigError, without_password
 from fae.runtime.console import in_one_line
-from fae.tracking import address
 
 OUR_PACKAGES = ("fae", "hydra_plugins", "__main__")
 LIBRARIES = ("hydra", "omegaconf", "yaml")
@@ -164,7 +163,7 @@ def as_typed(value: object) -> str:
 
 def printable_line(text: str) -> str:
     """A text in one printable line, with passwords masked."""
-    return address.without_password(in_one_line(text))
+    return without_password(in_one_line(text))
 
 
 def _choices(wrong: str, options: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from contextlib import redirect_stderr
 from difflib import get_close_matches
 
 from fae.cli.hydra_internals import parser
-from fae.errors import ConfigError
+from fae.errors import ConfigError, without_password
 
 ASKS_FOR_HELP = {"-h", "--help"}
 ASKS_FOR_VERSION = {"--version"}
@@ -61,7 +61,8 @@ def refuse_dashes(arguments: Sequence[str], settings: Collection[str]) -> None:
             is_setting = "=" in following and key not in VERBATIM
             is_value = following and not following.startswith("-") and not is_setting
             written = key + (match[2] or f"={following if is_value else '...'}")
-            raise ConfigError(f"{argument}: settings have no dashes; write {shlex.quote(written)}")
+            given, remedy = without_password(argument), shlex.quote(without_password(written))
+            raise ConfigError(f"{given}: settings have no dashes; write {remedy}")
 
 
 def words(arguments: Sequence[str], settings: Collection[str]) -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fae.cli.compose import check, compose_jobs, read
 from fae.cli.overrides import assignment, command_line, key_of, without
 from fae.data.config import DataConfig
-from fae.errors import ConfigError
+from fae.errors import ConfigError, without_password
 from fae.reports.selection import Selection, exclude
 from fae.reports.settings import Setting
 from fae.reports.summary import Summary
@@ -19,7 +19,6 @@ from fae.reports.write import DataSets, summary_of
 from fae.runs.stored import TrainedRun
 from fae.runs.task import State, look_up, stored_runs
 from fae.sweeps.sweep import planned
-from fae.tracking.address import without_password
 from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
 from fae.tracking.config import TrackingConfig
 from fae.tuning.conclusion import fresh_runs

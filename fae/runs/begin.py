@@ -1,11 +1,14 @@
-"""Beginning a run: one process on a machine at a time, by what the store knows by then."""
+"""Beginning a run: one process at a time, by what the store knows by then."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
 
 from fae.runs.job import Job
 from fae.runs.task import Known
+from fae.tracking.claim import Claim, TakenError
+from fae.tracking.folder import copy_files
 from fae.tracking.lock import store_lock
 from fae.tracking.run import Run
 from fae.tracking.store import Store
@@ -20,6 +23,7 @@ def begin(
     look_up: Callable[[], LookedUp],
     *,
     kind: str,
+    subject: str,
     tags: Mapping[str, str],
     parameters: Mapping[str, object] | None = None,
 ) -> Iterator[tuple[Run | None, LookedUp]]:
@@ -28,28 +32,52 @@ def begin(
     The run ends with the block; it is None where there is nothing to run.
 
     Args:
-        look_up: what the store knows of the run; no other process begins one meanwhile.
+        look_up: what the store knows of the run; called again if another process begins it at the
+            same time.
+        subject: what no other process may begin at the same time.
         kind, tags, parameters: as ``Store.run`` has them.
 
     Raises:
         StoreError, TrainingError: as ``Store.run``.
     """
+
+    about = {"kind": kind, "parameters": parameters, "tags": tags}
     with ExitStack() as until_end:
         with store_lock(store.uri):
-            known, run = look_up(), None
-            if known.to_run:
-                folder = known.folder or job.folder
-                folder.mkdir(parents=True, exist_ok=True)
-                begun = store.run(
-                    job.name,
-                    kind=kind,
-                    folder=folder,
-                    command=job.command,
-                    parent=job.group.parent if job.group else None,
-                    colour=job.colour,
-                    parameters=parameters,
-                    tags=tags,
-                    resume=known.resumes,
-                )
-                run = until_end.enter_context(begun)
+            while True:
+                claimed, known, run = store.claim(subject), look_up(), None
+                if not known.to_run:
+                    break
+                with suppress(TakenError):
+                    run = until_end.enter_context(_opened(store, job, known, claimed, about))
+                    break
         yield run, known
+
+
+def _opened(
+    store: Store, job: Job, known: Known, claimed: Claim, about: Mapping[str, Any]
+) -> AbstractContextManager[Run]:
+    """A run that begins when it is entered, unless another process is quicker.
+
+    Args:
+        about: more arguments of ``Store.run``.
+    """
+    return store.run(
+        job.name,
+        folder=_folder(job, known),
+        command=job.command,
+        parent=job.group.parent if job.group else None,
+        colour=job.colour,
+        resume=known.run if known.resumes else None,
+        claimed=claimed,
+        **about,
+    )
+
+
+def _folder(job: Job, known: Known) -> Path:
+    """The folder for a run's files; one that its former process may still write to is copied."""
+    folder = known.folder if known.folder and not known.is_held else job.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    if known.folder and known.is_held:
+        copy_files(known.folder, folder)
+    return folder

@@ -3,7 +3,7 @@ others.
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -51,6 +51,19 @@ class JobGroup:
         """
         done = sum(self.work[:number]) + self.work[number] * share_of_job
         return done / sum(self.work)
+
+    def after(self, earlier: "JobGroup") -> "JobGroup":
+        """The group with the jobs before it of the same folder, which may not have begun yet.
+
+        The numbers of its own jobs follow theirs.
+        """
+        return replace(
+            self,
+            work=[*earlier.work, *self.work],
+            names=[*earlier.names, *self.names],
+            first=earlier.first,
+            colours=[*earlier.colours, *self.colours],
+        )
 
     def write(self, folder: Path) -> None:
         files.write(folder / GROUP_FILE, json.dumps(asdict(self)).encode() + b"\n")

@@ -1,6 +1,8 @@
 """One run, from its configuration to its result."""
 
+import os
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from fae.data.images import DataSet, Images
 from fae.drawing import figures, sheets
 from fae.drawing.chart import curves
 from fae.drawing.pictures import Panel
-from fae.errors import TrainingError
+from fae.errors import RunningElsewhereError, TrainingError
 from fae.models import kernels
 from fae.runs import provenance
 from fae.runs.begin import LookedUp, begin
@@ -25,6 +27,7 @@ from fae.runs.diagnosis import diagnose
 from fae.runs.fingerprint import fingerprint
 from fae.runs.history import History
 from fae.runs.job import Job
+from fae.runs.others import Others
 from fae.runs.progress import ProgressDisplay
 from fae.runs.stored import COUNT, DEAD
 from fae.runs.task import BYTES, WORK, State, Task, look_up, work
@@ -113,9 +116,29 @@ def train(config: Config, job: Job) -> Result:
 
     Raises:
         ConfigError, DataError, StoreError: nothing was computed.
-        TrainingError: training diverged, and the run is FAILED; or it failed before, or is
-            running in another process.
+        TrainingError: training diverged, and the run is FAILED; or it failed before.
+        RunningElsewhereError: it is running in another process.
     """
+    while True:
+        try:
+            return _train(config, job)
+        except RunningElsewhereError as problem:
+            if job.group and not _is_restarted():  # the sweep waits for it, once for all its runs
+                raise
+            archive = Archive(config.tracking)
+            if Others(archive, config.tracking).is_alive(archive.run(problem.run_id)):
+                raise
+
+
+def _is_restarted() -> bool:
+    """Whether Slurm has started this job again, perhaps as its node failed.
+
+    Then a run that is RUNNING on another node may be its own.
+    """
+    return os.environ.get("SLURM_RESTART_COUNT", "0") != "0"
+
+
+def _train(config: Config, job: Job) -> Result:
     started = time.perf_counter()
 
     def known() -> Task:
@@ -123,9 +146,11 @@ def train(config: Config, job: Job) -> Result:
         (task,) = look_up([Task(config, ())], archive, config.sweep, job.group)
         return task
 
-    with open_run(config, job, known, kind="run") as (run, task):
+    with open_run(config, job, known, kind="run", subject=_subject(config, job)) as (run, task):
         if run is None and task.run and task.state == State.DONE:
             return Result.of(task.run)
+        if run is None and task.run and task.state == State.RUNNING:
+            raise RunningElsewhereError(f"{job.name}: {task.describe()}", task.run.id)
         if run is None:
             raise TrainingError(f"{job.name}: {task.describe()}")
         if task.state == State.NEW and task.run and not job.group:  # a sweep's plan has said so
@@ -137,13 +162,14 @@ def train(config: Config, job: Job) -> Result:
 
 @contextmanager
 def open_run(
-    config: Config, job: Job, known: Callable[[], LookedUp], *, kind: str
+    config: Config, job: Job, known: Callable[[], LookedUp], *, kind: str, subject: str
 ) -> Iterator[tuple[Run | None, LookedUp]]:
     """Begin the run of a configuration, as ``begin`` does; products are computed by its kernels.
 
     Args:
         known: what the store knows of the run by then.
         kind: of the run, as ``Store.run`` has it.
+        subject: what no other process may begin at the same time.
 
     Raises:
         ConfigError, DataError, StoreError: nothing was computed.
@@ -158,8 +184,17 @@ def open_run(
         }
         store = Store(config.tracking, patience_s=STORE_PATIENCE_S if job.group else 0)
         parameters = config.parameters()
-        with begin(store, job, known, kind=kind, parameters=parameters, tags=tags) as opened:
+        with begin(
+            store, job, known, kind=kind, subject=subject, parameters=parameters, tags=tags
+        ) as opened:
             yield opened
+
+
+def _subject(config: Config, job: Job) -> str:
+    """What no other process may compute at the same time: a result, or another one of a rerun."""
+    if not config.sweep.rerun:
+        return f"run {fingerprint(config)}"
+    return f"rerun {fingerprint(config)} {job.group.parent if job.group else uuid.uuid4()}"
 
 
 def fit(

@@ -30,7 +30,7 @@ class TrainedRun(StoredRun):
             damaged, or not what a run stores.
     """
 
-    archive: Archive = field(repr=False, compare=False)
+    archive: Archive = field(repr=False, compare=False, kw_only=True)
 
     @staticmethod
     def of(run: StoredRun, archive: Archive) -> "TrainedRun":

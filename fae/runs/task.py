@@ -3,6 +3,7 @@
 Light at import (no torch), since a wrong configuration is refused before anything heavy is loaded.
 """
 
+import platform
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -12,6 +13,7 @@ from fae.cli.overrides import run_name
 from fae.config import Config, SweepConfig
 from fae.runs.fingerprint import fingerprint
 from fae.runs.job import JobGroup
+from fae.runtime.console import in_one_line
 from fae.runtime.formatting import format_error
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.folder import home
@@ -22,13 +24,29 @@ WORK, BYTES = "fae.forecast.work", "fae.forecast.bytes"
 
 
 class State(str, Enum):
-    """What the store knows of a run; new and resumable ones are to be run."""
+    """What is known of a run; new, resumable and queued ones are to be run."""
 
     NEW = "new"
     RESUMABLE = "resumable"
     DONE = "done"
     FAILED = "failed"
     RUNNING = "running"
+    QUEUED = "queued"
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job that was submitted to compute a run, by this command or an earlier one.
+
+    Attributes:
+        id: the scheduler's, such as ``8_3``.
+        folder: of the sweep that submitted it.
+        state: the scheduler's, such as pending, running or cancelled.
+    """
+
+    id: str
+    folder: str
+    state: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +56,21 @@ class Known:
     Attributes:
         run: the stored run that is resumable, done, failed or running; of a new one the interrupted
             run that cannot be resumed, as its folder is gone, or None.
-        folder: of a resumable run; None if it gets another one.
+        folder: of a resumable run.
+        is_held: whether its former process may still write to that folder, as it only gave no sign
+            of life for too long; then it is resumed in a copy.
+        job: of a queued run, to which a launcher attaches instead of submitting another.
     """
 
     state: State = State.NEW
     run: StoredRun | None = None
     folder: Path | None = None
+    is_held: bool = False
+    job: QueuedJob | None = None
 
     @property
     def to_run(self) -> bool:
-        return self.state in {State.NEW, State.RESUMABLE}
+        return self.state in {State.NEW, State.RESUMABLE, State.QUEUED}
 
     @property
     def resumes(self) -> str | None:
@@ -95,6 +118,9 @@ class Task(Known):
 
     def describe(self) -> str:
         """What becomes of it, human-readable."""
+        if self.job:
+            retry = "; sweep.retry_failed=true runs it again" * (self.job.state == "cancelled")
+            return f"Slurm job {self.job.id}, {self.job.state}{retry}"
         if self.run is None:
             return self.state.value
         run = f"run {self.run.id[:8]}"
@@ -110,7 +136,9 @@ class Task(Known):
         if self.state == State.RESUMABLE:
             return f"resumes after epoch {self.epochs_done} of {self.config.epochs}, {run}"
         if self.state == State.RUNNING:
-            return f"running in another process, {run}"
+            host = in_one_line(self.run.tags.get("fae.host", ""))
+            where = f" on {host}" if host not in ("", platform.node()) else ""
+            return f"running in another process{where}, {run}"
         return f"failed before: {self.run.cause}; sweep.retry_failed=true runs it again"
 
 
@@ -180,4 +208,5 @@ def _known(runs: Sequence[StoredRun], settings: SweepConfig, dead: Collection[st
     if latest.status == "FAILED":
         return Known() if settings.retry_failed else Known(state=State.FAILED, run=latest)
     folder = home(latest)
-    return Known(state=State.RESUMABLE if folder else State.NEW, run=latest, folder=folder)
+    state = State.RESUMABLE if folder else State.NEW
+    return Known(state=state, run=latest, folder=folder, is_held=latest.was_silent)

@@ -6,6 +6,7 @@ torch and joblib are imported where they are needed, so that this is light at im
 import os
 import platform
 import re
+import sys
 from pathlib import Path
 
 from fae.errors import ConfigError
@@ -16,6 +17,8 @@ BFLOAT16 = ("avx512_bf16", "amx_bf16", "bf16")
 """Instructions that multiply in bfloat16: of AMD and Intel, of Intel, of ARM."""
 WITHOUT_BFLOAT16 = ("avx512_core", "avx512_core_vnni")
 """Levels of ``ONEDNN_MAX_CPU_ISA`` at which oneDNN computes in bfloat16 by other instructions."""
+OF_A_SLURM_JOB = "SLURM_CPUS_PER_TASK"
+"""Variable with the number of CPUs that a job of Slurm asked for."""
 ROOT = Path("/")
 """Where the system describes itself below, in ``proc`` and ``sys``."""
 
@@ -66,8 +69,8 @@ def has_bfloat16() -> bool:
 def cores() -> int:
     """Number of cores that this process may use, at least 1.
 
-    Bounded by its affinity (``taskset``) and by the quota of its container; the hyper-threads of
-    one core count once.
+    Bounded by its affinity (``taskset``), by the quota of its container, and by what it asked Slurm
+    for, which not every cluster enforces; the hyper-threads of one core count once.
 
     Raises:
         ConfigError: joblib's own bound in the environment is no number.
@@ -81,6 +84,11 @@ def cores() -> int:
 
 
 def _cores() -> int:
+    allowed = int(os.environ.get(OF_A_SLURM_JOB, "0")) or sys.maxsize
+    return min(allowed, _usable_cores())
+
+
+def _usable_cores() -> int:
     from joblib import cpu_count
 
     if not hasattr(os, "sched_getaffinity"):  # macOS, Windows

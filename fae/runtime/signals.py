@@ -52,12 +52,12 @@ def install(*, as_guest: bool = False, may_end: bool = True) -> None:
         as_guest: the process is not the command's own; a signal raises ``Interrupted`` instead.
         may_end: whether a second signal ends the process.
     """
-    global _host, _arrived, _mode, _may_end
+    global _host, _mode, _may_end
     if threading.current_thread() is not threading.main_thread():
         return
     signals = [signum for signum in (*SIGNALS, signal.SIGALRM) if not _is_ignored(signum)]
     if as_guest:
-        _host, _arrived, _mode, _may_end = ExitStack(), None, "allowed", may_end
+        _host, _mode, _may_end = ExitStack(), "allowed", may_end
         _host.callback(setattr, sys, "unraisablehook", sys.unraisablehook)
         for signum in signals:
             _host.callback(signal.signal, signum, signal.getsignal(signum) or signal.SIG_DFL)
@@ -180,14 +180,17 @@ def _give_back(host: ExitStack) -> None:
     Only what somebody installed is called: Python's own would end the process, or raise what Hydra
     and Lightning take for something else.
     """
-    global _host, _arrived, _mode, _may_end
+    global _host, _arrived, _mode
     _mode = "deferred"  # from here on no alarm is set, which would come when nothing handles it
     signal.setitimer(signal.ITIMER_REAL, 0)
-    host.close()
-    signum, _arrived = _arrived, None
-    _host, _mode, _may_end = None, "immediate", True
-    handler = signal.getsignal(signum) if signum is not None else None
-    if signum is not None and callable(handler) and handler is not signal.default_int_handler:
+    try:
+        host.close()  # from its middle on, the process' own handlers may raise
+    finally:
+        signum, _host, _arrived, _mode = _arrived, None, None, "immediate"
+    if signum is None:
+        return
+    handler = signal.getsignal(signum)
+    if callable(handler) and handler is not signal.default_int_handler:
         handler(signum, None)
 
 

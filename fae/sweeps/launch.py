@@ -2,11 +2,11 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -18,10 +18,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from fae.cli.overrides import parse
 from fae.errors import ConfigError, Interrupted, StoreError, UndeliveredError, first_line
-from fae.runs.job import JobGroup
-from fae.runs.task import Task, stored_runs
+from fae.runs.job import GROUP_FILE, JobGroup
+from fae.runs.task import State, Task, stored_runs
 from fae.runtime.console import BAD, say, warn
 from fae.runtime.signals import defer_signals
+from fae.sweeps.job_end import JobEndError, settle
 from fae.sweeps.workers import share_machine
 from fae.tracking.archive import Archive, StoredRun
 from fae.tracking.recovery import close_crashed
@@ -34,6 +35,45 @@ SLACK_S = 0.5
 """How much longer the store may take; if it hangs, the next command closes the runs."""
 SETTLING_S = 10.0
 """How long the processes of a launcher that broke down may take to end."""
+
+
+@runtime_checkable
+class QueueLauncher(Protocol):
+    """A launcher whose jobs wait in a queue, run elsewhere, and outlive the command.
+
+    Its ``launch`` returns one ``JobReturn`` per job, whatever becomes of the others: that of a job
+    that did not end well has a ``JobEndError``, that of a job left to itself the status UNKNOWN.
+
+    Attributes:
+        tag: is given tags of the sweep's run.
+    """
+
+    tag: Callable[[Mapping[str, str]], object]
+
+    def check(self) -> None:
+        """Check the launcher's settings.
+
+        Raises:
+            ConfigError: one is wrong, or jobs cannot be submitted from here.
+        """
+
+    def attach(self, tasks: Sequence[Task], archive: Archive | None) -> list[Task]:
+        """The tasks, of which those that have a job in the queue are QUEUED."""
+
+
+def attach(tasks: Sequence[Task], launcher: Launcher, archive: Archive | None) -> list[Task]:
+    """The tasks with what a launcher that has a queue knows of them.
+
+    Raises:
+        ConfigError: ``sweep.detach`` with a launcher that has none, or its settings are wrong.
+        FaeError: the queue does not answer.
+    """
+    if isinstance(launcher, QueueLauncher):
+        launcher.check()
+        return launcher.attach(tasks, archive)
+    if tasks[0].config.sweep.detach:
+        raise ConfigError("sweep.detach=true: needs a launcher with a queue: hydra/launcher=slurm")
+    return list(tasks)
 
 
 class FrozenLoader:
@@ -79,6 +119,7 @@ class Launch:
     Attributes:
         failures: why tasks failed, by their numbers.
         lacking: what the store lacks of tasks that finished.
+        left: how many jobs were left in the launcher's queue.
 
     Args:
         launcher: Hydra's.
@@ -95,9 +136,11 @@ class Launch:
             cast("ConfigLoader", self.frozen), context.callbacks
         )
         self.launcher = launcher
+        self.queue = launcher if isinstance(launcher, QueueLauncher) else None
         self.tasks = tasks
         self.failures: dict[int, str] = {}
         self.lacking: list[str] = []
+        self.left = 0
         self._check_folders()
 
     def run(
@@ -109,6 +152,7 @@ class Launch:
         *,
         stop_at_failure: bool,
         colours: Sequence[str] = (),
+        tag: Callable[[Mapping[str, str]], object] = lambda _: None,
     ) -> None:
         """Launch all tasks, or until one fails.
 
@@ -118,17 +162,24 @@ class Launch:
             folder: the sweep's.
             archive: where the tasks' runs are.
             colours: of the tasks in the UI.
+            tag: is given tags of the sweep's run.
 
         Raises:
-            Interrupted: by a signal; no run is left RUNNING.
+            Interrupted: by a signal; no run is left RUNNING, except in a launcher's queue.
             Exception: the launcher's, if it did not begin any job.
         """
+        if self.queue:
+            self.queue.tag = tag
         share_machine(self.launcher, [task.config for task in self.tasks], folder)
-        self.archive = archive
+        self.folder, self.archive = folder, archive
         stored = stored_runs(archive, self.tasks).values()
         self.earlier = {run.id for runs in stored for run in runs}
-        self.group = self._job_group(parent, _unused(folder), colours)
+        self.group, self.first = self._job_group(parent, folder, colours)
         self.group.write(folder)
+        self._launch_batches(at_once, stop_at_failure=stop_at_failure)
+
+    def _launch_batches(self, at_once: int, *, stop_at_failure: bool) -> None:
+        """Launch the tasks in order, so many at a time, and again what a breakdown took along."""
         numbers = range(len(self.tasks))
         waiting = [[*numbers[start : start + at_once]] for start in numbers[::at_once]]
         while waiting and not (stop_at_failure and self.failures):
@@ -136,13 +187,21 @@ class Launch:
             try:
                 self._launch(batch)
             except Interrupted:
-                self._close_in_time()
+                if not self.queue:
+                    self._close_in_time()
                 raise
             except Exception as error:
+                if self.queue:
+                    raise
                 waiting = self._after_breakdown(batch, error) + waiting
 
-    def _job_group(self, parent: str, first: int, colours: Sequence[str]) -> JobGroup:
-        return JobGroup(
+    def _job_group(self, parent: str, folder: Path, colours: Sequence[str]) -> tuple[JobGroup, int]:
+        """The jobs of a sweep's folder, and the number of the first that is launched now.
+
+        Jobs that wait in a queue have no folder yet, and read their names by their numbers.
+        """
+        first = _unused(folder)
+        group = JobGroup(
             parent,
             time.time(),
             [task.work for task in self.tasks],
@@ -151,16 +210,32 @@ class Launch:
             in_turn=isinstance(self.launcher, BasicLauncher),
             colours=[*colours],
         )
+        if self.queue and (folder / GROUP_FILE).exists():
+            earlier = JobGroup.read(folder)
+            return group.after(earlier), earlier.first + len(earlier.work)
+        return group, first
 
     def _launch(self, batch: Sequence[int]) -> None:
         """Launch the jobs of a batch, and note how they ended."""
         overrides = [tuple(self.tasks[number].overrides) for number in batch]
-        returns = self.launcher.launch(overrides, initial_job_idx=self.group.first + batch[0])
+        returns = self.launcher.launch(overrides, initial_job_idx=self.first + batch[0])
         for number, done in zip(batch, returns, strict=True):
             if isinstance(done._return_value, UndeliveredError):
                 self.lacking.append(str(done._return_value))
+            elif done.status == JobStatus.UNKNOWN:
+                self.left += 1
+            elif isinstance(done._return_value, JobEndError):
+                self._settle(number, done._return_value)
             elif done.status != JobStatus.COMPLETED:
                 self.failures[number] = str(done._return_value)
+
+    def _settle(self, number: int, end: JobEndError) -> None:
+        """Have the run of a job that did not end well say so, and note why it failed."""
+        run = self._run_of(number)
+        place = self.folder / f"{self.first + number}"
+        cause = settle(self.tasks[number], run, end, self.archive, self.group.parent, place)
+        if cause:
+            self.failures[number] = cause
 
     def _after_breakdown(self, batch: Sequence[int], error: Exception) -> list[list[int]]:
         """What of a batch is to be launched again: what had begun one by one, then the rest."""
@@ -240,7 +315,9 @@ class Launch:
         while True:
             close_crashed(self.archive)
             stored = stored_runs(self.archive, [task]).get(task.fingerprint, [])
-            ours = [run for run in stored if run.id not in self.earlier or run.id == task.resumes]
+            is_known = task.state == State.QUEUED  # by an earlier command
+            new = [run for run in stored if run.id not in self.earlier or run.id == task.resumes]
+            ours = stored if is_known else new
             if not ours:
                 return None
             if ours[-1].status != "RUNNING" or time.monotonic() > deadline:

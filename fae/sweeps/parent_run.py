@@ -1,6 +1,7 @@
 """What a sweep stores with its own run: what its runs share, the plan, and runs it takes over."""
 
 import json
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
 from fae.reports.selection import PLANNED
@@ -12,6 +13,13 @@ from fae.tracking.run import Run
 def identity(fingerprints: Iterable[str]) -> str:
     """The fingerprint of a sweep of these runs: the same for the same runs in any order."""
     return short_digest("\n".join(sorted(fingerprints)))
+
+
+def subject(tasks: Sequence[Task]) -> str:
+    """What no other process may compute at the same time: a sweep, or another one of a rerun."""
+    if tasks[0].config.sweep.rerun:
+        return f"rerun sweep {uuid.uuid4()}"
+    return f"sweep {identity(task.fingerprint for task in tasks)}"
 
 
 def shared(parameters: Sequence[Mapping[str, object]]) -> dict[str, object]:

@@ -20,8 +20,10 @@ def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int)
     Args:
         asked: number of runs that were asked for; duplicates are one task.
     """
-    to_do = [task for task in tasks if task.to_run]
+    queued = [task for task in tasks if task.state == State.QUEUED]
+    to_do = [task for task in tasks if task.to_run and task not in queued]
     others = f", {len(to_do)} to do" if len(to_do) < len(tasks) else ""
+    others += f", {len(queued)} with Slurm" if queued else ""
     same = f", {asked - len(tasks)} asked for twice" if asked > len(tasks) else ""
     say(f"{title}: {len(tasks)} run{'s' * (len(tasks) > 1)}{same}{others}")
     shown = tasks[:SHOWN]

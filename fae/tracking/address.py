@@ -8,13 +8,11 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fae.errors import ConfigError
+from fae.errors import SECRET, ConfigError, without_password
 from fae.runtime.paths import absolute, flaw, shown, too_long
 
 STORES = "sqlite:///FILE or http://SERVER"
 DATABASES = {"mariadb", "mssql", "mysql", "oracle", "postgres", "postgresql"}
-SECRET = "pass|pwd|secret|token|odbc_connect"
-"""Parts of the names of an address's options that are secret, or may hold a secret."""
 LONGEST_DATABASE = 490
 """Bytes of a database's path; SQLite's limit is 512, its journal's name included."""
 
@@ -65,31 +63,22 @@ def of_study(given: str) -> str:
         ConfigError: it is not valid.
     """
     from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
 
     try:
         if _scheme(given) == "sqlite":
             return of_file(_file(given.strip()))
-        url = make_url(given.strip())
+        try:
+            url = make_url(given.strip())
+        except Exception:  # its message may repeat a password
+            raise ValueError("must be like postgresql://host:5432/name") from None
         if url.password or any(re.search(SECRET, key, re.IGNORECASE) for key in url.query):
             raise ValueError(
                 "a password here would be written into files; leave it out, and set PGPASSWORD "
                 "or write ~/.pgpass (PostgreSQL), or add ?read_default_file=FILE (MySQL)"
             )
-    except (ValueError, ArgumentError) as problem:
+    except ValueError as problem:
         raise ConfigError(f"search.storage={without_password(given)}: {problem}") from None
     return given.strip()
-
-
-def without_password(text: str) -> str:
-    """A text with the passwords in its addresses masked, and with the user names of web servers,
-    which may be tokens."""
-    text = re.sub(r"(\w:/*[^:/\s]*):(?!\d+[/?#]).*@", r"\1:***@", text)
-    text = re.sub(r"(https?:/*)[^:/?#\s]*@", r"\1***@", text, flags=re.IGNORECASE)
-    options = (
-        rf"([?&;][^?&;=]*(?:{SECRET})\w*=)[^&\s]*[^&\s:]"  # the colon may belong to the message
-    )
-    return re.sub(options, r"\1***", text, flags=re.IGNORECASE)
 
 
 def _of_store(address: str) -> str:
@@ -150,8 +139,8 @@ def _server(address: str) -> str:
     try:
         parts = urlsplit(address)
         _ = parts.port
-    except ValueError as problem:
-        raise ValueError(f"is no address of a server ({problem})") from None
+    except ValueError:  # its message may repeat a password
+        raise ValueError("must be like http://host:5000") from None
     if "@" in parts.netloc:
         raise ValueError(
             "a name or a password here would be written into files; leave it out, and set "

@@ -3,6 +3,7 @@
 import re
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from fae.errors import NoStoreError, StoreError, first_line
 from fae.runtime.console import in_one_line, warn
 from fae.tracking import view
 from fae.tracking.address import file_of
+from fae.tracking.claim import SILENT, WITHDRAWN, attempts, settings, take
+from fae.tracking.claim import TAG as CLAIM
 from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import NOTE, asking, connect
 from fae.tracking.journal import BATCH
@@ -55,6 +58,8 @@ class StoredRun:
         status: RUNNING, FINISHED, FAILED or KILLED.
         started, ended: milliseconds since the epoch; ``ended`` is None of one that is RUNNING.
         metrics: the last value of each, by the names that this version gives them.
+        attempts: by whom it was begun, resumed, or closed for want of a sign of life, as
+            ``fae.tracking.claim`` has it; none of a run of an earlier version.
     """
 
     id: str
@@ -65,6 +70,17 @@ class StoredRun:
     parameters: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
+    attempts: Sequence[str] = ()
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether another process, which began it as well, was quicker."""
+        return [*self.attempts] == [WITHDRAWN]
+
+    @property
+    def was_silent(self) -> bool:
+        """Whether it was closed for want of a sign of life, so that its process may yet return."""
+        return bool(self.attempts) and self.attempts[-1].startswith(SILENT)
 
     @property
     def parent(self) -> str:
@@ -139,6 +155,7 @@ class Archive:
         status: str | None = None,
         host: str | None = None,
         folder: str | None = None,
+        claim: str | None = None,
         parameters: Mapping[str, object] | None = None,
         newest: int | None = None,
     ) -> list[StoredRun]:
@@ -150,6 +167,7 @@ class Archive:
             status: RUNNING, FINISHED, FAILED or KILLED.
             host: name of the machine that trained them.
             folder: name of theirs, without its path.
+            claim: tag of what only one of them at a time may compute.
             parameters: values of some of theirs.
             newest: only so many, up to 1000, and the newest first.
         """
@@ -158,12 +176,11 @@ class Archive:
         equal = {
             "tags.`mlflow.parentRunId`": parent,
             "tags.`fae.host`": host,
+            f"tags.`{CLAIM}`": claim,
             "attributes.status": status,
             **{f"params.`{key}`": str(value) for key, value in (parameters or {}).items()},
         }
-        conditions = [
-            f"{key} = {_quoted(value)}" for key, value in equal.items() if value is not None
-        ]
+        conditions = _equal(equal)
         if ids:
             conditions.append(f"attributes.run_id IN ({', '.join(map(_quoted, ids))})")
         if folder is not None:
@@ -205,7 +222,8 @@ class Archive:
             found = self.runs(kind)
         alike: dict[str, list[StoredRun]] = {}
         for run in found:
-            alike.setdefault(run.tags.get(TAG, ""), []).append(run)
+            if not run.is_withdrawn:
+                alike.setdefault(run.tags.get(TAG, ""), []).append(run)
         return alike
 
     def runs_of(self, sweep: StoredRun) -> list[StoredRun]:
@@ -344,6 +362,15 @@ class Archive:
         with asking(self.uri):
             self._client.set_tag(run.id, "fae.folder", str(folder))
 
+    def take_over(self, run: StoredRun) -> bool:
+        """Close a run that gave no sign of life, unless another process has done so."""
+        with asking(self.uri):
+            key = f"{SILENT} {uuid.uuid4().hex}"
+            if not take(self._client, run.id, len(run.attempts) + 1, key):
+                return False
+            self._client.set_terminated(run.id, "KILLED")
+        return True
+
     def close(self, run: StoredRun, status: str, ended: int, cause: str = "") -> None:
         """End a run whose process has crashed.
 
@@ -389,9 +416,10 @@ class Archive:
             status=run.info.status,
             started=run.info.start_time or 0,
             ended=None if run.info.status == "RUNNING" else run.info.end_time,  # else its last one
-            parameters=run.data.params,
+            parameters=settings(run.data.params),
             metrics=_by_current_name(run.data.metrics),
             tags=tags,
+            attempts=attempts(run.data.params),
         )
 
     def _content(self, uri: str, largest: int) -> bytes:
@@ -417,6 +445,11 @@ def _by_current_name(metrics: Mapping[str, float]) -> dict[str, float]:
     """Metrics by the names of this version; what it stored itself, as of a resumed run, counts."""
     former = {RENAMED[name]: value for name, value in metrics.items() if name in RENAMED}
     return former | {name: value for name, value in metrics.items() if name not in RENAMED}
+
+
+def _equal(values: Mapping[str, str | None]) -> list[str]:
+    """Conditions in MLflow's search language, except for values that are None."""
+    return [f"{key} = {_quoted(value)}" for key, value in values.items() if value is not None]
 
 
 def _quoted(value: str) -> str:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic.dataclasses import dataclass
 
 from fae.errors import ConfigError
@@ -23,6 +23,9 @@ class TrackingConfig:
     """The MLflow store; a database file or a server."""
     experiment: Name
     """Name of the MLflow experiment."""
+    silence_s: Annotated[float, Field(strict=True, ge=10, le=86_400)]
+    """Seconds without a sign of life after which a run of another machine counts as crashed, and is
+    taken over; the same for all that share a store."""
     system_metrics: Switch
     """Record CPU, memory and (installed with the extra ``gpu``) GPU load during the run."""
 

@@ -14,7 +14,8 @@ from filelock import FileLock
 
 from fae.errors import NoStoreError, StoreError, first_line
 from fae.runtime.console import warn
-from fae.tracking.address import file_of, of_file, without_password
+from fae.tracking.address import file_of, of_file
+from fae.tracking.artifacts import check_writable
 from fae.tracking.config import TrackingConfig
 from fae.tracking.limits import limit_answers
 from fae.tracking.moved import Move, find_move
@@ -68,7 +69,8 @@ def connect(config: TrackingConfig, *, create: bool) -> Connection:
             the store is not changed.
 
     Raises:
-        StoreError: it cannot be opened, or does not exist and is not to be created.
+        StoreError: it cannot be opened, or does not exist and is not to be created; or this
+            process is to write, and artifacts cannot be written.
     """
     path = file_of(config.uri)
     if path and create:
@@ -156,7 +158,7 @@ def _make(path: Path) -> None:
 def _check_server(uri: str) -> None:
     """Check that an MLflow server answers promptly and accepts the user's credentials."""
     _prepare_mlflow()
-    named = f"tracking.uri={without_password(uri)}"
+    named = f"tracking.uri={uri}"
     try:
         answer = _ask(uri)
     except Exception as error:
@@ -265,15 +267,17 @@ def _open(config: TrackingConfig, *, create: bool) -> Connection:
         ) from error
     if experiment is None:
         raise NoStoreError(
-            f"tracking.experiment={name}: not in {uri}; no run was ever "
-            "stored there under that name"
+            f"tracking.experiment={name}: not in {uri}; no run was stored there under it"
         )
     if experiment.lifecycle_stage == "deleted":
         raise StoreError(
             f"tracking.experiment={name}: was deleted in the MLflow UI; "
             f"restore it with mlflow experiments restore -x {experiment.experiment_id}"
         )
-    move = find_move(path, experiment.artifact_location) if path else None
+    location = experiment.artifact_location
+    move = find_move(path, location) if path else None
+    if create:
+        check_writable(move.now(location) if move else location, uri)
     return Connection(client, str(experiment.experiment_id), move)
 
 

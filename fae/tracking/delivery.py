@@ -11,6 +11,7 @@ from fae.errors import first_line
 from fae.runtime import signals
 from fae.runtime.console import say, warn
 from fae.tracking.journal import Entry, Journal
+from fae.tracking.liveness import Heartbeat, SupersededError
 from fae.tracking.outbox import DamagedError
 from fae.tracking.uploader import DeletedError, RejectedError
 
@@ -21,6 +22,9 @@ SHUTDOWN_WAIT_S = 3.0
 MIN_SHUTDOWN_WAIT_S = 0.5
 """The least of these, if several runs are ended by one signal."""
 
+FINAL = DamagedError, RejectedError, SupersededError
+"""Errors of an upload that another try would not mend."""
+
 Deliver = Callable[[Sequence[Entry]], int]
 """Stores the first of some entries, and returns the number of stored ones, as an ``Uploader``."""
 
@@ -29,18 +33,22 @@ class UploadWorker:
     """Uploads a journal in a thread, so that training never waits for the store.
 
     While the store is not reachable, uploads are retried with growing pauses. A rejected entry is
-    set aside, so that the others need not wait, and tried once more at the end.
+    set aside, so that the others need not wait, and tried once more at the end. Between uploads,
+    and before the first one after a pause, the run gives a sign of life.
 
     Attributes:
         lost: files that were damaged before their upload.
+        superseded: whether another process has taken the run over; nothing more is uploaded.
 
     Args:
         journal: of the run; notes what is uploaded.
     """
 
-    def __init__(self, journal: Journal, deliver: Deliver) -> None:
+    def __init__(self, journal: Journal, deliver: Deliver, heartbeat: Heartbeat) -> None:
         self.journal = journal
+        self.superseded = False
         self._deliver = deliver
+        self._heartbeat = heartbeat
         self._closing = threading.Event()
         self._deadline = 0.0
         self._away = False
@@ -69,26 +77,38 @@ class UploadWorker:
         return time.monotonic() > self._deadline
 
     def _run(self) -> None:
-        with suppress(tenacity.RetryError):
+        try:
             while not self._closing.wait(FLUSH_INTERVAL_S) or self.journal.pending():
-                for entry, problem in upload(self.journal, self._deliver_once_back):
+                if not self.journal.pending():
+                    self._once_back([])
+                for entry, problem in upload(self.journal, self._once_back):
                     self._tell(entry, problem)
             for entry, problem in retry_rejected(self.journal, self._deliver):
                 self._tell(entry, problem)
+        except tenacity.RetryError:
+            pass  # there was no more time
+        except SupersededError:
+            self.superseded = True
 
-    def _deliver_once_back(self, entries: Sequence[Entry]) -> int:
-        """Deliver entries, if need be once the store is back."""
+    def _once_back(self, entries: Sequence[Entry]) -> int:
+        """Give a sign of life and deliver entries, if need be once the store is back."""
         count: int = tenacity.Retrying(
-            retry=tenacity.retry_if_not_exception_type((DamagedError, RejectedError)),
+            retry=tenacity.retry_if_not_exception_type(FINAL),
             wait=tenacity.wait_random_exponential(multiplier=0.5, max=30),
             stop=lambda _: self._away and self._closing.is_set() and self._is_late(),
             sleep=lambda seconds: time.sleep(0.2) if self._closing.wait(seconds) else None,
             before_sleep=self._say_away,
-        )(self._deliver, entries)
+        )(self._beat_and_deliver, entries)
         if self._away:
             self._away = False
             say("the store is back")
         return count
+
+    def _beat_and_deliver(self, entries: Sequence[Entry]) -> int:
+        if self._heartbeat.is_due:
+            with suppress(RejectedError):
+                self._heartbeat.beat()
+        return self._deliver(entries) if entries else 0
 
     def _tell(self, entry: Entry, problem: Exception) -> None:
         """Warn of a loss, and once of a rejection; the end of the run says what is missing."""

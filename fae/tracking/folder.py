@@ -170,6 +170,15 @@ def clear(folder: Path, client: "MlflowClient", store: str) -> None:
     (folder / LINK).unlink()
 
 
+def copy_files(source: Path, target: Path) -> None:
+    """Copy a run's files, except its link, to the folder in which it is resumed."""
+    for name in OF_A_RUN:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name, symlinks=True, dirs_exist_ok=True)
+        elif (source / name).exists():
+            shutil.copy2(source / name, target / name, follow_symlinks=False)
+
+
 def _status(link: Link, folder: Path, client: "MlflowClient", store: str) -> tuple[str, str]:
     """The status of a folder's run, or ``gone`` or ``deleted``; and the address of its store.
 

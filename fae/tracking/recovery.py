@@ -1,7 +1,5 @@
 """Recovers crashed runs: uploads their remaining entries and closes them in the store."""
 
-import os
-import platform
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain
@@ -14,7 +12,8 @@ from fae.tracking.connection import asking
 from fae.tracking.delivery import retry_rejected, upload
 from fae.tracking.folder import Link, home, named
 from fae.tracking.journal import Journal
-from fae.tracking.lock import is_alive, run_lock, store_lock
+from fae.tracking.liveness import is_crashed, is_taken
+from fae.tracking.lock import run_lock, store_lock
 from fae.tracking.outbox import DamagedError
 from fae.tracking.uploader import is_unknown
 
@@ -22,8 +21,8 @@ from fae.tracking.uploader import is_unknown
 def close_crashed(archive: Archive, tell: Callable[[str], object] = warn) -> list[StoredRun]:
     """Close crashed runs, which are RUNNING in the store: as they ended, or as KILLED.
 
-    Runs of other machines are left alone, unless their folder can be seen from here; runs that
-    cannot be closed stay RUNNING.
+    Runs whose crash is not certain from here are left alone; runs that cannot be closed stay
+    RUNNING.
 
     Args:
         tell: is given a sentence about each run that cannot be closed, or not be stored whole.
@@ -47,7 +46,7 @@ def close_crashed(archive: Archive, tell: Callable[[str], object] = warn) -> lis
 
 def crashed_runs(archive: Archive) -> list[StoredRun]:
     """Runs that are RUNNING in the store but have no process any more; nothing is changed."""
-    return [run for run in archive.unfinished() if _is_crashed(run)]
+    return [run for run in archive.unfinished() if is_crashed(run, archive.uri)]
 
 
 def deliver(folder: Path, archive: Archive) -> int:
@@ -114,7 +113,7 @@ def has_unsent(folder: Path) -> bool:
     Raises:
         LinkError, OSError: that cannot be determined.
     """
-    return Link.read(folder) is not None and not _is_taken(folder) and count_unsent(folder) > 0
+    return Link.read(folder) is not None and not is_taken(folder) and count_unsent(folder) > 0
 
 
 def _close(archive: Archive, run: StoredRun, tell: Callable[[str], object]) -> bool:
@@ -178,26 +177,3 @@ def _deliver(folder: Path, link: Link, archive: Archive, *, resumed: bool = Fals
     if problems:
         raise UndeliveredError("\n".join(problems))
     return count
-
-
-def _is_crashed(run: StoredRun) -> bool:
-    """Whether no process runs a run; in doubt, one does."""
-    if folder := home(run):
-        return not _is_taken(folder)
-    folder = named(run)
-    if folder is None or run.tags.get("fae.host") != platform.node():
-        return False
-    try:
-        is_own = folder.lstat().st_uid == os.geteuid()
-    except OSError:  # it is gone
-        return True
-    return is_own and not _is_taken(folder)
-
-
-def _is_taken(folder: Path) -> bool:
-    try:
-        return is_alive(folder)
-    except PermissionError:  # another user's, who can tell
-        return True
-    except OSError:  # whoever locks it next is told the error
-        return False

@@ -20,6 +20,7 @@ from fae.runtime.signals import defer_signals
 from fae.tracking.delivery import UploadWorker
 from fae.tracking.folder import sync_command
 from fae.tracking.journal import Entry, Journal
+from fae.tracking.liveness import SupersededError
 from fae.tracking.outbox import DamagedError, Outbox
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Run:
         name: of the run.
         folder: of the run's files.
         left_out: files that could not be written.
+        is_unfinished: whether it ends KILLED, as something is left for the same command to do.
         lacking: once the run has ended: what is not in the store, and how to upload it.
     """
 
@@ -53,6 +55,7 @@ class Run:
         self.name = name
         self.folder = folder
         self.left_out: list[str] = []
+        self.is_unfinished = False
         self.lacking = ""
         self._journal = journal
         self._worker = worker
@@ -63,7 +66,16 @@ class Run:
         self._append({"parameters": {key: str(value) for key, value in parameters.items()}})
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Log the metrics of a step, in one transaction."""
+        """Log the metrics of a step, in one transaction.
+
+        Raises:
+            SupersededError: another process has taken the run over.
+        """
+        if self._worker.superseded:
+            raise SupersededError(
+                f"{self.name}: another process has taken it over, as it gave no sign of life for "
+                "too long (tracking.silence_s)"
+            )
         new = {key: value for key, value in metrics.items() if (key, step) not in self._logged}
         if new:
             self._append({"metrics": new, "step": step, "time": _now()})
@@ -137,6 +149,8 @@ class Run:
         self.lacking = self._what_lacks(stored, store)
 
     def _what_lacks(self, stored: bool, store: str) -> str:
+        if self._worker.superseded:
+            return f"{self.name}: what this process computed is kept in {self.folder}"
         damaged, missing = "; ".join(self._worker.lost), ", ".join(self.left_out)
         if not missing and self._journal.unsaved and self._journal.lacking:
             missing = "its last entries"

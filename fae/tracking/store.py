@@ -15,17 +15,22 @@ import tenacity
 from fae.errors import FaeError, StoreError, cause, first_line
 from fae.runtime import signals
 from fae.runtime.console import warn
+from fae.runtime.machine import Boot
 from fae.runtime.signals import allow_signals, defer_signals
+from fae.tracking import claim
+from fae.tracking.archive import StoredRun
+from fae.tracking.claim import Claim, TakenError
 from fae.tracking.config import TrackingConfig
-from fae.tracking.connection import connect
+from fae.tracking.connection import asking, connect
 from fae.tracking.delivery import UploadWorker
-from fae.tracking.folder import KEY, Link, check_still_holds, clear
+from fae.tracking.folder import KEY, LINK, Link, check_still_holds, clear
 from fae.tracking.journal import Journal
+from fae.tracking.liveness import BEAT, BOOT, Heartbeat, SupersededError
 from fae.tracking.lock import run_lock
 from fae.tracking.run import Run
 from fae.tracking.uploader import Uploader
 
-ENDED_FROM_OUTSIDE = SystemExit, KeyboardInterrupt, GeneratorExit
+ENDED_FROM_OUTSIDE = SystemExit, KeyboardInterrupt, GeneratorExit, SupersededError
 
 
 class Store:
@@ -49,6 +54,18 @@ class Store:
             reraise=True,
         )(connect, config, create=True)
 
+    def claim(self, subject: str) -> Claim:
+        """A claim to what is about to be begun, made before stored runs are looked for.
+
+        Args:
+            subject: what only one process at a time may compute.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with asking(self.uri):
+            return Claim(self._client, self.experiment_id, subject)
+
     @contextmanager
     def run(
         self,
@@ -61,7 +78,8 @@ class Store:
         colour: str | None = None,
         parameters: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
-        resume: str | None = None,
+        resume: StoredRun | None = None,
+        claimed: Claim | None = None,
     ) -> Iterator[Run]:
         """A run that ends FINISHED, or FAILED or KILLED, depending on how the block ends.
 
@@ -77,22 +95,19 @@ class Store:
             parent: id of the run in which this one is nested.
             colour: in the UI, ``#rrggbb``; None: the UI chooses.
             tags: more of them; ``fae.commit`` is the one of the code.
-            resume: id of the run to resume, whose folder it is; None for a new run.
+            resume: the run to resume; None for a new run.
+            claimed: what no other process may begin at the same time, of a new run.
 
         Raises:
+            TakenError: another process was quicker to begin or to resume it.
             TrainingError: the run is running in another process, or the folder belongs to a run
                 that can be resumed or is not completely uploaded.
             StoreError: the run cannot be created.
         """
-        all_tags = {
-            "fae.kind": kind,
-            "fae.folder": str(folder),
-            "fae.command": command,
-            **(tags or {}),
-        }
-        all_tags |= _for_the_ui(all_tags, parent, colour)
+        own = {"fae.kind": kind, "fae.folder": str(folder), "fae.command": command}
+        all_tags = _with_those_of_the_ui({**own, **(tags or {})}, parent, colour)
         with defer_signals(), run_lock(folder):
-            run = self._begin(name, folder, command, all_tags, resume)
+            run = self._begin(name, folder, command, all_tags, resume, claimed)
             with self._ending(run), allow_signals(), ExitStack() as until_end:
                 if self.config.system_metrics:
                     until_end.callback(self._record_system(run.id, resumed=bool(resume)))
@@ -107,7 +122,7 @@ class Store:
         try:
             yield
             # What could not be written is created again by the same command.
-            status = "KILLED" if run.left_out else "FINISHED"
+            status = "KILLED" if run.left_out or run.is_unfinished else "FINISHED"
         except BaseException as error:
             raised = True
             if signals.arrived() or _is_from_outside(error):
@@ -123,23 +138,48 @@ class Store:
                 warn(run.lacking)
 
     def _begin(
-        self, name: str, folder: Path, command: str, tags: Mapping[str, str], resume: str | None
+        self,
+        name: str,
+        folder: Path,
+        command: str,
+        tags: Mapping[str, str],
+        resume: StoredRun | None,
+        claimed: Claim | None,
     ) -> Run:
         from mlflow.exceptions import MlflowException
 
         try:
             if resume:
                 self._resume(resume, name, folder, command)
-            run_id = resume or self._make(name, folder, command, tags)
+                run_id, attempt = resume.id, len(resume.attempts) + 1
+            else:
+                run_id, attempt = self._make(name, folder, command, tags, claimed), 1
         except MlflowException as error:
             reason = first_line(error)
             raise StoreError(f"tracking.uri={self.uri}: cannot be written ({reason})") from error
         uploader = Uploader(self._client, run_id, folder)
         journal = Journal(folder)
         journal.mark_all_pending()
-        return Run(run_id, name, folder, journal, UploadWorker(journal, uploader.deliver))
+        worker = UploadWorker(journal, uploader.deliver, self._heartbeat(uploader, attempt))
+        return Run(run_id, name, folder, journal, worker)
 
-    def _make(self, name: str, folder: Path, command: str, tags: Mapping[str, str]) -> str:
+    def _heartbeat(self, uploader: Uploader, attempt: int) -> Heartbeat:
+        def beat(moment: str) -> None:
+            uploader.deliver([{"tags": {BEAT: moment}}])
+
+        def attempts() -> int:
+            return len(claim.attempts(self._client.get_run(uploader.run_id).data.params))
+
+        return Heartbeat(beat, attempts, attempt, self.config.silence_s)
+
+    def _make(
+        self,
+        name: str,
+        folder: Path,
+        command: str,
+        tags: Mapping[str, str],
+        claimed: Claim | None,
+    ) -> str:
         """Create a run, and link its folder to it; returns its id.
 
         The folder gets a key before the run is created in the store: after a crash in between,
@@ -148,9 +188,16 @@ class Store:
         clear(folder, self._client, self.uri)
         link = Link("", name, self.uri, self.config.experiment, command, key=uuid.uuid4().hex)
         link.write(folder)
-        all_tags = {**tags, KEY: link.key}
+        own = {KEY: link.key, BOOT: str(Boot.current())}
+        all_tags = {**tags, **own, **({claim.TAG: claimed.tag} if claimed else {})}
         made = self._client.create_run(self.experiment_id, run_name=name, tags=all_tags)
         run_id: str = made.info.run_id
+        if claimed is None:
+            claim.take(self._client, run_id, 1, link.key)
+        elif not claimed.win(run_id, link.key):
+            claimed.withdraw(run_id)
+            (folder / LINK).unlink()
+            raise TakenError
         try:
             replace(link, run_id=run_id).write(folder)
         except OSError as error:
@@ -159,18 +206,21 @@ class Store:
             raise
         return run_id
 
-    def _resume(self, run_id: str, name: str, folder: Path, command: str) -> None:
+    def _resume(self, run: StoredRun, name: str, folder: Path, command: str) -> None:
         """Set a run RUNNING again, perhaps in another folder.
 
         First folder and run are linked, then the journal gets an entry, and RUNNING comes last:
         after a crash, recovery finds this folder, whose last entry is no longer an end.
         """
-        check_still_holds(folder, run_id)
-        key = self._client.get_run(run_id).data.tags.get(KEY, "")
-        Link(run_id, name, self.uri, self.config.experiment, command, key).write(folder)
-        self._client.set_tag(run_id, "fae.folder", str(folder))
-        Journal(folder).append({"carried_on": run_id, "time": int(time.time() * 1000)})
-        self._client.update_run(run_id, status="RUNNING")
+        check_still_holds(folder, run.id)
+        if not claim.take(self._client, run.id, len(run.attempts) + 1, uuid.uuid4().hex):
+            raise TakenError
+        key = run.tags.get(KEY, "")
+        Link(run.id, name, self.uri, self.config.experiment, command, key).write(folder)
+        self._client.set_tag(run.id, "fae.folder", str(folder))
+        self._client.set_tag(run.id, BOOT, str(Boot.current()))
+        Journal(folder).append({"carried_on": run.id, "time": int(time.time() * 1000)})
+        self._client.update_run(run.id, status="RUNNING")
 
     def _record_system(self, run_id: str, *, resumed: bool) -> Callable[[], object]:
         """Start to record system metrics; returns a function that stops it."""
@@ -199,10 +249,13 @@ def _say_waiting(state: tenacity.RetryCallState) -> None:
         warn(f"{state.outcome.exception()}; waiting for it")
 
 
-def _for_the_ui(tags: Mapping[str, str], parent: str | None, colour: str | None) -> dict[str, str]:
-    """The tags from which MLflow's pages take a run's origin, place and colour."""
+def _with_those_of_the_ui(
+    tags: Mapping[str, str], parent: str | None, colour: str | None
+) -> dict[str, str]:
+    """Tags, and those from which MLflow's pages take a run's origin, place and colour."""
     commit = tags.get("fae.commit", "unknown")
     return {
+        **tags,
         "mlflow.source.name": "fae.search" if tags["fae.kind"] == "study" else "fae.train",
         "mlflow.user": _user(),
         **({"mlflow.source.git.commit": commit} if commit != "unknown" else {}),

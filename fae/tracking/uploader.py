@@ -15,6 +15,7 @@ import yaml
 
 from fae.errors import first_line
 from fae.runtime import files
+from fae.tracking.claim import settings
 from fae.tracking.journal import BATCH, Entry
 from fae.tracking.outbox import DamagedError, Outbox
 
@@ -185,7 +186,7 @@ class Uploader:
                 _model_name(run.data.params),
                 source_run_id=self.run_id,
                 tags={"fae.run": name},
-                params=run.data.params,
+                params=settings(run.data.params),
                 model_type="auto-encoder",
             )
         ]

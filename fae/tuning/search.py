@@ -22,6 +22,7 @@ class Search:
     Attributes:
         study: the study.
         job: of the study's run.
+        subject: what only one process at a time may compute: the study's run.
         fixed_parameters: of the trials, except those that vary.
         lacking: for each run so far, a message about entries that are not in the store yet, or "".
 
@@ -69,6 +70,7 @@ class Search:
             fingerprint=fingerprint_with(config, fixed),
             epochs=config.epochs,
         )
+        self.subject = f"study {self.study.name} {self.study.storage}"
         self.job = Job(self.study.name, folder, command)
 
     def with_values(self, values: Mapping[str, object]) -> list[str]:

@@ -8,9 +8,8 @@ one.
 import math
 import platform
 import shlex
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,13 +20,15 @@ from optuna.exceptions import StorageInternalError
 from optuna.importance import get_param_importances
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from platformdirs import user_state_path
 
 from fae.cli.overrides import rounded_assignment
-from fae.errors import ConfigError, StoreError
+from fae.errors import ConfigError, StoreError, without_password
 from fae.runtime.digest import short_digest
-from fae.tracking.address import file_of, without_password
+from fae.runtime.machine import Boot
+from fae.tracking.address import file_of
 from fae.tracking.lock import is_alive, run_lock
 from fae.tuning.space import Choices, Dimension, SearchConfig
 
@@ -36,8 +37,8 @@ MIN_EPOCHS = 3
 """Epochs before which no trial is pruned."""
 MIN_TRIALS = 10
 """Completed trials that are needed to compute importances."""
-REGISTRATION_S = 60.0
-"""Seconds within which a live process records its host and folder in a trial that it started."""
+IsDead = Callable[[FrozenTrial], bool]
+"""Whether the process of a trial that no lock tells of has crashed."""
 REDUCTION_FACTOR = 3
 """The pruner keeps one in this many of the trials that reached the same epoch."""
 
@@ -101,7 +102,6 @@ class Study:
         self.lock = FileLock(folder / f"studies-{short_digest(storage)}.lock")
         file = file_of(storage)
         self._base = file.parent if file else Path("/")
-        self._seen_at: dict[int, float] = {}
         with self.lock, self.storage_errors():
             self._study = _open(name, storage, _sampler(config, 0), _pruner(config.pruner, epochs))
             self._check("space", "; ".join(f"{dim.key}: {dim}" for dim in config.space))
@@ -173,7 +173,7 @@ class Study:
         self._study.set_user_attr("parent", run_id)
 
     @contextmanager
-    def claim(self, folder: Path) -> Iterator[tuple[Trial, Path] | None]:
+    def claim(self, folder: Path, is_dead: IsDead) -> Iterator[tuple[Trial, Path] | None]:
         """Claim the next trial and a folder for it, for the duration of the block.
 
         The trial is one whose process crashed, or else a new one. Yields None if none is left.
@@ -183,7 +183,7 @@ class Study:
         """
         with ExitStack() as held:
             with self.lock:
-                crashed = next((trial for trial in self.trials if self._has_crashed(trial)), None)
+                crashed = next((t for t in self.trials if self._has_crashed(t, is_dead)), None)
                 trial = Trial(self._study, crashed._trial_id) if crashed else self._ask()
                 if trial:
                     self._study.sampler = _sampler(self.config, trial.number)
@@ -191,6 +191,7 @@ class Study:
                     home.mkdir(parents=True, exist_ok=True)
                     held.enter_context(run_lock(home, LOCK))
                     trial.set_user_attr("host", platform.node())
+                    trial.set_user_attr("boot", str(Boot.current()))
                     within = home.is_relative_to(self._base)  # holds in a copy of the project, too
                     place = home.relative_to(self._base) if within else home
                     trial.set_user_attr("folder", str(place))
@@ -207,11 +208,10 @@ class Study:
         started = self._started
         return len(started) >= self.planned and all(t.state.is_finished() for t in started)
 
-    @property
-    def running_elsewhere(self) -> list[FrozenTrial]:
+    def running_elsewhere(self, is_dead: IsDead) -> list[FrozenTrial]:
         """The trials that are running in other processes."""
         running = [trial for trial in self.trials if trial.state == TrialState.RUNNING]
-        return [trial for trial in running if not self._has_crashed(trial)]
+        return [trial for trial in running if not self._has_crashed(trial, is_dead)]
 
     @property
     def first_failure(self) -> str:
@@ -272,24 +272,26 @@ class Study:
         trial.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
         return None
 
-    def _has_crashed(self, trial: FrozenTrial) -> bool:
+    def _has_crashed(self, trial: FrozenTrial, is_dead: IsDead) -> bool:
         """Whether a trial is unfinished and runs in no process.
 
-        A trial that lacks host and folder for longer than ``REGISTRATION_S`` was started by a
-        process that crashed before it recorded them. The time is measured here, since clocks and
-        time zones of hosts differ. The folder is untrusted (anyone who can write to the study can
-        name one), so it is only inspected.
+        Within one boot of a machine the lock of its folder decides, if that can be seen. The folder
+        is untrusted (anyone who can write to the study can name one), so it is only inspected.
         """
         if trial.state != TrialState.RUNNING:
             return False
-        host, folder = trial.user_attrs.get("host"), trial.user_attrs.get("folder")
-        if isinstance(host, str) and isinstance(folder, str):
-            with suppress(ValueError):  # not a valid path
-                if host != platform.node() or self._is_locked(folder):
-                    return False
-                return self.trials[trial.number].state == TrialState.RUNNING  # not finished since
-        now = time.monotonic()
-        return now - self._seen_at.setdefault(trial.number, now) >= REGISTRATION_S
+        folder = trial.user_attrs.get("folder")
+        if isinstance(folder, str) and _is_of_this_boot(trial) and self._is_there(folder):
+            if self._is_locked(folder):
+                return False
+            return self.trials[trial.number].state == TrialState.RUNNING  # not finished since
+        return is_dead(trial)
+
+    def _is_there(self, folder: str) -> bool:
+        try:
+            return (self._base / folder).is_dir()
+        except (OSError, ValueError):  # not a valid path
+            return False
 
     def _is_locked(self, folder: str) -> bool:
         try:
@@ -310,12 +312,23 @@ class Study:
             )
 
 
+def _is_of_this_boot(trial: FrozenTrial) -> bool:
+    """Whether a trial was last run in this boot; one of an earlier version, on this machine."""
+    boot = trial.user_attrs.get("boot")
+    if boot is None:
+        return bool(trial.user_attrs.get("host") == platform.node())
+    return bool(boot == str(Boot.current()))
+
+
 def _open(name: str, storage: str, sampler: BaseSampler, pruner: BasePruner) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return optuna.create_study(
             study_name=name,
-            storage=storage.replace("{", "{{").replace("}", "}}"),  # Optuna calls format() on it
+            storage=RDBStorage(
+                storage.replace("{", "{{").replace("}", "}}"),  # Optuna calls format() on it
+                engine_kwargs={"pool_pre_ping": True},  # a server may have been restarted
+            ),
             sampler=sampler,
             pruner=pruner,
             direction="minimize",

@@ -2,8 +2,6 @@
 
 import gc
 import math
-import platform
-import shlex
 import shutil
 import time
 from collections.abc import Sequence
@@ -18,11 +16,13 @@ from fae.errors import DataError, StoreError, cause
 from fae.runs.job import Job, JobGroup
 from fae.runs.run import fit, open_run
 from fae.runs.task import Known, State
-from fae.runtime.console import BAD, say, warn
+from fae.runtime.console import BAD, in_one_line, say, warn
 from fae.runtime.formatting import format_error
 from fae.tracking.archive import Archive
 from fae.tracking.folder import home
+from fae.tracking.liveness import SupersededError
 from fae.tracking.recovery import close_crashed
+from fae.tuning.crashed import CrashedTrials, runs_of
 from fae.tuning.search import Search
 from fae.tuning.study import Study
 
@@ -69,8 +69,9 @@ def run_trials(search: Search, archive: Archive, until: float) -> None:
     assert study.parent
     work, started = [1.0] * study.planned, time.time() - study.seconds
     group = JobGroup(study.parent, started, work, kind="study", colours=[*looks.APART])
+    is_dead = CrashedTrials(study.parent, archive, search.config.tracking.silence_s)
     while time.monotonic() < until:
-        with study.claim(search.job.folder) as claimed:
+        with study.claim(search.job.folder, is_dead) as claimed:
             if claimed is None:
                 return
             trial, folder = claimed
@@ -81,43 +82,45 @@ def run_trials(search: Search, archive: Archive, until: float) -> None:
     say(f"{study.name}: time limit reached (search.timeout={search.settings.timeout:g})")
 
 
-def wait_for_others(study: Study) -> None:
-    """Wait until other processes have finished their trials; name one that runs on another host."""
-    named, here = False, platform.node()
-    while running := study.running_elsewhere:
-        hosts = {trial.number: trial.user_attrs.get("host", here) for trial in running}
-        elsewhere = [number for number, host in hosts.items() if host != here]
-        if elsewhere and not named:
-            named, number = True, elsewhere[0]
-            study_name = ["--storage", study.storage, "--study-name", study.name]
-            trial = ["--trial-number", f"{number}", "--state", "fail"]
-            say(
-                f"{study.name}: waiting for trial {number} on {hosts[number]}; if it no longer "
-                "runs, press Ctrl-C, give this command, and search again:"
-            )
-            say(shlex.join(["optuna", "tell", *study_name, *trial]))
+def wait_for_others(study: Study, is_dead: CrashedTrials) -> None:
+    """Wait until other processes have finished their trials, or some of these have crashed."""
+    told = ""
+    while running := study.running_elsewhere(is_dead):
+        hosts = dict.fromkeys(str(t.user_attrs.get("host", "a new process")) for t in running)
+        trials = f"{len(running)} trial{'s' * (len(running) > 1)}"
+        text = f"{study.name}: waiting for {trials} on {', '.join(map(in_one_line, hosts))}"
+        if text != told:
+            say(text)
+        told = text
         time.sleep(POLL_S)
 
 
 def _run_trial(
     search: Search, trial: Trial, job: Job, overrides: Sequence[str], archive: Archive
 ) -> None:
-    """Run or resume a trial, and report its outcome to the study."""
+    """Run or resume a trial, and report its outcome to the study, unless another process has it."""
     gc.collect()  # the Trainer of the trial before is a cycle, which holds its images
-    study, known, started = search.study, _known(job, archive), time.perf_counter()
-    if known.state == State.NEW and study.trials[trial.number].intermediate_values:
-        warn(f"{job.label}: restarted, as its run's folder is missing")
-    pruning, resumed = Pruning(study, trial), bool(known.resumes)
+    study, pruning, started = search.study, Pruning(search.study, trial), time.perf_counter()
+    folder = job.folder
     try:
         config = compose(*overrides)
-        with open_run(config, job, lambda: known, kind="trial") as (run, _):
-            assert run
+        subject = f"trial {study.parent} {trial.number}"
+        opened = open_run(config, job, lambda: _known(job, archive), kind="trial", subject=subject)
+        with opened as (run, known):
+            if run is None:
+                return
+            folder, resumed = run.folder, bool(known.resumes)
+            if not resumed and study.trials[trial.number].intermediate_values:
+                warn(f"{job.label}: restarted, as its run's folder is missing")
             fitted = fit(run, config, job, resumed=resumed, started=started, callbacks=[pruning])
             if pruning.pruned:
                 run.set_tags({"fae.pruned": f"epoch {fitted.epoch}"})
         search.lacking.append(run.lacking)
     except (DataError, StoreError, OSError):  # not caused by the trial's values
         raise
+    except SupersededError as problem:
+        warn(str(problem))
+        return
     except Exception as failure:
         study.fail(trial, cause(failure))
         outcome, style = f"failed: {cause(failure)}", BAD
@@ -129,7 +132,7 @@ def _run_trial(
             outcome += f", pruned after epoch {fitted.epoch} of {config.epochs}"
         else:
             study.tell(trial, error)
-    shutil.rmtree((known.folder or job.folder) / "checkpoints", ignore_errors=True)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     say(f"{job.label}  {outcome}{_beside_best(study, trial)}", style=style)
 
 
@@ -144,12 +147,15 @@ def _beside_best(study: Study, trial: Trial) -> str:
 
 
 def _known(job: Job, archive: Archive) -> Known:
-    """What the store knows of a trial: its run, if it was interrupted."""
+    """What the store knows of a trial: its run, if it was interrupted or is running."""
     assert job.group
-    runs = archive.runs("trial", parent=job.group.parent, folder=f"trial-{job.number}")
-    if runs:
+    runs = runs_of(archive, job.group.parent, job.number)
+    if any(run.status == "RUNNING" for run in runs):
         close_crashed(archive)
+        runs = runs_of(archive, job.group.parent, job.number)
     for run in reversed(runs):
+        if run.status == "RUNNING" and not run.is_withdrawn:
+            return Known(state=State.RUNNING, run=run)
         if run.name == job.name and (folder := home(run)):
-            return Known(state=State.RESUMABLE, run=run, folder=folder)
+            return Known(state=State.RESUMABLE, run=run, folder=folder, is_held=run.was_silent)
     return Known()

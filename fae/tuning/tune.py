@@ -5,15 +5,18 @@ from contextlib import ExitStack
 
 from fae.runs import provenance
 from fae.runs.begin import begin
+from fae.runs.others import Others
 from fae.runs.task import Known, State
 from fae.runtime.console import say, warn
 from fae.tracking import ui, view
 from fae.tracking.archive import Archive
+from fae.tracking.claim import tag_of as claim_of
 from fae.tracking.recovery import close_crashed
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.tracking.view import View
 from fae.tuning.conclusion import conclude, concluded
+from fae.tuning.crashed import CrashedTrials
 from fae.tuning.results import Outcome, SearchResult
 from fae.tuning.search import Search
 from fae.tuning.space import Range
@@ -64,12 +67,13 @@ def _tune(search: Search) -> SearchResult | None:
         if run is None:
             if result := _finished(search, archive):
                 return result
-            run = _open(search, store, archive, until_end)
+            run = _open_orphaned(search, store, archive, until_end)
         if run is None:
             say(f"{study.name}: no trial is left; another process will finish the study")
             return None
-        while study.running_elsewhere:
-            wait_for_others(study)
+        is_dead = CrashedTrials(run.id, archive, search.config.tracking.silence_s)
+        while study.running_elsewhere(is_dead):
+            wait_for_others(study, is_dead)
             run_trials(search, archive, until)  # of processes that crashed meanwhile
         result = conclude(search, run, archive)
     search.lacking.append(run.lacking)
@@ -92,18 +96,40 @@ def _open(search: Search, store: Store, archive: Archive, until_end: ExitStack) 
         return _known(search, archive)
 
     with search.study.lock:
-        parameters = search.fixed_parameters
-        begun = begin(store, search.job, known, kind="study", tags=tags, parameters=parameters)
-        run, _ = until_end.enter_context(begun)
-        if run:
-            search.study.parent = run.id
+        begun = begin(
+            store,
+            search.job,
+            known,
+            kind="study",
+            subject=search.subject,
+            tags=tags,
+            parameters=search.fixed_parameters,
+        )
+        run, found = until_end.enter_context(begun)
+        if opened := run or found.run:
+            search.study.parent = opened.id
         return run
+
+
+def _open_orphaned(
+    search: Search, store: Store, archive: Archive, until_end: ExitStack
+) -> Run | None:
+    """Open the study's run as ``_open``, if the process that had it has ended or crashed."""
+    run = _open(search, store, archive, until_end)
+    found = _known(search, archive).run
+    if run is None and found and not Others(archive, search.config.tracking).is_alive(found):
+        run = _open(search, store, archive, until_end)
+    return run
 
 
 def _known(search: Search, archive: Archive) -> Known:
     """The study's run in the store; every search of the study resumes it."""
-    parent = search.study.parent
-    found = archive.runs("study", ids=[parent] if parent else [])
+    if parent := search.study.parent:
+        found = archive.runs("study", ids=[parent])
+    else:  # another process may be about to name it
+        claim = claim_of(search.subject)
+        found = archive.runs("study", claim=claim, status="RUNNING")
+        found = [run for run in found if not run.is_withdrawn]
     if not found:
         return Known()
     running = found[0].status == "RUNNING"

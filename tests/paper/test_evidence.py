@@ -37,7 +37,9 @@ class Filled:
     """
 
     def __init__(self, uri: str, experiment: str, folder: Path) -> None:
-        self.tracking = TrackingConfig(uri=uri, experiment=experiment, system_metrics=False)
+        self.tracking = TrackingConfig(
+            uri=uri, experiment=experiment, silence_s=600, system_metrics=False
+        )
         self.place = Path(uri.removeprefix("sqlite:///")).parent / "mlruns"
         self._store = Store(self.tracking)
         self._folders: Iterator[Path] = (folder / str(i) for i in itertools.count())

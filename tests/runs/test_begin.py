@@ -13,6 +13,7 @@ from fae.runs.begin import begin
 from fae.runs.job import Job, JobGroup
 from fae.runs.task import Known, State
 from fae.tracking.archive import Archive
+from fae.tracking.claim import settings
 from fae.tracking.store import Store
 
 Tiny = Callable[..., Config]
@@ -21,7 +22,10 @@ Tiny = Callable[..., Config]
 def interrupted(store: Store, job: Job) -> str:
     """The id of a run that was interrupted."""
     ids: list[str] = []
-    with suppress(KeyboardInterrupt), begin(store, job, Known, kind="run", tags={}) as (run, _):
+    with (
+        suppress(KeyboardInterrupt),
+        begin(store, job, Known, kind="run", subject="", tags={}) as (run, _),
+    ):
         assert run
         ids.append(run.id)
         raise KeyboardInterrupt
@@ -34,12 +38,15 @@ def test_a_new_run_is_in_the_folder_and_the_group_of_its_job(
     """Which is made where it is missing."""
     folder, group = tmp_path / "a" / "b", JobGroup("parent", 0, [1])
     store, job = Store(tiny().tracking), Job("job", folder, "command", group)
-    with begin(store, job, Known, kind="run", tags={"a": "b"}, parameters={"c": 1}) as (run, known):
+    with begin(store, job, Known, kind="run", subject="", tags={"a": "b"}, parameters={"c": 1}) as (
+        run,
+        known,
+    ):
         assert run
         assert known.state == State.NEW
     stored = client.get_run(run.id)
     assert (stored.info.status, stored.info.run_name) == ("FINISHED", "job")
-    assert stored.data.params == {"c": "1"}
+    assert settings(stored.data.params) == {"c": "1"}
     expected = {"a": "b", "fae.folder": str(folder), "mlflow.parentRunId": "parent"}
     assert expected.items() <= stored.data.tags.items()
 
@@ -50,7 +57,10 @@ def test_a_resumed_run_stays_in_its_own_folder(tiny: Tiny, tmp_path: Path) -> No
     first.mkdir()
     run_id = interrupted(store, Job("job", first, ""))
     known = Known(state=State.RESUMABLE, run=archive.run(run_id), folder=first)
-    with begin(store, Job("job", second, ""), lambda: known, kind="run", tags={}) as (run, found):
+    with begin(store, Job("job", second, ""), lambda: known, kind="run", subject="", tags={}) as (
+        run,
+        found,
+    ):
         assert run
         assert found is known
         assert (run.id, run.folder) == (run_id, first)
@@ -62,7 +72,10 @@ def test_nothing_begins_where_there_is_nothing_to_run(
     tiny: Tiny, tmp_path: Path, state: State
 ) -> None:
     store, job = Store(tiny().tracking), Job("job", tmp_path / "none", "")
-    with begin(store, job, lambda: Known(state=state), kind="run", tags={}) as (run, known):
+    with begin(store, job, lambda: Known(state=state), kind="run", subject="", tags={}) as (
+        run,
+        known,
+    ):
         assert (run, known) == (None, Known(state=state))
     assert [*tmp_path.iterdir()] == []
 
@@ -81,5 +94,5 @@ def test_no_other_process_begins_a_run_meanwhile(tiny: Tiny, tmp_path: Path) -> 
         assert not is_free()
         return Known()
 
-    with begin(store, Job("job", tmp_path, ""), known, kind="run", tags={}):
+    with begin(store, Job("job", tmp_path, ""), known, kind="run", subject="", tags={}):
         assert is_free()

@@ -34,6 +34,7 @@ from fae.runs.run import Result, _panel, fit, open_run, train
 from fae.runs.task import Known
 from fae.runs.tensor_file import load
 from fae.runtime import processor
+from fae.tracking.claim import settings
 
 Tiny = Callable[..., Config]
 
@@ -94,7 +95,7 @@ def test_it_ends_finished_under_its_name(run: Run) -> None:
 
 
 def test_parameters_are_the_settings_in_use(run: Run) -> None:
-    assert run.data.params == {
+    assert settings(run.data.params) == {
         "hidden": "16",
         "seed": "0",
         "epochs": "3",
@@ -218,7 +219,7 @@ def test_the_logged_model_has_a_name_and_the_run_s_settings_error_and_data(
     (output,) = run.outputs.model_outputs
     found = client.get_logged_model(output.model_id)
     assert found.name == "autoencoder-16"
-    assert found.params == run.data.params
+    assert found.params == settings(run.data.params)
     assert found.metrics
     (error,) = found.metrics
     assert (error.key, error.value) == ("test/mse", run.data.metrics["test/mse"])
@@ -447,7 +448,10 @@ def test_a_run_that_starts_again_as_its_folder_is_gone_says_so(
     config = tiny(f"tracking.experiment={tmp_path.name}", "epochs=1")
     (tmp_path / "first").mkdir()
     first = Job("first", tmp_path / "first", "")
-    with suppress(KeyboardInterrupt), open_run(config, first, Known, kind="run") as (run, _):
+    with (
+        suppress(KeyboardInterrupt),
+        open_run(config, first, Known, kind="run", subject="") as (run, _),
+    ):
         assert run
         gone = run.id
         raise KeyboardInterrupt
@@ -478,7 +482,7 @@ def test_a_run_that_other_kernels_resume_is_told_to_have_mixed_bits(
     experiment = f"tracking.experiment={tmp_path.name}"
     config = tiny(experiment, "epochs=3", "trainer.kernels=onednn")
     job, other = Job("first", tmp_path, ""), tiny(experiment, "epochs=3", "trainer.kernels=torch")
-    with suppress(Interrupted), open_run(config, job, Known, kind="run") as (run, _):
+    with suppress(Interrupted), open_run(config, job, Known, kind="run", subject="") as (run, _):
         assert run
         fit(run, config, job, resumed=False, started=0.0, callbacks=[EndsAfterAnEpoch()])
     result = train(config if library == "onednn" else other, job)
@@ -503,7 +507,7 @@ def test_a_run_that_starts_over_by_other_kernels_is_theirs_alone(
 ) -> None:
     experiment, job = f"tracking.experiment={tmp_path.name}", Job("first", tmp_path, "")
     first, other = (tiny(experiment, f"trainer.kernels={name}") for name in ("onednn", "torch"))
-    with suppress(Interrupted), open_run(first, job, Known, kind="run") as (run, _):
+    with suppress(Interrupted), open_run(first, job, Known, kind="run", subject="") as (run, _):
         assert run
         raise Interrupted(signal.SIGTERM)
     result = train(other, job)

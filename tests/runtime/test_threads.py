@@ -57,7 +57,7 @@ def test_a_run_is_the_same_in_one_two_and_three(
         folder = tmp_path / str(number)
         folder.mkdir()
         config, job = tiny(*LARGE, *overrides), Job(f"{number}", folder, "")
-        with open_run(config, job, Known, kind="run") as (run, _):
+        with open_run(config, job, Known, kind="run", subject="") as (run, _):
             assert run
             assert torch.get_num_threads() == number
             done = fit(run, config, job, resumed=False, started=0.0)

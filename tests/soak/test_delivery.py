@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import NO_LOCAL
+from conftest import NO_LOCAL, idle
 from mlflow import MlflowClient
 from mlflow.entities import FileInfo
 
@@ -108,7 +108,7 @@ class Mortal:
 def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model as a run leaves it in its outbox; it takes a second to make."""
     folder = tmp_path_factory.mktemp("model")
-    worker = UploadWorker(Journal(folder / "idle"), len)
+    worker = UploadWorker(Journal(folder / "idle"), len, idle())
     run = Run("id", "first", folder, Journal(folder), worker)
     run.log_model(torch.nn.Linear(4, 4).eval(), np.zeros((2, 4), np.float32), step=2)
     worker.close()
@@ -117,7 +117,7 @@ def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def live(folder: Path, delivery: Uploader) -> None:
     """Say what is not yet said, and store what is not yet stored."""
-    worker = UploadWorker(Journal(folder / "idle"), len)
+    worker = UploadWorker(Journal(folder / "idle"), len, idle())
     run = Run(delivery.run_id, "run", folder, Journal(folder), worker)
     run.log_parameters({"hidden": 4})
     run.log_data("synthetic", "digest", "here", {"train": 1})

@@ -11,15 +11,8 @@ from fae.config import Config
 from fae.drawing import looks
 from fae.errors import FaeError, TrainingError, UndeliveredError, VerdictError
 from fae.runs.task import Known, State, Task
-from fae.sweeps.sweep import (
-    FailedRunsError,
-    _colours,
-    _known,
-    _raise,
-    _repeat,
-    _retry,
-    planned,
-)
+from fae.sweeps.sweep import _raise, _repeat, _retry, planned
+from fae.sweeps.sweep_run import FailedRunsError, _colours, _known
 from fae.tracking.archive import Archive, StoredRun
 
 Tiny = Callable[..., Config]
@@ -73,13 +66,13 @@ def test_runs_have_the_colour_of_their_n_as_in_reports() -> None:
     """The order on the command line, the seed, and what is done already change none."""
     small, large = (look.colour for look in looks.in_order([4, 8]).values())
     tasks = planned([NO_LOCAL, "hidden=8,4", "repeats=2"])
-    assert _colours(tasks) == [large, small] * 2
-    assert _colours([replace(tasks[0], state=State.DONE), *tasks[1:]]) == [small, large, small]
+    assert _colours(tasks, tasks) == [large, small] * 2
+    assert _colours(tasks, tasks[1:]) == [small, large, small]
 
 
 def test_runs_of_one_n_have_colours_of_their_own() -> None:
     tasks = planned([NO_LOCAL, "hidden=4", "lr=0.1,0.2", "repeats=2"])
-    assert len(set(_colours(tasks))) == 4
+    assert len(set(_colours(tasks, tasks))) == 4
 
 
 class Sweeps:
@@ -112,11 +105,10 @@ def test_the_newest_sweep_of_the_same_runs_is_resumed_unless_all_is_done(tiny: T
     assert _known(cast("Archive", Sweeps("FINISHED")), [rerun]) == Known()
 
 
-def test_a_sweep_that_another_process_runs_is_refused(tiny: Tiny) -> None:
-    with pytest.raises(
-        TrainingError, match=r"^sweep: this sweep is running in another process, run 00000000; wait"
-    ):
-        _known(cast("Archive", Sweeps("RUNNING", "KILLED")), [Task(tiny(), [])])
+def test_a_sweep_that_another_process_runs_is_not_resumed(tiny: Tiny) -> None:
+    sweeps = Sweeps("RUNNING", "KILLED")
+    found = _known(cast("Archive", sweeps), [Task(tiny(), [])])
+    assert found == Known(state=State.RUNNING, run=sweeps.runs[0])
 
 
 def test_several_problems_are_one_error_and_failed_runs_count_most() -> None:

@@ -12,9 +12,9 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from fae.cli.compose import compose
 from fae.errors import ConfigError
+from fae.errors import without_password as masked
 from fae.runtime.paths import absolute, flaw
 from fae.tracking.address import LONGEST_DATABASE, file_of, of_file, of_store, of_study
-from fae.tracking.address import without_password as masked
 from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
 from fae.tracking.store import Store
@@ -111,7 +111,7 @@ def test_a_database_is_made_in_its_folder_and_nowhere_else(tmp_path: Path) -> No
     """MLflow itself would make a folder what%3F."""
     here = tmp_path / f"what{MARK}" / 'it\'s "100%" :x'
     uri = of_file(here / "mlflow.db")
-    Store(TrackingConfig(uri=uri, experiment="fae", system_metrics=False))
+    Store(TrackingConfig(uri=uri, experiment="fae", silence_s=600, system_metrics=False))
     assert {file.name for file in here.iterdir()} == {"mlflow.db", ".mlflow.db.lock"}
     assert [place.name for place in tmp_path.iterdir()] == [f"what{MARK}"]
 
@@ -120,7 +120,7 @@ def test_a_path_is_as_long_as_sqlite_takes_it(tmp_path: Path) -> None:
     spare = LONGEST_DATABASE - len(f"{tmp_path}//mlflow.db")
     folder = tmp_path / ("n" * (spare // 2)) / ("n" * (spare - spare // 2 - 1))
     uri = of_file(folder / "mlflow.db")
-    Store(TrackingConfig(uri=uri, experiment="fae", system_metrics=False))
+    Store(TrackingConfig(uri=uri, experiment="fae", silence_s=600, system_metrics=False))
     with pytest.raises(ConfigError, match="is 491 bytes long, 490 at most"):
         of_store(of_file(folder / "mlflow1.db"))
 
@@ -173,11 +173,15 @@ ANY = "must be sqlite:///FILE or http://SERVER"
         ("sqlite+aiosqlite:///x.db", "must be sqlite:///FILE"),
         ("http://h:5000/#/experiments/1/runs", "is a page of a server; give the server, http://h:"),
         ("http://h:5000/?a=1", "give the server, http://h:5000"),
-        ("http://h:port", "is no address of a server (Port could not be cast"),
-        ("http://h:99999", "is no address of a server (Port out of range"),
-        ("http://[::1:5000", "is no address of a server (Invalid IPv6"),
+        ("http://h:port", "must be like http://host:5000"),
+        ("http://h:99999", "must be like http://host:5000"),
+        ("http://[::1:5000", "must be like http://host:5000"),
         ("http://", "names no server"),
         ("http://a b", "must not have blanks"),
+        ("http://me:secret", "must be like http://host:5000"),
+        ("http://me:secret/x@h", "must be like http://host:5000"),
+        ("me:secret@h", ANY),
+        ("//me:secret@h/d", f"MLflow keeps no runs in folders any more; {ANY}"),
         ("http://me:secret@h", "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
         ("https://token@h", "or MLFLOW_TRACKING_TOKEN"),
         ("postgresql://me:secret@h/d", "mlflow server --backend-store-uri postgresql:"),
@@ -240,8 +244,13 @@ def test_the_database_of_a_study_has_no_password() -> None:
         with pytest.raises(ConfigError, match=r"^search\.storage=.*set PGPASSWORD") as refused:
             of_study(given)
         assert "secret" not in str(refused.value)
-    with pytest.raises(ConfigError, match=r"^search\.storage=here: "):
-        of_study("here")
+    for given in ("here", "me:secret@h/d", "postgresql://me:secret", "postgresql://h:secret/d"):
+        with pytest.raises(ConfigError) as refused:
+            of_study(given)
+        assert str(refused.value) == (
+            f"search.storage={masked(given)}: must be like postgresql://host:5432/name"
+        )
+        assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -254,6 +263,11 @@ def test_the_database_of_a_study_has_no_password() -> None:
         ("http://me:se@cr/et@host", "http://me:***@host"),
         ("http://:se cret@host", "http://:***@host"),
         ("http:me:secret@host", "http:me:***@host"),
+        ("me:se/cret@host is away", "me:***@host is away"),
+        ("a=me:secret@host", "a=me:***@host"),
+        ("a=//me:secret@host/db", "a=//me:***@host/db"),
+        ("http://me:secret", "http://me:***"),
+        ("https://b/k?X-Amz-Signature=secret&a=1", "https://b/k?X-Amz-Signature=***&a=1"),
         ("http://me@mail.org:secret@host", "http://***@mail.org:***@host"),
         ("mysql+pymysql://me@mail.org:secret@h/db", "mysql+pymysql://me@mail.org:***@h/db"),
         ("a=https://ghp_token@host b=1", "a=https://***@host b=1"),

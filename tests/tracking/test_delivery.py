@@ -14,6 +14,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 import torch
+from conftest import idle
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
 
@@ -77,7 +78,7 @@ def test_what_is_said_within_a_moment_is_stored_together_and_in_order(
 ) -> None:
     monkeypatch.setattr(delivery, "FLUSH_INTERVAL_S", 60.0)
     journal = Journal(tmp_path)
-    worker = UploadWorker(journal, shelf.take)
+    worker = UploadWorker(journal, shelf.take, idle())
     say(journal, 7)
     assert worker.close()
     assert numbers(shelf.taken) == list(range(7))
@@ -91,7 +92,7 @@ def test_what_an_earlier_process_left_is_stored_first(tmp_path: Path, shelf: She
         earlier.append({"end": "KILLED", "time": number})
     earlier.mark_uploaded(2)
     journal = Journal(tmp_path)
-    worker = UploadWorker(journal, shelf.take)
+    worker = UploadWorker(journal, shelf.take, idle())
     say(journal, 1)
     assert worker.close()
     assert numbers(shelf.taken) == [2, 3, 4]
@@ -101,7 +102,7 @@ def test_after_an_outage_all_arrives_once_with_one_warning(
     tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
 ) -> None:
     journal = Journal(tmp_path)
-    worker = UploadWorker(journal, shelf.take)
+    worker = UploadWorker(journal, shelf.take, idle())
     shelf.away = True
     for _ in range(3):
         shelf.asked.clear()
@@ -118,7 +119,7 @@ def test_after_an_outage_all_arrives_once_with_one_warning(
 
 def test_a_store_that_stays_away_holds_up_the_end_but_little(tmp_path: Path, shelf: Shelf) -> None:
     journal = Journal(tmp_path)
-    worker = UploadWorker(journal, shelf.take)
+    worker = UploadWorker(journal, shelf.take, idle())
     shelf.away = True
     back = threading.Timer(10, setattr, (shelf, "away", False))
     back.start()
@@ -139,7 +140,7 @@ def test_who_is_in_a_hurry_does_not_wait_for_a_store_that_hangs(
 ) -> None:
     journal = Journal(tmp_path)
     goes_on = threading.Event()
-    worker = UploadWorker(journal, lambda entries: goes_on.wait(10) or len(entries))
+    worker = UploadWorker(journal, lambda entries: goes_on.wait(10) or len(entries), idle())
     say(journal, 1)
     if in_a_hurry == "signalled":
         monkeypatch.setattr("fae.runtime.signals._arrived", 15)
@@ -162,7 +163,7 @@ def test_runs_that_end_by_one_signal_wait_no_longer_than_one(
     for name in ("run", "sweep"):
         (tmp_path / name).mkdir()
         journal = Journal(tmp_path / name)
-        worker = UploadWorker(journal, lambda entries: goes_on.wait(10) or len(entries))
+        worker = UploadWorker(journal, lambda entries: goes_on.wait(10) or len(entries), idle())
         say(journal, 1)
         assert not worker.close()
     assert 0.9 < time.monotonic() - start < 2
@@ -194,7 +195,7 @@ class Forgetful:
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[tuple[Run, UploadWorker]]:
     """A run that is kept for later, not stored."""
-    worker = UploadWorker(Journal(tmp_path / "idle"), len)
+    worker = UploadWorker(Journal(tmp_path / "idle"), len, idle())
     yield Run("id", "kept", tmp_path, Journal(tmp_path), worker), worker
     worker.close()
 
@@ -257,7 +258,7 @@ def test_a_file_that_is_damaged_as_it_waits_is_left_out_with_a_warning(
 ) -> None:
     monkeypatch.setattr(delivery, "FLUSH_INTERVAL_S", 60.0)
     with Store(tiny().tracking).run("cut", kind="run", folder=tmp_path, command="") as run:
-        kept_back = Run(run.id, "cut", tmp_path, run._journal, Mock(UploadWorker))
+        kept_back = Run(run.id, "cut", tmp_path, run._journal, Mock(UploadWorker, superseded=False))
         say_one_of_each(kept_back)
         (tmp_path / "outbox" / damaged).write_bytes(b"")
     stored = client.get_run(run.id)
@@ -380,7 +381,8 @@ def test_what_is_said_on_a_full_disk_is_stored_once_though_the_run_is_interrupte
         run.log_metrics({"a": 2.0}, step=2)
         raise KeyboardInterrupt
     assert client.get_run(run.id).info.status == "KILLED"
-    with store.run("full", kind="run", folder=tmp_path, command="", resume=run.id) as again:
+    resumed = Archive(tiny().tracking).run(run.id)
+    with store.run("full", kind="run", folder=tmp_path, command="", resume=resumed) as again:
         again.log_metrics({"a": 1.0}, step=1)
         again.log_metrics({"a": 2.0}, step=2)
     assert client.get_run(run.id).info.status == "FINISHED"
@@ -412,7 +414,7 @@ def test_a_run_that_crashes_as_it_is_resumed_is_closed(
     ):
         raise KeyboardInterrupt
     with run_lock(tmp_path):
-        store._begin("ends", tmp_path, "", {}, run.id)
+        store._begin("ends", tmp_path, "", {}, Archive(tracking).run(run.id), None)
     assert client.get_run(run.id).info.status == "RUNNING"
     close_crashed(Archive(tracking))
     assert client.get_run(run.id).info.status == "KILLED"
@@ -435,7 +437,7 @@ def test_what_is_refused_holds_up_nothing_else_and_is_offered_again_at_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shelf, journal = Refusing(1, 3), Journal(tmp_path)
-    worker = UploadWorker(journal, shelf.take)
+    worker = UploadWorker(journal, shelf.take, idle())
     say(journal, 5)
     while len(shelf.taken) < 3:
         time.sleep(0.01)

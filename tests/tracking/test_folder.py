@@ -39,10 +39,15 @@ class Dead(BaseException):
     """What a kill is to a test."""
 
 
-def begin_and_end(tracking: TrackingConfig, folder: Path, status: str, **more: Any) -> str:
+def begin_and_end(
+    tracking: TrackingConfig, folder: Path, status: str, resume: str | None = None, **more: Any
+) -> str:
     """A run that ended so, with a checkpoint; its id."""
     ends = {"FAILED": RuntimeError(), "KILLED": KeyboardInterrupt(), "RUNNING": KeyboardInterrupt()}
-    opened = Store(tracking).run("first", kind="run", folder=folder, command="the command", **more)
+    resumed = Archive(tracking).run(resume) if resume else None
+    opened = Store(tracking).run(
+        "first", kind="run", folder=folder, command="the command", resume=resumed, **more
+    )
     with suppress(RuntimeError, KeyboardInterrupt), opened as run:
         run_id = run.id
         (folder / "checkpoints").mkdir(exist_ok=True)
@@ -168,7 +173,7 @@ def test_a_run_that_crashes_as_it_is_resumed_in_a_new_folder_can_be_closed_and_d
 
     with monkeypatch.context() as until, suppress(Dead), run_lock(new):
         until.setattr(owner, last, die)
-        store._begin("first", new, "", {}, run_id)
+        store._begin("first", new, "", {}, Archive(tracking).run(run_id), None)
     close_crashed(Archive(tracking))
     assert client.get_run(run_id).info.status == "KILLED"
     assert count_unsent(new) == deliver(new, Archive(tracking))
@@ -199,7 +204,7 @@ def test_a_run_that_crashes_as_it_is_created_is_resumed_in_its_folder(
     told |= {"fae.host": platform.node(), "fae.fingerprint": one.fingerprint}
     with monkeypatch.context() as until, suppress(Dead), run_lock(tmp_path):
         until.setattr(MlflowClient, "create_run", die)
-        store._begin("dies", tmp_path, "the command", told, None)
+        store._begin("dies", tmp_path, "the command", told, None, None)
     (found,) = look_up([one], Archive(config.tracking), config.sweep)
     assert found.state == "resumable"
     assert found.run is not None
@@ -245,7 +250,7 @@ def test_a_run_that_cannot_be_resumed_as_its_folder_cannot_be_written_may_be_res
     assert link.run_id == interrupted
 
 
-def test_a_killed_run_whose_folder_was_emptied_is_given_up(
+def test_a_run_whose_folder_was_emptied_is_closed_once_it_is_silent(
     tracking: TrackingConfig, tmp_path: Path
 ) -> None:
     here = {"fae.host": platform.node()}
@@ -253,7 +258,8 @@ def test_a_killed_run_whose_folder_was_emptied_is_given_up(
     for file in files(tmp_path):
         file.unlink()
     archive = Archive(tracking)
-    close_crashed(archive)
+    assert close_crashed(archive) == []
+    assert archive.take_over(archive.run(run_id))
     run = archive.run(run_id)
     assert (run.status, home(run)) == ("KILLED", None)
 

@@ -42,7 +42,7 @@ def test_a_sweep_whose_files_the_store_refuses_is_stored_by_the_command_it_names
     tmp_path: Path,
 ) -> None:
     Store(compose(*SMOKE, f"tracking.uri='{of_file(tmp_path / 'mlflow.db')}'").tracking)
-    (tmp_path / "mlruns").write_text("in the way of the runs' files")
+    (tmp_path / "mlruns").symlink_to("not mounted")  # which shows when something is written
     code, said, told = run(tmp_path, "fae.train", "-m", "hidden=4,8", *SMOKE)
     assert code == 3, told
     assert said.count("warning: the store rejects the file config.yaml") == 2

@@ -88,7 +88,7 @@ def test_what_is_new_lies_with_what_was_moved(
     assert capsys.readouterr().out == (
         f"{original} is now {project}; the paths in mlflow.db are updated\n"
     )
-    with store.run("first", kind="run", folder=folder, command="", resume=run.id) as again:
+    with store.run("first", kind="run", folder=folder, command="", resume=run) as again:
         again.log_text("goodbye", "later.txt")
     (project / "new").mkdir()
     with store.run("second", kind="run", folder=project / "new", command="") as new:

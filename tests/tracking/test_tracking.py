@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 
 from fae.config import Config
 from fae.errors import Interrupted, StoreError
+from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
 from fae.tracking.run import Run
 from fae.tracking.store import Store
@@ -110,7 +111,8 @@ def test_system_metrics_of_a_resumed_run_come_after_those_it_has(
 
     run_id = None
     for _ in range(2):
-        opened = store.run("seen", kind="run", folder=tmp_path, command="", resume=run_id)
+        resumed = Archive(tracking).run(run_id) if run_id else None
+        opened = store.run("seen", kind="run", folder=tmp_path, command="", resume=resumed)
         with suppress(KeyboardInterrupt), opened as run:
             run_id = run.id
             before, deadline = len(steps(run_id)), time.monotonic() + 30

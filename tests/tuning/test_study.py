@@ -5,16 +5,17 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.trial import Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, Trial
 from pydantic import TypeAdapter
 
 from fae.errors import ConfigError, StoreError
-from fae.tracking.address import file_of, of_file
+from fae.runtime.machine import Boot
+from fae.tracking.address import of_file
+from fae.tracking.lock import run_lock
 from fae.tuning.space import SearchConfig
 from fae.tuning.study import Study
 
@@ -49,6 +50,15 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return make
 
 
+def alive(_: FrozenTrial) -> bool:
+    """What the store says of the process of a trial."""
+    return False
+
+
+def dead(_: FrozenTrial) -> bool:
+    return True
+
+
 def error(values: dict[str, Any]) -> float:
     return float(abs(values["lr"] - 1) + values["batch_size"])
 
@@ -57,7 +67,7 @@ def work(study: Study, folder: Path, most: int = 100) -> list[dict[str, Any]]:
     """Run trials as long as there are any; their values."""
     tried = []
     for _ in range(most):
-        with study.claim(folder) as claimed:
+        with study.claim(folder, alive) as claimed:
             if claimed is None:
                 break
             trial, _ = claimed
@@ -103,11 +113,11 @@ def ask_at_once(
         claims = []
 
         def ask_late() -> Trial:
-            claims.append(held.enter_context(other.claim(folder / "other")))
+            claims.append(held.enter_context(other.claim(folder / "other", alive)))
             return ask()
 
         monkeypatch.setattr(one._study, "ask", ask_late)
-        claims.append(held.enter_context(one.claim(folder / "one")))
+        claims.append(held.enter_context(one.claim(folder / "one", alive)))
         return [claim and (claim[0].number, claim[0].params) for claim in claims]
 
 
@@ -139,7 +149,7 @@ def test_two_hosts_that_ask_at_once_start_no_more_trials_than_planned(
 
 def test_a_started_trial_is_run_though_fewer_are_requested_now(study: Make, tmp_path: Path) -> None:
     work(study(trials=2), tmp_path, most=1)
-    with study(trials=2).claim(tmp_path):
+    with study(trials=2).claim(tmp_path, alive):
         pass
     fewer = study(trials=1)
     assert fewer.planned == 2
@@ -161,10 +171,10 @@ def test_a_trial_whose_process_crashed_is_resumed(study: Make, tmp_path: Path) -
 
     In a folder of the resuming process: the study may name a folder of anything.
     """
-    with study().claim(tmp_path / "first") as claimed:
+    with study().claim(tmp_path / "first", alive) as claimed:
         assert claimed is not None
         values = claimed[0].params
-    with study().claim(tmp_path / "second") as again:
+    with study().claim(tmp_path / "second", alive) as again:
         assert again is not None
         assert (again[0].number, again[0].params) == (0, values)
         assert again[1] == tmp_path / "second" / "trial-0"
@@ -173,28 +183,33 @@ def test_a_trial_whose_process_crashed_is_resumed(study: Make, tmp_path: Path) -
 def test_a_copied_study_does_not_wait_for_the_original(study: Make, tmp_path: Path) -> None:
     original, copy = tmp_path / "original", tmp_path / "copy"
     original.mkdir()
-    with study(address=of_file(original / "optuna.db")).claim(original / "outputs") as claimed:
+    with study(address=of_file(original / "optuna.db")).claim(
+        original / "outputs", alive
+    ) as claimed:
         assert claimed is not None
         shutil.copytree(original, copy)
         copied = study(address=of_file(copy / "optuna.db"))
-        assert copied.running_elsewhere == []
-        with copied.claim(copy / "outputs") as again:
+        assert copied.running_elsewhere(alive) == []
+        with copied.claim(copy / "outputs", alive) as again:
             assert again is not None
             assert again[0].number == 0
-            assert [trial.number for trial in copied.running_elsewhere] == [0]
+            assert [trial.number for trial in copied.running_elsewhere(alive)] == [0]
 
 
 @pytest.mark.parametrize(
-    ("told", "alive"),
+    "told",
     [
-        ({"host": platform.node(), "folder": "a\0b"}, False),
-        ({"host": platform.node(), "folder": "\ud800"}, False),
-        ({"host": platform.node(), "folder": 7}, False),
-        ({"folder": "outputs"}, False),
-        ({"host": ["here"], "folder": "outputs"}, False),
-        ({"host": platform.node(), "folder": "loop"}, True),
-        ({"host": platform.node(), "folder": "x" * 300}, True),
-        ({"host": "elsewhere", "folder": "outputs"}, True),
+        {"host": platform.node(), "folder": "a\0b"},
+        {"host": platform.node(), "folder": "\ud800"},
+        {"host": platform.node(), "folder": 7},
+        {"folder": "outputs"},
+        {"host": ["here"], "folder": "outputs"},
+        {"host": platform.node(), "folder": "loop"},
+        {"host": platform.node(), "folder": "x" * 300},
+        {"host": platform.node(), "folder": "not there"},
+        {"host": "elsewhere", "folder": "outputs"},
+        {"host": platform.node(), "boot": "another/boot", "folder": "outputs"},
+        {"host": platform.node(), "boot": 7, "folder": "outputs"},
     ],
     ids=[
         "null",
@@ -204,52 +219,53 @@ def test_a_copied_study_does_not_wait_for_the_original(study: Make, tmp_path: Pa
         "list",
         "loop",
         "long",
+        "not there",
         "elsewhere",
+        "rebooted",
+        "no boot",
     ],
 )
-def test_a_trial_with_invalid_attributes_is_crashed_or_running(
-    study: Make,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    told: dict[str, Any],
-    alive: bool,
+def test_of_a_trial_whose_folder_proves_nothing_the_store_decides(
+    study: Make, tmp_path: Path, told: dict[str, Any]
 ) -> None:
-    """Where it cannot be told whether it is another user's, it is."""
-    monkeypatch.setattr("fae.tuning.study.REGISTRATION_S", 0.0)
     (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "outputs").mkdir()
     begun = study()._study.ask()
     for key, value in told.items():
         begun.set_user_attr(key, value)
-    assert [trial.number for trial in study().running_elsewhere] == ([0] if alive else [])
+    assert [trial.number for trial in study().running_elsewhere(alive)] == [0]
+    assert study().running_elsewhere(dead) == []
 
 
-@pytest.mark.parametrize("hours", [-1, 1])
-def test_the_clock_of_a_host_that_starts_a_trial_does_not_matter(
-    study: Make, monkeypatch: pytest.MonkeyPatch, hours: int
+@pytest.mark.parametrize("boot", [None, str(Boot.current())])
+def test_of_a_trial_of_this_boot_the_lock_of_its_folder_decides(
+    study: Make, tmp_path: Path, boot: str | None
 ) -> None:
-    """It may be in another time zone; how long it takes is measured by who waits for it."""
-    began = datetime.now() + timedelta(hours=hours)
-    ours = study()
-    ours._study.add_trial(create_trial(state=TrialState.RUNNING))
-    with closing(sqlite3.connect(file_of(ours.storage) or "")) as database, database:
-        database.execute("UPDATE trials SET datetime_start = ?", [str(began)])
-    assert [trial.number for trial in ours.running_elsewhere] == [0]
-    monkeypatch.setattr("fae.tuning.study.REGISTRATION_S", 0.0)
-    assert ours.running_elsewhere == []
+    """One of an earlier version names no boot."""
+    folder = tmp_path / "outputs"
+    folder.mkdir()
+    begun = study()._study.ask()
+    begun.set_user_attr("host", platform.node())
+    begun.set_user_attr("folder", "outputs")
+    if boot:
+        begun.set_user_attr("boot", boot)
+    assert study().running_elsewhere(alive) == []
+    with run_lock(folder, "trial.lock"):
+        assert [trial.number for trial in study().running_elsewhere(dead)] == [0]
 
 
 def test_a_trial_that_runs_in_another_process_is_left_alone(study: Make, tmp_path: Path) -> None:
     one, other = study(trials=2), study(trials=2)
-    with one.claim(tmp_path) as first, other.claim(tmp_path) as second:
+    with one.claim(tmp_path, alive) as first, other.claim(tmp_path, alive) as second:
         assert first is not None
         assert second is not None
         assert (first[0].number, second[0].number) == (0, 1)
-        with study(trials=2).claim(tmp_path) as third:
+        with study(trials=2).claim(tmp_path, alive) as third:
             assert third is None
-        assert [trial.number for trial in other.running_elsewhere] == [0, 1]
+        assert [trial.number for trial in other.running_elsewhere(alive)] == [0, 1]
         for ours, claimed in ((one, first), (other, second)):
             ours.tell(claimed[0], 1.0)
-    assert other.running_elsewhere == []
+    assert other.running_elsewhere(alive) == []
 
 
 def test_a_trial_that_ends_while_another_process_looks_is_not_run_again(
@@ -258,7 +274,7 @@ def test_a_trial_that_ends_while_another_process_looks_is_not_run_again(
     one, other = study(trials=1), study(trials=1)
     is_locked = other._is_locked
     with ExitStack() as held:
-        claimed = held.enter_context(one.claim(tmp_path))
+        claimed = held.enter_context(one.claim(tmp_path, alive))
         assert claimed is not None
 
         def look_late(folder: str) -> bool:
@@ -267,19 +283,14 @@ def test_a_trial_that_ends_while_another_process_looks_is_not_run_again(
             return is_locked(folder)
 
         monkeypatch.setattr(other, "_is_locked", look_late)
-        with other.claim(tmp_path) as second:
+        with other.claim(tmp_path, alive) as second:
             assert second is None
 
 
-def test_a_trial_whose_process_crashed_at_once_is_resumed(
-    study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before it could say where it is; on another machine it may be about to."""
+def test_a_trial_whose_process_crashed_at_once_is_resumed(study: Make, tmp_path: Path) -> None:
+    """Before it could say where it is."""
     study()._study.ask()
-    assert [trial.number for trial in study().running_elsewhere] == [0]
-    monkeypatch.setattr("fae.tuning.study.REGISTRATION_S", 0.0)
-    assert study().running_elsewhere == []
-    with study().claim(tmp_path) as claimed:
+    with study().claim(tmp_path, dead) as claimed:
         assert claimed is not None
         assert claimed[0].number == 0
 
@@ -291,7 +302,7 @@ def test_trials_with_high_errors_are_pruned_at_a_third_of_the_epochs(
     ours = study()
     assert ours.epochs_saved == 0
     for errors in (1.0, 2.0, 0.5):
-        with ours.claim(tmp_path) as claimed:
+        with ours.claim(tmp_path, alive) as claimed:
             assert claimed is not None
             trial = claimed[0]
             pruned = [ours.should_prune(trial, epoch, errors) for epoch in range(1, 4)]
@@ -309,10 +320,10 @@ def test_trials_with_high_errors_are_pruned_at_a_third_of_the_epochs(
 def test_failed_trials_count_but_are_not_the_best(study: Make, tmp_path: Path) -> None:
     ours = study(trials=2)
     assert ours.first_failure == ""
-    with ours.claim(tmp_path) as first:
+    with ours.claim(tmp_path, alive) as first:
         assert first is not None
         ours.fail(first[0], "it diverged")
-    with ours.claim(tmp_path) as second:
+    with ours.claim(tmp_path, alive) as second:
         assert second is not None
         ours.tell(second[0], 3.0)
     assert ours.first_failure == "it diverged"
@@ -353,7 +364,7 @@ def test_a_database_that_cannot_be_opened_is_named(tmp_path: Path, study: Make) 
 )
 def test_a_damaged_database_is_named(study: Make, tmp_path: Path, table: str) -> None:
     ours = study()
-    with ours.claim(tmp_path) as claimed:
+    with ours.claim(tmp_path, alive) as claimed:
         assert claimed is not None
         ours.should_prune(claimed[0], 1, 1.0)
         ours.tell(claimed[0], 1.0)
@@ -381,7 +392,7 @@ def test_what_matters_is_the_more_important(study: Make, tmp_path: Path) -> None
     ours = study(trials=30, sampler="random", pruner="none")
     assert ours.importances() == {}
     while True:
-        with ours.claim(tmp_path) as claimed:
+        with ours.claim(tmp_path, alive) as claimed:
             if claimed is None:
                 break
             ours.tell(claimed[0], claimed[0].params["batch_size"])

@@ -1,0 +1,71 @@
+"""How a job of a queue ended that did not end well, and the run that tells so."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from fae.cli.overrides import command_line
+from fae.errors import TrainingError
+from fae.runs.task import Task
+from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.store import Store
+
+
+class JobEndError(TrainingError):
+    """A job did not end well.
+
+    Attributes:
+        is_cancelled: somebody ended it.
+        is_death: it died by itself, without a chance to close its run.
+    """
+
+    def __init__(self, cause: str, *, is_cancelled: bool = False, is_death: bool = False) -> None:
+        super().__init__(cause)
+        self.is_cancelled = is_cancelled
+        self.is_death = is_death
+
+
+def settle(
+    task: Task, run: StoredRun | None, end: JobEndError, archive: Archive, parent: str, folder: Path
+) -> str:
+    """Close the run of a job that has ended; one that the job did not begin is stored as FAILED.
+
+    Args:
+        run: what the job has begun or resumed, if anything.
+        parent: id of the sweep's run.
+        folder: of a run that is stored here.
+
+    Returns:
+        Why it failed; empty if the run finished all the same.
+    """
+    cause = str(end)
+    if run is None:
+        if not end.is_cancelled:
+            _store_failed(task, cause, parent, folder)
+        return cause
+    if run.status == "FINISHED":
+        return ""
+    if run.status == "FAILED":
+        return run.tags.get("fae.error", cause)
+    if end.is_death:
+        archive.close(run, "FAILED", run.ended or int(time.time() * 1000), cause)
+    elif run.status == "RUNNING":
+        archive.close(run, "KILLED", int(time.time() * 1000))
+    return cause
+
+
+def _store_failed(task: Task, cause: str, parent: str, folder: Path) -> None:
+    """Store a run that failed before it could say so itself."""
+    store = Store(task.config.tracking)
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = store.run(
+        task.name,
+        kind="run",
+        folder=folder,
+        command=command_line(task.overrides),
+        parent=parent,
+        parameters=task.config.parameters(),
+        tags={"fae.fingerprint": task.fingerprint},
+    )
+    with suppress(TrainingError), begun:
+        raise TrainingError(cause)

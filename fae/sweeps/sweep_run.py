@@ -1,0 +1,230 @@
+"""The run of a sweep: its jobs, launched by this process and perhaps by others at the same time."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from fae.errors import FaeError, TrainingError
+from fae.runs.begin import begin
+from fae.runs.job import Job
+from fae.runs.others import Others
+from fae.runs.task import Known, State, Task, look_up
+from fae.runtime.console import say
+from fae.runtime.signals import allow_signals, defer_signals
+from fae.sweeps import parent_run
+from fae.sweeps.launch import Launch
+from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.store import Store
+
+Tag = Callable[[Mapping[str, str]], object]
+"""Is given tags of the sweep's run."""
+SHOWN = 10
+"""Failed runs that the end of a sweep names."""
+
+
+class FailedRunsError(TrainingError):
+    """Some runs of a sweep failed."""
+
+
+class SweepRun:
+    """This process's part of a sweep; other processes may take part in the same one.
+
+    Attributes:
+        parent: id of the sweep's run, once it has begun.
+        lacking: what the store lacks of it and of its runs, or "".
+
+    Args:
+        job: of the sweep's run.
+        tags: of a new one.
+        tasks: all of the sweep, as they were planned.
+        launch: of those that are to be run; later ones use its launcher.
+        at_once: jobs that the launcher gets at a time; None: all of them.
+        retry: the command that repeats those that fail.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        tags: Mapping[str, str],
+        tasks: Sequence[Task],
+        launch: Launch,
+        archive: Archive,
+        at_once: int | None,
+        retry: str,
+    ) -> None:
+        self.job = job
+        self.tags = tags
+        self.tasks = tasks
+        self.archive = archive
+        self.retry = retry
+        self.settings = tasks[0].config.sweep
+        self.parent = ""
+        self.lacking: list[str] = []
+        self._stops = self.settings.on_failure == "stop"
+        self._at_once = at_once or (1 if self._stops else len(tasks))
+        self._others = Others(archive, tasks[0].config.tracking)
+        self._first = launch
+        self._launches: list[Launch] = []
+
+    @property
+    def is_left(self) -> bool:
+        """Whether jobs were left in the launcher's queue."""
+        return any(launch.left for launch in self._launches)
+
+    def finish(self, store: Store) -> list[FaeError]:
+        """Run what is left of the sweep; returns its problems.
+
+        The sweep's run is a new one, that of an earlier sweep of the same runs, or that of another
+        process, which is joined. If that process crashes, this one takes its place.
+        """
+        problems: list[FaeError] = []
+        is_over = False
+        while not is_over:
+            try:
+                is_over = self._run(store)
+            except FailedRunsError as error:
+                problems.append(error)
+                is_over = True
+        self.lacking += [message for launch in self._launches for message in launch.lacking]
+        return problems
+
+    def _run(self, store: Store) -> bool:
+        """Run the sweep, or join another process; whether the sweep has ended.
+
+        Raises:
+            FailedRunsError: some runs of the sweep failed, now or before.
+        """
+        parameters = parent_run.shared([task.config.parameters() for task in self.tasks])
+        with begin(
+            store,
+            self.job,
+            lambda: _known(self.archive, self.tasks),
+            kind="sweep",
+            subject=parent_run.subject(self.tasks),
+            tags=self.tags,
+            parameters=parameters,
+        ) as (run, found):
+            if run:
+                self.parent = run.id
+                parent_run.record(run, self.tasks)
+                parent_run.adopt(run, self.tasks)
+                self._launch_all(run.set_tags)
+                run.is_unfinished = self.is_left
+                parent_run.adopt(run, self._now())
+                self._raise_failures()
+        if run:
+            self.lacking.append(run.lacking)
+            return True
+        assert found.run
+        self.parent = found.run.id
+        return found.state != State.RUNNING or self._join(found.run)
+
+    def _join(self, sweep: StoredRun) -> bool:
+        """Launch what is left of another process's sweep; whether it ended with its process."""
+        say(f"this sweep is running in another process, run {sweep.id[:8]}: joining it")
+        self.job.folder.mkdir(parents=True, exist_ok=True)
+        with defer_signals(), allow_signals():  # as within a run of its own
+            self._launch_all()
+        if self.is_left:
+            return True
+        if self._others.wait_for_end(sweep).status == "KILLED":
+            return False
+        self._raise_failures()
+        return True
+
+    def _launch_all(self, tag: Tag = lambda _: None) -> None:
+        """Launch all jobs, and then those whose process elsewhere turns out to have crashed."""
+        tasks = self.tasks if not self._launches else self._now()
+        to_run = [task for task in tasks if task.to_run]
+        while True:
+            if to_run:
+                self._launch(to_run, tag)
+            if self.is_left or self.settings.rerun or (self._stops and self._failures()):
+                return
+            running = [task for task in self._now() if task.state == State.RUNNING]
+            to_run = self._others.wait(running, self._look_up)
+            if not to_run:
+                return
+
+    def _launch(self, tasks: Sequence[Task], tag: Tag) -> None:
+        is_first = not self._launches and self._first.tasks
+        launch = self._first if is_first else Launch(self._first.launcher, tasks)
+        self._launches.append(launch)
+        launch.run(
+            self._at_once,
+            self.parent,
+            self.job.folder,
+            self.archive,
+            stop_at_failure=self._stops,
+            colours=_colours(self.tasks, tasks),
+            tag=tag,
+        )
+
+    def _now(self) -> list[Task]:
+        return self._look_up(self.tasks)
+
+    def _look_up(self, tasks: Sequence[Task]) -> list[Task]:
+        return look_up(tasks, self.archive, self.settings)
+
+    def _failures(self) -> dict[str, str]:
+        """Why runs failed now, by their fingerprints."""
+        return {
+            launch.tasks[number].fingerprint: cause
+            for launch in self._launches
+            for number, cause in launch.failures.items()
+        }
+
+    def _raise_failures(self) -> None:
+        """Raise if some runs of the sweep failed, now or before.
+
+        Raises:
+            FailedRunsError: names them, and the command that retries them.
+        """
+        tasks, failures = self._now(), self._failures()
+        causes = []
+        for task in tasks:
+            if task.state != State.DONE and task.fingerprint in failures:
+                causes.append(f"{task.name}: {failures[task.fingerprint]}")
+            elif task.state == State.FAILED and task.run:
+                causes.append(f"{task.name}: failed before: {task.run.cause}")
+            elif task.state == State.RUNNING and not self.is_left:
+                causes.append(f"{task.name}: {task.describe()}")
+        if causes:
+            raise FailedRunsError(_failure(causes, len(tasks), self.retry))
+
+
+def _known(archive: Archive, tasks: Sequence[Task]) -> Known:
+    """What the store knows of sweeps of the same runs; the newest is the one to resume."""
+    if tasks[0].config.sweep.rerun:
+        return Known()
+    identity = parent_run.identity(task.fingerprint for task in tasks)
+    sweeps = archive.alike("sweep", [identity]).get(identity, [])
+    for sweep in sweeps:
+        if sweep.status == "RUNNING":
+            return Known(state=State.RUNNING, run=sweep)
+    if not sweeps:
+        return Known()
+    is_done = sweeps[-1].status == "FINISHED" and not any(task.to_run for task in tasks)
+    return Known(state=State.DONE if is_done else State.RESUMABLE, run=sweeps[-1])
+
+
+def _colours(tasks: Sequence[Task], launched: Sequence[Task]) -> list[str]:
+    """Colours in the UI of the tasks that are launched: of n as in reports, unless all have one.
+
+    Args:
+        tasks: all of the sweep.
+    """
+    from fae.drawing import looks
+
+    of_n = looks.in_order(task.config.hidden for task in tasks)
+    apart = looks.apart(task.fingerprint for task in tasks)
+    return [
+        (of_n[task.config.hidden] if len(of_n) > 1 else apart[task.fingerprint]).colour
+        for task in launched
+    ]
+
+
+def _failure(causes: Sequence[str], runs: int, retry: str) -> str:
+    """What the sweep ends with: the runs that failed, and the command that retries them."""
+    more = [f"and {len(causes) - SHOWN} more"] if len(causes) > SHOWN else []
+    lines = [f"  {line}" for line in [*causes[:SHOWN], *more]]
+    remedy = f"retry them, once the cause is fixed, with:\n{retry}"
+    return "\n".join([f"{len(causes)} of {runs} runs failed", *lines, remedy])

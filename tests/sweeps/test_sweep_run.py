@@ -1,0 +1,169 @@
+"""A sweep that several processes run at the same time: they share its runs, and one its end."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from fae.config import Config
+from fae.runs import others
+from fae.runs.begin import begin
+from fae.runs.job import Job, JobGroup
+from fae.runs.others import Others
+from fae.runs.task import State, Task, look_up
+from fae.sweeps import parent_run, sweep_run
+from fae.sweeps.launch import Launch
+from fae.sweeps.sweep_run import SweepRun
+from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.config import TrackingConfig
+from fae.tracking.liveness import Watch
+from fae.tracking.store import Store
+
+Tiny = Callable[..., Config]
+Between = Callable[[int], object]
+
+
+class Work:
+    """Stands for the launch of some tasks, each a run without training.
+
+    Args:
+        between: called with a task's number before its run begins.
+    """
+
+    launcher = None
+
+    def __init__(self, tasks: Sequence[Task], folder: Path, between: Between) -> None:
+        self.tasks, self.folder, self.between = tasks, folder, between
+        self.failures: dict[int, str] = {}
+        self.lacking: list[str] = []
+        self.left = 0
+        self.done: list[str] = []
+
+    def run(self, _: int, parent: str, *__: object, **___: object) -> None:
+        for number, task in enumerate(self.tasks):
+            self.between(number)
+            self.one(task, Job(task.name, self.folder / str(number), "", JobGroup(parent, 0, [1])))
+
+    def one(self, task: Task, job: Job) -> None:
+        tracking = task.config.tracking
+
+        def known() -> Task:
+            return look_up([task], Archive(tracking), task.config.sweep)[0]
+
+        tags = {"fae.fingerprint": task.fingerprint}
+        subject = f"run {task.fingerprint}"
+        with begin(Store(tracking), job, known, kind="run", subject=subject, tags=tags) as (one, _):
+            if one:
+                one.log_metrics({"test/mse": 1.0}, step=1)
+                self.done.append(task.name)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(others, "POLL_S", 0.0)
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, empty_store: bytes, tiny: Tiny) -> list[Task]:
+    (tmp_path / "mlflow.db").write_bytes(empty_store)
+    config = tiny()
+    tracking = replace(config.tracking, uri=f"sqlite:///{tmp_path}/mlflow.db")
+    config = replace(config, tracking=tracking)
+    Store(tracking)
+    return [Task(replace(config, seed=seed), [f"seed={seed}"]) for seed in range(3)]
+
+
+def tracking_of(tasks: Sequence[Task]) -> TrackingConfig:
+    return tasks[0].config.tracking
+
+
+def shared(
+    tasks: Sequence[Task],
+    folder: Path,
+    between: Between = lambda _: None,
+    planned: Sequence[Task] | None = None,
+) -> tuple[SweepRun, Work]:
+    work = Work(tasks if planned is None else planned, folder, between)
+    job = Job("sweep", folder, "")
+    archive = Archive(tracking_of(tasks))
+    tags = {"fae.fingerprint": parent_run.identity(task.fingerprint for task in tasks)}
+    return SweepRun(job, tags, tasks, cast("Launch", work), archive, None, "retry"), work
+
+
+def sweeps(tasks: Sequence[Task]) -> list[StoredRun]:
+    return Archive(tracking_of(tasks)).runs("sweep")
+
+
+def test_a_second_process_takes_the_runs_that_are_left(
+    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And waits for the end of the first one's sweep, which is the parent of all."""
+    waited: list[str] = []
+
+    def wait_for_end(_: Others, sweep: StoredRun) -> StoredRun:
+        waited.append(sweep.status)
+        return replace(sweep, status="FINISHED")
+
+    monkeypatch.setattr(Others, "wait_for_end", wait_for_end)
+    second, others_work = shared(tasks, tmp_path / "second")
+
+    def join(number: int) -> None:
+        if number == 1:
+            assert second.finish(Store(tracking_of(tasks))) == []
+
+    first, work = shared(tasks, tmp_path / "first", join)
+    assert first.finish(Store(tracking_of(tasks))) == []
+    assert [name[-1:] for name in work.done] == ["0"]
+    assert [name[-1:] for name in others_work.done] == ["1", "2"]
+    (sweep,) = sweeps(tasks)
+    assert (sweep.id, sweep.status, waited) == (first.parent, "FINISHED", ["RUNNING"])
+    assert second.parent == first.parent
+    runs = Archive(tracking_of(tasks)).runs("run")
+    assert [(one.status, one.parent) for one in runs] == [("FINISHED", sweep.id)] * 3
+
+
+def test_a_sweep_whose_process_died_elsewhere_is_taken_over(
+    tasks: list[Task],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(others, "Watch", lambda _: Watch(0))
+    store = Store(tracking_of(tasks))
+    identity = parent_run.identity(task.fingerprint for task in tasks)
+    tags = {"fae.kind": "sweep", "fae.fingerprint": identity, "fae.boot": "another/boot"}
+    died = store._client.create_run(store.experiment_id, tags=tags).info.run_id
+    ours, work = shared(tasks, tmp_path / "ours")
+    assert ours.finish(store) == []
+    assert len(work.done) == 3
+    (sweep,) = sweeps(tasks)
+    assert (sweep.id, sweep.status, len(sweep.attempts)) == (died, "FINISHED", 2)
+    assert "no sign of life for 0.0 s; taken over" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("planned", [1, 3])
+def test_a_run_that_dies_elsewhere_is_launched_here(
+    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: int
+) -> None:
+    """As soon as its process is known to have crashed, also where it is the only one."""
+    first, *rest = tasks[:planned]
+    launched: list[list[str]] = []
+
+    def launch(_: object, tasks: Sequence[Task]) -> Work:
+        launched.append([task.name for task in tasks])
+        return Work(tasks, tmp_path / "later", lambda _: None)
+
+    monkeypatch.setattr(sweep_run, "Launch", launch)
+    tried: list[Sequence[Task]] = []
+
+    def wait(_: Others, tasks: Sequence[Task], __: object) -> Sequence[Task]:
+        tried.append(tasks)
+        return [first] if len(tried) == 1 else []
+
+    monkeypatch.setattr(Others, "wait", wait)
+    ours, work = shared(tasks[:planned], tmp_path / "ours", planned=rest)
+    ours.tasks = [replace(first, state=State.RUNNING), *rest]
+    assert ours.finish(Store(tracking_of(tasks))) == []
+    assert (len(work.done), launched, len(tried)) == (len(rest), [[first.name]], 2)
