@@ -7,11 +7,11 @@ import itertools
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from hydra.plugins.launcher import Launcher
 
+from fae.cli.launchers import JOBLIB
 from fae.runtime.console import warn
 
 if TYPE_CHECKING:
@@ -21,19 +21,19 @@ _slots: list[FileLock] = []
 """Held until this process ends, when the kernel releases them."""
 
 
-def share_machine(launcher: Launcher, configs: Iterable["Config"], folder: Path) -> None:
+def share_machine(launcher: Any, configs: Iterable["Config"], folder: Path) -> None:
     """Have joblib's launcher divide the cores and GPUs of this machine among its processes.
 
     There are at most as many processes as cores, so that no two compete for one. Other launchers
     are left as they are.
 
     Args:
+        launcher: any of Hydra's.
         configs: of the jobs, which may ask for a GPU.
         folder: of the sweep, for locks.
     """
-    from hydra_plugins.hydra_joblib_launcher.joblib_launcher import JoblibLauncher
-
-    if not isinstance(launcher, JoblibLauncher):
+    # By its name, as Hydra may load the module of a plugin again.
+    if f"{type(launcher).__module__}.{type(launcher).__name__}" != JOBLIB:
         return
     import torch
     from joblib import effective_n_jobs

@@ -9,6 +9,7 @@ with their test. What cannot be had here (no apt-get, no namespaces) skips the t
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -35,6 +36,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(FOLDER):
             item.add_marker(pytest.mark.filterwarnings("default"))
+
+
+def pytest_sessionstart() -> None:
+    """Have SIGTERM end the session as Ctrl-C does, with all servers and hosts."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
