@@ -42,6 +42,7 @@ from fae.runs.run import Result, train
 from fae.runtime import files
 from fae.runtime.intervals import estimate
 from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.folder import Link
 from fae.tracking.store import Store
 
 SWEEP = "hidden=4,8 seed=0,1,2"
@@ -174,7 +175,9 @@ def test_trials_and_what_still_runs_are_beside_too(
         )
         return str(run.info.run_id)
 
-    dead = made("run", **{"fae.folder": str(home / "gone")})
+    (home / "dead").mkdir()
+    dead = made("run", **{"fae.folder": str(home / "dead")})
+    Link(dead, "dead", archive.uri, "fae", "").write(home / "dead")
     trial = made("trial")
     try:
         assert dead in {run.id for run in archive.runs_during(first.started, second.ended)}

@@ -77,7 +77,7 @@ def test_an_interrupted_job_raises_what_ray_knows(monkeypatch: pytest.MonkeyPatc
 
 
 def test_ray_is_asked_for_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hydra_plugins.fae_ray.find_spec", lambda _: None)
+    monkeypatch.setattr(sys.modules[RayLauncher.__module__], "find_spec", lambda _: None)
     launcher = RayLauncher(OmegaConf.create({}), OmegaConf.create({}))
     with pytest.raises(ConfigError, match="needs the package ray"):
         launcher.setup(hydra_context=Mock(), task_function=Mock(), config=Mock())
