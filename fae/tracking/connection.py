@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from requests import Response
 
 DATABASE_TIMEOUT_S = 3
-SERVER_TIMEOUT_S = 3
-"""How long a server may take for its first answer."""
+SERVER_TIMEOUT_S = 3.0
+"""How long a server may take for its first answer, unless MLFLOW_HTTP_REQUEST_TIMEOUT tells."""
 HTTP = {"MAX_RETRIES": "1", "TIMEOUT": "10"}
 """MLflow's retries and timeout; by default 7 retries, which take 4 minutes."""
 TABLES = "SELECT name FROM sqlite_master"
@@ -199,13 +199,19 @@ def _ask(uri: str) -> "Response":
         "/api/2.0/mlflow/experiments/get-by-name",
         "GET",
         params={"experiment_name": "Default"},
-        timeout=SERVER_TIMEOUT_S,
+        timeout=_timeout_s(),
         max_retries=0,
         raise_on_status=False,
         stream=True,
     )
     response.close()
     return response
+
+
+def _timeout_s() -> float:
+    """Seconds that a server may take for its first answer."""
+    given = os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", HTTP["TIMEOUT"])
+    return SERVER_TIMEOUT_S if given == HTTP["TIMEOUT"] else float(given)
 
 
 def _origin(error: BaseException) -> BaseException:

@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from fae.errors import StoreError
 from fae.runs.stored_config import LARGEST, stored_config
-from fae.tracking import limits
+from fae.tracking import connection, limits
 from fae.tracking.archive import Archive, UnreadableError
 from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import Connection, connect
@@ -420,3 +420,14 @@ def test_artifacts_of_a_server_are_written_nowhere_else(
             stored_config(archive, run)
     assert not [file for file in tmp_path.rglob("*evil*") if inside not in file.parents]
     assert not Path("/evil").exists()
+
+
+@pytest.mark.parametrize(("given", "seconds"), [(None, 3.0), ("10", 3.0), ("60", 60.0)])
+def test_a_server_may_take_as_long_as_the_user_allows(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, seconds: float
+) -> None:
+    """MLflow's own variable counts, unless it has the value that is set here for later requests."""
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT", raising=False)
+    if given:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", given)
+    assert connection._timeout_s() == seconds
