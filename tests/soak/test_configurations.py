@@ -90,11 +90,13 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "trainer.profiler": st.sampled_from([None, "simple", "advanced"]),
     "tracking.uri": st.sampled_from(["sqlite:///here.db", "http://127.0.0.1:5000"]),
     "tracking.experiment": names,
+    "tracking.silence_s": st.floats(10, 86_400),
     "tracking.system_metrics": switches,
     "report.tolerance": st.floats(0, 1, exclude_min=True, exclude_max=True),
     "report.fail_unless": st.sampled_from([None, "reproduced"]),
     "sweep.rerun": switches,
     "sweep.retry_failed": switches,
+    "sweep.detach": st.just(False),  # or a launcher with a queue is needed
     "sweep.plan_only": switches,
     "sweep.max_jobs": st.integers(400, 10**9),
     "sweep.on_failure": st.sampled_from(["continue", "stop"]),

@@ -183,7 +183,7 @@ def test_folders_of_runs_that_anyone_may_write_touch_nothing_outside(
         closed += status != "RUNNING"
         delivered += status == "FINISHED"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "project", "whole"]
-    assert closed > times / 2
+    assert closed > times / 3  # a run whose folder does not prove to be its own waits for silence
     assert delivered > times / 10
     soak.tell(
         f"{times} changes: nothing outside touched, no traceback; {closed} closed, {delivered} of "
