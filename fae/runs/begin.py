@@ -1,7 +1,8 @@
 """Beginning a run: one process at a time, by what the store knows by then."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,10 +10,13 @@ from fae.runs.job import Job
 from fae.runs.task import Known
 from fae.tracking.claim import Claim, TakenError
 from fae.tracking.folder import copy_files
-from fae.tracking.lock import store_lock
+from fae.tracking.lock import LockedError, store_lock
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 
+TAKING_S = 10.0
+"""How long another process that has locked the folder of a run may take until it is RUNNING."""
+AGAIN_S = 0.2
 LookedUp = TypeVar("LookedUp", bound=Known)
 
 
@@ -42,15 +46,20 @@ def begin(
     """
 
     about = {"kind": kind, "parameters": parameters, "tags": tags}
+    deadline = time.monotonic() + TAKING_S
     with ExitStack() as until_end:
         with store_lock(store.uri):
             while True:
                 claimed, known, run = store.claim(subject), look_up(), None
                 if not known.to_run:
                     break
-                with suppress(TakenError):
+                try:
                     run = until_end.enter_context(_opened(store, job, known, claimed, about))
                     break
+                except (LockedError, TakenError) as other:
+                    if isinstance(other, LockedError) and time.monotonic() > deadline:
+                        raise
+                time.sleep(AGAIN_S)
         yield run, known
 
 

@@ -25,6 +25,10 @@ SOON_S = 3.0
 """After this time a process says what it waits for."""
 
 
+class LockedError(TrainingError):
+    """Another process has locked a run's folder."""
+
+
 @contextmanager
 def store_lock(store: str) -> Iterator[None]:
     """Lock a store for beginning or closing runs, against other processes on this machine.
@@ -60,12 +64,12 @@ def run_lock(folder: Path, name: str = NAME) -> Iterator[None]:
         name: of the lock; a folder may have several.
 
     Raises:
-        TrainingError: the run is running in another process.
+        LockedError: the run is running in another process.
     """
     try:
         held = FileLock(folder / name).acquire(timeout=LOOK_S, poll_interval=0.01)
     except Timeout:
-        raise TrainingError(f"{folder}: this run is running in another process") from None
+        raise LockedError(f"{folder}: this run is running in another process") from None
     with held:
         yield
 

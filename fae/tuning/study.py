@@ -227,17 +227,17 @@ class Study:
             return trial.should_prune()
 
     def tell(self, trial: Trial, error: float) -> None:
-        """Finish a trial with its error."""
-        self._study.tell(trial, error)
+        """Finish a trial with its error, unless another process has finished it."""
+        self._study.tell(trial, error, skip_if_finished=True)
 
     def fail(self, trial: Trial, reason: str) -> None:
         """Finish a trial as failed."""
         trial.set_user_attr("error", reason)
-        self._study.tell(trial, state=TrialState.FAIL)
+        self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
     def prune(self, trial: Trial) -> None:
         """Finish a trial as pruned; its result is the last reported error."""
-        self._study.tell(trial, state=TrialState.PRUNED)
+        self._study.tell(trial, state=TrialState.PRUNED, skip_if_finished=True)
 
     def importances(self) -> dict[str, float]:
         """Share of the error's variance that each key explains, largest first (fANOVA).

@@ -14,6 +14,7 @@ from fae.runs.job import Job, JobGroup
 from fae.runs.task import Known, State
 from fae.tracking.archive import Archive
 from fae.tracking.claim import settings
+from fae.tracking.lock import LockedError, run_lock
 from fae.tracking.store import Store
 
 Tiny = Callable[..., Config]
@@ -96,3 +97,33 @@ def test_no_other_process_begins_a_run_meanwhile(tiny: Tiny, tmp_path: Path) -> 
 
     with begin(store, Job("job", tmp_path, ""), known, kind="run", subject="", tags={}):
         assert is_free()
+
+
+def test_a_run_that_another_process_is_about_to_resume_is_looked_up_again(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    """It has locked the folder, and is not RUNNING yet."""
+    store, archive = Store(tiny().tracking), Archive(tiny().tracking)
+    first = Job("job", tmp_path / "first", "")
+    left = archive.run(interrupted(store, first))
+    resumable = Known(state=State.RESUMABLE, run=left, folder=first.folder)
+    states = [resumable, Known(state=State.RUNNING, run=left)]
+    with (
+        run_lock(first.folder),
+        begin(store, first, lambda: states.pop(0), kind="run", subject="", tags={}) as (run, known),
+    ):
+        assert (run, known.state, states) == (None, State.RUNNING, [])
+
+
+def test_a_folder_that_stays_locked_is_named(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fae.runs.begin.TAKING_S", 0.0)
+    store, job = Store(tiny().tracking), Job("job", tmp_path, "")
+    begun = begin(store, job, Known, kind="run", subject="", tags={})
+    with (
+        run_lock(tmp_path),
+        pytest.raises(LockedError, match="this run is running in another process"),
+        begun,
+    ):
+        pass
