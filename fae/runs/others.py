@@ -53,21 +53,21 @@ class Others:
 
     def wait_for_end(self, run: StoredRun) -> StoredRun:
         """A run of another process, once it has ended or was closed."""
-        while run.status == "RUNNING":
+        while _is_running(run):
             run = self._look([run], partial(self.archive.run, run.id)) or run
         return run
 
     def is_alive(self, run: StoredRun) -> bool:
         """Whether a run gives a sign of life; closed if it does not."""
-        if is_here(run):
-            return True
+        if is_here(run) or not _is_running(run):
+            return _is_running(run)
         say(
             f"run {run.id[:8]} is RUNNING, perhaps of a process that crashed: waiting for a sign "
             f"of life, {format_duration(self.watch.silence_s)} at most"
         )
-        while run.status == "RUNNING" and not self.watch.has_moved(run):
+        while _is_running(run) and not self.watch.has_moved(run):
             run = self._look([run], partial(self.archive.run, run.id)) or run
-        return run.status == "RUNNING"
+        return _is_running(run)
 
     def _look(self, runs: Sequence[StoredRun], read: Callable[[], Read]) -> Read | None:
         """Close those runs that are dead, wait, and read again; None if the store is away."""
@@ -95,3 +95,8 @@ class Others:
         if text != told:
             say(text)
         return text
+
+
+def _is_running(run: StoredRun) -> bool:
+    """Whether a run is RUNNING, and not withdrawn by the process that begins it instead."""
+    return run.status == "RUNNING" and not run.is_withdrawn

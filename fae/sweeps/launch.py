@@ -119,6 +119,7 @@ class Launch:
     Attributes:
         failures: why tasks failed, by their numbers.
         lacking: what the store lacks of tasks that finished.
+        elsewhere: fingerprints of tasks that another process ran at that time.
         left: how many jobs were left in the launcher's queue.
 
     Args:
@@ -140,6 +141,7 @@ class Launch:
         self.tasks = tasks
         self.failures: dict[int, str] = {}
         self.lacking: list[str] = []
+        self.elsewhere: set[str] = set()
         self.left = 0
         self._check_folders()
 
@@ -228,6 +230,8 @@ class Launch:
                 self._settle(number, done._return_value)
             elif done.status != JobStatus.COMPLETED:
                 self.failures[number] = str(done._return_value)
+            elif done._return_value is None:
+                self.elsewhere.add(self.tasks[number].fingerprint)
 
     def _settle(self, number: int, end: JobEndError) -> None:
         """Have the run of a job that did not end well say so, and note why it failed."""

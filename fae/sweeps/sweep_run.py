@@ -125,7 +125,8 @@ class SweepRun:
             self._launch_all()
         if self.is_left:
             return True
-        if self._others.wait_for_end(sweep).status == "KILLED":
+        ended = self._others.wait_for_end(sweep)
+        if ended.status == "KILLED" or ended.is_withdrawn:
             return False
         self._raise_failures()
         return True
@@ -139,8 +140,12 @@ class SweepRun:
                 self._launch(to_run, tag)
             if self.is_left or self.settings.rerun or (self._stops and self._failures()):
                 return
-            running = [task for task in self._now() if task.state == State.RUNNING]
-            to_run = self._others.wait(running, self._look_up)
+            now, ours = self._now(), self._ours()
+            theirs = [task for task in now if task.run and task.fingerprint not in ours]
+            to_run = [task for task in theirs if task.to_run]  # interrupted meanwhile
+            if not to_run:
+                running = [task for task in now if task.state == State.RUNNING]
+                to_run = self._others.wait(running, self._look_up)
             if not to_run:
                 return
 
@@ -163,6 +168,13 @@ class SweepRun:
 
     def _look_up(self, tasks: Sequence[Task]) -> list[Task]:
         return look_up(tasks, self.archive, self.settings)
+
+    def _ours(self) -> set[str]:
+        """Fingerprints of the tasks that this process has run, well or not."""
+        ours: set[str] = set()
+        for launch in self._launches:
+            ours = (ours | {task.fingerprint for task in launch.tasks}) - launch.elsewhere
+        return ours
 
     def _failures(self) -> dict[str, str]:
         """Why runs failed now, by their fingerprints."""

@@ -12,7 +12,7 @@ candidate with the smaller id is given a while to succeed only spares most of th
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from fae.runtime.digest import short_digest
@@ -91,7 +91,7 @@ class Claim:
         self.tag = tag_of(subject)
         self._client = client
         self._experiment_id = experiment_id
-        self._seen: Collection[str] = {run.info.run_id for run in self._runs()}
+        self._seen = {run.info.run_id: _count(run) for run in self._runs()}
 
     def win(self, run_id: str, value: str) -> bool:
         """Whether a new run is the one to be computed; all others are withdrawn then.
@@ -99,9 +99,21 @@ class Claim:
         Args:
             value: of its first attempt, unique to the process.
         """
+        return self.withdraw_others(run_id) and take(self._client, run_id, 1, value)
+
+    def withdraw_others(self, run_id: str) -> bool:
+        """Whether no other process computes the same as a run, new or resumed.
+
+        The candidates of others are withdrawn. Where another run has been resumed meanwhile, or a
+        candidate has succeeded, this process comes too late.
+        """
         for run in self._runs():
             other = run.info.run_id
-            if other == run_id or other in self._seen:
+            if other == run_id:
+                continue
+            if other in self._seen:
+                if _count(run) > self._seen[other]:
+                    return False
                 continue
             first = run.data.params.get(f"{ATTEMPT}1")
             if first is None and other < run_id:
@@ -110,12 +122,31 @@ class Claim:
                 continue
             if first or not take(self._client, other, 1, WITHDRAWN):
                 return False
-        return take(self._client, run_id, 1, value)
+        return True
 
     def withdraw(self, run_id: str) -> None:
         """Delete the process's own candidate, as another process was quicker."""
-        take(self._client, run_id, 1, WITHDRAWN)
-        self._client.delete_run(run_id)
+        from mlflow.exceptions import MlflowException
+
+        if not take(self._client, run_id, 1, WITHDRAWN):
+            return
+        try:
+            self._client.delete_run(run_id)
+        except MlflowException:  # a server that lets its users write may not let them delete
+            self._client.set_terminated(run_id, "KILLED")
+
+    def wait_for_taker(self, run_id: str, attempts: int) -> None:
+        """Wait until the process that has taken an attempt at a run has resumed it, or a while.
+
+        Args:
+            attempts: their number, that one included.
+        """
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            run = self._client.get_run(run_id)
+            if run.info.status == "RUNNING" or _count(run) > attempts:
+                return
+            time.sleep(POLL_S)
 
     def _decided(self, run_id: str) -> str | None:
         """The first attempt at another candidate, or None if it takes too long."""
@@ -131,3 +162,8 @@ class Claim:
             [self._experiment_id], f"tags.`{TAG}` = '{self.tag}'", max_results=1000
         )
         return [*found]
+
+
+def _count(run: "MlflowRun") -> int:
+    """The number of attempts at a run."""
+    return len(attempts(run.data.params))

@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -174,9 +175,21 @@ def copy_files(source: Path, target: Path) -> None:
     """Copy a run's files, except its link, to the folder in which it is resumed."""
     for name in OF_A_RUN:
         if (source / name).is_dir():
-            shutil.copytree(source / name, target / name, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(
+                source / name,
+                target / name,
+                symlinks=True,
+                dirs_exist_ok=True,
+                copy_function=_copy_if_there,
+            )
         elif (source / name).exists():
             shutil.copy2(source / name, target / name, follow_symlinks=False)
+
+
+def _copy_if_there(source: str, target: str, **how: bool) -> None:
+    """Copy a file, unless the process that still writes to its folder has just removed it."""
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target, **how)
 
 
 def _status(link: Link, folder: Path, client: "MlflowClient", store: str) -> tuple[str, str]:

@@ -129,10 +129,14 @@ def is_crashed(run: StoredRun, uri: str) -> bool:
     if folder is None:
         return False
     here, there = Boot.current(), Boot.parse(run.tags.get(BOOT, ""))
-    if there is None:  # stored by an earlier version
-        return run.tags.get("fae.host") == platform.node() and not is_taken(folder)
+    if is_taken(folder):
+        return False
     if there == here:
-        return not is_taken(folder)
+        return True
+    if run.tags.get("fae.host") != platform.node():
+        return False
+    if there is None:  # stored by an earlier version
+        return True
     return there.machine == here.machine and file_of(uri) is not None  # rebooted; no server
 
 
@@ -155,4 +159,4 @@ def is_taken(folder: Path) -> bool:
 
 def _sign(run: StoredRun) -> object:
     """What changes of a run while its process is alive, also with one of an earlier version."""
-    return run.tags, run.metrics, run.status
+    return run.tags, run.metrics, run.status, run.attempts

@@ -150,7 +150,7 @@ class Store:
 
         try:
             if resume:
-                self._resume(resume, name, folder, command)
+                self._resume(resume, name, folder, command, claimed)
                 run_id, attempt = resume.id, len(resume.attempts) + 1
             else:
                 run_id, attempt = self._make(name, folder, command, tags, claimed), 1
@@ -206,14 +206,21 @@ class Store:
             raise
         return run_id
 
-    def _resume(self, run: StoredRun, name: str, folder: Path, command: str) -> None:
+    def _resume(
+        self, run: StoredRun, name: str, folder: Path, command: str, claimed: Claim | None
+    ) -> None:
         """Set a run RUNNING again, perhaps in another folder.
 
         First folder and run are linked, then the journal gets an entry, and RUNNING comes last:
         after a crash, recovery finds this folder, whose last entry is no longer an end.
         """
         check_still_holds(folder, run.id)
-        if not claim.take(self._client, run.id, len(run.attempts) + 1, uuid.uuid4().hex):
+        attempt = len(run.attempts) + 1
+        if not claim.take(self._client, run.id, attempt, uuid.uuid4().hex):
+            if claimed:
+                claimed.wait_for_taker(run.id, attempt)
+            raise TakenError
+        if claimed and not claimed.withdraw_others(run.id):
             raise TakenError
         key = run.tags.get(KEY, "")
         Link(run.id, name, self.uri, self.config.experiment, command, key).write(folder)

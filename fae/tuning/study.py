@@ -9,14 +9,14 @@ import math
 import platform
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import optuna
 from filelock import FileLock
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.importance import get_param_importances
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
@@ -29,6 +29,7 @@ from fae.errors import ConfigError, StoreError, without_password
 from fae.runtime.digest import short_digest
 from fae.runtime.machine import Boot
 from fae.tracking.address import file_of
+from fae.tracking.liveness import SupersededError
 from fae.tracking.lock import is_alive, run_lock
 from fae.tuning.space import Choices, Dimension, SearchConfig
 
@@ -220,10 +221,18 @@ class Study:
         return next(filter(None, messages), "")
 
     def should_prune(self, trial: Trial, epoch: int, error: float) -> bool:
-        """Report a trial's error after an epoch; return whether to prune the trial."""
+        """Report a trial's error after an epoch; return whether to prune the trial.
+
+        Raises:
+            SupersededError: another process has finished the trial.
+        """
         with self.storage_errors():
-            if epoch not in self.trials[trial.number].intermediate_values:
-                trial.report(error, epoch)
+            try:
+                if epoch not in self.trials[trial.number].intermediate_values:
+                    trial.report(error, epoch)
+            except UpdateFinishedTrialError as problem:
+                name = f"trial {trial.number + 1}"
+                raise SupersededError(f"{name}: another process has finished it") from problem
             return trial.should_prune()
 
     def tell(self, trial: Trial, error: float) -> None:
@@ -232,7 +241,8 @@ class Study:
 
     def fail(self, trial: Trial, reason: str) -> None:
         """Finish a trial as failed."""
-        trial.set_user_attr("error", reason)
+        with suppress(UpdateFinishedTrialError):  # by another process
+            trial.set_user_attr("error", reason)
         self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
 
     def prune(self, trial: Trial) -> None:

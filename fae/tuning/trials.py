@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 import pytorch_lightning as pl
-from optuna.trial import Trial
+from optuna.trial import FrozenTrial, Trial
 
 from fae.cli.compose import compose
 from fae.cli.overrides import command_line, rounded_assignment
@@ -85,7 +85,7 @@ def run_trials(search: Search, archive: Archive, until: float) -> None:
 def wait_for_others(study: Study, is_dead: CrashedTrials) -> None:
     """Wait until other processes have finished their trials, or some of these have crashed."""
     told = ""
-    while running := study.running_elsewhere(is_dead):
+    while running := _running_elsewhere(study, is_dead):
         hosts = dict.fromkeys(str(t.user_attrs.get("host", "a new process")) for t in running)
         trials = f"{len(running)} trial{'s' * (len(running) > 1)}"
         text = f"{study.name}: waiting for {trials} on {', '.join(map(in_one_line, hosts))}"
@@ -93,6 +93,20 @@ def wait_for_others(study: Study, is_dead: CrashedTrials) -> None:
             say(text)
         told = text
         time.sleep(POLL_S)
+
+
+def _running_elsewhere(study: Study, is_dead: CrashedTrials) -> list[FrozenTrial]:
+    """The trials that other processes run, once the stores answer."""
+    away = False
+    while True:
+        try:
+            return study.running_elsewhere(is_dead)
+        except StoreError as problem:
+            if not away:
+                warn(f"{problem}; waiting for it")
+            away = True
+            is_dead.watch.restart()
+            time.sleep(POLL_S)
 
 
 def _run_trial(
@@ -108,6 +122,7 @@ def _run_trial(
         opened = open_run(config, job, lambda: _known(job, archive), kind="trial", subject=subject)
         with opened as (run, known):
             if run is None:
+                time.sleep(POLL_S)  # it is that of another process, which is about to say so
                 return
             folder, resumed = run.folder, bool(known.resumes)
             if not resumed and study.trials[trial.number].intermediate_values:

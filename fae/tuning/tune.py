@@ -106,8 +106,8 @@ def _open(search: Search, store: Store, archive: Archive, until_end: ExitStack) 
             parameters=search.fixed_parameters,
         )
         run, found = until_end.enter_context(begun)
-        if opened := run or found.run:
-            search.study.parent = opened.id
+        if run or (found.run and found.run.attempts):
+            search.study.parent = run.id if run else found.run.id
         return run
 
 

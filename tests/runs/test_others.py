@@ -104,6 +104,13 @@ def test_one_sign_of_life_is_enough_to_know_that_a_run_is_alive(tiny: Tiny) -> N
     assert runs.coming == []
 
 
+def test_a_run_that_was_withdrawn_is_not_waited_for(tiny: Tiny) -> None:
+    """It stays RUNNING in the store, deleted."""
+    withdrawn = replace(RUN, attempts=["withdrawn"])
+    assert waiting(tiny, Runs(withdrawn)).wait_for_end(RUN) == withdrawn
+    assert not waiting(tiny, Runs(withdrawn)).is_alive(RUN)
+
+
 def test_without_one_it_is_dead(tiny: Tiny) -> None:
     runs = Runs(replace(RUN, status="KILLED"))
     assert not waiting(tiny, runs, silence_s=0).is_alive(RUN)

@@ -1,6 +1,7 @@
 """A sweep that several processes run at the same time: they share its runs, and one its end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -12,7 +13,7 @@ from fae.runs import others
 from fae.runs.begin import begin
 from fae.runs.job import Job, JobGroup
 from fae.runs.others import Others
-from fae.runs.task import State, Task, look_up
+from fae.runs.task import Known, State, Task, look_up
 from fae.sweeps import parent_run, sweep_run
 from fae.sweeps.launch import Launch
 from fae.sweeps.sweep_run import SweepRun
@@ -38,6 +39,7 @@ class Work:
         self.tasks, self.folder, self.between = tasks, folder, between
         self.failures: dict[int, str] = {}
         self.lacking: list[str] = []
+        self.elsewhere: set[str] = set()
         self.left = 0
         self.done: list[str] = []
 
@@ -58,6 +60,8 @@ class Work:
             if one:
                 one.log_metrics({"test/mse": 1.0}, step=1)
                 self.done.append(task.name)
+            else:
+                self.elsewhere.add(task.fingerprint)
 
 
 @pytest.fixture(autouse=True)
@@ -167,3 +171,45 @@ def test_a_run_that_dies_elsewhere_is_launched_here(
     ours.tasks = [replace(first, state=State.RUNNING), *rest]
     assert ours.finish(Store(tracking_of(tasks))) == []
     assert (len(work.done), launched, len(tried)) == (len(rest), [[first.name]], 2)
+
+
+def test_a_run_that_was_elsewhere_and_is_interrupted_before_all_are_done_is_launched_here(
+    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has waited for it yet, so nobody has seen it RUNNING last."""
+    theirs, *rest = tasks
+    later: list[Work] = []
+
+    def launch(_: object, tasks: Sequence[Task]) -> Work:
+        later.append(Work(tasks, tmp_path / "later", lambda _: None))
+        return later[-1]
+
+    monkeypatch.setattr(sweep_run, "Launch", launch)
+    ours, work = shared(tasks, tmp_path / "ours")
+    begun = begin(
+        Store(tracking_of(tasks)),
+        Job("theirs", tmp_path / "theirs", ""),
+        Known,
+        kind="run",
+        subject=f"run {theirs.fingerprint}",
+        tags={"fae.fingerprint": theirs.fingerprint},
+    )
+    with ExitStack() as other:
+        other.enter_context(suppress(KeyboardInterrupt))
+        other.enter_context(begun)
+
+        def interrupt(number: int) -> None:
+            if number == 1:
+                with suppress(KeyboardInterrupt):
+                    other.enter_context(_interrupting())
+                    other.close()
+
+        work.between = interrupt
+        assert ours.finish(Store(tracking_of(tasks))) == []
+    assert (len(work.done), [again.done for again in later]) == (len(rest), [[theirs.name]])
+
+
+@contextmanager
+def _interrupting() -> Iterator[None]:
+    yield
+    raise KeyboardInterrupt

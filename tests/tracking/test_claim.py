@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from fae.tracking import claim
 from fae.tracking.claim import TAG, WITHDRAWN, Claim, attempts, settings, take
@@ -146,3 +147,33 @@ def test_a_candidate_that_does_not_decide_is_withdrawn(
     assert ours.win(ids[1], "ours")
     assert attempts(store.get_run(ids[0]).data.params) == [WITHDRAWN]
     assert not take(store, ids[0], 1, "theirs")
+
+
+def test_a_run_that_is_resumed_meanwhile_leaves_no_room_for_a_new_one(
+    store: MlflowClient, experiment: str
+) -> None:
+    """By a process that sees its folder, where the other one does not."""
+    first = Claim(store, experiment, "subject")
+    left = candidate(store, experiment, first)
+    assert first.win(left, "a")
+    resuming, beginning = (Claim(store, experiment, "subject") for _ in range(2))
+    assert take(store, left, 2, "b")
+    assert not beginning.win(candidate(store, experiment, beginning), "c")
+    assert resuming.withdraw_others(left)
+
+
+def test_who_may_not_delete_closes_what_he_withdraws(
+    store: MlflowClient, experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MlflowException("403")
+
+    monkeypatch.setattr(MlflowClient, "delete_run", refuse)
+    ours = Claim(store, experiment, "subject")
+    run_id = candidate(store, experiment, ours)
+    ours.withdraw(run_id)
+    assert store.get_run(run_id).info.status == "KILLED"
+    taken = candidate(store, experiment, ours)
+    take(store, taken, 1, "theirs")
+    ours.withdraw(taken)
+    assert store.get_run(taken).info.status == "RUNNING"
