@@ -106,8 +106,10 @@ def _open(search: Search, store: Store, archive: Archive, until_end: ExitStack) 
             parameters=search.fixed_parameters,
         )
         run, found = until_end.enter_context(begun)
-        if run or (found.run and found.run.attempts):
-            search.study.parent = run.id if run else found.run.id
+        if run:
+            search.study.parent = run.id
+        elif found.run and found.run.attempts:
+            search.study.parent = found.run.id
         return run
 
 
