@@ -118,8 +118,7 @@ class Launch:
 
     Attributes:
         failures: why tasks failed, by their numbers.
-        lacking: what the store lacks of tasks that finished.
-        elsewhere: fingerprints of tasks that another process ran at that time.
+        lacking: what the store lacks of tasks that finished, by their numbers.
         left: how many jobs were left in the launcher's queue.
 
     Args:
@@ -140,8 +139,7 @@ class Launch:
         self.queue = launcher if isinstance(launcher, QueueLauncher) else None
         self.tasks = tasks
         self.failures: dict[int, str] = {}
-        self.lacking: list[str] = []
-        self.elsewhere: set[str] = set()
+        self.lacking: dict[int, str] = {}
         self.left = 0
         self._check_folders()
 
@@ -223,15 +221,13 @@ class Launch:
         returns = self.launcher.launch(overrides, initial_job_idx=self.first + batch[0])
         for number, done in zip(batch, returns, strict=True):
             if isinstance(done._return_value, UndeliveredError):
-                self.lacking.append(str(done._return_value))
+                self.lacking[number] = str(done._return_value)
             elif done.status == JobStatus.UNKNOWN:
                 self.left += 1
             elif isinstance(done._return_value, JobEndError):
                 self._settle(number, done._return_value)
             elif done.status != JobStatus.COMPLETED:
                 self.failures[number] = str(done._return_value)
-            elif done._return_value is None:
-                self.elsewhere.add(self.tasks[number].fingerprint)
 
     def _settle(self, number: int, end: JobEndError) -> None:
         """Have the run of a job that did not end well say so, and note why it failed."""

@@ -83,7 +83,8 @@ class SweepRun:
             except FailedRunsError as error:
                 problems.append(error)
                 is_over = True
-        self.lacking += [message for launch in self._launches for message in launch.lacking]
+        for launch in self._launches:
+            self.lacking += launch.lacking.values()
         return problems
 
     def _run(self, store: Store) -> bool:
@@ -140,9 +141,9 @@ class SweepRun:
                 self._launch(to_run, tag)
             if self.is_left or self.settings.rerun or (self._stops and self._failures()):
                 return
-            now, ours = self._now(), self._ours()
-            theirs = [task for task in now if task.run and task.fingerprint not in ours]
-            to_run = [task for task in theirs if task.to_run]  # interrupted meanwhile
+            now, ours = self._now(), self._ended_badly()
+            begun = [task for task in now if task.run and task.fingerprint not in ours]
+            to_run = [task for task in begun if task.to_run]  # interrupted elsewhere meanwhile
             if not to_run:
                 running = [task for task in now if task.state == State.RUNNING]
                 to_run = self._others.wait(running, self._look_up)
@@ -169,12 +170,13 @@ class SweepRun:
     def _look_up(self, tasks: Sequence[Task]) -> list[Task]:
         return look_up(tasks, self.archive, self.settings)
 
-    def _ours(self) -> set[str]:
-        """Fingerprints of the tasks that this process has run, well or not."""
-        ours: set[str] = set()
-        for launch in self._launches:
-            ours = (ours | {task.fingerprint for task in launch.tasks}) - launch.elsewhere
-        return ours
+    def _ended_badly(self) -> set[str]:
+        """Fingerprints of the tasks that this process has launched and that did not end well."""
+        return {
+            launch.tasks[number].fingerprint
+            for launch in self._launches
+            for number in (*launch.failures, *launch.lacking)
+        }
 
     def _failures(self) -> dict[str, str]:
         """Why runs failed now, by their fingerprints."""

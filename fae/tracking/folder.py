@@ -182,14 +182,14 @@ def copy_files(source: Path, target: Path) -> None:
                 dirs_exist_ok=True,
                 copy_function=_copy_if_there,
             )
-        elif (source / name).exists():
-            shutil.copy2(source / name, target / name, follow_symlinks=False)
+        else:
+            _copy_if_there(source / name, target / name)
 
 
-def _copy_if_there(source: str, target: str, **how: bool) -> None:
-    """Copy a file, unless the process that still writes to its folder has just removed it."""
+def _copy_if_there(source: str | Path, target: str | Path) -> None:
+    """Copy a file, unless there is none, such as one that its process has just removed."""
     with suppress(FileNotFoundError):
-        shutil.copy2(source, target, **how)
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 def _status(link: Link, folder: Path, client: "MlflowClient", store: str) -> tuple[str, str]:

@@ -82,8 +82,11 @@ def run_trials(search: Search, archive: Archive, until: float) -> None:
     say(f"{study.name}: time limit reached (search.timeout={search.settings.timeout:g})")
 
 
-def wait_for_others(study: Study, is_dead: CrashedTrials) -> None:
-    """Wait until other processes have finished their trials, or some of these have crashed."""
+def wait_for_others(study: Study, is_dead: CrashedTrials) -> bool:
+    """Wait while trials run in other processes; whether there were any.
+
+    They are finished then, or their processes have crashed.
+    """
     told = ""
     while running := _running_elsewhere(study, is_dead):
         hosts = dict.fromkeys(str(t.user_attrs.get("host", "a new process")) for t in running)
@@ -93,6 +96,7 @@ def wait_for_others(study: Study, is_dead: CrashedTrials) -> None:
             say(text)
         told = text
         time.sleep(POLL_S)
+    return bool(told)
 
 
 def _running_elsewhere(study: Study, is_dead: CrashedTrials) -> list[FrozenTrial]:

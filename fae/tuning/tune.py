@@ -72,8 +72,7 @@ def _tune(search: Search) -> SearchResult | None:
             say(f"{study.name}: no trial is left; another process will finish the study")
             return None
         is_dead = CrashedTrials(run.id, archive, search.config.tracking.silence_s)
-        while study.running_elsewhere(is_dead):
-            wait_for_others(study, is_dead)
+        while wait_for_others(study, is_dead):
             run_trials(search, archive, until)  # of processes that crashed meanwhile
         result = conclude(search, run, archive)
     search.lacking.append(run.lacking)

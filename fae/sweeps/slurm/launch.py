@@ -152,7 +152,7 @@ def _how_to_go_on(jobs: Sequence[Submitted]) -> str:
 
 
 def _return(job: Submitted, end: JobState, *, has_task: bool) -> JobReturn:
-    """What Hydra is told of a job that has ended."""
+    """The result of a job that has ended, in the form that Hydra expects."""
     if end.name == COMPLETED:
         return JobReturn(status=JobStatus.COMPLETED) if has_task else _returned(job)
     failed = JobReturn(status=JobStatus.FAILED)
