@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from fae.models.network import Network
     from fae.reports.write import Report
     from fae.runs.run import Result
-    from fae.tracking.archive import Archive, StoredRun
+    from fae.tracking.archive import Archive
+    from fae.tracking.stored_run import StoredRun
 
 __all__ = ["compose", "fit", "load_model", "load_runs", "write_report"]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class SlurmLauncher(Launcher):
     """Submits jobs to Slurm, or attaches to those that it has already, and watches them.
 
-    A ``fae.sweeps.launch.QueueLauncher``.
+    A ``fae.sweeps.queue_launcher.QueueLauncher``.
     """
 
     def __init__(self, **_: Any) -> None:  # all is in Hydra's configuration

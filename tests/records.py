@@ -19,7 +19,8 @@ from fae.drawing.pictures import Example, Gallery, Panel, extremes
 from fae.reports.selection import Selection
 from fae.reports.summary import Summary, summarise
 from fae.runs.stored import TrainedRun
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
+from fae.tracking.stored_run import StoredRun
 
 IMAGES = np.linspace(0, 1, 8, dtype=np.float32).reshape(2, 4)
 ERRORS = np.array([0.01234, 0.5], np.float32)

@@ -19,8 +19,9 @@ from fae.reports.write import DataSets, summary_of
 from fae.runs.stored import TrainedRun
 from fae.runs.task import State, look_up, stored_runs
 from fae.sweeps.sweep import planned
-from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
+from fae.tracking.archive import Archive, UnreadableError, is_measured
 from fae.tracking.config import TrackingConfig
+from fae.tracking.stored_run import StoredRun
 from fae.tuning.conclusion import fresh_runs
 from fae.tuning.results import RESULT_FILE, SearchResult
 from fae.tuning.space import SearchArguments, SearchConfig

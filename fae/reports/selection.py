@@ -10,7 +10,8 @@ from fae.config import fingerprint_fields, shown
 from fae.errors import ConfigError, StoreError
 from fae.reports.settings import Setting, group
 from fae.runs.stored import TrainedRun
-from fae.tracking.archive import Archive, StoredRun, UnreadableError
+from fae.tracking.archive import Archive, UnreadableError
+from fae.tracking.stored_run import StoredRun
 
 PLANNED = "fae.planned_runs"
 """Tag of a sweep with the number of its runs."""

@@ -14,7 +14,7 @@ from fae.reports.description import Assumption, Facts, assumptions, origin, titl
 from fae.reports.rows import Row, setting_row
 from fae.reports.selection import Excluded, Selection
 from fae.reports.timing import remarks
-from fae.tracking.archive import StoredRun
+from fae.tracking.stored_run import StoredRun
 
 
 @dataclass(frozen=True)

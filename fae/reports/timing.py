@@ -7,7 +7,7 @@ from math import inf
 
 from fae.runs.stored import TrainedRun
 from fae.runtime.intervals import quartiles
-from fae.tracking.archive import StoredRun
+from fae.tracking.stored_run import StoredRun
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,9 @@ from fae.reports.summary import Summary, summarise
 from fae.runs.stored import TrainedRun
 from fae.runtime.threads import limit_threads
 from fae.tracking.address import file_of
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.recovery import crashed_runs
+from fae.tracking.stored_run import StoredRun
 from fae.tracking.ui import run_page
 
 

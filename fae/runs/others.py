@@ -9,10 +9,11 @@ from fae.errors import StoreError
 from fae.runs.task import State, Task
 from fae.runtime.console import say, warn
 from fae.runtime.formatting import format_duration
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
 from fae.tracking.liveness import Watch, is_here
 from fae.tracking.recovery import close_crashed
+from fae.tracking.stored_run import StoredRun
 
 POLL_S = 5.0
 """Interval at which the store is asked."""

@@ -35,9 +35,10 @@ from fae.runs.trained import count_parameters
 from fae.runtime.console import console, warn
 from fae.runtime.formatting import format_error
 from fae.runtime.threads import limit_threads
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.run import Run
 from fae.tracking.store import Store
+from fae.tracking.stored_run import StoredRun
 from fae.training.early_stopping import choose_weights
 from fae.training.evaluation import mse_per_image
 from fae.training.learner import Learner

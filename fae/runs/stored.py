@@ -9,7 +9,8 @@ from fae.config import TrainingConfig, fingerprint_fields
 from fae.models.network import Network
 from fae.runs.stored_config import stored_config
 from fae.runs.trained import count_parameters, trained_network, untrained_network
-from fae.tracking.archive import Archive, StoredRun, UnreadableError, is_measured
+from fae.tracking.archive import Archive, UnreadableError, is_measured
+from fae.tracking.stored_run import StoredRun
 
 MEASURED = ("test/mse", "time/fit_s")
 DEAD, COUNT = "weights/dead_units", "weights/count"

@@ -6,7 +6,8 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from fae.config import NOT_IN_FINGERPRINT, TrainingConfig
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
+from fae.tracking.stored_run import StoredRun
 
 FILE = "config.yaml"
 LARGEST = 100_000

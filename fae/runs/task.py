@@ -15,9 +15,10 @@ from fae.runs.fingerprint import fingerprint
 from fae.runs.job import JobGroup
 from fae.runtime.console import in_one_line
 from fae.runtime.formatting import format_error
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.folder import home
 from fae.tracking.recovery import close_crashed, crashed_runs
+from fae.tracking.stored_run import StoredRun
 
 WORK, BYTES = "fae.forecast.work", "fae.forecast.bytes"
 """Tags with what a run took, in units of ``work`` and in bytes, from which others are forecast."""

@@ -10,8 +10,9 @@ from fae.config import TrainingConfig
 from fae.models.network import Network
 from fae.runs.build import build_network
 from fae.runs.weights import load_weights
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.run import BESIDE_WEIGHTS
+from fae.tracking.stored_run import StoredRun
 
 LARGEST = 1e15
 """Size of a pixel at most: the squares of some hundred pixels can be summed in single precision."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from fae.runs.task import BYTES, WORK, Task
 from fae.runtime.formatting import format_duration
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
+from fae.tracking.stored_run import StoredRun
 
 SIMILAR = 50
 """Largest number of earlier runs that an estimate is made from."""

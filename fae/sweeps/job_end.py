@@ -7,8 +7,9 @@ from pathlib import Path
 from fae.cli.overrides import command_line
 from fae.errors import TrainingError
 from fae.runs.task import Task
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.store import Store
+from fae.tracking.stored_run import StoredRun
 
 
 class JobEndError(TrainingError):

@@ -4,28 +4,28 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
-from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobStatus
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from hydra.types import HydraContext
+from omegaconf import OmegaConf, open_dict
 
-from fae.cli.overrides import parse
 from fae.errors import ConfigError, Interrupted, StoreError, UndeliveredError, first_line
 from fae.runs.job import GROUP_FILE, JobGroup
 from fae.runs.task import State, Task, stored_runs
 from fae.runtime.console import BAD, say, warn
 from fae.runtime.signals import defer_signals
+from fae.sweeps.frozen_loader import FrozenLoader
 from fae.sweeps.job_end import JobEndError, settle
+from fae.sweeps.queue_launcher import QueueLauncher
 from fae.sweeps.workers import share_machine
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.recovery import close_crashed
+from fae.tracking.stored_run import StoredRun
 
 BY_NUMBER = "${hydra.job.num}"
 """Hydra's default name of a job's folder."""
@@ -35,78 +35,6 @@ SLACK_S = 0.5
 """How much longer the store may take; if it hangs, the next command closes the runs."""
 SETTLING_S = 10.0
 """How long the processes of a launcher that broke down may take to end."""
-
-
-@runtime_checkable
-class QueueLauncher(Protocol):
-    """A launcher whose jobs wait in a queue, run elsewhere, and outlive the command.
-
-    Its ``launch`` returns one ``JobReturn`` per job, whatever becomes of the others: that of a job
-    that did not end well has a ``JobEndError``, that of a job left to itself the status UNKNOWN.
-
-    Attributes:
-        tag: is given tags of the sweep's run.
-    """
-
-    tag: Callable[[Mapping[str, str]], object]
-
-    def check(self) -> None:
-        """Check the launcher's settings.
-
-        Raises:
-            ConfigError: one is wrong, or jobs cannot be submitted from here.
-        """
-
-    def attach(self, tasks: Sequence[Task], archive: Archive | None) -> list[Task]:
-        """The tasks, of which those that have a job in the queue are QUEUED."""
-
-
-def attach(tasks: Sequence[Task], launcher: Launcher, archive: Archive | None) -> list[Task]:
-    """The tasks with what a launcher that has a queue knows of them.
-
-    Raises:
-        ConfigError: ``sweep.detach`` with a launcher that has none, or its settings are wrong.
-        FaeError: the queue does not answer.
-    """
-    if isinstance(launcher, QueueLauncher):
-        launcher.check()
-        return launcher.attach(tasks, archive)
-    if tasks[0].config.sweep.detach:
-        raise ConfigError("sweep.detach=true: needs a launcher with a queue: hydra/launcher=slurm")
-    return list(tasks)
-
-
-class FrozenLoader:
-    """Hands launchers the planned configurations, even if files in conf/ have changed since.
-
-    Args:
-        tasks: the planned ones; a job is known by its overrides.
-    """
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self.tasks = {tuple(task.overrides): task for task in tasks}
-
-    def load_sweep_config(
-        self, master_config: DictConfig, sweep_overrides: Sequence[str]
-    ) -> DictConfig:
-        """A job's values with Hydra's section of the sweep, as Hydra's own loader returns."""
-        task = self.tasks[tuple(sweep_overrides)]
-        node = deepcopy(master_config)
-        naming = node.hydra.job.config.override_dirname
-        with open_dict(node):
-            for key in [key for key in node if key != "hydra"]:
-                del node[key]
-            node.update(task.config.plain())
-            node.hydra.mode = RunMode.RUN
-            node.hydra.overrides.task = list(sweep_overrides)
-            node.hydra.runtime.choices = dict(task.choices)
-            node.hydra.job.override_dirname = get_overrides_dirname(
-                [parse(override) for override in sweep_overrides],
-                naming.exclude_keys,
-                naming.item_sep,
-                naming.kv_sep,
-            )
-        return node
 
 
 class Launch:

@@ -18,8 +18,9 @@ from fae.reports.config import DataRoot, ReportConfig
 from fae.runs.job import Job
 from fae.runs.task import Task, look_up
 from fae.sweeps import parent_run
-from fae.sweeps.launch import Launch, attach
+from fae.sweeps.launch import Launch
 from fae.sweeps.plan import show
+from fae.sweeps.queue_launcher import attach
 from fae.sweeps.sweep_run import FailedRunsError, SweepRun
 from fae.tracking.archive import Archive
 from fae.tracking.store import Store

@@ -11,8 +11,9 @@ from fae.runtime.console import say
 from fae.runtime.signals import allow_signals, defer_signals
 from fae.sweeps import parent_run
 from fae.sweeps.launch import Launch
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.store import Store
+from fae.tracking.stored_run import StoredRun
 
 Tag = Callable[[Mapping[str, str]], object]
 """Is given tags of the sweep's run."""

@@ -16,12 +16,13 @@ from fae.errors import NoStoreError, StoreError, first_line
 from fae.runtime.console import in_one_line, warn
 from fae.tracking import view
 from fae.tracking.address import file_of
-from fae.tracking.claim import SILENT, WITHDRAWN, attempts, settings, take
+from fae.tracking.claim import SILENT, attempts, settings, take
 from fae.tracking.claim import TAG as CLAIM
 from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import NOTE, asking, connect
 from fae.tracking.journal import BATCH
 from fae.tracking.limits import downloading
+from fae.tracking.stored_run import StoredRun
 from fae.tracking.uploader import Uploader
 from fae.tracking.view import View
 
@@ -48,49 +49,6 @@ LARGEST_TEXT = 100_000_000
 """Bytes of an artifact that is read."""
 ONE_BY_ONE = 100
 """Fingerprints that are looked up one at a time; for more, all runs are read."""
-
-
-@dataclass(frozen=True)
-class StoredRun:
-    """A run in the store.
-
-    Attributes:
-        status: RUNNING, FINISHED, FAILED or KILLED.
-        started, ended: milliseconds since the epoch; ``ended`` is None of one that is RUNNING.
-        metrics: the last value of each, by the names that this version gives them.
-        attempts: by whom it was begun, resumed, or closed for want of a sign of life, as
-            ``fae.tracking.claim`` has it; none of a run of an earlier version.
-    """
-
-    id: str
-    name: str
-    status: str
-    started: int
-    ended: int | None
-    parameters: Mapping[str, str]
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    attempts: Sequence[str] = ()
-
-    @property
-    def is_withdrawn(self) -> bool:
-        """Whether another process, which began it as well, was quicker."""
-        return [*self.attempts] == [WITHDRAWN]
-
-    @property
-    def was_silent(self) -> bool:
-        """Whether it was closed for want of a sign of life, so that its process may yet return."""
-        return bool(self.attempts) and self.attempts[-1].startswith(SILENT)
-
-    @property
-    def parent(self) -> str:
-        """Id of the run that this one is nested in; empty if it is in none."""
-        return self.tags.get("mlflow.parentRunId", "")
-
-    @property
-    def cause(self) -> str:
-        """Why it failed, in one line."""
-        return self.tags.get("fae.error", "").partition("\n")[0] or "no reason stored"
 
 
 @dataclass(frozen=True)

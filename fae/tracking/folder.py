@@ -22,7 +22,7 @@ from fae.tracking.uploader import is_unknown
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from fae.tracking.archive import StoredRun
+    from fae.tracking.stored_run import StoredRun
 
 LINK = "run.json"
 KEY = "fae.key"

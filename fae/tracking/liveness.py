@@ -15,9 +15,9 @@ from pathlib import Path
 from fae.errors import TrainingError
 from fae.runtime.machine import Boot
 from fae.tracking.address import file_of
-from fae.tracking.archive import StoredRun
 from fae.tracking.folder import home
 from fae.tracking.lock import is_alive
+from fae.tracking.stored_run import StoredRun
 
 BEAT = "fae.beat"
 """Tag of a run: when its process last gave a sign of life, by its own clock."""

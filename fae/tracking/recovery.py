@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fae.errors import FaeError, StoreError, UndeliveredError, first_line
 from fae.runtime.console import warn
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.connection import asking
 from fae.tracking.delivery import retry_rejected, upload
 from fae.tracking.folder import Link, home, named
@@ -15,6 +15,7 @@ from fae.tracking.journal import Journal
 from fae.tracking.liveness import is_crashed, is_taken
 from fae.tracking.lock import run_lock, store_lock
 from fae.tracking.outbox import DamagedError
+from fae.tracking.stored_run import StoredRun
 from fae.tracking.uploader import is_unknown
 
 

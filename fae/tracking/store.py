@@ -18,7 +18,6 @@ from fae.runtime.console import warn
 from fae.runtime.machine import Boot
 from fae.runtime.signals import allow_signals, defer_signals
 from fae.tracking import claim
-from fae.tracking.archive import StoredRun
 from fae.tracking.claim import Claim, TakenError
 from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import asking, connect
@@ -28,6 +27,7 @@ from fae.tracking.journal import Journal
 from fae.tracking.liveness import BEAT, BOOT, Heartbeat, SupersededError
 from fae.tracking.lock import run_lock
 from fae.tracking.run import Run
+from fae.tracking.stored_run import StoredRun
 from fae.tracking.uploader import Uploader
 
 ENDED_FROM_OUTSIDE = SystemExit, KeyboardInterrupt, GeneratorExit, SupersededError

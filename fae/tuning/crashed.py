@@ -2,8 +2,9 @@
 
 from optuna.trial import FrozenTrial
 
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.liveness import Watch, is_crashed
+from fae.tracking.stored_run import StoredRun
 
 
 class CrashedTrials:

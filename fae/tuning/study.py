@@ -13,13 +13,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import optuna
 from filelock import FileLock
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.importance import get_param_importances
-from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
-from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from platformdirs import user_state_path
@@ -31,17 +30,14 @@ from fae.runtime.machine import Boot
 from fae.tracking.address import file_of
 from fae.tracking.liveness import SupersededError
 from fae.tracking.lock import is_alive, run_lock
-from fae.tuning.space import Choices, Dimension, SearchConfig
+from fae.tuning.sampling import pruner, sampler, suggest
+from fae.tuning.space import SearchConfig
 
 LOCK = "trial.lock"
-MIN_EPOCHS = 3
-"""Epochs before which no trial is pruned."""
 MIN_TRIALS = 10
 """Completed trials that are needed to compute importances."""
 IsDead = Callable[[FrozenTrial], bool]
 """Whether the process of a trial that no lock tells of has crashed."""
-REDUCTION_FACTOR = 3
-"""The pruner keeps one in this many of the trials that reached the same epoch."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,7 @@ class Study:
         file = file_of(storage)
         self._base = file.parent if file else Path("/")
         with self.lock, self.storage_errors():
-            self._study = _open(name, storage, _sampler(config, 0), _pruner(config.pruner, epochs))
+            self._study = _open(name, storage, sampler(config, 0), pruner(config.pruner, epochs))
             self._check("space", "; ".join(f"{dim.key}: {dim}" for dim in config.space))
             self._check("fingerprint", fingerprint)
 
@@ -187,7 +183,7 @@ class Study:
                 crashed = next((t for t in self.trials if self._has_crashed(t, is_dead)), None)
                 trial = Trial(self._study, crashed._trial_id) if crashed else self._ask()
                 if trial:
-                    self._study.sampler = _sampler(self.config, trial.number)
+                    self._study.sampler = sampler(self.config, trial.number)
                     home = folder / f"trial-{trial.number}"
                     home.mkdir(parents=True, exist_ok=True)
                     held.enter_context(run_lock(home, LOCK))
@@ -200,7 +196,7 @@ class Study:
                 yield None
                 return
             for dimension in self.config.space:
-                _suggest(trial, dimension, integer=dimension.key in self.integer_keys)
+                suggest(trial, dimension, integer=dimension.key in self.integer_keys)
             yield trial, home
 
     @property
@@ -330,7 +326,9 @@ def _is_of_this_boot(trial: FrozenTrial) -> bool:
     return bool(boot == str(Boot.current()))
 
 
-def _open(name: str, storage: str, sampler: BaseSampler, pruner: BasePruner) -> optuna.Study:
+def _open(
+    name: str, storage: str, first_sampler: BaseSampler, study_pruner: BasePruner
+) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return optuna.create_study(
@@ -339,8 +337,8 @@ def _open(name: str, storage: str, sampler: BaseSampler, pruner: BasePruner) -> 
                 storage.replace("{", "{{").replace("}", "}}"),  # Optuna calls format() on it
                 engine_kwargs={"pool_pre_ping": True},  # a server may have been restarted
             ),
-            sampler=sampler,
-            pruner=pruner,
+            sampler=first_sampler,
+            pruner=study_pruner,
             direction="minimize",
             load_if_exists=True,
         )
@@ -362,39 +360,3 @@ def _unusable(storage: str, error: Exception) -> str:
         f"{problem}; name a file in a writable folder, or an existing database whose driver is "
         "installed"
     )
-
-
-def _pruner(name: str, epochs: int) -> BasePruner:
-    if name == "successive_halving":
-        return SuccessiveHalvingPruner(min_resource=MIN_EPOCHS, reduction_factor=REDUCTION_FACTOR)
-    if name == "hyperband":
-        return HyperbandPruner(MIN_EPOCHS, epochs, REDUCTION_FACTOR)
-    return NopPruner()
-
-
-def _sampler(config: SearchConfig, number: int) -> BaseSampler:
-    """The sampler of a trial, seeded by its number; a grid has the same order in all trials."""
-    if config.sampler == "grid":
-        choices = {dim.key: dim.choices for dim in config.space if isinstance(dim, Choices)}
-        return _GridSampler(choices, seed=0)
-    kinds = {"tpe": TPESampler, "random": RandomSampler, "gp": GPSampler}
-    (seed,) = np.random.SeedSequence(number).generate_state(1)  # similar seeds draw similar values
-    sampler: BaseSampler = kinds[config.sampler](seed=int(seed))
-    return sampler
-
-
-class _GridSampler(GridSampler):
-    """``GridSampler`` without the end of the study, which works in ``Study.optimize`` only."""
-
-    def after_trial(self, *_: object, **__: object) -> None:
-        pass
-
-
-def _suggest(trial: Trial, dimension: Dimension, *, integer: bool) -> None:
-    if isinstance(dimension, Choices):
-        trial.suggest_categorical(dimension.key, dimension.choices)
-    elif integer:
-        low, high = int(dimension.low), int(dimension.high)
-        trial.suggest_int(dimension.key, low, high, log=dimension.log)
-    else:
-        trial.suggest_float(dimension.key, dimension.low, dimension.high, log=dimension.log)

@@ -12,7 +12,8 @@ from fae.config import TrainingConfig
 from fae.errors import ConfigError, StoreError
 from fae.reports.selection import Selection, select
 from fae.runs.build import build_network
-from fae.tracking.archive import Archive, StoredRun, UnreadableError
+from fae.tracking.archive import Archive, UnreadableError
+from fae.tracking.stored_run import StoredRun
 
 DIGEST = training().data.build().digest
 

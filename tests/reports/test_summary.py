@@ -4,7 +4,7 @@ import pytest
 from records import record, stored, summary
 
 from fae.runtime.intervals import estimate, paired
-from fae.tracking.archive import StoredRun
+from fae.tracking.stored_run import StoredRun
 
 SEEDS = [0.0410, 0.0423, 0.0417]
 

@@ -41,9 +41,10 @@ from fae.runs.job import Job, JobGroup
 from fae.runs.run import Result, train
 from fae.runtime import files
 from fae.runtime.intervals import estimate
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.folder import Link
 from fae.tracking.store import Store
+from fae.tracking.stored_run import StoredRun
 
 SWEEP = "hidden=4,8 seed=0,1,2"
 

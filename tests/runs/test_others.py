@@ -11,8 +11,9 @@ from fae.errors import StoreError
 from fae.runs import others
 from fae.runs.others import Others
 from fae.runs.task import State, Task
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.liveness import Watch
+from fae.tracking.stored_run import StoredRun
 
 Tiny = Callable[..., Config]
 RUN = StoredRun("0" * 32, "other", "RUNNING", 0, None, {}, {}, {"fae.host": "elsewhere"})

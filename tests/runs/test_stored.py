@@ -7,7 +7,8 @@ import yaml
 from records import record, stored, training
 
 from fae.runs.stored import TrainedRun
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
+from fae.tracking.stored_run import StoredRun
 
 
 class Store:

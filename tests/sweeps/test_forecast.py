@@ -9,7 +9,8 @@ import pytest
 from fae.config import Config
 from fae.runs.task import Task, work
 from fae.sweeps.forecast import forecast
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
+from fae.tracking.stored_run import StoredRun
 
 Tiny = Callable[..., Config]
 

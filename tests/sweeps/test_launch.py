@@ -21,9 +21,11 @@ from fae.config import Config
 from fae.errors import ConfigError, Interrupted, StoreError
 from fae.runs.job import JobGroup
 from fae.runs.task import Task
-from fae.sweeps.launch import BY_NUMBER, FrozenLoader, Launch
-from fae.tracking.archive import Archive, StoredRun
+from fae.sweeps.frozen_loader import FrozenLoader
+from fae.sweeps.launch import BY_NUMBER, Launch
+from fae.tracking.archive import Archive
 from fae.tracking.folder import Link
+from fae.tracking.stored_run import StoredRun
 
 Tiny = Callable[..., Config]
 

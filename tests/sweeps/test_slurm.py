@@ -19,7 +19,8 @@ from fae.errors import ConfigError, Interrupted, TrainingError
 from fae.runs.task import State, Task, look_up
 from fae.sweeps import parent_run
 from fae.sweeps.job_end import JobEndError, settle
-from fae.sweeps.launch import BY_NUMBER, Launch, QueueLauncher, attach
+from fae.sweeps.launch import BY_NUMBER, Launch
+from fae.sweeps.queue_launcher import QueueLauncher, attach
 from fae.sweeps.slurm import queue, record, watch
 from fae.sweeps.slurm.record import Submitted
 from fae.tracking.archive import Archive

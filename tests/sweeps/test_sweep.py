@@ -13,7 +13,8 @@ from fae.errors import FaeError, TrainingError, UndeliveredError, VerdictError
 from fae.runs.task import Known, State, Task
 from fae.sweeps.sweep import _raise, _repeat, _retry, planned
 from fae.sweeps.sweep_run import FailedRunsError, _colours, _known
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
+from fae.tracking.stored_run import StoredRun
 
 Tiny = Callable[..., Config]
 

@@ -17,10 +17,11 @@ from fae.runs.task import Known, State, Task, look_up
 from fae.sweeps import parent_run, sweep_run
 from fae.sweeps.launch import Launch
 from fae.sweeps.sweep_run import SweepRun
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
 from fae.tracking.liveness import Watch
 from fae.tracking.store import Store
+from fae.tracking.stored_run import StoredRun
 
 Tiny = Callable[..., Config]
 Between = Callable[[int], object]

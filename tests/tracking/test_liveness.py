@@ -15,7 +15,7 @@ from fae.runs.job import Job
 from fae.runs.task import Known, State, Task, look_up
 from fae.runtime.machine import Boot
 from fae.tracking import delivery, liveness
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
 from fae.tracking.journal import Journal
 from fae.tracking.liveness import (
@@ -31,6 +31,7 @@ from fae.tracking.lock import run_lock
 from fae.tracking.recovery import close_crashed
 from fae.tracking.run import Run
 from fae.tracking.store import Store
+from fae.tracking.stored_run import StoredRun
 
 Tiny = Callable[..., Config]
 HERE = str(Boot.current())

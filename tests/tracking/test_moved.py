@@ -13,11 +13,12 @@ from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
 from fae.cli.compose import compose
 from fae.runs import checks
 from fae.tracking.address import of_file
-from fae.tracking.archive import Archive, StoredRun
+from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import home
 from fae.tracking.moved import Move
 from fae.tracking.store import Store
+from fae.tracking.stored_run import StoredRun
 from fae.tracking.sync import sync
 
 

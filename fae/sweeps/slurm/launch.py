@@ -15,8 +15,8 @@ from fae.errors import Interrupted, UndeliveredError
 from fae.runs.task import Task
 from fae.runtime.console import point, say
 from fae.runtime.signals import defer_signals
+from fae.sweeps.frozen_loader import FrozenLoader
 from fae.sweeps.job_end import JobEndError
-from fae.sweeps.launch import FrozenLoader
 from fae.sweeps.slurm import record
 from fae.sweeps.slurm.attach import TAG
 from fae.sweeps.slurm.config import SlurmConfig, checked
