@@ -410,9 +410,9 @@ def test_one_line_tells_of_all_jobs(
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"timeout_min": 0}, "hydra.launcher.timeout_min=0: Input should be greater than"),
-        ({"poll_s": 0.0}, "hydra.launcher.poll_s=0.0: Input should be greater than 0"),
-        ({"partition": "a\nrm -r ~"}, "hydra.launcher.partition='a\\nrm -r ~': Input should be pr"),
+        ({"timeout_min": 0}, "hydra.launcher.timeout_min=0: must be greater than"),
+        ({"poll_s": 0.0}, "hydra.launcher.poll_s=0.0: must be greater than 0"),
+        ({"partition": "a\nrm -r ~"}, "hydra.launcher.partition=a\\nrm -r ~: must be pr"),
     ],
 )
 @pytest.mark.usefixtures("slurm")

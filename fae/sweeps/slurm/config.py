@@ -1,10 +1,12 @@
-"""Settings of ``hydra/launcher=slurm``; their values are in ``conf/hydra/launcher/slurm.yaml``."""
+"""Settings of ``hydra/launcher=slurm``; their values are in ``conf/hydra/launcher/slurm.yaml``.
 
-from dataclasses import fields
+Light at import, as Hydra imports all launchers to find one.
+"""
+
 from typing import Annotated
 
-from omegaconf import DictConfig, OmegaConf
-from pydantic import Field, TypeAdapter, ValidationError
+from omegaconf import DictConfig
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from fae.errors import ConfigError
@@ -57,18 +59,9 @@ def checked(launcher: DictConfig) -> SlurmConfig:
     Raises:
         ConfigError: names every key whose value is wrong or missing.
     """
-    missing = sorted(OmegaConf.missing_keys(launcher))
-    if missing:
-        raise ConfigError(*(f"hydra.launcher.{key}: is missing" for key in missing))
-    given = OmegaConf.to_container(launcher, resolve=True)
-    assert isinstance(given, dict)
-    names = {field.name for field in fields(SlurmConfig)} - {"_target_"}
+    from fae.cli.compose import read
+
     try:
-        return TypeAdapter(SlurmConfig).validate_python({name: given[name] for name in names})
-    except ValidationError as error:
-        raise ConfigError(
-            *(
-                f"hydra.launcher.{problem['loc'][0]}={problem['input']!r}: {problem['msg']}"
-                for problem in error.errors()
-            )
-        ) from error
+        return read(launcher, SlurmConfig)
+    except ConfigError as error:
+        raise ConfigError(*(f"hydra.launcher.{problem}" for problem in error.problems)) from None
