@@ -49,6 +49,8 @@ COMMANDS: Mapping[str, Command] = {
             "lr=0.1,0.5, hidden='range(8,65,8)' or optimizer='glob(*)'",
             **OF_RUNS,
             "hydra/launcher=joblib": "several runs at a time, hydra.launcher.n_jobs=2",
+            "hydra/launcher=slurm": "each run a job of a Slurm cluster",
+            "hydra/launcher=ray": "each run a task of a Ray cluster",
             **HYDRA_HELP,
         },
         examples={
