@@ -1,8 +1,9 @@
-"""Which machine this is, and which of its boots, so that processes know what they share.
+"""Where this process runs: the machine, which of its boots, and the job of a cluster.
 
 Processes of one boot share its file locks; after another boot none of an earlier one is alive.
 """
 
+import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,12 @@ class Boot:
         """The boot in which this process runs."""
         machine, boot = (_read(file) or platform.node() for file in (MACHINE_ID, BOOT_ID))
         return Boot(short_digest(f"machine {machine}"), short_digest(f"{machine} boot {boot}"))
+
+
+def slurm_job() -> str:
+    """Id of the Slurm job in which this process runs, such as ``8_3``; empty outside of one."""
+    array, task = (os.environ.get(f"SLURM_ARRAY_{part}_ID", "") for part in ("JOB", "TASK"))
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID", "")
 
 
 def _read(file: Path) -> str:

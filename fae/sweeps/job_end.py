@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fae.cli.overrides import command_line
 from fae.errors import TrainingError
-from fae.runs.task import Task
+from fae.runs.task import State, Task
 from fae.tracking.archive import Archive
 from fae.tracking.store import Store
 from fae.tracking.stored_run import StoredRun
@@ -16,12 +16,16 @@ class JobEndError(TrainingError):
     """A job did not end well.
 
     Attributes:
+        job: its id, which its run has as ``fae.job``.
         is_cancelled: somebody ended it.
         is_death: it died by itself, without a chance to close its run.
     """
 
-    def __init__(self, cause: str, *, is_cancelled: bool = False, is_death: bool = False) -> None:
+    def __init__(
+        self, cause: str, job: str, *, is_cancelled: bool = False, is_death: bool = False
+    ) -> None:
         super().__init__(cause)
+        self.job = job
         self.is_cancelled = is_cancelled
         self.is_death = is_death
 
@@ -29,19 +33,24 @@ class JobEndError(TrainingError):
 def settle(
     task: Task, run: StoredRun | None, end: JobEndError, archive: Archive, parent: str, folder: Path
 ) -> str:
-    """Close the run of a job that has ended; one that the job did not begin is stored as FAILED.
+    """Close the run of a job that has ended, or store one as FAILED that tells why there is none.
+
+    A run that another process computes, or can resume, is left alone.
 
     Args:
+        task: with what the store knows of it by now.
         run: what the job has begun or resumed, if anything.
         parent: id of the sweep's run.
         folder: of a run that is stored here.
 
     Returns:
-        Why it failed; empty if the run finished all the same.
+        Why it failed; empty if it did not, or if another process is at it.
     """
     cause = str(end)
     if run is None:
-        if not end.is_cancelled:
+        if task.state in {State.DONE, State.RUNNING}:
+            return ""
+        if not end.is_cancelled and not task.resumes:
             _store_failed(task, cause, parent, folder)
         return cause
     if run.status == "FINISHED":

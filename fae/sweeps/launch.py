@@ -16,7 +16,7 @@ from omegaconf import OmegaConf, open_dict
 
 from fae.errors import ConfigError, Interrupted, StoreError, UndeliveredError, first_line
 from fae.runs.job import GROUP_FILE, JobGroup
-from fae.runs.task import State, Task, stored_runs
+from fae.runs.task import Task, look_up, stored_runs
 from fae.runtime.console import BAD, say, warn
 from fae.runtime.signals import defer_signals
 from fae.sweeps.frozen_loader import FrozenLoader
@@ -24,6 +24,7 @@ from fae.sweeps.job_end import JobEndError, settle
 from fae.sweeps.queue_launcher import QueueLauncher
 from fae.sweeps.workers import share_machine
 from fae.tracking.archive import Archive
+from fae.tracking.liveness import JOB
 from fae.tracking.recovery import close_crashed
 from fae.tracking.stored_run import StoredRun
 
@@ -159,9 +160,10 @@ class Launch:
 
     def _settle(self, number: int, end: JobEndError) -> None:
         """Have the run of a job that did not end well say so, and note why it failed."""
-        run = self._run_of(number)
-        place = self.folder / f"{self.first + number}"
-        cause = settle(self.tasks[number], run, end, self.archive, self.group.parent, place)
+        run = self._run_of(number, end.job)
+        task, place = self.tasks[number], self.folder / f"{self.first + number}"
+        (now,) = look_up([task], self.archive, task.config.sweep, self.group)
+        cause = settle(now, run, end, self.archive, self.group.parent, place)
         if cause:
             self.failures[number] = cause
 
@@ -236,16 +238,19 @@ class Launch:
                     return
                 time.sleep(0.1)
 
-    def _run_of(self, number: int) -> StoredRun | None:
-        """The run that a task has begun or resumed in this sweep, once its process has ended."""
+    def _run_of(self, number: int, job: str = "") -> StoredRun | None:
+        """The run that a task has begun or resumed in this sweep, once its process has ended.
+
+        Args:
+            job: of a queue, in which its process was.
+        """
         task = self.tasks[number]
         deadline = time.monotonic() + SETTLING_S
         while True:
             close_crashed(self.archive)
             stored = stored_runs(self.archive, [task]).get(task.fingerprint, [])
-            is_known = task.state == State.QUEUED  # by an earlier command
             new = [run for run in stored if run.id not in self.earlier or run.id == task.resumes]
-            ours = stored if is_known else new
+            ours = [run for run in stored if run.tags.get(JOB) == job] if job else new
             if not ours:
                 return None
             if ours[-1].status != "RUNNING" or time.monotonic() > deadline:

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from fae.errors import TrainingError
-from fae.runtime.machine import Boot
+from fae.runtime.machine import Boot, slurm_job
 from fae.tracking.address import file_of
 from fae.tracking.folder import home
 from fae.tracking.lock import is_alive
@@ -23,6 +23,8 @@ BEAT = "fae.beat"
 """Tag of a run: when its process last gave a sign of life, by its own clock."""
 BOOT = "fae.boot"
 """Tag of a run: the boot in which its process runs."""
+JOB = "fae.job"
+"""Tag of a run: the Slurm job in which its process runs; empty or absent outside of one."""
 BEATS = 20
 """Signs of life in the time after which a run without one counts as dead."""
 LONGEST_GAP_S = 60.0
@@ -31,6 +33,11 @@ LONGEST_GAP_S = 60.0
 
 class SupersededError(TrainingError):
     """Another process has taken the run over."""
+
+
+def place() -> dict[str, str]:
+    """The tags that tell where the process of a run runs."""
+    return {BOOT: str(Boot.current()), JOB: slurm_job()}
 
 
 class Heartbeat:

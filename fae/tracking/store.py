@@ -15,7 +15,6 @@ import tenacity
 from fae.errors import FaeError, StoreError, cause, first_line
 from fae.runtime import signals
 from fae.runtime.console import warn
-from fae.runtime.machine import Boot
 from fae.runtime.signals import allow_signals, defer_signals
 from fae.tracking import claim
 from fae.tracking.claim import Claim, TakenError
@@ -24,7 +23,7 @@ from fae.tracking.connection import asking, connect
 from fae.tracking.delivery import UploadWorker
 from fae.tracking.folder import KEY, LINK, Link, check_still_holds, clear
 from fae.tracking.journal import Journal
-from fae.tracking.liveness import BEAT, BOOT, Heartbeat, SupersededError
+from fae.tracking.liveness import BEAT, Heartbeat, SupersededError, place
 from fae.tracking.lock import run_lock
 from fae.tracking.run import Run
 from fae.tracking.stored_run import StoredRun
@@ -188,8 +187,8 @@ class Store:
         clear(folder, self._client, self.uri)
         link = Link("", name, self.uri, self.config.experiment, command, key=uuid.uuid4().hex)
         link.write(folder)
-        own = {KEY: link.key, BOOT: str(Boot.current())}
-        all_tags = {**tags, **own, **({claim.TAG: claimed.tag} if claimed else {})}
+        own = {KEY: link.key, **place(), **({claim.TAG: claimed.tag} if claimed else {})}
+        all_tags = {**tags, **own}
         made = self._client.create_run(self.experiment_id, run_name=name, tags=all_tags)
         run_id: str = made.info.run_id
         if claimed is None:
@@ -224,8 +223,8 @@ class Store:
             raise TakenError
         key = run.tags.get(KEY, "")
         Link(run.id, name, self.uri, self.config.experiment, command, key).write(folder)
-        self._client.set_tag(run.id, "fae.folder", str(folder))
-        self._client.set_tag(run.id, BOOT, str(Boot.current()))
+        for tag, value in {"fae.folder": str(folder), **place()}.items():
+            self._client.set_tag(run.id, tag, value)
         journal = Journal(folder)
         journal.append({"carried_on": run.id, "time": int(time.time() * 1000)})
         if "fae.error" in run.tags:  # of an earlier attempt

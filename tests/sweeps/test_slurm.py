@@ -232,6 +232,32 @@ def test_the_fate_of_a_job_is_its_own(sweep: Sweep, slurm: Slurm, outcome: str) 
     assert causes == ([launch.failures[1]] if wants_run else [])
 
 
+def test_a_job_that_ends_badly_leaves_the_run_of_another_process_alone(
+    sweep: Sweep, slurm: Slurm
+) -> None:
+    """As where a job is cancelled because its run is computed elsewhere."""
+    slurm.says(f"{GOOD}, 8_1 CANCELLED 15 0 4G")
+    sweep.store_run(0)
+    elsewhere = sweep.store._client.create_run(
+        sweep.store.experiment_id,
+        tags={"fae.kind": "run", "fae.fingerprint": sweep.tasks[1].fingerprint},
+    )
+    assert sweep.launch().failures == {}
+    assert sweep.archive.run(elsewhere.info.run_id).status == "RUNNING"
+
+
+def test_a_job_that_dies_before_it_resumes_its_run_leaves_its_checkpoints_of_use(
+    sweep: Sweep, slurm: Slurm
+) -> None:
+    slurm.says(f"{GOOD}, 8_1 FAILED 32512 0 4G")
+    sweep.store_run(0)
+    sweep.store_run(1, "KILLED")
+    launch = sweep.launch(look_up(sweep.tasks, sweep.archive, sweep.tasks[0].config.sweep))
+    assert launch.failures.keys() == {1}
+    (known,) = look_up(sweep.tasks[1:], sweep.archive, sweep.tasks[1].config.sweep)
+    assert known.state == State.RESUMABLE
+
+
 @pytest.mark.parametrize("state", ["TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL"])
 def test_a_job_that_was_cut_short_is_requeued(sweep: Sweep, slurm: Slurm, state: str) -> None:
     slurm.says(
@@ -270,7 +296,7 @@ def test_a_run_that_says_why_it_failed_is_believed(sweep: Sweep) -> None:
     with suppress(TrainingError), run as begun:
         raise TrainingError("diverged at epoch 3")
     stored = sweep.archive.run(begun.id)
-    end = JobEndError("exit code 1", is_death=False)
+    end = JobEndError("exit code 1", "8_1")
     cause = settle(sweep.tasks[1], stored, end, sweep.archive, "parent", folder)
     assert cause == "diverged at epoch 3"
 
@@ -281,7 +307,7 @@ def test_a_run_whose_job_died_failed_and_one_that_was_ended_resumes(
 ) -> None:
     sweep.store_run(1, "KILLED")
     (run,) = sweep.archive.alike("run", [sweep.tasks[1].fingerprint]).popitem()[1]
-    end = JobEndError("exit code 137", is_death=is_death)
+    end = JobEndError("exit code 137", "8_1", is_death=is_death)
     settle(sweep.tasks[1], run, end, sweep.archive, "parent", sweep.folder / "1")
     assert sweep.archive.run(run.id).status == status
 

@@ -173,19 +173,22 @@ def _returned(job: Submitted) -> JobReturn:
 
 def _problem(job: Submitted, end: JobState) -> JobEndError:
     """How a job ended that did not complete."""
-    if end.name == CANCELLED:
-        return JobEndError(f"cancelled ({_place(job)})", is_cancelled=True)
-    if end.name == OUT_OF_MEMORY or NO_MEMORY.search(tail(job.log("err"))):
-        limit = f" of {end.memory}" if end.memory else ""
+    is_cancelled, is_death = end.name == CANCELLED, False
+    if is_cancelled:
+        cause = "cancelled"
+    elif end.name == OUT_OF_MEMORY or NO_MEMORY.search(tail(job.log("err"))):
+        limit, is_death = f" of {end.memory}" if end.memory else "", True
         cause = f"out of memory: the job's limit{limit} is hydra.launcher.mem_gb"
-        return JobEndError(f"{cause} ({_place(job)})", is_death=True)
-    if end.name in CUT_SHORT:
+    elif end.name in CUT_SHORT:
         reason = end.name.lower().replace("_", " ")
-        return JobEndError(f"{reason}, after {end.requeues} requeues ({_place(job)})")
-    if end == GONE:
-        return JobEndError(f"Slurm has forgotten the job ({_place(job)})")
-    died = end.exit_code < 0 or end.exit_code > 128
-    return JobEndError(f"{_last_line(job)} ({_place(job)})", is_death=died)
+        cause = f"{reason}, after {end.requeues} requeues"
+    elif end == GONE:
+        cause = "Slurm has forgotten the job"
+    else:
+        cause, is_death = _last_line(job), end.exit_code < 0 or end.exit_code > 128
+    return JobEndError(
+        f"{cause} ({_place(job)})", job.job, is_cancelled=is_cancelled, is_death=is_death
+    )
 
 
 def _last_line(job: Submitted) -> str:
