@@ -52,9 +52,16 @@ class Others:
             runs = [task.run for task in running if task.run]
             tasks = self._look(runs, partial(look_up, tasks)) or tasks
 
-    def wait_for_end(self, run: StoredRun) -> StoredRun:
-        """A run of another process, once it has ended or was closed."""
+    def wait_for_end(
+        self, run: StoredRun, meanwhile: Callable[[], object] = lambda: None
+    ) -> StoredRun:
+        """A run of another process, once it has ended or was closed.
+
+        Args:
+            meanwhile: called before each look at the store.
+        """
         while _is_running(run):
+            meanwhile()
             run = self._look([run], partial(self.archive.run, run.id)) or run
         return run
 

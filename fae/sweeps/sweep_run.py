@@ -11,6 +11,7 @@ from fae.runtime.console import say
 from fae.runtime.signals import allow_signals, defer_signals
 from fae.sweeps import parent_run
 from fae.sweeps.launch import Launch
+from fae.sweeps.queue_launcher import QueueLauncher, attach
 from fae.tracking.archive import Archive
 from fae.tracking.store import Store
 from fae.tracking.stored_run import StoredRun
@@ -62,13 +63,15 @@ class SweepRun:
         self._stops = self.settings.on_failure == "stop"
         self._at_once = at_once or (1 if self._stops else len(tasks))
         self._others = Others(archive, tasks[0].config.tracking)
+        self._left_to_another = False
         self._first = launch
+        self._has_queue = isinstance(launch.launcher, QueueLauncher)
         self._launches: list[Launch] = []
 
     @property
     def is_left(self) -> bool:
-        """Whether jobs were left in the launcher's queue."""
-        return any(launch.left for launch in self._launches)
+        """Whether jobs were left in the launcher's queue, or to another process."""
+        return self._left_to_another or any(launch.left for launch in self._launches)
 
     def finish(self, store: Store) -> list[FaeError]:
         """Run what is left of the sweep; returns its problems.
@@ -120,23 +123,38 @@ class SweepRun:
         return found.state != State.RUNNING or self._join(found.run)
 
     def _join(self, sweep: StoredRun) -> bool:
-        """Launch what is left of another process's sweep; whether it ended with its process."""
-        say(f"this sweep is running in another process, run {sweep.id[:8]}: joining it")
+        """Take part in another process's sweep; whether it ended with its process.
+
+        Where jobs wait in a queue, that process alone submits them, or each would be there twice.
+        """
+        running = f"this sweep is running in another process, run {sweep.id[:8]}"
+        if self.settings.detach:
+            say(f"{running}: its jobs are left to that process")
+            self._left_to_another = True
+            return True
+        say(f"{running}: joining it")
         self.job.folder.mkdir(parents=True, exist_ok=True)
         with defer_signals(), allow_signals():  # as within a run of its own
-            self._launch_all()
-        if self.is_left:
-            return True
-        ended = self._others.wait_for_end(sweep)
+            if self._has_queue:
+                ended = self._others.wait_for_end(sweep, self._watch)
+            else:
+                self._launch_all()
+                ended = self._others.wait_for_end(sweep)
         if ended.status == "KILLED" or ended.is_withdrawn:
             return False
         self._raise_failures()
         return True
 
+    def _watch(self) -> None:
+        """Watch the jobs that another process has in the queue, if any."""
+        queued = [task for task in self._planned() if task.state == State.QUEUED]
+        ours = self._ended_badly()
+        if left := [task for task in queued if task.fingerprint not in ours]:
+            self._launch(left, tag=lambda _: None)
+
     def _launch_all(self, tag: Tag = lambda _: None) -> None:
         """Launch all jobs, and then those whose process elsewhere turns out to have crashed."""
-        tasks = self.tasks if not self._launches else self._now()
-        to_run = [task for task in tasks if task.to_run]
+        to_run = [task for task in self._planned() if task.to_run]
         while True:
             if to_run:
                 self._launch(to_run, tag)
@@ -152,7 +170,7 @@ class SweepRun:
                 return
 
     def _launch(self, tasks: Sequence[Task], tag: Tag) -> None:
-        is_first = not self._launches and self._first.tasks
+        is_first = not self._launches and [*tasks] == [*self._first.tasks]
         launch = self._first if is_first else Launch(self._first.launcher, tasks)
         self._launches.append(launch)
         launch.run(
@@ -164,6 +182,12 @@ class SweepRun:
             colours=_colours(self.tasks, tasks),
             tag=tag,
         )
+
+    def _planned(self) -> Sequence[Task]:
+        """The tasks as planned, or with what another process has begun or submitted since."""
+        if self._has_queue:
+            return attach(self._now(), self._first.launcher, self.archive)
+        return self._now() if self._launches else self.tasks
 
     def _now(self) -> list[Task]:
         return self._look_up(self.tasks)

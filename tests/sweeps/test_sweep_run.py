@@ -1,6 +1,6 @@
 """A sweep that several processes run at the same time: they share its runs, and one its end."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ from fae.runs import others
 from fae.runs.begin import begin
 from fae.runs.job import Job, JobGroup
 from fae.runs.others import Others
-from fae.runs.task import Known, State, Task, look_up
+from fae.runs.task import Known, QueuedJob, State, Task, look_up
 from fae.sweeps import parent_run, sweep_run
 from fae.sweeps.launch import Launch
 from fae.sweeps.sweep_run import SweepRun
@@ -62,6 +62,22 @@ class Work:
                 self.done.append(task.name)
 
 
+class Queue:
+    """A launcher's queue, which has jobs for the first so many tasks."""
+
+    def __init__(self, jobs: int) -> None:
+        self.tag: Callable[[Mapping[str, str]], object] = lambda _: None
+        self.jobs = jobs
+
+    def check(self) -> None:
+        """All is well."""
+
+    def attach(self, tasks: Sequence[Task], _: Archive | None) -> list[Task]:
+        job = QueuedJob("8", "", "running")
+        queued = [replace(task, state=State.QUEUED, job=job) for task in tasks[: self.jobs]]
+        return [*queued, *tasks[self.jobs :]]
+
+
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(others, "POLL_S", 0.0)
@@ -75,6 +91,19 @@ def tasks(tmp_path: Path, empty_store: bytes, tiny: Tiny) -> list[Task]:
     config = replace(config, tracking=tracking)
     Store(tracking)
     return [Task(replace(config, seed=seed), [f"seed={seed}"]) for seed in range(3)]
+
+
+@pytest.fixture
+def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Task]:
+    """The tasks of later launches."""
+    launched: list[Task] = []
+
+    def launch(_: object, tasks: Sequence[Task]) -> Work:
+        launched.extend(tasks)
+        return Work(tasks, tmp_path / "later", lambda _: None)
+
+    monkeypatch.setattr(sweep_run, "Launch", launch)
+    return launched
 
 
 def tracking_of(tasks: Sequence[Task]) -> TrackingConfig:
@@ -147,17 +176,14 @@ def test_a_sweep_whose_process_died_elsewhere_is_taken_over(
 
 @pytest.mark.parametrize("planned", [1, 3])
 def test_a_run_that_dies_elsewhere_is_launched_here(
-    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planned: int
+    tasks: list[Task],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    launched: list[Task],
+    planned: int,
 ) -> None:
     """As soon as its process is known to have crashed, also where it is the only one."""
     first, *rest = tasks[:planned]
-    launched: list[list[str]] = []
-
-    def launch(_: object, tasks: Sequence[Task]) -> Work:
-        launched.append([task.name for task in tasks])
-        return Work(tasks, tmp_path / "later", lambda _: None)
-
-    monkeypatch.setattr(sweep_run, "Launch", launch)
     tried: list[Sequence[Task]] = []
 
     def wait(_: Others, tasks: Sequence[Task], __: object) -> Sequence[Task]:
@@ -168,7 +194,8 @@ def test_a_run_that_dies_elsewhere_is_launched_here(
     ours, work = shared(tasks[:planned], tmp_path / "ours", planned=rest)
     ours.tasks = [replace(first, state=State.RUNNING), *rest]
     assert ours.finish(Store(tracking_of(tasks))) == []
-    assert (len(work.done), launched, len(tried)) == (len(rest), [[first.name]], 2)
+    assert (len(work.done), len(tried)) == (len(rest), 2)
+    assert [task.name for task in launched] == [first.name]
 
 
 def test_a_run_that_was_elsewhere_and_is_interrupted_before_all_are_done_is_launched_here(
@@ -211,3 +238,32 @@ def test_a_run_that_was_elsewhere_and_is_interrupted_before_all_are_done_is_laun
 def _interrupting() -> Iterator[None]:
     yield
     raise KeyboardInterrupt
+
+
+def test_what_another_command_has_submitted_since_the_plan_is_not_submitted_again(
+    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launched: list[Task]
+) -> None:
+    monkeypatch.setattr(Work, "launcher", Queue(jobs=2))
+    ours, work = shared(tasks, tmp_path / "ours")
+    assert ours.finish(Store(tracking_of(tasks))) == []
+    assert [task.state for task in launched] == [State.QUEUED, State.QUEUED, State.NEW]
+    assert work.done == []
+
+
+def test_who_joins_a_sweep_with_a_queue_watches_its_jobs_and_submits_none(
+    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launched: list[Task]
+) -> None:
+    def wait_for_end(_: Others, sweep: StoredRun, watch: Callable[[], object]) -> StoredRun:
+        watch()
+        return replace(sweep, status="FINISHED")
+
+    monkeypatch.setattr(Others, "wait_for_end", wait_for_end)
+    monkeypatch.setattr(Work, "launcher", Queue(jobs=1))
+    store = Store(tracking_of(tasks))
+    identity = parent_run.identity(task.fingerprint for task in tasks)
+    tags = {"fae.kind": "sweep", "fae.fingerprint": identity}
+    first = store._client.create_run(store.experiment_id, tags=tags).info.run_id
+    second, _ = shared(tasks, tmp_path / "second")
+    assert second.finish(store) == []
+    assert [task.state for task in launched] == [State.QUEUED]
+    assert second.parent == first
