@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from fae.tracking.stored_run import StoredRun
 
 LINK = "run.json"
+FOLDER = "fae.folder"
+"""Tag of a run: the folder of its files."""
 KEY = "fae.key"
 """Tag of a run; the link in its folder has the same value."""
 OF_A_RUN = ("journal.jsonl", "delivered", "checkpoints", outbox.NAME)
@@ -89,18 +91,21 @@ class Link:
 _LINK = TypeAdapter(Link)
 
 
-def named(run: "StoredRun") -> Path | None:
+def named(run: "StoredRun", tag: str = FOLDER) -> Path | None:
     """The folder that the store names for a run; not trusted, as others may write there."""
-    folder = run.tags.get("fae.folder", "")
+    folder = run.tags.get(tag, "")
     return Path(folder) if folder.startswith("/") and "\0" not in folder else None
 
 
-def home(run: "StoredRun") -> Path | None:
+def home(run: "StoredRun", tag: str = FOLDER) -> Path | None:
     """The folder of a run; None unless that is verified.
 
     It is if the link in the folder belongs to this user, and folder and run name each other.
+
+    Args:
+        tag: by which the run names it; a run that was resumed elsewhere may name others besides.
     """
-    folder = named(run)
+    folder = named(run, tag)
     try:
         link = Link.read(folder) if folder else None
     except LinkError:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from conftest import NO_LOCAL, PROJECT
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from soaking import Soak
 
 from cluster.conftest import installed
 from cluster.host import ROOT
@@ -32,7 +34,18 @@ SETTINGS = (
 )
 END_S = 600.0
 """How long commands and jobs may take, on a machine that has other things to do as well."""
+HOUR_S = 3600.0
 ONE_OF_TWO = "hidden=4,8"
+LONG = (
+    "hidden=64",
+    "epochs=40",
+    "data.train=25000",
+    "data.val=500",
+    "batch_size=4",
+    "seed=range(12)",
+)
+"""12 runs of some minutes each."""
+SHORT_LIMIT = ("hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=10")
 
 
 @pytest.fixture(scope="session")
@@ -79,11 +92,27 @@ class Sweep:
         """The exit code and the output of a command."""
         return ended(self.begin(*arguments, host=host))
 
-    def runs(self) -> dict[str, Run]:
-        """The newest run of each size."""
+    def train(self, *arguments: str) -> None:
+        """Run ``fae.train -m`` without Slurm, undisturbed, in as many CPUs as a job has."""
+        self.folder.mkdir()
+        subprocess.run(
+            [sys.executable, "-m", "fae.train", "-m", NO_LOCAL, "experiment=smoke", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            check=True,
+        )
+
+    def runs(self, varied: str = "hidden") -> dict[str, Run]:
+        """The newest run of each value of what varies."""
         client = MlflowClient(self.uri)
         found = client.search_runs(["1"], "tags.`fae.kind` = 'run'")
-        return {run.data.params["hidden"]: run for run in reversed(found)}
+        return {run.data.params[varied]: run for run in reversed(found)}
+
+    def curve(self, run: Run) -> list[tuple[int, float]]:
+        """The errors of a run's epochs, each with its epoch."""
+        history = MlflowClient(self.uri).get_metric_history(run.info.run_id, "val/mse")
+        return [(metric.step, metric.value) for metric in history]
 
     def record(self) -> list[dict[str, str]]:
         """The jobs of the newest command that wrote any."""
@@ -101,9 +130,9 @@ class Sweep:
         return any("epoch 5/" in log.read_text() for log in logs)
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+def ended(process: subprocess.Popen[str], most_s: float = END_S) -> tuple[int, str]:
     try:
-        output, _ = process.communicate(timeout=END_S)
+        output, _ = process.communicate(timeout=most_s)
     except subprocess.TimeoutExpired:
         end(process)
         raise
@@ -139,9 +168,11 @@ def test_each_job_has_its_own_fate(sweep: Sweep, tmp_path: Path) -> None:
     statuses = [runs[size].info.status for size in ("4", "8", "16", "32", "64")]
     assert statuses == ["FINISHED", "KILLED", "FAILED", "FAILED", "FINISHED"]
     assert "UnpicklingError" in runs["32"].data.tags["fae.error"]
+    alone = Sweep(sweep.cluster, tmp_path / "alone")
+    alone.train(f"epochs={EPOCHS}", "hidden=4,64")
     for size, job in (("4", to_requeue), ("64", to_restart)):
-        assert "Restarts=1" in ask("scontrol", "show", "job", job)
-        assert runs[size].data.metrics["val/mse"] == undisturbed(tmp_path, size)
+        assert _restarts(ask("scontrol", "show", "job", job)) == 1
+        assert sweep.curve(runs[size]) == alone.curve(alone.runs()[size])
 
     code, said = sweep.run("hidden=4,8,16,32,64")
     assert code == 1
@@ -154,16 +185,51 @@ def test_each_job_has_its_own_fate(sweep: Sweep, tmp_path: Path) -> None:
     assert {run.info.status for run in sweep.runs().values()} == {"FINISHED"}
 
 
-def undisturbed(folder: Path, hidden: str) -> float:
-    """The error of a run that nobody interrupts, in a store of its own."""
-    own = folder / f"undisturbed{hidden}"
-    own.mkdir()
-    arguments = [NO_LOCAL, "experiment=smoke", f"epochs={EPOCHS}", f"hidden={hidden}"]
-    command = [sys.executable, "-m", "fae.train", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    subprocess.run(command, cwd=own, env=environment, capture_output=True, check=True)
-    (run,) = MlflowClient(f"sqlite:///{own}/mlflow.db").search_runs(["1"])
-    return float(run.data.metrics["val/mse"])
+def test_a_sweep_whose_jobs_are_interrupted_all_the_time(sweep: Sweep, soak: Soak) -> None:
+    """A sweep of 12 runs whose jobs and command are interrupted all the time, on Slurm."""
+    if not soak.whole:
+        pytest.skip("takes most of an hour: make soak-cluster")
+    ask = sweep.cluster.ask
+    arguments = [*LONG, *SHORT_LIMIT, "hydra.launcher.requeues=100"]
+    command = sweep.begin(*arguments, host="one")
+    jobs = sweep.jobs(12)
+    first, _, large, running, *_, pending = jobs
+    ask("scontrol", "update", f"JobId={large}", "MinMemoryNode=100")
+    ask("scancel", pending)
+    wait_for(lambda: sweep.trains(first), END_S)
+    command.kill()
+    ended(command)
+    command = sweep.begin(*arguments, host="two")
+    wait_for(lambda: sweep.trains(running), HOUR_S)
+    ask("scancel", running)
+    code, said = ended(command, HOUR_S)
+    assert code == 1
+    assert "Traceback" not in said
+    assert "3 of 12 runs failed" in said
+    assert "out of memory: the job's limit of 100M is hydra.launcher.mem_gb" in said
+    for job in (running, pending):
+        assert f"cancelled (Slurm job {job}," in said
+    assert len(list(sweep.folder.glob("multirun/*/*/slurm/*_submitted.pkl"))) == len(jobs)
+    runs = sweep.runs("seed")
+    statuses = {job: runs[f"{n}"].info.status for n, job in enumerate(jobs) if f"{n}" in runs}
+    good = [job for job, status in statuses.items() if status == "FINISHED"]
+    assert statuses == {**dict.fromkeys(good, "FINISHED"), large: "FAILED", running: "KILLED"}
+    assert len(good) == 9
+    restarts = [_restarts(ask("scontrol", "show", "job", job)) for job in good]
+    assert min(restarts) >= 3
+    alone = Sweep(sweep.cluster, sweep.folder / "alone")
+    alone.train(*LONG, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    for job in good:
+        seed = str(jobs.index(job))
+        assert sweep.curve(runs[seed]) == alone.curve(alone.runs("seed")[seed])
+    soak.tell(
+        f"9 finished with the bits of undisturbed runs, after {min(restarts)} to {max(restarts)} "
+        "requeues each, 2 cancelled, 1 failed with the limit's name; each submitted once"
+    )
+
+
+def _restarts(job: str) -> int:
+    return int(job.partition("Restarts=")[2].split()[0])
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
@@ -188,6 +254,30 @@ def test_jobs_outlive_the_command_and_the_same_command_attaches(
     assert {job["end"] for job in sweep.record()} == {"COMPLETED"}
     assert len(list(sweep.folder.glob("multirun/*/*/slurm/*_submitted.pkl"))) == 3
     assert [run.info.status for run in sweep.runs().values()] == ["FINISHED"] * 3
+
+
+def test_the_command_notices_a_lost_job(sweep: Sweep, soak: Soak) -> None:
+    """A job whose processes are killed is noticed within half a minute, on Slurm."""
+    command = sweep.begin(ONE_OF_TWO, "epochs=100000", "hydra.launcher.poll_s=15")
+    lost, other = sweep.jobs(2)
+    wait_for(lambda: sweep.trains(lost) and sweep.trains(other), END_S)
+    listed = sweep.cluster.ask("scontrol", "listpids", lost).splitlines()[1:]
+    for line in listed:
+        os.kill(int(line.split()[0]), signal.SIGKILL)
+    killed = time.monotonic()
+    assert command.stdout
+    while "1 running, 1 ended" not in (line := command.stdout.readline()):
+        assert line
+    noticed_s = time.monotonic() - killed
+    sweep.cluster.ask("scancel", other)
+    code, _ = ended(command)
+    assert code == 1
+    assert {size: run.info.status for size, run in sweep.runs().items()} == {
+        "4": "FAILED",
+        "8": "KILLED",
+    }
+    assert noticed_s <= 30
+    soak.tell(f"after {noticed_s:.0f} s")
 
 
 def test_a_sweep_may_be_left_to_slurm(sweep: Sweep) -> None:

@@ -143,7 +143,7 @@ class Sweep:
     def store_sweep(self, jobs: Sequence[Submitted]) -> None:
         """Leave the run of a sweep that was interrupted, as its launcher would."""
         identity = parent_run.identity(task.fingerprint for task in self.tasks)
-        tags = {"fae.fingerprint": identity, "fae.slurm": "8"}
+        tags = {"fae.fingerprint": identity, "fae.slurm.folder": str(self.folder)}
         run = self.store.run("all", kind="sweep", folder=self.folder, command="", tags=tags)
         with suppress(KeyboardInterrupt), run:
             record.add(self.folder, jobs)
@@ -187,7 +187,7 @@ def test_jobs_are_an_array_with_what_was_asked_for(sweep: Sweep, slurm: Slurm) -
         "--partition=long",
     ):
         assert f"#SBATCH {line}\n" in script
-    assert sweep.tags == {"fae.slurm": "8"}
+    assert sweep.tags == {"fae.slurm": "8", "fae.slurm.folder": str(sweep.folder)}
     assert [job.job for job in record.read(sweep.folder)] == ["8_0", "8_1"]
 
 
@@ -363,6 +363,17 @@ def test_a_cancelled_job_stays_so(sweep: Sweep, slurm: Slurm, was_seen: bool) ->
     assert cancelled.describe().startswith("Slurm job 8_1, cancelled; sweep.retry_failed=true")
     assert sweep.launch([cancelled]).failures[0].startswith("cancelled (Slurm job 8_1, ")
     assert slurm.calls("sbatch") == []
+
+
+def test_jobs_are_known_once_another_command_has_resumed_their_sweep(
+    sweep: Sweep, slurm: Slurm, tmp_path: Path
+) -> None:
+    """Whose folder is another one, and who has launched nothing yet."""
+    sweep.store_sweep([sweep.job(0), sweep.job(1, end="CANCELLED")])
+    (stored,) = sweep.archive.runs("sweep")
+    sweep.store._client.set_tag(stored.id, "fae.folder", str(tmp_path / "later"))
+    slurm.says("8_0 RUNNING 0 0 4G")
+    assert [task.job and task.job.state for task in sweep.found()] == ["running", "cancelled"]
 
 
 def test_a_cancelled_job_is_submitted_again_if_so_wanted(

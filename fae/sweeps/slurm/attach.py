@@ -11,8 +11,8 @@ from fae.sweeps.slurm.record import Submitted
 from fae.tracking.archive import Archive
 from fae.tracking.folder import home
 
-TAG = "fae.slurm"
-"""Ids of a sweep's jobs, a job array having one."""
+JOBS, RECORDED = "fae.slurm", "fae.slurm.folder"
+"""Tags of a sweep: ids of its jobs, a job array having one, and the folder of their record."""
 
 
 def attach(tasks: Sequence[Task], archive: Archive | None) -> list[Task]:
@@ -45,7 +45,7 @@ def _submitted(
     own: dict[str, Submitted] = {}
     others: dict[str, Submitted] = {}
     for sweep in archive.runs("sweep"):
-        folder = home(sweep) if TAG in sweep.tags and sweep.status != "FINISHED" else None
+        folder = home(sweep, RECORDED) if sweep.status != "FINISHED" else None
         found = own if sweep.tags.get("fae.fingerprint") == identity else others
         if folder:
             found.update((job.fingerprint, job) for job in record.read(folder))

@@ -18,7 +18,7 @@ from fae.runtime.signals import defer_signals
 from fae.sweeps.frozen_loader import FrozenLoader
 from fae.sweeps.job_end import JobEndError
 from fae.sweeps.slurm import record
-from fae.sweeps.slurm.attach import TAG
+from fae.sweeps.slurm.attach import JOBS, RECORDED
 from fae.sweeps.slurm.config import SlurmConfig, checked
 from fae.sweeps.slurm.job import SlurmJob
 from fae.sweeps.slurm.queue import CANCELLED, COMPLETED, CUT_SHORT, GONE, OUT_OF_MEMORY, JobState
@@ -57,11 +57,13 @@ def launch(launcher: SlurmLauncher, jobs: Sequence[Sequence[str]], first: int) -
     config = launcher.config
     settings = checked(config.hydra.launcher)
     folder = Path(config.hydra.sweep.dir).absolute()
-    tasks = _tasks(launcher, jobs)
+    known = _known(launcher)
+    tasks = [known.get(tuple(overrides)) for overrides in jobs]
+    attached = [_attached(task) for task in known.values() if task.job]
     with defer_signals():  # or a job that was submitted would be known to nobody
         submitted = _submitted(launcher, jobs, tasks, folder, first, settings)
-        record.add(folder, submitted)
-        launcher.tag({TAG: " ".join(_arrays(submitted))})
+        record.add(folder, [*attached, *submitted])
+        launcher.tag({JOBS: " ".join(_arrays(submitted)), RECORDED: str(folder)})
     point("logs", folder / LOGS)
     if OmegaConf.select(config, "sweep.detach"):
         say(f"{len(jobs)} jobs are left to Slurm; {_how_to_go_on(submitted)}")
@@ -82,11 +84,10 @@ def launch(launcher: SlurmLauncher, jobs: Sequence[Sequence[str]], first: int) -
     ]
 
 
-def _tasks(launcher: SlurmLauncher, jobs: Sequence[Sequence[str]]) -> list[Task | None]:
-    """The tasks of a sweep's jobs; None for jobs of another command, such as a search."""
+def _known(launcher: SlurmLauncher) -> Mapping[tuple[str, ...], Task]:
+    """The tasks of a sweep by the overrides of their jobs; none of another command's."""
     loader = launcher.hydra_context.config_loader
-    known = loader.tasks if isinstance(loader, FrozenLoader) else {}
-    return [known.get(tuple(overrides)) for overrides in jobs]
+    return loader.tasks if isinstance(loader, FrozenLoader) else {}
 
 
 def _names(jobs: Sequence[Sequence[str]], tasks: Sequence[Task | None]) -> list[str]:
@@ -135,6 +136,7 @@ def _submitted(
 
 
 def _attached(task: Task | None) -> Submitted:
+    """The job that Slurm has already for a task."""
     assert task
     assert task.job
     end = CANCELLED if task.job.state == CANCELLED.lower() else ""
