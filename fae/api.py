@@ -111,11 +111,7 @@ def load_model(run: str, *, tracking: TrackingConfig | None = None) -> "Network"
     """
     from fae.runs.stored import TrainedRun
 
-    archive = _archive(tracking)
-    found = [stored for stored in archive.runs("run") if run and stored.id.startswith(run)]
-    if len(found) != 1:
-        raise ConfigError(f"run={run}: {len(found) or 'no'} runs have ids that begin so")
-    return TrainedRun.of(found[0], archive).network
+    return TrainedRun.find(run, _archive(tracking)).network
 
 
 def write_report(

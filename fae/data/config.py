@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.dataclasses import dataclass
 
 from fae.errors import ConfigError
-from fae.runtime.fields import STRICT, Count, Seed
+from fae.runtime.fields import STRICT, Count, Penalty, Seed
 
 if TYPE_CHECKING:
     from fae.data.images import DataSet
@@ -32,6 +32,9 @@ class DataConfig:
     """Number of validation images: the remaining ones, except the test images."""
     split_seed: Seed
     """Seed of the split; separate from ``seed``, so that runs with other seeds share the split."""
+    noise: Penalty = 0.0
+    """Standard deviation of Gaussian noise that is added to the images that a network sees in
+    training, not to those that it is to reconstruct; pixels are in [0, 1]."""
 
     @property
     def title(self) -> str:

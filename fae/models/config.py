@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from fae.runtime.fields import STRICT, Share
+from fae.runtime.fields import STRICT, Name, Share
 
 if TYPE_CHECKING:
     from fae.data.images import Images
@@ -49,6 +49,9 @@ class ModelConfig:
 
     name: str
     """Name of the network in ``fae.models.catalogue``."""
+    weights: Name | None = None
+    """Run whose network's weights are the initial ones: its id, or the beginning of it; null: they
+    are drawn at random."""
 
     @property
     def choices(self) -> dict[str, str]:

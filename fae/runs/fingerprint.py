@@ -40,6 +40,8 @@ SHARED = (
     "training/trainer.py",
 )
 """Code that every run goes through, below ``fae/``."""
+DENOISING = ("training/denoising.py",)
+"""Code that runs with ``data.noise`` go through besides."""
 
 
 @cache
@@ -70,6 +72,7 @@ def _variants(config: TrainingConfig) -> list[str]:
     classes = (parent for parent in type(config.optimizer).__mro__ if parent is not object)
     schedule = SCHEDULES[config.optimizer.schedule]
     return [
+        *_bare_files(DENOISING if config.data.noise else ()),
         _bare_file(_file(type(config.data.build()))),
         *map(_bare_file, _folder(type(config.model))),
         *(_bare(inspect.getsource(parent)) for parent in classes),

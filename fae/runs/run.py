@@ -26,6 +26,7 @@ from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO, computed_by, r
 from fae.runs.diagnosis import diagnose
 from fae.runs.fingerprint import fingerprint
 from fae.runs.history import History
+from fae.runs.initial_weights import find, start_from_stored
 from fae.runs.job import Job
 from fae.runs.others import Others
 from fae.runs.progress import ProgressDisplay
@@ -39,6 +40,7 @@ from fae.tracking.archive import Archive
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.tracking.stored_run import StoredRun
+from fae.training.denoising import Denoising
 from fae.training.early_stopping import choose_weights
 from fae.training.evaluation import mse_per_image
 from fae.training.learner import Learner
@@ -92,7 +94,9 @@ class Fitted:
 
 
 def prepare(config: Config, *, here: bool = True) -> None:
-    """Check that device and data set are available, bound the threads of torch, choose kernels.
+    """Check what a run needs, bound the threads of torch, and choose kernels.
+
+    It needs its device, its data set, and the weights that it is to start from.
 
     Args:
         here: the run is trained on this machine; otherwise its device is checked by its own
@@ -108,6 +112,8 @@ def prepare(config: Config, *, here: bool = True) -> None:
         check_environment()
     kernels.quicker()  # known from here on to the processes of a launcher, too
     config.data.build().verify()
+    if config.model.weights:
+        find(config)
 
 
 def train(config: Config, job: Job) -> Result:
@@ -219,6 +225,11 @@ def fit(
     data_set = config.data.build()
     _record_provenance(run, config, data_set)
     data, learner = build(config, data_set)
+    network = learner.network
+    if config.model.weights:
+        run.set_tags(start_from_stored(network, config))
+    if config.data.noise:
+        learner.network = Denoising(network, config.data.noise)
     history = History(run, data, started)
     progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(run.folder)
     checkpoint_io = DurableCheckpointIO(fingerprint(config))
@@ -234,6 +245,7 @@ def fit(
     trainer.fit(learner, data, ckpt_path=start, weights_only=True)
     history.picture(learner)
     epoch = choose_weights(trainer, learner, last=len(history.epochs))
+    learner.network = network
     return Fitted(data, learner, trainer, history, epoch)
 
 

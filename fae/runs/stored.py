@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from fae.config import TrainingConfig, fingerprint_fields
+from fae.errors import ConfigError
 from fae.models.network import Network
 from fae.runs.stored_config import stored_config
 from fae.runs.trained import count_parameters, trained_network, untrained_network
@@ -32,6 +33,19 @@ class TrainedRun(StoredRun):
     """
 
     archive: Archive = field(repr=False, compare=False, kw_only=True)
+
+    @staticmethod
+    def find(beginning: str, archive: Archive) -> "TrainedRun":
+        """The run whose id begins so.
+
+        Raises:
+            ConfigError: there is not one such run.
+        """
+        runs = archive.runs("run") if beginning else []
+        found = [run for run in runs if run.id.startswith(beginning)]
+        if len(found) != 1:
+            raise ConfigError(f"run={beginning}: {len(found) or 'no'} runs have ids that begin so")
+        return TrainedRun.of(found[0], archive)
 
     @staticmethod
     def of(run: StoredRun, archive: Archive) -> "TrainedRun":

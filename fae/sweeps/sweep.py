@@ -134,10 +134,14 @@ def _read(node: DictConfig, overrides: Overrides) -> Task:
 
 
 def _prepare(tasks: Sequence[Task], *, here: bool) -> None:
-    """Check prerequisites once for each data set and trainer, as ``fae.runs.run.prepare``."""
+    """Check prerequisites once for each that differs, as ``fae.runs.run.prepare``."""
     from fae.runs.run import prepare
 
-    for config in {(t.config.data, t.config.trainer): t.config for t in tasks}.values():
+    different = {
+        (c.data, c.trainer, (c.model, c.hidden) if c.model.weights else None): c
+        for c in (task.config for task in tasks)
+    }
+    for config in different.values():
         prepare(config, here=here)
 
 

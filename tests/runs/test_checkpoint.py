@@ -38,6 +38,7 @@ from fae.runs.checkpoint import (
 )
 from fae.runs.history import History
 from fae.tracking.run import Run
+from fae.training.denoising import Denoising
 from fae.training.early_stopping import EarlyStopping
 from fae.training.learner import Learner
 from fae.training.trainer import build_trainer
@@ -87,6 +88,8 @@ def begun(
 ) -> tuple[pl.Trainer, Learner, ImageDataModule, History]:
     """What a run has at its beginning."""
     data, learner = build(config, config.data.build())
+    if config.data.noise:
+        learner.network = Denoising(learner.network, config.data.noise)
     history = History(Mock(spec=Run), data, time.perf_counter())
     trainer = build_trainer(
         config.trainer,
@@ -146,9 +149,20 @@ def saved(finished: tuple[Path, Config], tmp_path: Path) -> tuple[Path, Config]:
         ["optimizer.momentum=0.9"],
         ONE_CYCLE,
         ["optimizer=adam", "lr=0.5", "trainer.early_stopping=2", "epochs=50"],
+        ["model=tied", "dropout=0.25"],
+        ["model=variational", "data.noise=0.2"],
+        ["model=convolutional", "optimizer=adam"],
         pytest.param([*ONE_CYCLE, "trainer.accelerator=gpu"], marks=NEEDS_GPU),
     ],
-    ids=["momentum", "one_cycle", "early_stopping", "gpu"],
+    ids=[
+        "momentum",
+        "one_cycle",
+        "early_stopping",
+        "tied",
+        "variational",
+        "convolutional",
+        "gpu",
+    ],
 )
 def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(
     tiny: Tiny, tmp_path: Path, overrides: list[str], epochs: int

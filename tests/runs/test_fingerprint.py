@@ -23,6 +23,7 @@ LIGHT = {
     "fae.data.catalogue",
     "fae.data.config",
     "fae.data.digits.config",
+    "fae.data.shape",
     "fae.data.fashion_mnist.config",
     "fae.data.fashion_mnist.files",
     "fae.data.synthetic.config",
@@ -132,7 +133,9 @@ def imports(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "overrides", [[], ["data=digits", "batch_size=100"], ["data=synthetic", "model=deep"]]
+    "overrides",
+    [[], ["data=digits", "batch_size=100"], ["data=synthetic", "model=deep"]]
+    + [[f"model={name}"] for name in ("tied", "variational", "convolutional")],
 )
 def test_it_covers_all_that_training_imports(overrides: list[str]) -> None:
     """Whatever training reaches counts, by its code or by the values of its settings."""

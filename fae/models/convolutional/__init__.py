@@ -1,0 +1,1 @@
+"""The convolutional auto-encoder."""

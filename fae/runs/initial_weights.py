@@ -1,0 +1,48 @@
+"""Starting from the weights of a stored run, the setting ``model.weights``."""
+
+from fae.config import Config
+from fae.errors import ConfigError, StoreError
+from fae.models.network import Network
+from fae.runs.stored import TrainedRun
+from fae.runs.trained import untrained_network
+from fae.tracking.archive import Archive
+
+LINEAGE = "fae.weights"
+"""Tag of a run: id of the run whose weights it started from."""
+
+
+def find(config: Config) -> TrainedRun:
+    """The run that ``model.weights`` names, whose network is one of the configuration's shapes.
+
+    Raises:
+        ConfigError: there is not one such run, it has no network, or one of other shapes.
+        StoreError: the store cannot be read.
+    """
+    named = f"model.weights={config.model.weights}"
+    archive = Archive.if_there(config.tracking)
+    try:
+        run = TrainedRun.find(config.model.weights or "", archive) if archive else None
+        stored = run.network.state_dict() if run else {}
+    except (ConfigError, StoreError) as problem:
+        raise ConfigError(f"{named}: {problem}") from problem
+    if run is None:
+        raise ConfigError(f"{named}: no run was stored in tracking.uri={config.tracking.uri}")
+    wanted = untrained_network(config).state_dict()
+    if stored.keys() != wanted.keys():
+        raise ConfigError(f"{named}: {run.name} has a network of another kind")
+    for name, weight in wanted.items():
+        if stored[name].shape != weight.shape:
+            here, there = (" x ".join(map(str, w.shape)) for w in (weight, stored[name]))
+            raise ConfigError(f"{named}: its {name} is {there}, that of this network {here}")
+    return run
+
+
+def start_from_stored(network: Network, config: Config) -> dict[str, str]:
+    """Give a network the weights of the run that ``model.weights`` names; the tags that say so.
+
+    Raises:
+        ConfigError, StoreError: as ``find``.
+    """
+    run = find(config)
+    network.load_state_dict(run.network.state_dict())
+    return {LINEAGE: run.id}
