@@ -54,6 +54,11 @@ class ModelConfig:
     are drawn at random."""
 
     @property
+    def depends_on_threads(self) -> bool:
+        """Whether the bits of its results depend on the number of threads that compute them."""
+        return False
+
+    @property
     def choices(self) -> dict[str, str]:
         """The settings that are logged as parameters of a run: those with strings as values."""
         words = {key: value for key, value in asdict(self).items() if isinstance(value, str)}

@@ -8,15 +8,15 @@ from importlib.metadata import distributions, version
 
 import torch
 
+from fae.config import TrainingConfig
 from fae.models import kernels
 from fae.runtime import processor
 from fae.runtime.installation import checkout
-from fae.training.config import TrainerConfig
 
 PROJECT = checkout()
 
 
-def tags(config: TrainerConfig) -> dict[str, str]:
+def tags(config: TrainingConfig) -> dict[str, str]:
     """What a run is tagged with: commit, hardware, kernels, threads, versions."""
     return {**software(), **hardware(config)}
 
@@ -42,9 +42,9 @@ def code() -> dict[str, str]:
     }
 
 
-def hardware(config: TrainerConfig) -> dict[str, str]:
+def hardware(config: TrainingConfig) -> dict[str, str]:
     """The tags that tell on what a run is computed, and so how it rounds."""
-    on_gpu = config.accelerator == "gpu"
+    on_gpu = config.trainer.accelerator == "gpu"
     return {
         "fae.device": torch.cuda.get_device_name() if on_gpu else processor.name(),
         "fae.kernels": f"CUDA {torch.version.cuda}" if on_gpu else _kernels(config),
@@ -52,11 +52,12 @@ def hardware(config: TrainerConfig) -> dict[str, str]:
     }
 
 
-def _kernels(config: TrainerConfig) -> str:
-    if config.precision == "bf16-mixed":
-        return f"{processor.instructions()}, bfloat16"
-    with kernels.using(config.kernels):
-        return kernels.describe()
+def _kernels(config: TrainingConfig) -> str:
+    by_threads = f", in {torch.get_num_threads()} threads" * config.model.depends_on_threads
+    if config.trainer.precision == "bf16-mixed":
+        return f"{processor.instructions()}, bfloat16{by_threads}"
+    with kernels.using(config.trainer.kernels):
+        return kernels.describe() + by_threads
 
 
 def uncommitted_diff() -> str:

@@ -185,7 +185,7 @@ def open_run(
     prepare(config)
     with kernels.using(config.trainer.kernels):
         tags = {
-            **provenance.tags(config.trainer),
+            **provenance.tags(config),
             "fae.data_digest": config.data.build().digest,
             "fae.fingerprint": fingerprint(config),
         }
@@ -256,7 +256,7 @@ def _computed_by(
 
     The tags of a resumed run, which are of the time when it began, are set anew.
     """
-    hardware = provenance.hardware(config.trainer)
+    hardware = provenance.hardware(config)
     now = f"{hardware['fae.device']}, {hardware['fae.kernels']}"
     devices = computed_by(start) if start else []
     if devices[-1:] != [now]:

@@ -43,7 +43,7 @@ def tags(tasks: Sequence[Task], *, computes: bool) -> dict[str, str]:
 
     digests = dict.fromkeys(task.config.data.build().digest for task in tasks)
     return {
-        **(provenance.tags(tasks[0].config.trainer) if computes else provenance.software()),
+        **(provenance.tags(tasks[0].config) if computes else provenance.software()),
         "fae.data_digest": " ".join(digests),
         "fae.fingerprint": identity(task.fingerprint for task in tasks),
         PLANNED: str(len(tasks)),

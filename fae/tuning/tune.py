@@ -88,7 +88,7 @@ def _finished(search: Search, archive: Archive) -> SearchResult | None:
 
 def _open(search: Search, store: Store, archive: Archive, until_end: ExitStack) -> Run | None:
     """Open the study's run until the end of this search; None if another process has it."""
-    tags = provenance.tags(search.config.trainer)
+    tags = provenance.tags(search.config)
 
     def known() -> Known:
         close_crashed(archive)

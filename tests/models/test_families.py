@@ -68,8 +68,8 @@ def convolutional(config: Config) -> tuple[list[Tensor], Callable[[Tensor, Tenso
         for layer in down:
             values = functional.gelu(layer(values))
         values = back(dropout(code(values.flatten(1)))).view(-1, 32, 2, 2)
-        for layer in up:
-            values = layer(functional.gelu(values))
+        for larger in up:
+            values = larger(functional.gelu(values))
         return functional.mse_loss(values.flatten(1), images)
 
     return [p for layer in [*down, code, back, *up] for p in layer.parameters()], loss
@@ -117,8 +117,7 @@ def test_training_is_the_plain_loop(tiny: Tiny, tmp_path: Path, family: str, noi
     data, learner = build(config, config.data.build())
     if noise:
         learner.network = Denoising(learner.network, noise)
-    callbacks = [Watch()]
-    trainer = build_trainer(config.trainer, epochs=3, folder=tmp_path, callbacks=callbacks)
+    trainer = build_trainer(config.trainer, epochs=3, folder=tmp_path, callbacks=[Watch()])
     trainer.fit(learner, data)
     assert seen == pytest.approx([*losses(config, noise)], rel=1e-4)
 

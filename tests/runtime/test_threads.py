@@ -13,6 +13,7 @@ from fae.models.dense.network import ACTIVATIONS
 from fae.models.layers.linear import Linear, sum_rows
 from fae.models.layers.loss import reconstruction_error
 from fae.runs.job import Job
+from fae.runs.provenance import hardware
 from fae.runs.run import fit, open_run, train
 from fae.runs.task import Known
 from fae.runtime.threads import limit_threads, one_thread
@@ -40,8 +41,7 @@ WithThreads = Callable[[int], None]
         ["hidden=50", "model.hidden_activation=silu", "model.initialisation=pca"],
         ["hidden=9", "model=deep", "model.widths=[77]", "model.inner_activation=tanh"],
         ["hidden=9", "model=tied"],
-        ["hidden=9", "model=variational", "data.noise=0.1"],
-        ["hidden=9", "model=convolutional"],
+        ["hidden=9", "model=variational", "data.noise=0.1", "lr=0.003"],
     ],
     ids=lambda overrides: " ".join(overrides),
 )
@@ -167,3 +167,11 @@ def test_a_run_that_may_use_one_core_is_tagged_with_one_thread(
         os.sched_setaffinity(0, allowed)
     archive = Archive(tiny().tracking)
     assert archive.run(result.run_id).tags["fae.threads"] == "1"
+
+
+def test_where_the_number_matters_a_tag_tells_it(tiny: Tiny, with_threads: WithThreads) -> None:
+    """The bits of PyTorch's convolutions depend on it."""
+    with_threads(3)
+    onednn = "trainer.kernels=onednn"
+    assert hardware(tiny("model=convolutional", onednn))["fae.kernels"].endswith(", in 3 threads")
+    assert "threads" not in hardware(tiny("model=tied", onednn))["fae.kernels"]

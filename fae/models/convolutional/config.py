@@ -22,6 +22,10 @@ class ConvolutionalConfig(ModelConfig):
     channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
     """Channels of the convolutions before the code, each of which halves height and width."""
 
+    @property
+    def depends_on_threads(self) -> bool:
+        return True  # of PyTorch's convolutions, the gradients of the weights do
+
     def build(self, pixels: int, hidden: int, dropout: float) -> "Convolutional":
         from fae.models.convolutional.network import Convolutional
 
