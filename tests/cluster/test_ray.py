@@ -125,12 +125,12 @@ def test_runs_of_a_node_that_died_resume_by_the_same_command(
     settings = ["hidden=4,8", "epochs=400", "tracking.silence_s=10"]
 
     def found(experiment: str) -> dict[str, Run]:
-        return {run.data.params["hidden"]: run for run in runs(server, "run", experiment)}
+        begun = [run for run in runs(server, "run", experiment) if "hidden" in run.data.params]
+        return {run.data.params["hidden"]: run for run in begun}
 
     def are_training() -> bool:
-        begun = found("ray death").values()
-        hosts = {run.data.tags["fae.host"] for run in begun if "val/mse" in run.data.metrics}
-        return hosts == {"one", "two"}
+        trained = [run for run in found("ray death").values() if "val/mse" in run.data.metrics]
+        return {run.data.tags["fae.host"] for run in trained} == {"one", "two"}
 
     sweep = start(node, server, "ray death", *settings)
     wait_until(are_training, SWEEP_S)
