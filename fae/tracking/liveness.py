@@ -61,15 +61,23 @@ class Heartbeat:
         """Whether it is time for the next sign of life."""
         return boot_time() - self._last >= self._interval_s
 
-    def beat(self) -> None:
-        """Give a sign of life.
+    def check(self) -> None:
+        """Check that no other process has taken the run over.
 
         Raises:
-            SupersededError: another process has taken the run over.
+            SupersededError: one has.
             Exception: of any other type, if the store is not reachable.
         """
         if self._attempts() > self._own:
             raise SupersededError
+
+    def beat(self) -> None:
+        """Give a sign of life.
+
+        Raises:
+            SupersededError, Exception: as ``check``.
+        """
+        self.check()
         self._beat(datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
         self._last = boot_time()
 

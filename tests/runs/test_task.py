@@ -9,10 +9,10 @@ from typing import cast
 import pytest
 
 from fae.config import Config
-from fae.runs.checkpoint import checkpoint_path
 from fae.runs.job import JobGroup
 from fae.runs.task import Task, look_up, work
 from fae.tracking.archive import Archive
+from fae.tracking.checkpoints import checkpoint_path
 from fae.tracking.folder import Link
 from fae.tracking.stored_run import StoredRun
 

@@ -1,0 +1,100 @@
+"""Fills a folder with what a store has of a run, which is resumed there as its own is not visible.
+
+That is its checkpoint, and a journal with what it must not log again. The data set and the model
+are left out of that, as storing them again changes nothing.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fae.errors import first_line
+from fae.runtime.console import warn
+from fae.tracking.checkpoints import ARTIFACTS, StoredCheckpoint
+from fae.tracking.claim import settings
+from fae.tracking.folder import Link, clear, remove_files
+from fae.tracking.journal import Entry, Journal
+from fae.tracking.stored_run import StoredRun
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import FileInfo, Run
+
+PICTURES = "images"
+"""MLflow's folder for the pictures that its UI shows with a slider."""
+PICTURE = re.compile(
+    PICTURES + r"/(\w[\w.-]{0,199})\+step\+(\d{1,18})\+timestamp\+(\d{1,18})\+[^+]*\.png"
+)
+"""The path of a picture as ``Uploader`` stores it: key, step and time."""
+OTHERS = {PICTURES, "model", ARTIFACTS}
+"""Folders of artifacts that were not logged as files."""
+OF_THE_SYSTEM = "system/"
+"""Prefix of metrics that MLflow records itself."""
+
+
+def restore(client: "MlflowClient", uri: str, run: StoredRun, folder: Path) -> None:
+    """Fill a folder, which has nothing but what an earlier attempt at the run may have left.
+
+    A checkpoint that cannot be downloaded is a warning: the run starts over.
+
+    Args:
+        uri: of the store.
+
+    Raises:
+        TrainingError: the folder has files of something else.
+        MlflowException: the store is not reachable.
+    """
+    if Link.read(folder):
+        remove_files(folder)
+    else:
+        clear(folder, client, uri)
+    found = client.get_run(run.id)  # its former process may have stored another one meanwhile
+    checkpoint = StoredCheckpoint.of(found.data.tags)
+    try:
+        if checkpoint:
+            checkpoint.download(client, run.id, folder)
+    except Exception as error:  # a store may have anything
+        warn(f"{run.name}: its checkpoint cannot be downloaded ({first_line(error)})")
+    Journal(folder).append(*stored_entries(client, found))
+
+
+def stored_entries(client: "MlflowClient", run: "Run") -> Iterator[Entry]:
+    """The parameters, files, pictures and metrics of a run, as entries of a journal.
+
+    Raises:
+        MlflowException: the store is not reachable.
+    """
+    run_id = run.info.run_id
+    if parameters := settings(run.data.params):
+        yield {"parameters": parameters}
+    for found in _files(client, run_id):
+        yield {"file": found.path, "bytes": found.file_size or 0}
+    for found in client.list_artifacts(run_id, PICTURES):
+        if named := PICTURE.fullmatch(found.path):
+            key, step, moment = named[1], int(named[2]), int(named[3])
+            about = {"picture": f"pictures/{key}-{step}.png", "bytes": found.file_size or 0}
+            yield {**about, "key": key, "step": step, "time": moment}
+    yield from _metrics(client, run)
+
+
+def _files(client: "MlflowClient", run_id: str) -> "Iterator[FileInfo]":
+    """Those that were logged as files, at the top or in a folder."""
+    for found in client.list_artifacts(run_id):
+        if found.is_dir and found.path not in OTHERS:
+            held = client.list_artifacts(run_id, found.path)
+            yield from (file for file in held if not file.is_dir)
+        elif not found.is_dir:
+            yield found
+
+
+def _metrics(client: "MlflowClient", run: "Run") -> Iterator[Entry]:
+    """The metrics, those in one entry that were logged together."""
+    together: dict[tuple[int, int], dict[str, float]] = defaultdict(dict)
+    for key in run.data.metrics:
+        if not key.startswith(OF_THE_SYSTEM):
+            for point in client.get_metric_history(run.info.run_id, key):
+                together[point.timestamp, point.step][key] = point.value
+    for (moment, step), metrics in sorted(together.items()):
+        yield {"metrics": metrics, "step": step, "time": moment}
