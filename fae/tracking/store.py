@@ -244,7 +244,8 @@ class Store:
         key = run.tags.get(KEY, "")
         if restore:
             key = uuid.uuid4().hex
-            restore_folder(self._client, self.uri, run, folder)
+            with allow_signals():  # it may take long, and what is left of it does no harm
+                restore_folder(self._client, self.uri, run, folder)
             self._client.set_tag(run.id, KEY, key)
         Link(run.id, name, self.uri, self.config.experiment, command, key).write(folder)
         self._client.set_tag(run.id, "fae.folder", str(folder))
