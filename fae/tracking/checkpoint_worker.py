@@ -96,10 +96,9 @@ class CheckpointWorker:
                 return
             time.sleep(POLL_S)
         self._check()
-        if self._may_resume:
-            checkpoint.name(client, run_id)
-            self._uploaded = epoch
-        else:
+        checkpoint.name(client, run_id)
+        self._uploaded = epoch
+        if not self._may_resume:  # it has ended meanwhile
             remove_checkpoints(client, run_id)
 
     def _tell(self, epoch: int, problem: Exception) -> None:

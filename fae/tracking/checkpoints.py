@@ -71,6 +71,7 @@ class StoredCheckpoint:
 
         Raises:
             FileNotFoundError: the folder does not have this checkpoint any more.
+            DamagedError: it is not two files.
             Exception: of any other type, if they cannot be stored.
         """
         outbox = Outbox(folder)
@@ -82,8 +83,8 @@ class StoredCheckpoint:
                 link = place / f"{ARTIFACTS}{suffix}"
                 outbox.make_way(link)
                 os.link(source.with_suffix(suffix), link)
-            if outbox.find(ARTIFACTS):
-                client.log_artifacts(run_id, str(place), f"{ARTIFACTS}/{self.place}")
+            outbox.find(ARTIFACTS)  # what anyone may have put there is not uploaded
+            client.log_artifacts(run_id, str(place), f"{ARTIFACTS}/{self.place}")
         finally:
             shutil.rmtree(place, ignore_errors=True)
 
@@ -118,5 +119,5 @@ def remove_checkpoints(client: "MlflowClient", run_id: str) -> None:
         run = client.get_run(run_id)
         if TAG in run.data.tags:
             client.delete_tag(run_id, TAG)
-        location, uri = run.info.artifact_uri, client.tracking_uri
-        get_artifact_repository(location, tracking_uri=uri).delete_artifacts(ARTIFACTS)
+            location, uri = run.info.artifact_uri, client.tracking_uri
+            get_artifact_repository(location, tracking_uri=uri).delete_artifacts(ARTIFACTS)

@@ -56,7 +56,9 @@ def restore(client: "MlflowClient", uri: str, run: StoredRun, folder: Path) -> N
         if checkpoint:
             checkpoint.download(client, run.id, folder)
     except Exception as error:  # a store may have anything
-        warn(f"{run.name}: its checkpoint cannot be downloaded ({first_line(error)})")
+        warn(
+            f"{run.name}: its checkpoint cannot be downloaded ({first_line(error)}); it starts over"
+        )
     Journal(folder).append(*stored_entries(client, found))
 
 
