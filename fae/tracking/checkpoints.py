@@ -23,6 +23,8 @@ from fae.tracking.outbox import Outbox
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 TAG = "fae.checkpoint"
 """Tag of a run: the epoch and the place of its checkpoint in the store, ``12 a``."""
@@ -92,8 +94,11 @@ class StoredCheckpoint:
         """Make it the one from which the run is resumed elsewhere."""
         client.set_tag(run_id, TAG, str(self))
 
-    def download(self, client: "MlflowClient", run_id: str, folder: Path) -> None:
+    def download(self, artifacts: "ArtifactRepository", folder: Path) -> None:
         """Download it into a run's folder; whether it is sound is seen when it is read.
+
+        Args:
+            artifacts: of the run.
 
         Raises:
             Exception: of any type, if it cannot be downloaded.
@@ -103,7 +108,7 @@ class StoredCheckpoint:
             for suffix in SUFFIXES:
                 path = f"{ARTIFACTS}/{self.place}/{ARTIFACTS}{suffix}"
                 with downloading(LARGEST):
-                    file = Path(client.download_artifacts(run_id, path, made))
+                    file = Path(artifacts.download_artifacts(path, made))
                 if file.is_symlink() or not file.is_file():
                     raise FileNotFoundError(f"{path}: no such file")
                 target.parent.mkdir(exist_ok=True)
@@ -111,13 +116,17 @@ class StoredCheckpoint:
         files.sync_tree(target.parent, within=folder)
 
 
-def remove_checkpoints(client: "MlflowClient", run_id: str) -> None:
-    """Remove the checkpoints of a run that has ended; what may not be deleted stays."""
+def artifacts_of(client: "MlflowClient", run: "Run") -> "ArtifactRepository":
+    """A run's own artifacts; MLflow's client would look for a model of the same name as well."""
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+    return get_artifact_repository(run.info.artifact_uri, tracking_uri=client.tracking_uri)
+
+
+def remove_checkpoints(client: "MlflowClient", run_id: str) -> None:
+    """Remove the checkpoints of a run that has ended; what may not be deleted stays."""
     with suppress(Exception):
         run = client.get_run(run_id)
         if TAG in run.data.tags:
             client.delete_tag(run_id, TAG)
-            location, uri = run.info.artifact_uri, client.tracking_uri
-            get_artifact_repository(location, tracking_uri=uri).delete_artifacts(ARTIFACTS)
+            artifacts_of(client, run).delete_artifacts(ARTIFACTS)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fae.errors import first_line
 from fae.runtime.console import warn
-from fae.tracking.checkpoints import ARTIFACTS, StoredCheckpoint
+from fae.tracking.checkpoints import ARTIFACTS, StoredCheckpoint, artifacts_of
 from fae.tracking.claim import settings
 from fae.tracking.folder import Link, clear, remove_files
 from fae.tracking.journal import Entry, Journal
@@ -20,7 +20,8 @@ from fae.tracking.stored_run import StoredRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import FileInfo, Run
+    from mlflow.entities import Run
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 PICTURES = "images"
 """MLflow's folder for the pictures that its UI shows with a slider."""
@@ -51,44 +52,37 @@ def restore(client: "MlflowClient", uri: str, run: StoredRun, folder: Path) -> N
     else:
         clear(folder, client, uri)
     found = client.get_run(run.id)  # its former process may have stored another one meanwhile
-    checkpoint = StoredCheckpoint.of(found.data.tags)
+    artifacts, checkpoint = artifacts_of(client, found), StoredCheckpoint.of(found.data.tags)
     try:
         if checkpoint:
-            checkpoint.download(client, run.id, folder)
+            checkpoint.download(artifacts, folder)
     except Exception as error:  # a store may have anything
         warn(
             f"{run.name}: its checkpoint cannot be downloaded ({first_line(error)}); it starts over"
         )
-    Journal(folder).append(*stored_entries(client, found))
+    Journal(folder).append(
+        {"parameters": settings(found.data.params)},
+        *_files(artifacts),
+        *_pictures(artifacts),
+        *_metrics(client, found),
+    )
 
 
-def stored_entries(client: "MlflowClient", run: "Run") -> Iterator[Entry]:
-    """The parameters, files, pictures and metrics of a run, as entries of a journal.
+def _files(artifacts: "ArtifactRepository") -> Iterator[Entry]:
+    """What was logged as files, at the top or in a folder."""
+    top = artifacts.list_artifacts()
+    folders = [found.path for found in top if found.is_dir and found.path not in OTHERS]
+    for found in [*top, *(file for path in folders for file in artifacts.list_artifacts(path))]:
+        if not found.is_dir:
+            yield {"file": found.path, "bytes": found.file_size or 0}
 
-    Raises:
-        MlflowException: the store is not reachable.
-    """
-    run_id = run.info.run_id
-    if parameters := settings(run.data.params):
-        yield {"parameters": parameters}
-    for found in _files(client, run_id):
-        yield {"file": found.path, "bytes": found.file_size or 0}
-    for found in client.list_artifacts(run_id, PICTURES):
+
+def _pictures(artifacts: "ArtifactRepository") -> Iterator[Entry]:
+    for found in artifacts.list_artifacts(PICTURES):
         if named := PICTURE.fullmatch(found.path):
             key, step, moment = named[1], int(named[2]), int(named[3])
             about = {"picture": f"pictures/{key}-{step}.png", "bytes": found.file_size or 0}
             yield {**about, "key": key, "step": step, "time": moment}
-    yield from _metrics(client, run)
-
-
-def _files(client: "MlflowClient", run_id: str) -> "Iterator[FileInfo]":
-    """Those that were logged as files, at the top or in a folder."""
-    for found in client.list_artifacts(run_id):
-        if found.is_dir and found.path not in OTHERS:
-            held = client.list_artifacts(run_id, found.path)
-            yield from (file for file in held if not file.is_dir)
-        elif not found.is_dir:
-            yield found
 
 
 def _metrics(client: "MlflowClient", run: "Run") -> Iterator[Entry]:

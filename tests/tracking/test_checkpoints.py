@@ -13,6 +13,7 @@ from fae.config import Config
 from fae.tracking.archive import Archive
 from fae.tracking.checkpoints import (
     StoredCheckpoint,
+    artifacts_of,
     checkpoint_path,
     remove_checkpoints,
     saved_epochs,
@@ -39,6 +40,10 @@ def run_id(tiny: Tiny, client: MlflowClient) -> str:
     """A run without artifacts."""
     made = client.create_run(Store(tiny().tracking).experiment_id)
     return str(made.info.run_id)
+
+
+def artifacts(client: MlflowClient, run_id: str) -> Any:
+    return artifacts_of(client, client.get_run(run_id))
 
 
 def files(client: MlflowClient, run_id: str) -> dict[str, list[str]]:
@@ -75,7 +80,7 @@ def test_what_is_downloaded_is_what_was_uploaded(
     assert files(client, run_id) == {"checkpoint/a": names, "checkpoint/b": names}
     there = tmp_path / "there"
     there.mkdir()
-    second.download(client, run_id, there)
+    second.download(artifacts(client, run_id), there)
     assert saved_epochs(there) == [4]
     assert checkpoint_path(there, 4).read_bytes() == b"weights of 4"
     assert checkpoint_path(there, 4).with_suffix(".json").read_bytes() == b"about 4"
@@ -96,7 +101,9 @@ def test_a_checkpoint_that_is_removed_during_its_upload_is_uploaded_whole(
     slow: Any = Slow()
     StoredCheckpoint(1, "a").upload(slow, run_id, saved(tmp_path, 1))
     (tmp_path / "there").mkdir()
-    StoredCheckpoint(1, "a").download(client, run_id, tmp_path / "there")
+    StoredCheckpoint(1, "a").download(
+        artifacts_of(client, client.get_run(run_id)), tmp_path / "there"
+    )
     assert checkpoint_path(tmp_path / "there", 1).read_bytes() == b"weights of 1"
 
 
@@ -124,7 +131,7 @@ def test_what_is_not_whole_in_the_store_is_not_downloaded(
     if stored == "a folder":
         client.log_text(run_id, "", "checkpoint/a/checkpoint.safetensors/file")
     with pytest.raises(Exception, match="checkpoint"):
-        StoredCheckpoint(1, "a").download(client, run_id, tmp_path)
+        StoredCheckpoint(1, "a").download(artifacts(client, run_id), tmp_path)
     assert saved_epochs(tmp_path) == []
 
 

@@ -73,10 +73,9 @@ def resume(tracking: TrackingConfig, run_id: str, folder: Path) -> Any:
 
 
 def artifacts(client: MlflowClient, run_id: str) -> set[str]:
-    """Paths of files and folders, two levels deep."""
-    top = client.list_artifacts(run_id)
-    below = [file for folder in top for file in client.list_artifacts(run_id, folder.path)]
-    return {file.path for file in [*top, *below] if "checkpoint/" not in file.path}
+    """Paths of files and folders."""
+    found = [client.list_artifacts(run_id, folder) for folder in (None, "images", "figures")]
+    return {file.path for files in found for file in files}
 
 
 def metrics(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, str]]:
