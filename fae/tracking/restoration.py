@@ -14,7 +14,7 @@ from fae.errors import first_line
 from fae.runtime.console import warn
 from fae.tracking.checkpoints import ARTIFACTS, StoredCheckpoint, artifacts_of
 from fae.tracking.claim import settings
-from fae.tracking.folder import Link, clear, remove_files
+from fae.tracking.folder import remove_files
 from fae.tracking.journal import Entry, Journal
 from fae.tracking.stored_run import StoredRun
 
@@ -35,22 +35,15 @@ OF_THE_SYSTEM = "system/"
 """Prefix of metrics that MLflow records itself."""
 
 
-def restore(client: "MlflowClient", uri: str, run: StoredRun, folder: Path) -> None:
-    """Fill a folder, which has nothing but what an earlier attempt at the run may have left.
+def restore(client: "MlflowClient", run: StoredRun, folder: Path) -> None:
+    """Fill the folder of a run, in place of what an earlier attempt may have left there.
 
     A checkpoint that cannot be downloaded is a warning: the run starts over.
 
-    Args:
-        uri: of the store.
-
     Raises:
-        TrainingError: the folder has files of something else.
         MlflowException: the store is not reachable.
     """
-    if Link.read(folder):
-        remove_files(folder)
-    else:
-        clear(folder, client, uri)
+    remove_files(folder)
     found = client.get_run(run.id)  # its former process may have stored another one meanwhile
     artifacts, checkpoint = artifacts_of(client, found), StoredCheckpoint.of(found.data.tags)
     try:

@@ -234,6 +234,8 @@ class Store:
         after a crash, recovery finds this folder, whose last entry is no longer an end.
         """
         check_still_holds(folder, run.id)
+        if restore and not Link.read(folder):
+            clear(folder, self._client, self.uri)
         attempt = len(run.attempts) + 1
         if not claim.take(self._client, run.id, attempt, uuid.uuid4().hex):
             if claimed:
@@ -241,13 +243,12 @@ class Store:
             raise TakenError
         if claimed and not claimed.withdraw_others(run.id):
             raise TakenError
-        key = run.tags.get(KEY, "")
-        if restore:
-            key = uuid.uuid4().hex
-            with allow_signals():  # it may take long, and what is left of it does no harm
-                restore_folder(self._client, self.uri, run, folder)
-            self._client.set_tag(run.id, KEY, key)
+        key = uuid.uuid4().hex if restore else run.tags.get(KEY, "")
         Link(run.id, name, self.uri, self.config.experiment, command, key).write(folder)
+        if restore:
+            with allow_signals():  # it may take long; until the run has the key it is done again
+                restore_folder(self._client, run, folder)
+            self._client.set_tag(run.id, KEY, key)
         self._client.set_tag(run.id, "fae.folder", str(folder))
         self._client.set_tag(run.id, "fae.host", platform.node())
         self._client.set_tag(run.id, BOOT, str(Boot.current()))

@@ -4,16 +4,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from fae.config import Config
 from fae.tracking.checkpoint_worker import CheckpointWorker
 from fae.tracking.checkpoints import checkpoint_path
 from fae.tracking.journal import Journal
 from fae.tracking.liveness import SupersededError
+from fae.tracking.store import Store
 
 SOON, NEVER = 0.01, 1000.0
 
@@ -95,6 +98,26 @@ def until(holds: Callable[[], object]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("is_server", "checkpoint_s", "uploads"),
+    [(False, 60.0, False), (True, None, False), (True, 60.0, True)],
+)
+def test_only_a_server_gets_checkpoints_and_only_if_it_is_to(
+    tiny: Callable[..., Config],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_server: bool,
+    checkpoint_s: float | None,
+    uploads: bool,
+) -> None:
+    if is_server:
+        monkeypatch.setattr("fae.tracking.store.file_of", lambda _: None)
+    store = Store(replace(tiny().tracking, checkpoint_s=checkpoint_s))
+    with store.run("run", kind="run", folder=tmp_path, command=""):
+        threads = [thread.name for thread in threading.enumerate()]
+    assert ("checkpoints" in threads) == uploads
 
 
 def test_the_newest_is_uploaded_to_both_places_in_turn(client: Client, tmp_path: Path) -> None:

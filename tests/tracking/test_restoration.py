@@ -158,6 +158,25 @@ def test_what_an_earlier_attempt_left_in_the_folder_is_replaced(
     assert metrics(client, run_id, "a") == [(1, "1.0"), (2, "2.0")]
 
 
+@pytest.mark.parametrize("at", ["Journal.append", "MlflowClient.set_tag"])
+def test_what_a_crash_interrupts_is_done_again(
+    tracking: TrackingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    run_id, here = interrupted(tracking, tmp_path / "there"), tmp_path / "here"
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, suppress(KeyboardInterrupt):
+        where = "mlflow" if at.startswith("Mlflow") else "fae.tracking.journal"
+        patched.setattr(f"{where}.{at}", crash)
+        with resume(tracking, run_id, here):
+            pass
+    assert Archive(tracking).run(run_id).status == "KILLED"
+    with resume(tracking, run_id, here):
+        assert saved_epochs(here) == [3]
+
+
 @pytest.mark.parametrize("others", ["a run's", "somebody's"])
 def test_a_folder_of_something_else_is_left_alone(
     tracking: TrackingConfig, tmp_path: Path, others: str
