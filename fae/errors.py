@@ -35,6 +35,9 @@ def without_password(text: str) -> str:
     """A text with the passwords in its addresses masked, and with the user names of web servers,
     which may be tokens."""
     text = re.sub(r"(\w:/*[^:/\s]*):(?!\d+[/?#]).*@", r"\1:***@", text)
+    text = re.sub(  # digits that are no port: an @ follows, and none stands in a database's name
+        r"((?<!http)(?<!https)://[^:/\s]*):\d+[/?#][^\s=]*@", r"\1:***@", text, flags=re.IGNORECASE
+    )
     text = re.sub(r"(://[^:/\s]*):(?!\d|\*)[^@/\s]+", r"\1:***", text)  # no host
     text = re.sub(r"((?:^|[=/\s])[^:=/@\s]+):(?![/*]|\d+[/?#])[^@:\s]+@", r"\1:***@", text)
     text = re.sub(r"(https?:/*)[^:/?#\s]*@", r"\1***@", text, flags=re.IGNORECASE)

@@ -24,6 +24,7 @@ from fae.errors import CheckpointError
 from fae.runs import tensor_file
 from fae.runtime import files
 from fae.runtime.console import in_one_line, warn
+from fae.tracking.checkpoints import checkpoint_path, saved_epochs
 from fae.training.learner import Learner
 
 KEPT = 2
@@ -126,18 +127,6 @@ class DurableCheckpointIO(CheckpointIO):
 
     def remove_checkpoint(self, path: Any) -> None:
         _remove(Path(path))
-
-
-def checkpoint_path(folder: Path, epoch: int) -> Path:
-    """Where a run's folder holds the checkpoint of an epoch, from 1."""
-    return folder / "checkpoints" / f"epoch={epoch}.safetensors"
-
-
-def saved_epochs(folder: Path) -> list[int]:
-    """The epochs that a run's folder holds, sound or not, newest first."""
-    paths = (folder / "checkpoints").glob("epoch=*.safetensors")
-    epochs = (path.stem.removeprefix("epoch=") for path in paths)
-    return sorted((int(epoch) for epoch in epochs if epoch.isdecimal()), reverse=True)
 
 
 def resume_point(

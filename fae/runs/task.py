@@ -16,6 +16,7 @@ from fae.runs.job import JobGroup
 from fae.runtime.console import in_one_line
 from fae.runtime.formatting import format_error
 from fae.tracking.archive import Archive
+from fae.tracking.checkpoints import saved_epochs
 from fae.tracking.folder import home
 from fae.tracking.recovery import close_crashed, crashed_runs
 from fae.tracking.stored_run import StoredRun
@@ -56,8 +57,9 @@ class Known:
 
     Attributes:
         run: the stored run that is resumable, done, failed or running; of a new one the interrupted
-            run that cannot be resumed, as its folder is gone, or None.
-        folder: of a resumable run.
+            run that cannot be resumed, as its folder is gone and the store has no checkpoint, or
+            None.
+        folder: of a resumable run; None if it is resumed from what its store has.
         is_held: whether its former process may still write to that folder, as it only gave no sign
             of life for too long; then it is resumed in a copy.
         job: of a queued run, to which a launcher attaches instead of submitting another.
@@ -77,6 +79,11 @@ class Known:
     def resumes(self) -> str | None:
         """Id of the run that is to be resumed; None if there is none."""
         return self.run.id if self.run and self.state == State.RESUMABLE else None
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether it is resumed in another folder, from what its store has."""
+        return self.state == State.RESUMABLE and self.folder is None
 
 
 @dataclass(frozen=True)
@@ -108,9 +115,10 @@ class Task(Known):
     @property
     def epochs_done(self) -> int:
         """Epochs after which it resumes; 0 for a new run."""
-        from fae.runs.checkpoint import saved_epochs
-
-        return max(saved_epochs(self.folder), default=0) if self.folder else 0
+        if self.folder:
+            return max(saved_epochs(self.folder), default=0)
+        stored = self.run.checkpoint if self.run and self.is_restored else None
+        return min(stored.epoch, self.config.epochs) if stored else 0
 
     @property
     def work(self) -> float:
@@ -135,7 +143,8 @@ class Task(Known):
         if self.state == State.RESUMABLE and not self.epochs_done:
             return f"starts over in {run}, which has no checkpoint"
         if self.state == State.RESUMABLE:
-            return f"resumes after epoch {self.epochs_done} of {self.config.epochs}, {run}"
+            source = " from the store" if self.is_restored else ""
+            return f"resumes after epoch {self.epochs_done} of {self.config.epochs}{source}, {run}"
         if self.state == State.RUNNING:
             host = in_one_line(self.run.tags.get("fae.host", ""))
             where = f" on {host}" if host not in ("", platform.node()) else ""
@@ -209,5 +218,5 @@ def _known(runs: Sequence[StoredRun], settings: SweepConfig, dead: Collection[st
     if latest.status == "FAILED":
         return Known() if settings.retry_failed else Known(state=State.FAILED, run=latest)
     folder = home(latest)
-    state = State.RESUMABLE if folder else State.NEW
+    state = State.RESUMABLE if folder or latest.checkpoint else State.NEW
     return Known(state=state, run=latest, folder=folder, is_held=latest.was_silent)

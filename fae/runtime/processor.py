@@ -73,19 +73,27 @@ def cores() -> int:
     for, which not every cluster enforces; the hyper-threads of one core count once.
 
     Raises:
-        ConfigError: joblib's own bound in the environment is no number.
+        ConfigError: Slurm's number in the environment, or joblib's own bound, is no number.
     """
     try:
-        return _cores()
+        usable = _usable_cores()
     except ValueError as error:
-        value = os.environ.get("LOKY_MAX_CPU_COUNT")
-        message = f"LOKY_MAX_CPU_COUNT={value}: must be a whole number above 0, or unset"
-        raise ConfigError(message) from error
+        raise _no_number("LOKY_MAX_CPU_COUNT") from error
+    return min(_asked_of_slurm(), usable)
 
 
-def _cores() -> int:
-    allowed = int(os.environ.get(OF_A_SLURM_JOB, "0")) or sys.maxsize
-    return min(allowed, _usable_cores())
+def _no_number(variable: str) -> ConfigError:
+    value = os.environ.get(variable)
+    return ConfigError(f"{variable}={value}: must be a whole number above 0, or unset")
+
+
+def _asked_of_slurm() -> int:
+    asked = os.environ.get(OF_A_SLURM_JOB)
+    if not asked:
+        return sys.maxsize
+    if not asked.isdecimal() or int(asked) == 0:
+        raise _no_number(OF_A_SLURM_JOB)
+    return int(asked)
 
 
 def _usable_cores() -> int:

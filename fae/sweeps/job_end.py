@@ -16,13 +16,13 @@ class JobEndError(TrainingError):
     """A job did not end well.
 
     Attributes:
-        job: its id, which its run has as ``fae.job``.
+        job: its id, which its run has as ``fae.job``; empty where runs have none.
         is_cancelled: somebody ended it.
         is_death: it died by itself, without a chance to close its run.
     """
 
     def __init__(
-        self, cause: str, job: str, *, is_cancelled: bool = False, is_death: bool = False
+        self, cause: str, job: str = "", *, is_cancelled: bool = False, is_death: bool = False
     ) -> None:
         super().__init__(cause)
         self.job = job

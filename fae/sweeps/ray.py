@@ -1,22 +1,25 @@
 """The jobs of a sweep as tasks of a Ray cluster.
 
-Ray chooses the node of each, and starts a task again whose worker or node died. It knows no other
-interruption than ``KeyboardInterrupt``: what else a signal's handler raises while it waits becomes
-``SystemExit`` or is lost, so that it waits here for a second at a time.
+Ray chooses the node of each, and starts a task again whose worker or node died, three times unless
+``remote.max_retries`` says otherwise. It knows no other interruption than ``KeyboardInterrupt``:
+what else a signal's handler raises while it waits becomes ``SystemExit`` or is lost, so that it
+waits here for a second at a time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import ray
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from fae.errors import ConfigError, Interrupted, first_line
+from fae.errors import ConfigError, Interrupted, first_line, without_password
 from fae.runtime.signals import allow_signals, defer_signals
+from fae.sweeps.job_end import JobEndError
 
 LOOK_S = 1.0
 """How often it looks whether a signal has arrived."""
@@ -43,22 +46,17 @@ def launch(
         first: number of the first job.
 
     Raises:
-        ConfigError: there is no such cluster.
+        ConfigError: there is no such cluster, or Ray refuses a setting.
         Interrupted: by a signal; the jobs are interrupted as well.
-        RayError: a job ended without an answer, such as when its worker was killed repeatedly.
     """
     _join(_plain(launcher.init))
-    run = ray.remote(**_plain(launcher.remote))(_run)
+    numbered = enumerate(job_overrides, first)
+    configs = [_config(launcher, overrides, number) for number, overrides in numbered]
+    context, function = launcher.hydra_context, launcher.task_function
     state = Singleton.get_state()
-    jobs = [
-        run.remote(
-            launcher.hydra_context,
-            _config(launcher, overrides, number),
-            launcher.task_function,
-            state,
-        )
-        for number, overrides in enumerate(job_overrides, first)
-    ]
+    with _refusals("remote"):
+        run = ray.remote(**_plain(launcher.remote))(_run)
+        jobs = [run.remote(context, config, function, state) for config in configs]
     try:
         _wait(jobs)
     except (Interrupted, SystemExit):
@@ -67,7 +65,21 @@ def launch(
                 ray.cancel(job)
             ray.wait(jobs, num_returns=len(jobs), timeout=ENDING_S)
         raise
-    return list(ray.get(jobs))
+    return [_result(job) for job in jobs]
+
+
+@contextmanager
+def _refusals(setting: str) -> Iterator[None]:
+    """Name a setting of the launcher in what Ray says when it refuses it.
+
+    Raises:
+        ConfigError: Ray refuses it, or another version of Ray or Python runs on the cluster.
+    """
+    try:
+        yield
+    except (ray.exceptions.RayError, RuntimeError, TypeError, ValueError) as error:
+        told = " ".join(str(error).split())
+        raise ConfigError(f"hydra.launcher.{setting}: {without_password(told)}") from error
 
 
 def _join(options: dict[str, Any]) -> None:
@@ -75,7 +87,8 @@ def _join(options: dict[str, Any]) -> None:
     if ray.is_initialized():
         return
     try:
-        ray.init(**options)
+        with _refusals("init"):
+            ray.init(**options)
     except ConnectionError as error:
         raise ConfigError(
             f"hydra.launcher.init.address={options.get('address')}: no Ray cluster there "
@@ -104,6 +117,19 @@ def _wait(jobs: Sequence[Any]) -> None:
         _, pending = ray.wait(pending, num_returns=len(pending), timeout=LOOK_S)
         with allow_signals():
             pass
+
+
+def _result(job: Any) -> JobReturn:
+    """What a job returned, or why it did not, such as because its worker was killed repeatedly."""
+    try:
+        returned: JobReturn = ray.get(job)
+        return returned
+    except ray.exceptions.TaskCancelledError:  # a signal reached its worker alone
+        end = JobEndError("interrupted; the same command resumes it", is_cancelled=True)
+    except ray.exceptions.RayError as error:
+        reason = getattr(error, "cause", None) or error  # what the task raised
+        end = JobEndError(f"{type(reason).__name__}: {first_line(reason)}", is_death=True)
+    return JobReturn(_return_value=end, status=JobStatus.FAILED)
 
 
 def _run(

@@ -30,7 +30,7 @@ SILENT = "silent"
 TAG = "fae.claim"
 """Tag of a run: a digest of what only one process at a time may compute."""
 WAIT_S = 5.0
-"""How long a candidate with a smaller id may take to succeed."""
+"""How long candidates with smaller ids may take to succeed, all of them together."""
 POLL_S = 0.1
 
 
@@ -107,6 +107,7 @@ class Claim:
         The candidates of others are withdrawn. Where another run has been resumed meanwhile, or a
         candidate has succeeded, this process comes too late.
         """
+        deadline = time.monotonic() + WAIT_S
         for run in self._runs():
             other = run.info.run_id
             if other == run_id:
@@ -117,7 +118,7 @@ class Claim:
                 continue
             first = run.data.params.get(f"{ATTEMPT}1")
             if first is None and other < run_id:
-                first = self._decided(other)
+                first = self._decided(other, deadline)
             if first == WITHDRAWN:
                 continue
             if first or not take(self._client, other, 1, WITHDRAWN):
@@ -148,9 +149,8 @@ class Claim:
                 return
             time.sleep(POLL_S)
 
-    def _decided(self, run_id: str) -> str | None:
-        """The first attempt at another candidate, or None if it takes too long."""
-        deadline = time.monotonic() + WAIT_S
+    def _decided(self, run_id: str, deadline: float) -> str | None:
+        """The first attempt at another candidate, or None if there is none by then."""
         while time.monotonic() < deadline:
             if first := self._client.get_run(run_id).data.params.get(f"{ATTEMPT}1"):
                 return str(first)

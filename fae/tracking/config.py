@@ -26,6 +26,9 @@ class TrackingConfig:
     silence_s: Annotated[float, Field(strict=True, ge=10, le=86_400)]
     """Seconds without a sign of life after which a run of another machine counts as crashed, and is
     taken over; the same for all that share a store."""
+    checkpoint_s: Annotated[float, Field(strict=True, ge=1, le=86_400)] | None
+    """Seconds between two uploads of a run's newest checkpoint to a server, from which machines
+    that do not see its folder resume it; null: none."""
     system_metrics: Switch
     """Record CPU, memory and (installed with the extra ``gpu``) GPU load during the run."""
 

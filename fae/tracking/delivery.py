@@ -64,8 +64,7 @@ class UploadWorker:
             hurry: wait ``SHUTDOWN_WAIT_S`` at most, as if the store is not reachable or a signal
                 has arrived; all runs that are ended by one signal share that time.
         """
-        patience = max(MIN_SHUTDOWN_WAIT_S, SHUTDOWN_WAIT_S - signals.seconds_since())
-        self._deadline = time.monotonic() + patience
+        self._deadline = time.monotonic() + shutdown_wait_s()
         self._closing.set()
         while self._thread.is_alive():
             self._thread.join(0.1)
@@ -128,6 +127,11 @@ class UploadWorker:
             self._away = True
             how = "accepts nothing" if isinstance(problem, DeletedError) else "is not reachable"
             warn(f"the store {how} ({first_line(problem)}); training continues; uploading later")
+
+
+def shutdown_wait_s() -> float:
+    """Seconds that are left of ``SHUTDOWN_WAIT_S``, since a signal if one has arrived."""
+    return max(MIN_SHUTDOWN_WAIT_S, SHUTDOWN_WAIT_S - signals.seconds_since())
 
 
 def upload(journal: Journal, deliver: Deliver) -> Iterator[tuple[Entry, Exception]]:

@@ -60,6 +60,15 @@ class Link:
     def __str__(self) -> str:
         return f"run {self.run_id[:8]} ({in_one_line(self.name)})"
 
+    def is_of(self, run: "StoredRun") -> bool:
+        """Whether the folder has what the run logged last.
+
+        After the run was resumed from its store, in another folder of perhaps the same path on
+        another machine, their keys differ.
+        """
+        has_key = self.key == run.tags.get(KEY, "")
+        return has_key and (self.run_id == run.id if self.run_id else self.has_key_of(run))
+
     def has_key_of(self, run: "StoredRun") -> bool:
         """Whether the folder belongs to a run, or did before it was moved: both have one key."""
         return bool(self.key) and self.key == run.tags.get(KEY)
@@ -110,8 +119,7 @@ def home(run: "StoredRun", tag: str = FOLDER) -> Path | None:
         link = Link.read(folder) if folder else None
     except LinkError:
         return None
-    is_of_run = link and (link.run_id == run.id if link.run_id else link.has_key_of(run))
-    return folder if is_of_run else None
+    return folder if link and link.is_of(run) else None
 
 
 def sync_command(folder: Path, store: str) -> str:
@@ -168,12 +176,17 @@ def clear(folder: Path, client: "MlflowClient", store: str) -> None:
             f"{folder}: belongs to {link}, which was interrupted; resume it with {link.command}, "
             "name another folder, or empty this one to discard that run"
         )
+    remove_files(folder)
+    (folder / LINK).unlink()
+
+
+def remove_files(folder: Path) -> None:
+    """Remove a run's files, except its link."""
     for name in OF_A_RUN:
         if (folder / name).is_dir():
             shutil.rmtree(folder / name, ignore_errors=True)
         else:
             (folder / name).unlink(missing_ok=True)
-    (folder / LINK).unlink()
 
 
 def copy_files(source: Path, target: Path) -> None:

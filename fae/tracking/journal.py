@@ -124,11 +124,16 @@ class Journal:
         """Whether entries are in memory only."""
         return bool(self._unwritten)
 
-    def append(self, entry: Entry) -> None:
-        """Write an entry."""
+    @property
+    def written(self) -> int:
+        """The number of entries on the disk."""
+        return len(self._ends)
+
+    def append(self, *entries: Entry) -> None:
+        """Write entries."""
         had_trouble = self.unsaved
-        self._unwritten += _line(entry)
-        self.entries.append(entry)
+        self._unwritten += b"".join(map(_line, entries))
+        self.entries += entries
         try:
             self._write()
         except OSError as problem:

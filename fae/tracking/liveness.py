@@ -37,7 +37,7 @@ class SupersededError(TrainingError):
 
 def place() -> dict[str, str]:
     """The tags that tell where the process of a run runs."""
-    return {BOOT: str(Boot.current()), JOB: slurm_job()}
+    return {"fae.host": platform.node(), BOOT: str(Boot.current()), JOB: slurm_job()}
 
 
 class Heartbeat:
@@ -68,15 +68,23 @@ class Heartbeat:
         """Whether it is time for the next sign of life."""
         return boot_time() - self._last >= self._interval_s
 
-    def beat(self) -> None:
-        """Give a sign of life.
+    def check(self) -> None:
+        """Check that no other process has taken the run over.
 
         Raises:
-            SupersededError: another process has taken the run over.
+            SupersededError: one has.
             Exception: of any other type, if the store is not reachable.
         """
         if self._attempts() > self._own:
             raise SupersededError
+
+    def beat(self) -> None:
+        """Give a sign of life.
+
+        Raises:
+            SupersededError, Exception: as ``check``.
+        """
+        self.check()
         self._beat(datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
         self._last = boot_time()
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from fae.runtime import files
 from fae.runtime.console import warn
 from fae.runtime.signals import defer_signals
-from fae.tracking.delivery import UploadWorker
+from fae.tracking.checkpoint_worker import CheckpointWorker
+from fae.tracking.delivery import UploadWorker, shutdown_wait_s
 from fae.tracking.folder import sync_command
 from fae.tracking.journal import Entry, Journal
 from fae.tracking.liveness import SupersededError
@@ -49,7 +50,13 @@ class Run:
     """
 
     def __init__(
-        self, run_id: str, name: str, folder: Path, journal: Journal, worker: UploadWorker
+        self,
+        run_id: str,
+        name: str,
+        folder: Path,
+        journal: Journal,
+        worker: UploadWorker,
+        checkpoints: CheckpointWorker | None = None,
     ) -> None:
         self.id = run_id
         self.name = name
@@ -59,6 +66,7 @@ class Run:
         self.lacking = ""
         self._journal = journal
         self._worker = worker
+        self._checkpoints = checkpoints
         self._logged = {key for entry in journal.entries for key in _identities(entry)}
 
     def log_parameters(self, parameters: Mapping[str, object]) -> None:
@@ -143,6 +151,8 @@ class Run:
         """
         if cause:
             self.set_tags({"fae.error": cause})
+        if self._checkpoints:  # first: who sees that the run has ended may resume it at once
+            self._checkpoints.close(may_resume=status == "KILLED", patience_s=shutdown_wait_s())
         self._append({"end": status, "time": _now()})
         self._journal.close(may_resume=status == "KILLED")
         stored = self._worker.close(hurry=status == "KILLED")

@@ -17,6 +17,8 @@ from fae.runtime import signals
 from fae.runtime.console import warn
 from fae.runtime.signals import allow_signals, defer_signals
 from fae.tracking import claim
+from fae.tracking.address import file_of
+from fae.tracking.checkpoint_worker import CheckpointWorker
 from fae.tracking.claim import Claim, TakenError
 from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import asking, connect
@@ -25,6 +27,7 @@ from fae.tracking.folder import KEY, LINK, Link, check_still_holds, clear
 from fae.tracking.journal import Journal
 from fae.tracking.liveness import BEAT, Heartbeat, SupersededError, place
 from fae.tracking.lock import run_lock
+from fae.tracking.restoration import restore as restore_folder
 from fae.tracking.run import Run
 from fae.tracking.stored_run import StoredRun
 from fae.tracking.uploader import Uploader
@@ -78,6 +81,7 @@ class Store:
         parameters: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
         resume: StoredRun | None = None,
+        restore: bool = False,
         claimed: Claim | None = None,
     ) -> Iterator[Run]:
         """A run that ends FINISHED, or FAILED or KILLED, depending on how the block ends.
@@ -95,6 +99,7 @@ class Store:
             colour: in the UI, ``#rrggbb``; None: the UI chooses.
             tags: more of them; ``fae.commit`` is the one of the code.
             resume: the run to resume; None for a new run.
+            restore: fill the folder with what the store has of the run that is resumed.
             claimed: what no other process may begin at the same time, of a new run.
 
         Raises:
@@ -106,7 +111,7 @@ class Store:
         own = {"fae.kind": kind, "fae.folder": str(folder), "fae.command": command}
         all_tags = _with_those_of_the_ui({**own, **(tags or {})}, parent, colour)
         with defer_signals(), run_lock(folder):
-            run = self._begin(name, folder, command, all_tags, resume, claimed)
+            run = self._begin(name, folder, command, all_tags, resume, claimed, restore=restore)
             with self._ending(run), allow_signals(), ExitStack() as until_end:
                 if self.config.system_metrics:
                     until_end.callback(self._record_system(run.id, resumed=bool(resume)))
@@ -144,12 +149,14 @@ class Store:
         tags: Mapping[str, str],
         resume: StoredRun | None,
         claimed: Claim | None,
+        *,
+        restore: bool = False,
     ) -> Run:
         from mlflow.exceptions import MlflowException
 
         try:
             if resume:
-                self._resume(resume, name, folder, command, claimed)
+                self._resume(resume, name, folder, command, claimed, restore=restore)
                 run_id, attempt = resume.id, len(resume.attempts) + 1
             else:
                 run_id, attempt = self._make(name, folder, command, tags, claimed), 1
@@ -159,8 +166,12 @@ class Store:
         uploader = Uploader(self._client, run_id, folder)
         journal = Journal(folder)
         journal.mark_all_pending()
-        worker = UploadWorker(journal, uploader.deliver, self._heartbeat(uploader, attempt))
-        return Run(run_id, name, folder, journal, worker)
+        heartbeat = self._heartbeat(uploader, attempt)
+        worker = UploadWorker(journal, uploader.deliver, heartbeat)
+        interval_s, checkpoints = self.config.checkpoint_s, None
+        if interval_s and file_of(self.uri) is None:
+            checkpoints = CheckpointWorker(uploader, journal, heartbeat.check, interval_s)
+        return Run(run_id, name, folder, journal, worker, checkpoints)
 
     def _heartbeat(self, uploader: Uploader, attempt: int) -> Heartbeat:
         def beat(moment: str) -> None:
@@ -206,7 +217,14 @@ class Store:
         return run_id
 
     def _resume(
-        self, run: StoredRun, name: str, folder: Path, command: str, claimed: Claim | None
+        self,
+        run: StoredRun,
+        name: str,
+        folder: Path,
+        command: str,
+        claimed: Claim | None,
+        *,
+        restore: bool,
     ) -> None:
         """Set a run RUNNING again, perhaps in another folder.
 
@@ -214,6 +232,8 @@ class Store:
         after a crash, recovery finds this folder, whose last entry is no longer an end.
         """
         check_still_holds(folder, run.id)
+        if restore and not Link.read(folder):
+            clear(folder, self._client, self.uri)
         attempt = len(run.attempts) + 1
         if not claim.take(self._client, run.id, attempt, uuid.uuid4().hex):
             if claimed:
@@ -221,8 +241,12 @@ class Store:
             raise TakenError
         if claimed and not claimed.withdraw_others(run.id):
             raise TakenError
-        key = run.tags.get(KEY, "")
+        key = uuid.uuid4().hex if restore else run.tags.get(KEY, "")
         Link(run.id, name, self.uri, self.config.experiment, command, key).write(folder)
+        if restore:
+            with allow_signals():  # it may take long; until the run has the key it is done again
+                restore_folder(self._client, run, folder)
+            self._client.set_tag(run.id, KEY, key)
         for tag, value in {"fae.folder": str(folder), **place()}.items():
             self._client.set_tag(run.id, tag, value)
         journal = Journal(folder)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fae.tracking.checkpoints import StoredCheckpoint
 from fae.tracking.claim import SILENT, WITHDRAWN
 
 
@@ -37,6 +38,11 @@ class StoredRun:
     def was_silent(self) -> bool:
         """Whether it was closed for want of a sign of life, so that its process may yet return."""
         return bool(self.attempts) and self.attempts[-1].startswith(SILENT)
+
+    @property
+    def checkpoint(self) -> StoredCheckpoint | None:
+        """From which it is resumed where its folder is not visible."""
+        return StoredCheckpoint.of(self.tags)
 
     @property
     def parent(self) -> str:

@@ -15,6 +15,7 @@ import yaml
 
 from fae.errors import first_line
 from fae.runtime import files
+from fae.tracking.checkpoints import remove_checkpoints
 from fae.tracking.claim import settings
 from fae.tracking.journal import BATCH, Entry
 from fae.tracking.outbox import DamagedError, Outbox
@@ -58,6 +59,7 @@ class Uploader:
         self.client = client
         self.run_id = run_id
         self.resumed = resumed
+        self.folder = folder
         self.outbox = Outbox(folder)
         self._refusals: set[object] = set()
 
@@ -134,6 +136,8 @@ class Uploader:
                 shutil.rmtree(place, ignore_errors=True)
             case {"end": status}:
                 self.client.set_terminated(self.run_id, status, entry["time"])
+                if status != "KILLED":
+                    remove_checkpoints(self.client, self.run_id)
 
     def _data(self, about: Mapping[str, Any]) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

@@ -175,6 +175,7 @@ def _known(job: Job, archive: Archive) -> Known:
     for run in reversed(runs):
         if run.status == "RUNNING" and not run.is_withdrawn:
             return Known(state=State.RUNNING, run=run)
-        if run.name == job.name and (folder := home(run)):
+        folder = home(run)
+        if run.name == job.name and (folder or run.checkpoint):
             return Known(state=State.RESUMABLE, run=run, folder=folder, is_held=run.was_silent)
     return Known()

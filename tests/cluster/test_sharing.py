@@ -116,7 +116,10 @@ def test_a_live_run_is_left_alone(
 def test_a_run_of_a_machine_that_died_is_taken_over(
     host: HostMaker, server: Server, tmp_path: Path, seen: bool
 ) -> None:
-    """From its checkpoint where its folder is seen, and from the beginning where it is not."""
+    """From its checkpoint where its folder is seen, and from the beginning where it is not.
+
+    It has died before its first checkpoint was uploaded.
+    """
     project = tmp_path / "project"
     project.mkdir()
     experiment = f"died, {seen}"

@@ -9,8 +9,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import NO_LOCAL, PROJECT
 from mlflow import MlflowClient
@@ -228,6 +230,18 @@ def test_a_sweep_whose_jobs_are_interrupted_all_the_time(sweep: Sweep, soak: Soa
     )
 
 
+def _processes(job: str) -> list[psutil.Process]:
+    """The processes of a job, those of Slurm itself excepted."""
+    array, _, task = job.partition("_")
+    wanted = {"SLURM_ARRAY_JOB_ID": array, "SLURM_ARRAY_TASK_ID": task}
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if wanted.items() <= process.environ().items() and "slurm" not in process.name():
+                found.append(process)
+    return found
+
+
 def _restarts(job: str) -> int:
     return int(job.partition("Restarts=")[2].split()[0])
 
@@ -261,9 +275,8 @@ def test_the_command_notices_a_lost_job(sweep: Sweep, soak: Soak) -> None:
     command = sweep.begin(ONE_OF_TWO, "epochs=100000", "hydra.launcher.poll_s=15")
     lost, other = sweep.jobs(2)
     wait_for(lambda: sweep.trains(lost) and sweep.trains(other), END_S)
-    listed = sweep.cluster.ask("scontrol", "listpids", lost).splitlines()[1:]
-    for line in listed:
-        os.kill(int(line.split()[0]), signal.SIGKILL)
+    for process in _processes(lost):
+        process.kill()
     killed = time.monotonic()
     assert command.stdout
     while "1 running, 1 ended" not in (line := command.stdout.readline()):

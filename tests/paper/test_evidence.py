@@ -38,7 +38,7 @@ class Filled:
 
     def __init__(self, uri: str, experiment: str, folder: Path) -> None:
         self.tracking = TrackingConfig(
-            uri=uri, experiment=experiment, silence_s=600, system_metrics=False
+            uri=uri, experiment=experiment, silence_s=600, checkpoint_s=60, system_metrics=False
         )
         self.place = Path(uri.removeprefix("sqlite:///")).parent / "mlruns"
         self._store = Store(self.tracking)

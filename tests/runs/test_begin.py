@@ -5,15 +5,21 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 
 from fae.config import Config
 from fae.runs.begin import begin
+from fae.runs.checkpoint import Checkpoints
 from fae.runs.job import Job, JobGroup
+from fae.runs.run import train
 from fae.runs.task import Known, State
+from fae.runs.tensor_file import load
 from fae.tracking.archive import Archive
+from fae.tracking.checkpoints import checkpoint_path
 from fae.tracking.claim import settings
+from fae.tracking.folder import Link
 from fae.tracking.lock import LockedError, run_lock
 from fae.tracking.store import Store
 
@@ -66,6 +72,82 @@ def test_a_resumed_run_stays_in_its_own_folder(tiny: Tiny, tmp_path: Path) -> No
         assert found is known
         assert (run.id, run.folder) == (run_id, first)
     assert archive.run(run_id).status == "FINISHED"
+
+
+class Cut(SystemExit):
+    """What a scheduler's signal is to a test."""
+
+
+def train_until(
+    epoch: int | None, config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Train with a store that counts as a server; the run's id.
+
+    Args:
+        epoch: after which training is interrupted.
+    """
+    whole = Checkpoints.on_train_epoch_end
+
+    def save(callback: Checkpoints, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        whole(callback, trainer, module)
+        if trainer.current_epoch + 1 == epoch:
+            raise Cut
+
+    with monkeypatch.context() as patched, suppress(Cut):
+        patched.setattr("fae.tracking.store.file_of", lambda _: None)
+        patched.setattr(Checkpoints, "on_train_epoch_end", save)
+        train(config, Job("job", folder, ""))
+    return Link.read(folder).run_id  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("own_store")
+@pytest.mark.parametrize("harm", [False, True])
+def test_a_run_is_resumed_without_its_folder_from_what_the_store_has(
+    tiny: Tiny,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    harm: bool,
+) -> None:
+    """With the bits of an undisturbed run, and each metric once per epoch.
+
+    It has a checkpoint of epoch 2 there, and metrics of epoch 3; with ``harm`` it starts over.
+    """
+
+    def config(*overrides: str) -> Config:
+        return tiny("epochs=4", f"tracking.uri='sqlite:///{tmp_path}/mlflow.db'", *overrides)
+
+    client = MlflowClient(config().tracking.uri)
+    first, second, other = (tmp_path / name for name in ("first", "second", "other"))
+    run_id = train_until(2, config(), first, monkeypatch)
+    train_until(3, config("tracking.checkpoint_s=null"), first, monkeypatch)
+    assert client.get_run(run_id).data.tags["fae.checkpoint"] == "2 a"
+    (weights,) = (tmp_path / "mlruns").rglob("checkpoint/a/*.safetensors")
+    if harm:
+        weights.write_bytes(weights.read_bytes()[:-1])
+    first.rename(tmp_path / "gone")
+    assert train_until(None, config(), second, monkeypatch) == run_id
+    assert ("epoch 2 cannot be used" in capsys.readouterr().out) == harm
+    undisturbed = train_until(None, config("sweep.rerun=true"), other, monkeypatch)
+    ours, theirs = client.get_run(run_id), client.get_run(undisturbed)
+    assert ours.info.status == "FINISHED"
+    assert not weights.exists()
+    for name in ("train/loss", "train/mse", "val/mse", "test/mse", "wall_clock/epoch_s"):
+        points, expected = (
+            [(point.step, point.value) for point in client.get_metric_history(run, name)]
+            for run in (run_id, undisturbed)
+        )
+        if "wall_clock" in name:
+            points, expected = ([(step, 0.0) for step, _ in found] for found in (points, expected))
+        assert points == expected
+    assert theirs.data.metrics.keys() == ours.data.metrics.keys()
+    assert last_weights(second) == last_weights(other)
+
+
+def last_weights(folder: Path) -> bytes:
+    """Those of the last checkpoint of a run of four epochs."""
+    state = load(checkpoint_path(folder, 4).read_bytes())["state_dict"]
+    return b"".join(tensor.numpy().tobytes() for tensor in state.values())
 
 
 @pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.RUNNING])

@@ -30,13 +30,12 @@ from fae.runs.checkpoint import (
     Checkpoints,
     DurableCheckpointIO,
     check_fits,
-    checkpoint_path,
     computed_by,
     read,
     resume_point,
-    saved_epochs,
 )
 from fae.runs.history import History
+from fae.tracking.checkpoints import checkpoint_path, saved_epochs
 from fae.tracking.run import Run
 from fae.training.denoising import Denoising
 from fae.training.early_stopping import EarlyStopping

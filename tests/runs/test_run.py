@@ -27,13 +27,13 @@ from fae.data.datamodule import EvalBatches
 from fae.errors import Interrupted, TrainingError
 from fae.runs import provenance
 from fae.runs.build import build
-from fae.runs.checkpoint import checkpoint_path, saved_epochs
 from fae.runs.diagnosis import diagnose
 from fae.runs.job import Job
 from fae.runs.run import Result, _panel, fit, open_run, train
 from fae.runs.task import Known
 from fae.runs.tensor_file import load
 from fae.runtime import processor
+from fae.tracking.checkpoints import checkpoint_path, saved_epochs
 from fae.tracking.claim import settings
 
 Tiny = Callable[..., Config]

@@ -9,10 +9,10 @@ from typing import cast
 import pytest
 
 from fae.config import Config
-from fae.runs.checkpoint import checkpoint_path
 from fae.runs.job import JobGroup
 from fae.runs.task import Task, look_up, work
 from fae.tracking.archive import Archive
+from fae.tracking.checkpoints import checkpoint_path
 from fae.tracking.folder import Link
 from fae.tracking.stored_run import StoredRun
 
@@ -94,6 +94,31 @@ def test_a_resumable_run_is_the_less_work_the_more_was_saved(tiny: Tiny, tmp_pat
     (used_by(ID, tmp_path) / "checkpoints").mkdir()
     checkpoint_path(tmp_path, 3).touch()
     assert planned(config, run("KILLED", tmp_path)).work == planned(config).work / 4
+
+
+def test_a_run_whose_folder_is_not_here_resumes_from_the_store(tiny: Tiny, tmp_path: Path) -> None:
+    """With the epoch that a tag names, which anyone may have written."""
+    config, gone = tiny("epochs=4"), run("KILLED", tmp_path / "gone")
+
+    def with_tag(tag: str) -> Task:
+        return planned(config, replace(gone, tags={**gone.tags, "fae.checkpoint": tag}))
+
+    found = with_tag("3 a")
+    assert (found.state, found.folder, found.epochs_done) == ("resumable", None, 3)
+    assert found.work == planned(config).work / 4
+    assert found.describe() == "resumes after epoch 3 of 4 from the store, run 01234567"
+    assert with_tag("999 a").epochs_done == 4
+    assert with_tag("../3 a").state == "new"
+
+
+def test_a_run_whose_folder_is_here_resumes_from_there(tiny: Tiny, tmp_path: Path) -> None:
+    (used_by(ID, tmp_path) / "checkpoints").mkdir()
+    checkpoint_path(tmp_path, 3).touch()
+    killed = run("KILLED", tmp_path)
+    found = planned(
+        tiny("epochs=4"), replace(killed, tags={**killed.tags, "fae.checkpoint": "2 a"})
+    )
+    assert (found.folder, found.epochs_done, found.is_restored) == (tmp_path, 3, False)
 
 
 def test_what_failed_is_new_when_asked_for(tiny: Tiny, tmp_path: Path) -> None:

@@ -139,9 +139,20 @@ def test_a_system_without_affinity_counts_its_cores(monkeypatch: pytest.MonkeyPa
     assert asked == [{"only_physical_cores": True}]
 
 
-def test_a_bound_of_joblibs_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "many")
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("LOKY_MAX_CPU_COUNT", "many"),
+        ("SLURM_CPUS_PER_TASK", "many"),
+        ("SLURM_CPUS_PER_TASK", "-2"),
+        ("SLURM_CPUS_PER_TASK", "0"),
+    ],
+)
+def test_a_bound_in_the_environment_that_is_no_number_is_named(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
     with pytest.raises(
-        ConfigError, match=r"^LOKY_MAX_CPU_COUNT=many: must be a whole number above 0"
+        ConfigError, match=f"^{variable}={value}: must be a whole number above 0, or unset$"
     ):
         processor.cores()

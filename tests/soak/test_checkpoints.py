@@ -34,15 +34,9 @@ from conftest import NO_LOCAL
 from fae.cli.compose import compose
 from fae.errors import CheckpointError
 from fae.runs.build import build
-from fae.runs.checkpoint import (
-    Checkpoints,
-    DurableCheckpointIO,
-    check_fits,
-    checkpoint_path,
-    read,
-    resume_point,
-)
+from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO, check_fits, read, resume_point
 from fae.runs.tensor_file import dump
+from fae.tracking.checkpoints import checkpoint_path
 from fae.training.learner import Learner
 from fae.training.trainer import build_trainer
 from soak.conftest import Soak

@@ -91,6 +91,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "tracking.uri": st.sampled_from(["sqlite:///here.db", "http://127.0.0.1:5000"]),
     "tracking.experiment": names,
     "tracking.silence_s": st.floats(10, 86_400),
+    "tracking.checkpoint_s": st.none() | st.floats(1, 86_400),
     "tracking.system_metrics": switches,
     "report.tolerance": st.floats(0, 1, exclude_min=True, exclude_max=True),
     "report.fail_unless": st.sampled_from([None, "reproduced"]),

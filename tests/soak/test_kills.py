@@ -21,8 +21,8 @@ from mlflow.entities import Run
 
 from fae.cli.compose import compose
 from fae.config import Config
-from fae.runs.checkpoint import checkpoint_path, saved_epochs
 from fae.runs.tensor_file import load
+from fae.tracking.checkpoints import checkpoint_path, saved_epochs
 from fae.tracking.folder import LINK
 from soak.conftest import Soak
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from conftest import NO_LOCAL, environment
 
-from fae.runs.checkpoint import checkpoint_path, read, saved_epochs
+from fae.runs.checkpoint import read
+from fae.tracking.checkpoints import checkpoint_path, saved_epochs
 from fae.tracking.folder import Link
 from fae.tracking.journal import Journal
 from soak.conftest import Soak

@@ -16,14 +16,24 @@ RayLauncher = import_module("hydra_plugins.fae_ray").RayLauncher
 JOBS = [("seed=0",), ("seed=1",)]
 
 
+class RayError(Exception):
+    pass
+
+
+class CancelledError(RayError):
+    pass
+
+
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> Mock:
     """A cluster in which each job returns its number."""
     ray = Mock()
     ray.is_initialized.return_value = False
+    ray.exceptions.RayError = RayError
+    ray.exceptions.TaskCancelledError = CancelledError
     ray.remote.return_value = lambda _: Mock(remote=lambda _, config, *__: config.hydra.job.num)
     ray.wait.side_effect = lambda jobs, **_: (jobs, [])
-    ray.get.side_effect = lambda jobs: jobs
+    ray.get.side_effect = lambda job: job
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.delitem(sys.modules, "fae.sweeps.ray", raising=False)
     return ray
@@ -63,6 +73,48 @@ def test_a_cluster_that_is_not_there_is_named(ray: Mock) -> None:
     ray.init.side_effect = ConnectionError("nobody answers")
     with pytest.raises(ConfigError, match=r"^hydra.launcher.init.address=auto: no Ray cluster"):
         launch()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Version mismatch:\n  Ray: 2.59.0"),
+        ValueError("Version mismatch: Ray: 2.59.0"),
+        RayError("Version mismatch: Ray: 2.59.0"),
+    ],
+    ids=repr,
+)
+def test_why_ray_does_not_let_it_join_is_said(ray: Mock, error: Exception) -> None:
+    ray.init.side_effect = error
+    with pytest.raises(
+        ConfigError, match=r"^hydra.launcher.init: Version mismatch: Ray: 2\.59\.0$"
+    ):
+        launch()
+
+
+@pytest.mark.parametrize("error", [ValueError("foo: unknown"), TypeError("foo: unknown")], ids=repr)
+def test_an_option_of_a_job_that_ray_refuses_is_named(ray: Mock, error: Exception) -> None:
+    ray.remote.side_effect = error
+    with pytest.raises(ConfigError, match=r"^hydra.launcher.remote: foo: unknown$"):
+        launch()
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "is_death"),
+    [
+        (RayError("the worker died"), "RayError: the worker died", True),
+        (CancelledError("task 3"), "interrupted; the same command resumes it", False),
+    ],
+    ids=repr,
+)
+def test_a_job_that_ends_badly_leaves_the_others_alone(
+    ray: Mock, error: Exception, cause: str, is_death: bool
+) -> None:
+    ray.get.side_effect = [error, "done"]
+    ended, done = launch()
+    end: Any = getattr(ended, "_return_value")  # noqa: B009
+    assert done == "done"
+    assert (str(end), end.is_death, end.is_cancelled) == (cause, is_death, not is_death)
 
 
 @pytest.mark.usefixtures("ray")

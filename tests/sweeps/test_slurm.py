@@ -209,6 +209,7 @@ OUTCOMES = {
         f"{GOOD}, 8_1 FAILED 32512 0 4G",
         "slurm_script: line 24: python: not found (Slurm job 8_1, ",
     ),
+    "cancelled before it begins": ([], GOOD, "cancelled (Slurm job 8_1, "),
     "vanished": ([], GOOD, "Slurm has forgotten the job (Slurm job 8_1, "),
 }
 
@@ -221,6 +222,8 @@ def test_the_fate_of_a_job_is_its_own(sweep: Sweep, slurm: Slurm, outcome: str) 
     log = sweep.job(1).log("err")
     log.parent.mkdir()
     log.write_text("slurm_script: line 24: python: not found\nsrun: error: task 0: Exited\n")
+    if outcome == "vanished":
+        sweep.job(1).log().touch()
     launch = sweep.launch()
     assert launch.failures.keys() == ({1} if cause else set())
     assert launch.failures.get(1, "").startswith(cause)
@@ -228,7 +231,7 @@ def test_the_fate_of_a_job_is_its_own(sweep: Sweep, slurm: Slurm, outcome: str) 
     assert str(log) in launch.failures.get(1, str(log))
     stored = sweep.archive.alike("run", [sweep.tasks[1].fingerprint])
     causes = [run.tags["fae.error"] for runs in stored.values() for run in runs]
-    wants_run = outcome not in ("cancelled", "pending, then running")
+    wants_run = "cancelled" not in cause and cause
     assert causes == ([launch.failures[1]] if wants_run else [])
 
 
@@ -315,7 +318,7 @@ def test_a_run_whose_job_died_failed_and_one_that_was_ended_resumes(
 def test_what_ended_long_ago_is_asked_of_the_accounting(slurm: Slurm) -> None:
     slurm.says("! slurm_load_jobs error: Invalid job id specified")
     (slurm.folder / "sacct").write_text("8_0|COMPLETED|0:0|4G\n8_1|CANCELLED by 1000|0:15|4G\n")
-    states = queue.states(["8_0", "8_1"])
+    states = queue.states(Submitted(f"8_{number}", "", "") for number in range(2))
     assert {job: state.name for job, state in states.items()} == {
         "8_0": "COMPLETED",
         "8_1": "CANCELLED",
@@ -351,6 +354,15 @@ def test_a_job_that_the_queue_has_is_not_submitted_again(sweep: Sweep, slurm: Sl
     assert sweep.launch(tasks).failures == {}
     assert slurm.calls("sbatch") == []
     assert [job.end for job in record.read(sweep.folder)] == ["COMPLETED", "COMPLETED"]
+
+
+def test_a_job_that_was_cancelled_before_it_began_is_not_submitted_again(
+    sweep: Sweep, slurm: Slurm
+) -> None:
+    """Slurm's list then lacks it, and has others of its array."""
+    sweep.store_sweep([sweep.job(0), sweep.job(1)])
+    slurm.says("8_0 RUNNING 0 0 4G")
+    assert [task.job and task.job.state for task in sweep.found()] == ["running", "cancelled"]
 
 
 @pytest.mark.parametrize("was_seen", [True, False])

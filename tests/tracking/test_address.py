@@ -111,7 +111,11 @@ def test_a_database_is_made_in_its_folder_and_nowhere_else(tmp_path: Path) -> No
     """MLflow itself would make a folder what%3F."""
     here = tmp_path / f"what{MARK}" / 'it\'s "100%" :x'
     uri = of_file(here / "mlflow.db")
-    Store(TrackingConfig(uri=uri, experiment="fae", silence_s=600, system_metrics=False))
+    Store(
+        TrackingConfig(
+            uri=uri, experiment="fae", silence_s=600, checkpoint_s=60, system_metrics=False
+        )
+    )
     assert {file.name for file in here.iterdir()} == {"mlflow.db", ".mlflow.db.lock"}
     assert [place.name for place in tmp_path.iterdir()] == [f"what{MARK}"]
 
@@ -120,7 +124,11 @@ def test_a_path_is_as_long_as_sqlite_takes_it(tmp_path: Path) -> None:
     spare = LONGEST_DATABASE - len(f"{tmp_path}//mlflow.db")
     folder = tmp_path / ("n" * (spare // 2)) / ("n" * (spare - spare // 2 - 1))
     uri = of_file(folder / "mlflow.db")
-    Store(TrackingConfig(uri=uri, experiment="fae", silence_s=600, system_metrics=False))
+    Store(
+        TrackingConfig(
+            uri=uri, experiment="fae", silence_s=600, checkpoint_s=60, system_metrics=False
+        )
+    )
     with pytest.raises(ConfigError, match="is 491 bytes long, 490 at most"):
         of_store(of_file(folder / "mlflow1.db"))
 
@@ -271,6 +279,10 @@ def test_the_database_of_a_study_has_no_password() -> None:
         ("http://me@mail.org:secret@host", "http://***@mail.org:***@host"),
         ("mysql+pymysql://me@mail.org:secret@h/db", "mysql+pymysql://me@mail.org:***@h/db"),
         ("a=https://ghp_token@host b=1", "a=https://***@host b=1"),
+        ("postgresql://me:123/secret@host", "postgresql://me:***@host"),
+        ("a=mysql+pymysql://me:1?secret@h/d b=2", "a=mysql+pymysql://me:***@h/d b=2"),
+        ("postgresql://host:5432/d?user=me@firm", "postgresql://host:5432/d?user=me@firm"),
+        ("postgresql://host:5432/d is away, a@b", "postgresql://host:5432/d is away, a@b"),
         ("postgresql://me@host/name", "postgresql://me@host/name"),
         ("http://host:5000/x@y", "http://host:5000/x@y"),
         ("http://host/x@y", "http://host/x@y"),

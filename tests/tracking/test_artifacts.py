@@ -155,6 +155,10 @@ def test_a_store_whose_artifacts_cannot_be_written_gets_no_run(tmp_path: Path) -
     (tmp_path / "mlruns").write_text("of somebody else")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     with pytest.raises(StoreError, match=r"mlruns is not a folder\); make it writable$"):
-        Store(TrackingConfig(uri=uri, experiment="fae", silence_s=600, system_metrics=False))
+        Store(
+            TrackingConfig(
+                uri=uri, experiment="fae", silence_s=600, checkpoint_s=60, system_metrics=False
+            )
+        )
     experiments = [e.experiment_id for e in MlflowClient(uri).search_experiments()]
     assert MlflowClient(uri).search_runs(experiments) == []

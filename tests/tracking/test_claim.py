@@ -4,6 +4,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -147,6 +148,20 @@ def test_a_candidate_that_does_not_decide_is_withdrawn(
     assert ours.win(ids[1], "ours")
     assert attempts(store.get_run(ids[0]).data.params) == [WITHDRAWN]
     assert not take(store, ids[0], 1, "theirs")
+
+
+def test_all_candidates_together_are_waited_for_no_longer_than_one(
+    store: MlflowClient, experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    clock = SimpleNamespace(sleep=slept.append, monotonic=lambda: sum(slept))
+    monkeypatch.setattr(claim, "time", clock)
+    monkeypatch.setattr(claim, "POLL_S", 1.0)
+    ours = Claim(store, experiment, "subject")
+    *others, last = sorted(candidate(store, experiment, ours) for _ in range(4))
+    assert ours.win(last, "ours")
+    assert sum(slept) == claim.WAIT_S
+    assert [attempts(store.get_run(other).data.params) for other in others] == [[WITHDRAWN]] * 3
 
 
 def test_a_run_that_is_resumed_meanwhile_leaves_no_room_for_a_new_one(

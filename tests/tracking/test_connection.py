@@ -114,7 +114,9 @@ def mlflow(handler: Handler) -> None:
 
 
 def tracking(uri: str) -> TrackingConfig:
-    return TrackingConfig(uri=uri, experiment="fae", silence_s=600, system_metrics=False)
+    return TrackingConfig(
+        uri=uri, experiment="fae", silence_s=600, checkpoint_s=60, system_metrics=False
+    )
 
 
 def found(uri: str) -> Connection:

@@ -40,6 +40,13 @@ def test_entries_and_what_is_delivered_outlast_the_process(tmp_path: Path) -> No
     assert steps(Journal(tmp_path).pending()) == [4, 5, 6]
 
 
+def test_several_entries_are_written_at_once(tmp_path: Path) -> None:
+    journal = written(tmp_path, said(2))
+    journal.append(*said(3, start=2))
+    assert journal.written == 5
+    assert steps(Journal(tmp_path).entries) == [0, 1, 2, 3, 4]
+
+
 def test_a_line_that_a_crash_tore_is_dropped(tmp_path: Path) -> None:
     written(tmp_path, said(3))
     file = tmp_path / "journal.jsonl"

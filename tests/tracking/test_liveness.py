@@ -78,8 +78,10 @@ def test_a_sign_of_life_is_due_twenty_times_in_the_longest_silence(clock: Clock)
 
 def test_who_was_taken_over_gives_no_sign_of_life() -> None:
     beats: list[str] = []
-    with pytest.raises(SupersededError):
-        Heartbeat(beats.append, lambda: 2, own=1, silence_s=600).beat()
+    heartbeat = Heartbeat(beats.append, lambda: 2, own=1, silence_s=600)
+    for act in (heartbeat.check, heartbeat.beat):
+        with pytest.raises(SupersededError):
+            act()
     assert beats == []
 
 

@@ -30,7 +30,7 @@ def attach(tasks: Sequence[Task], archive: Archive | None) -> list[Task]:
     if archive is None or settings.rerun:
         return list(tasks)
     own, others = _submitted(tasks, archive)
-    known = queue.states(job.job for job in [*own.values(), *others.values()] if not job.end)
+    known = queue.states(job for job in [*own.values(), *others.values()] if not job.end)
     return [
         _with_job(task, own.get(task.fingerprint), others.get(task.fingerprint), known)
         for task in tasks

@@ -54,15 +54,14 @@ def launch(launcher: SlurmLauncher, jobs: Sequence[Sequence[str]], first: int) -
         ConfigError: Slurm refuses the jobs.
         Interrupted: by a signal; the jobs stay as they are.
     """
-    config = launcher.config
+    config, known = launcher.config, _known(launcher)
     settings = checked(config.hydra.launcher)
     folder = Path(config.hydra.sweep.dir).absolute()
-    known = _known(launcher)
     tasks = [known.get(tuple(overrides)) for overrides in jobs]
-    attached = [_attached(task) for task in known.values() if task.job]
     with defer_signals():  # or a job that was submitted would be known to nobody
         submitted = _submitted(launcher, jobs, tasks, folder, first, settings)
-        record.add(folder, [*attached, *submitted])
+        record.add(folder, [_attached(task) for task in known.values() if task.job])
+        record.add(folder, submitted)
         launcher.tag({JOBS: " ".join(_arrays(submitted)), RECORDED: str(folder)})
     point("logs", folder / LOGS)
     if OmegaConf.select(config, "sweep.detach"):

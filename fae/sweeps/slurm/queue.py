@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fae.errors import FaeError
+from fae.sweeps.slurm.record import Submitted
 
 FIELDS = "JobArrayID:.40,State:.20,exit_code:.12,RestartCnt:.8,MinMemory:.16"
 ANSWER_S = 60
@@ -57,21 +58,33 @@ GONE = JobState("GONE")
 """Of a job that Slurm has forgotten."""
 
 
-def states(jobs: Iterable[str]) -> dict[str, JobState]:
-    """The states of jobs by their ids, such as ``8_3``; without those that Slurm has forgotten.
+def states(jobs: Iterable[Submitted]) -> dict[str, JobState]:
+    """The states of jobs by their ids; without those that Slurm has forgotten.
 
     Raises:
         QueueError: Slurm does not answer.
     """
-    wanted = set(jobs)
-    arrays = sorted({job.partition("_")[0] for job in wanted}, key=int)
-    if not arrays:
+    wanted = {job.job: job for job in jobs}
+    if not wanted:
         return {}
-    listed = _squeue(arrays)
-    found = {job: state for job, state in listed.items() if job in wanted}
-    if forgotten := sorted({job.partition("_")[0] for job in wanted - found.keys()}, key=int):
-        found = {job: s for job, s in _sacct(forgotten).items() if job in wanted} | found
-    return found
+    listed = _squeue(_arrays(wanted))
+    if lacking := wanted.keys() - listed.keys():
+        listed = _sacct(_arrays(lacking)) | listed
+    known = {*map(_array, listed)}
+    for job in wanted.keys() - listed.keys():
+        # Of an array that it knows, squeue drops what is cancelled before it begins.
+        if _array(job) in known and not wanted[job].log().exists():
+            listed[job] = JobState(CANCELLED)
+    return {job: state for job, state in listed.items() if job in wanted}
+
+
+def _array(job: str) -> str:
+    """Id of the array that a job is of, or of a job by itself."""
+    return job.partition("_")[0]
+
+
+def _arrays(jobs: Iterable[str]) -> list[str]:
+    return sorted({_array(job) for job in jobs}, key=int)
 
 
 def requeue(job: str) -> None:

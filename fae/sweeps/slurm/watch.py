@@ -60,7 +60,7 @@ class Watch:
 
     def _look(self) -> None:
         try:
-            self.now = queue.states(self.remaining())
+            self.now = queue.states(self.jobs[job] for job in self.remaining())
         except QueueError as problem:
             if not self._is_silent:
                 warn(f"Slurm does not answer ({problem}); asking again")
