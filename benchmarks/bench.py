@@ -214,7 +214,7 @@ def unpacked(scratch: Path) -> Path:
 
 def machine() -> dict[str, str]:
     """What was measured on what."""
-    told = tags(compose("local=none").trainer)
+    told = tags(compose("local=none"))
     return {
         "processor": told["fae.device"],
         "instruction set": torch.backends.cpu.get_cpu_capability(),

@@ -8,7 +8,6 @@ from torch import Tensor
 from fae.data.datamodule import EvalBatches
 from fae.data.images import DataSet, Images
 from fae.drawing.pictures import Example, Gallery, Panel, evenly, extremes
-from fae.models.network import Network
 from fae.reports.labels import others
 from fae.reports.settings import Setting
 from fae.runs.build import build_network
@@ -56,8 +55,7 @@ def gallery(setting: Setting, title: str, data_set: DataSet, images: Images) -> 
         Example(label, shows[i], originals[i], outputs[i], errors[at].item())
         for i, (label, at) in enumerate(places.items(), count)
     ]
-    name = first_layer(run.network)
-    weights = run.network.state_dict()[name].flatten(1)
+    name, weights = next(iter(run.network.state_dict().items()))
     longest = weights.norm(dim=1).argsort(descending=True, stable=True)
     return Gallery(
         title=title,
@@ -68,7 +66,7 @@ def gallery(setting: Setting, title: str, data_set: DataSet, images: Images) -> 
         weights=weights[longest[evenly(len(weights))]].numpy(),
         units=len(weights),
         dead=run.dead if name == "encoder.weight" else None,
-        noise=_noise(run, name),
+        noise=_noise(run, weights),
     )
 
 
@@ -82,15 +80,9 @@ def _errors(run: TrainedRun, images: Images) -> tuple[Tensor, Tensor]:
     return errors, squares
 
 
-def first_layer(network: Network) -> str:
-    """Name of the first weights of a network that have a row for each unit."""
-    return next(name for name, weights in network.state_dict().items() if weights.dim() > 1)
-
-
-def _noise(run: TrainedRun, name: str) -> float:
+def _noise(run: TrainedRun, weights: Tensor) -> float:
     """The share of some weights that is what a new network draws at random; see ``Gallery``."""
     with torch.random.fork_rng():
         seed_torch(stream_seed(run.seed, Stream.INITIALISATION))
-        drawn = build_network(run.config).state_dict()[name].flatten()
-    weights = run.network.state_dict()[name].flatten()
-    return float(torch.cosine_similarity(weights, drawn, dim=0).square())
+        drawn = next(iter(build_network(run.config).state_dict().values()))
+    return float(torch.cosine_similarity(weights.flatten(), drawn.flatten(), dim=0).square())
