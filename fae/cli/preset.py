@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from fae.cli.compose import compose_values, dotted
 from fae.cli.overrides import assignment
-from fae.config import NOT_IN_FINGERPRINT, Config
+from fae.config import NOT_IN_FINGERPRINT, Config, fingerprint_fields
 
 
 def preset(config: Config, *comments: str) -> str:
@@ -33,7 +33,12 @@ def overrides_of(config: Config) -> list[str]:
     """
     default = compose_values("local=none")
     choices = {g: name for g, name in _choices(config).items() if name != default[g]["name"]}
-    return [assignment(key, value) for key, value in {**choices, **_different(config)}.items()]
+    chosen = [assignment(group, name) for group, name in choices.items()]
+    known = _defaults(config)
+    return chosen + [
+        "+" * (key not in known) + assignment(key, value)
+        for key, value in _different(config).items()
+    ]
 
 
 def _choices(config: Config) -> dict[str, str]:
@@ -47,10 +52,24 @@ def _choices(config: Config) -> dict[str, str]:
 
 def _different(config: Config) -> dict[str, Any]:
     """The values that affect the result and are not those of the same choices, by dotted key."""
-    choices = (assignment(group, name) for group, name in _choices(config).items())
-    default = dotted(compose_values("local=none", *choices))
+    default = {**_at_their_default(config), **_defaults(config)}
     return {
         key: value
         for key, value in dotted(config.plain()).items()
-        if value != default[key] and not {key, key.partition(".")[0]} & NOT_IN_FINGERPRINT
+        if value != default.get(key, key) and not {key, key.partition(".")[0]} & NOT_IN_FINGERPRINT
     }
+
+
+def _defaults(config: Config) -> dict[str, Any]:
+    """The values that stand in ``conf/`` for the same choices, by dotted key."""
+    choices = (assignment(group, name) for group, name in _choices(config).items())
+    return dotted(compose_values("local=none", *choices))
+
+
+def _at_their_default(config: Config) -> dict[str, Any]:
+    """The values that are the default of their settings class, by dotted key.
+
+    The YAML file of a package's variant may lack such a key.
+    """
+    others = fingerprint_fields(config)
+    return {key: value for key, value in dotted(config.plain()).items() if key not in others}

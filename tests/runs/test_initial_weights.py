@@ -20,6 +20,12 @@ Tiny = Callable[..., Config]
 
 
 @pytest.fixture
+def tiny(tiny: Tiny, tmp_path: Path) -> Tiny:
+    """Configurations in an experiment of their own."""
+    return lambda *overrides: tiny(f"tracking.experiment={tmp_path.name}", *overrides)
+
+
+@pytest.fixture
 def first(tiny: Tiny, tmp_path: Path) -> Result:
     return train(tiny("epochs=1"), Job("first", tmp_path / "first", ""))
 
@@ -59,12 +65,11 @@ def test_a_network_of_another_shape_is_refused_before_a_run_exists(
     tiny: Tiny, tmp_path: Path, first: Result, overrides: list[str], message: str
 ) -> None:
     config = tiny(f"model.weights={first.run_id[:8]}", *overrides)
-    before = len(Archive(config.tracking).runs("run"))
     with pytest.raises(ConfigError) as error:
         train(config, Job("second", tmp_path / "second", ""))
     assert str(error.value).startswith(f"model.weights={first.run_id[:8]}: ")
     assert message in str(error.value)
-    assert len(Archive(config.tracking).runs("run")) == before
+    assert len(Archive(config.tracking).runs("run")) == 1
     assert not (tmp_path / "second").exists()
 
 
