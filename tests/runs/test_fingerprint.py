@@ -21,15 +21,22 @@ LIGHT = {
     "fae.errors",
     "fae.config",
     "fae.data.catalogue",
+    "fae.data.cifar10.batches",
+    "fae.data.cifar10.config",
+    "fae.data.cifar10.files",
     "fae.data.config",
     "fae.data.digits.config",
     "fae.data.fashion_mnist.config",
     "fae.data.fashion_mnist.files",
+    "fae.data.mnist.config",
+    "fae.data.mnist.files",
+    "fae.data.published",
     "fae.data.synthetic.config",
     "fae.models.catalogue",
     "fae.models.config",
     "fae.models.kernels",
     "fae.runtime.catalogue",
+    "fae.runtime.digest",
     "fae.runtime.fields",
     "fae.runtime.processor",
     "fae.training.config",
@@ -132,7 +139,11 @@ def imports(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "overrides", [[], ["data=digits", "batch_size=100"], ["data=synthetic", "model=deep"]]
+    "overrides",
+    [
+        *[[], ["data=mnist"], ["data=cifar10"], ["data=digits", "batch_size=100"]],
+        ["data=synthetic", "model=deep"],
+    ],
 )
 def test_it_covers_all_that_training_imports(overrides: list[str]) -> None:
     """Whatever training reaches counts, by its code or by the values of its settings."""
