@@ -251,12 +251,14 @@ def test_the_logged_model_takes_images_as_numpy_users_have_them(model: Any, conf
         np.testing.assert_allclose(model.predict(same), expected, rtol=1e-5, atol=1e-6)
     squares = model.predict(whole.reshape(-1, 8, 8))
     np.testing.assert_array_equal(squares.reshape(-1, 64), model.predict(whole))
+    with_channel = model.predict(whole.reshape(-1, 1, 8, 8))
+    np.testing.assert_array_equal(with_channel.reshape(-1, 64), model.predict(whole))
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros(64, np.float32), r"shape \(64,\): must be \(batch, 64\) or .* image\[None\]"),
+        (np.zeros(64, np.float32), r"shape \(64,\): must be \(batch, 64\), .* image\[None\]"),
         (np.zeros((8, 8), np.float32), r"shape \(8, 8\): must be"),
         (np.zeros((2, 65), np.float32), r"shape \(2, 65\): must be"),
         (np.zeros((2, 64), np.int64), "type int64: must be floating point in .0, 1., or uint8"),
