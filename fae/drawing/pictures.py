@@ -123,11 +123,15 @@ def is_colour(images: Floats) -> bool:
 def error_map(original: Floats, reconstruction: Floats) -> Picture:
     """Where a reconstruction differs: red where it is too bright, blue where too dark.
 
-    Full colour stands for a difference of ``FULL`` or more, white for none. In colour images it is
-    the mean over the three channels that is shown.
+    Full colour stands for a difference of ``FULL`` or more, white for none. Of a colour image it is
+    the root mean square over the channels, red or blue by the channels' mean: a mean alone would
+    be white where one colour is mistaken for another as bright.
     """
     difference = square(reconstruction - original)
-    return diverging((difference.mean(-1) if difference.ndim == 3 else difference) / FULL)
+    if difference.ndim == 3:
+        size = np.sqrt(np.square(difference).mean(-1))
+        difference = np.where(difference.mean(-1) < 0, -size, size)
+    return diverging(difference / FULL)
 
 
 def diverging(values: Floats) -> Picture:

@@ -39,6 +39,8 @@ SIDE, PITCH = 0.78, 0.81
 """Inches: a picture of a row, and from one to the next."""
 NETWORKS = 4
 """Networks side by side whose hidden units are shown at most."""
+NARROWEST = 1.5
+"""Inches: the hidden units of a network, which have words above them, at least."""
 RANKED = "Of the brighter half of the test images; below each its class and mean squared error."
 DPI = 200
 """Pixels per inch at which the figures are meant to be written."""
@@ -103,7 +105,8 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
     across = math.ceil(math.sqrt(max(len(gallery.weights) for gallery in galleries)))
     shown = [tiles(gallery.weights, across) for gallery in galleries]
     pixels = shown[0].shape[1]
-    size = min(max(1, int(WIDEST / NETWORKS * DPI) // pixels) / DPI, WIDEST / pixels)
+    whole = max(int(WIDEST / NETWORKS * DPI) // pixels, math.ceil(NARROWEST * DPI / pixels))
+    size = min(whole / DPI, WIDEST / pixels)
     wide, high = (size * max(tiled.shape[axis] for tiled in shown) for axis in (1, 0))
     words = [_described(gallery, wide) for gallery in galleries]
     right = wide + 8 / DPI

@@ -41,12 +41,14 @@ def test_differences_are_red_where_too_bright_and_blue_where_too_dark() -> None:
     ]
 
 
-def test_a_difference_in_colour_is_the_mean_over_the_channels() -> None:
-    original = np.zeros(12, np.float32)
-    red, green, blue = [1, 0.5, 0, 0], [1, 0.5, 0, 0.3], [1, 0.5, 0, -0.3]
-    shown = pictures.error_map(original, floats(*red, *green, *blue) - floats(*[0.5] * 12))
-    white, blues = [255, 255, 255], [0, 0, 255]
-    assert shown.tolist() == [[[255, 0, 0], white], [blues, blues]]
+def test_a_difference_in_colour_has_its_size_over_the_channels_and_the_sign_of_their_mean() -> None:
+    """The third pixel is another colour, as bright; the fourth is darker, mostly in green."""
+    red, green, blue = [0.5, 0, 0.3, 0], [0.5, 0, -0.3, -0.5], [0.5, 0, 0, 0.1]
+    shown = pictures.error_map(np.zeros(12, np.float32), floats(*red, *green, *blue))
+    pale = round(255 * (1 - np.sqrt(0.18 / 3) / 0.5))
+    paler = round(255 * (1 - np.sqrt(0.26 / 3) / 0.5))
+    white = [255, 255, 255]
+    assert shown.tolist() == [[[255, 0, 0], white], [[255, pale, pale], [paler, paler, 255]]]
 
 
 def test_weights_of_colours_are_shown_as_colours_with_0_in_the_middle() -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import published
 import pytest
 from conftest import NO_LOCAL
@@ -101,11 +102,10 @@ def test_a_network_is_trained_and_reported(
     page = (tmp_path / "report/report.html").read_text()
     assert case.described in page
     assert (INCREMENTAL in page) == (name == "cifar10")
-    assert ("on average over the three colours" in page) == (name == "cifar10")
+    assert ("over the three colours" in page) == (name == "cifar10")
     figures = {"reconstructions.png", "extremes.png", "hidden_units.png"}
     assert figures <= {*os.listdir(tmp_path / "report/figures")}
     stored = MlflowClient(uri).list_artifacts(result.run_id, "figures")
     assert "figures/reconstructions.png" in {artifact.path for artifact in stored}
-    drawn = Image.open(tmp_path / "report/figures/reconstructions.png").convert("RGB")
-    grey = all(red == green == blue for _, (red, green, blue) in drawn.getcolors(10**7) or [])
-    assert grey == (name != "cifar10")
+    drawn = np.asarray(Image.open(tmp_path / "report/figures/reconstructions.png").convert("RGB"))
+    assert (drawn == drawn[..., :1]).all() == (name != "cifar10")

@@ -14,6 +14,7 @@ from fae.cli.compose import compose
 from fae.config import Config, fingerprint_fields
 from fae.data.synthetic.config import SyntheticConfig
 from fae.runs.fingerprint import fingerprint
+from fae.runtime.digest import short_digest
 from fae.runtime.fields import STRICT, Count
 
 PACKAGE = PROJECT / "fae"
@@ -114,6 +115,12 @@ def test_what_does_not_compute_does_not_count() -> None:
             return it(self.key)
     """
     assert bare.split() == "\n".join(line[4:] for line in wanted.splitlines()).split()
+
+
+def test_the_code_of_fashion_mnist_counts_as_in_earlier_versions() -> None:
+    """A change of it would make all stored runs of the paper's experiment unknown."""
+    bare = module._bare_file(PACKAGE / "data/fashion_mnist/images.py")
+    assert short_digest(bare) == "6f95764de1087947"
 
 
 def counted(config: Config) -> set[str]:

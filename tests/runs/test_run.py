@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.datamodule import EvalBatches
-from fae.errors import Interrupted, TrainingError
+from fae.errors import ConfigError, Interrupted, TrainingError
 from fae.runs import provenance
 from fae.runs.build import build
 from fae.runs.checkpoint import checkpoint_path, saved_epochs
@@ -517,3 +517,15 @@ def test_a_run_that_starts_over_by_other_kernels_is_theirs_alone(
     assert result.run_id == run.id
     told = client.get_run(result.run_id).data.tags["fae.kernels"]
     assert told == f"{processor.instructions()}, MKL in {torch.get_num_threads()} threads"
+
+
+def test_images_that_do_not_fit_into_memory_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fae.data.memory.available", lambda: 2 * 2500 * 64 - 1)
+    uri = f"tracking.uri='sqlite:///{tmp_path}/mlflow.db'"
+    config = compose(NO_LOCAL, "experiment=smoke", uri)
+    with pytest.raises(ConfigError, match="^data=synthetic: 2500 images of 64 values") as refused:
+        train(config, Job("hidden=64", tmp_path, ""))
+    assert refused.value.exit_code == 2
+    assert [*tmp_path.iterdir()] == []

@@ -25,7 +25,7 @@ class CIFAR10(PublishedDataSet):
     side = 32
     origin = "https://www.cs.toronto.edu/~kriz/cifar.html"
     files = files
-    classes = (
+    classes: tuple[str, ...] = (
         "airplane",
         "automobile",
         "bird",
