@@ -14,8 +14,5 @@ files = PublishedFiles(
             170_498_071, "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
         )
     },
-    SERVERS=[
-        "https://www.cs.toronto.edu/~kriz/",
-        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
-    ],
+    SERVERS=["https://www.cs.toronto.edu/~kriz/"],
 )
