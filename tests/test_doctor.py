@@ -22,6 +22,7 @@ from dying import begun, died
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.digits.images import Digits
+from fae.data.fashion_mnist.files import files as fashion_mnist_files
 from fae.data.fashion_mnist.images import FashionMNIST
 from fae.models import kernels
 from fae.runs import checks
@@ -180,7 +181,7 @@ def test_images_of_a_package_are_checked_too(
 def test_images_are_left_to_the_first_run_to_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fae.data.fashion_mnist.files.fetch", lambda _: pytest.fail("downloads"))
+    monkeypatch.setattr(fashion_mnist_files, "fetch", lambda _: pytest.fail("downloads"))
     config = configured(tmp_path, f"data.root={tmp_path}/data")
     raw = tmp_path / "data" / "FashionMNIST" / "raw"
     (found,) = checks.data(config)

@@ -15,7 +15,8 @@ PACKAGE = PROJECT / "fae"
 FLOORS = [
     {"errors"},
     {"runtime"},
-    {"data", "tracking", "drawing"},
+    {"data"},
+    {"tracking", "drawing"},
     {"models"},
     {"training"},
     {"config"},

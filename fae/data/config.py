@@ -43,7 +43,7 @@ class DataConfig:
 
     @property
     def pixels(self) -> int:
-        """Pixels of an image."""
+        """Values of an image: its pixels, in colour three for each."""
         raise NotImplementedError
 
     def build(self) -> "DataSet":

@@ -15,7 +15,8 @@ class Images:
     """Images with their class labels.
 
     Attributes:
-        pixels: (images, side * side), uint8 as in a data set, or float32 in [0, 1].
+        pixels: (images, pixels), uint8 as in a data set, or float32 in [0, 1]; an image in colour
+            is all its reds, then its greens, then its blues (see ``fae.data.shape``).
         labels: (images,), int64, from 0.
     """
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fae.data.shape import shape_of
 from fae.runtime.formatting import format_share
 
 Floats = NDArray[np.float32]
@@ -14,6 +15,10 @@ Picture = NDArray[np.uint8]
 """(height, width) grey or (height, width, 3) colours, 0 to 255."""
 ACROSS = 10
 """Images in a row of ``pairs``."""
+HIGH = 96
+"""Pixels that an image of ``pairs`` is high at most when it is enlarged, up to three times."""
+LETTERS = 12
+"""Characters of a class's name that are shown at most."""
 
 UNITS = 64
 """Units of a network whose weights are shown at most."""
@@ -23,7 +28,7 @@ FULL = 0.5
 
 @dataclass(frozen=True)
 class Panel:
-    """Some test images, at least one of each class, and their reconstructions by one network.
+    """Some test images, chosen by their classes, and their reconstructions by one network.
 
     Attributes:
         originals, reconstructions: (images, pixels), float32; originals in [0, 1].
@@ -63,10 +68,10 @@ class Gallery:
         title: of its setting.
         seed: of the run that trained it.
         test: test error of the setting, mean over its seeds.
-        panel: the same test images for every network, one of each class.
+        panel: the same test images for every network.
         extremes: its best, median and worst test image.
         weights: (units, pixels), one row per unit of the first layer that is shown, by decreasing
-            norm; see ``evenly``.
+            norm; see ``evenly``. No rows if the network has no weights that are images.
         units: how many units that layer has.
         dead: units of that layer whose output never changes; None where they were not counted.
         noise: how much of the layer's weights is still what was drawn at random before training:
@@ -100,17 +105,33 @@ class Gallery:
         )
 
 
-def grey(image: Floats) -> Picture:
-    """An image (pixels,) as a square picture, clipped to [0, 1]."""
+def picture(image: Floats) -> Picture:
+    """An image (pixels,), grey or in colour, as a square picture, clipped to [0, 1]."""
     return _bytes(square(image))
+
+
+def short(name: str) -> str:
+    """The name of a class as it is shown: its beginning, if it is long."""
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
+
+
+def is_colour(images: Floats) -> bool:
+    """Whether images, or weights, (images, pixels) are in colour."""
+    return shape_of(images.shape[1])[0] == 3
 
 
 def error_map(original: Floats, reconstruction: Floats) -> Picture:
     """Where a reconstruction differs: red where it is too bright, blue where too dark.
 
-    Full colour stands for a difference of ``FULL`` or more, white for none.
+    Full colour stands for a difference of ``FULL`` or more, white for none. Of a colour image it is
+    the root mean square over the channels, red or blue by the channels' mean: a mean alone would
+    be white where one colour is mistaken for another as bright.
     """
-    return diverging(square(reconstruction - original) / FULL)
+    difference = square(reconstruction - original)
+    if difference.ndim == 3:
+        size = np.sqrt(np.square(difference).mean(-1))
+        difference = np.where(difference.mean(-1) < 0, -size, size)
+    return diverging(difference / FULL)
 
 
 def diverging(values: Floats) -> Picture:
@@ -125,13 +146,15 @@ def diverging(values: Floats) -> Picture:
 def tiles(weights: Floats, across: int | None = None) -> Picture:
     """Weights (units, pixels) as one picture, one tile per unit, row by row from the top left.
 
-    Each tile has its own scale: full colour is its largest weight in size. 33 colours in all, since
-    a file of many tiles would be large otherwise.
+    Each tile has its own scale, by its largest weight in size. Weights of grey images are blue,
+    white and red, as ``diverging`` makes them; those of a colour image's channels are that channel
+    of a colour, with 0 in its middle. Each has 33 steps, since a file of many tiles would be large
+    otherwise.
 
     Args:
         across: tiles per row; as many as make a square by default.
     """
-    units, side = len(weights), math.isqrt(weights.shape[1])
+    units, (channels, side) = len(weights), shape_of(weights.shape[1])
     across = across or math.ceil(math.sqrt(units))
     rows = math.ceil(units / across)
     canvas = np.full((rows * (side + 1), across * (side + 1), 3), 255, np.uint8)
@@ -139,7 +162,8 @@ def tiles(weights: Floats, across: int | None = None) -> Picture:
         top, left = (side + 1) * (unit // across), (side + 1) * (unit % across)
         scale = np.float32(np.abs(row).max() or 1)
         steps = (square(row) / scale * 16).round() / 16
-        canvas[top : top + side, left : left + side] = diverging(steps)
+        tile = diverging(steps) if channels == 1 else _bytes((1 + steps) / 2)
+        canvas[top : top + side, left : left + side] = tile
     return canvas[:-1, :-1]
 
 
@@ -149,7 +173,7 @@ def evenly(count: int) -> list[int]:
 
 
 def pairs(originals: Floats, reconstructed: Floats) -> Picture:
-    """Images above their reconstructions as one picture, ten in a row, three times enlarged.
+    """Images above their reconstructions as one picture, ten in a row, small ones enlarged.
 
     Low, since the MLflow UI shows little of a picture's height below a run's parameters.
 
@@ -162,7 +186,8 @@ def pairs(originals: Floats, reconstructed: Floats) -> Picture:
             row = [square(image) for image in part[start : start + ACROSS]]
             missing = min(len(originals), ACROSS) - len(row)
             rows.append(np.hstack(row + [np.zeros_like(row[0])] * missing))
-    return _bytes(np.vstack(rows).repeat(3, axis=0).repeat(3, axis=1))
+    times = min(3, max(1, HIGH // len(rows[0])))
+    return _bytes(np.vstack(rows).repeat(times, axis=0).repeat(times, axis=1))
 
 
 def extremes(errors: Floats, squares: Floats) -> dict[str, int]:
@@ -181,9 +206,13 @@ def extremes(errors: Floats, squares: Floats) -> dict[str, int]:
 
 
 def square(image: Floats) -> Floats:
-    """An image (pixels,) as (side, side)."""
-    side = math.isqrt(len(image))
-    return image.reshape(side, side)
+    """An image (pixels,) as (side, side), or one in colour as (side, side, 3)."""
+    channels, side = shape_of(len(image))
+    return (
+        image.reshape(side, side)
+        if channels == 1
+        else image.reshape(3, side, side).transpose(1, 2, 0)
+    )
 
 
 def _bytes(picture: Floats) -> Picture:

@@ -23,7 +23,8 @@ from fae.drawing.pictures import (
     Picture,
     diverging,
     error_map,
-    grey,
+    picture,
+    short,
     tiles,
 )
 from fae.runtime.formatting import format_error
@@ -37,7 +38,9 @@ LINE = 16
 SIDE, PITCH = 0.78, 0.81
 """Inches: a picture of a row, and from one to the next."""
 NETWORKS = 4
-"""Networks side by side whose hidden units are shown."""
+"""Networks side by side whose hidden units are shown at most."""
+NARROWEST = 1.5
+"""Inches: the hidden units of a network, which have words above them, at least."""
 RANKED = "Of the brighter half of the test images; below each its class and mean squared error."
 DPI = 200
 """Pixels per inch at which the figures are meant to be written."""
@@ -54,12 +57,12 @@ def reconstructions(panel: Panel, rows: Mapping[str, Floats]) -> Figure:
     columns = min(SHOWN, len(panel.originals))
     sheet = _Sheet(LEFT + PITCH * columns, TOP + PITCH * len(shown))
     for column, name in enumerate(panel.classes[:columns]):
-        sheet.write(LEFT + PITCH * column + SIDE / 2, TOP - 0.05, name, va="bottom")
+        sheet.write(LEFT + PITCH * column + SIDE / 2, TOP - 0.05, short(name), va="bottom")
     for row, (label, images) in enumerate(shown.items()):
         y = TOP + PITCH * row
         sheet.write(LEFT - 0.08, y + SIDE / 2, _wrapped(label), ha="right", va="center")
         for column, image in enumerate(images[:columns]):
-            sheet.show(LEFT + PITCH * column, y, SIDE, grey(image))
+            sheet.show(LEFT + PITCH * column, y, SIDE, picture(image))
     return literal(sheet.figure)
 
 
@@ -76,15 +79,15 @@ def extremes(galleries: Sequence[Gallery]) -> Figure:
             if row == 0:
                 sheet.write(x + 1.5 * side, TOP - 0.05, example.label, va="bottom", weight="bold")
             shown = {
-                "original": grey(example.original),
-                "reconstruction": grey(example.reconstruction),
+                "original": picture(example.original),
+                "reconstruction": picture(example.reconstruction),
                 "difference": error_map(example.original, example.reconstruction),
             }
-            for j, (head, picture) in enumerate(shown.items()):
+            for j, (head, pixels) in enumerate(shown.items()):
                 if row == 0:
                     sheet.write(x + (j + 0.5) * side, y - 0.05, head, va="bottom")
-                sheet.show(x + j * side, y, side - 0.03, picture)
-            found = f"{example.shows}: {format_error(example.error)}"
+                sheet.show(x + j * side, y, side - 0.03, pixels)
+            found = f"{short(example.shows)}: {format_error(example.error)}"
             sheet.write(x + 1.5 * side, y + side + 0.02, found, va="top")
     sheet.write(LEFT, bottom + 0.1, RANKED, ha="left", va="top")
     sheet.add_scale(LEFT + 2 * (3 * side + gap), bottom + 0.1, 3 * side)
@@ -94,21 +97,27 @@ def extremes(galleries: Sequence[Gallery]) -> Figure:
 def hidden_units(galleries: Sequence[Gallery]) -> Figure:
     """Weights of first-layer units as images, by decreasing norm, and what is to be seen of them.
 
-    At ``DPI`` each weight is a square of whole pixels.
+    At ``DPI`` each weight is a square of whole pixels, unless the figure would be too wide.
+
+    Args:
+        galleries: of networks with weights that are images.
     """
     across = math.ceil(math.sqrt(max(len(gallery.weights) for gallery in galleries)))
-    pictures = [tiles(gallery.weights, across) for gallery in galleries]
-    size = max(1, int(WIDEST / NETWORKS * DPI) // pictures[0].shape[1]) / DPI
-    wide, high = (size * max(picture.shape[axis] for picture in pictures) for axis in (1, 0))
+    shown = [tiles(gallery.weights, across) for gallery in galleries]
+    pixels = shown[0].shape[1]
+    whole = max(int(WIDEST / NETWORKS * DPI) // pixels, math.ceil(NARROWEST * DPI / pixels))
+    size = min(whole / DPI, WIDEST / pixels)
+    wide, high = (size * max(tiled.shape[axis] for tiled in shown) for axis in (1, 0))
     words = [_described(gallery, wide) for gallery in galleries]
     right = wide + 8 / DPI
     down = high + round(0.15 * max(text.count("\n") + 2 for text in words) * DPI) / DPI
-    rows, columns = math.ceil(len(galleries) / NETWORKS), min(NETWORKS, len(galleries))
+    columns = min(NETWORKS, len(galleries), max(1, int(WIDEST / right)))
+    rows = math.ceil(len(galleries) / columns)
     sheet = _Sheet(right * columns, down * rows)
-    for i, (text, picture) in enumerate(zip(words, pictures, strict=True)):
-        x, y = right * (i % NETWORKS), down * (i // NETWORKS + 1) - high
+    for i, (text, tiled) in enumerate(zip(words, shown, strict=True)):
+        x, y = right * (i % columns), down * (i // columns + 1) - high
         sheet.write(x, y - 0.05, text, ha="left", va="bottom")
-        sheet.show(x, y, size * picture.shape[1], picture, framed=False)
+        sheet.show(x, y, size * tiled.shape[1], tiled, framed=False)
     return literal(sheet.figure)
 
 

@@ -93,7 +93,7 @@ class Evidence:
     @cached_property
     def pca(self) -> NDArray[np.float64]:
         """Test error of PCA by the number of components."""
-        return self._data.pca(self._selection(PAPER).runs[0].config.data)
+        return self._data.pca(self._selection(PAPER).runs[0].config.data, max(SIZES))
 
     def settings(self, experiment: str) -> list[Setting]:
         """The settings of an experiment, by n.

@@ -39,6 +39,11 @@ class Content:
     addresses: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def with_weights(self) -> list[Gallery]:
+        """The galleries of networks with weights that can be shown."""
+        return [gallery for gallery in self.galleries if len(gallery.weights)]
+
+    @property
     def reconstructions(self) -> dict[str, Floats]:
         """Reconstructions of the galleries' images, by who made them and the mean test error."""
         networks = {(g.title, g.test): g.panel.reconstructions for g in self.galleries}
@@ -58,11 +63,13 @@ CHARTS: Sequence[Callable[[Content], Chart]] = (
 )
 """In the order of the page."""
 
-PICTURES: Mapping[str, Callable[[Content], Figure]] = {
+PICTURES: Mapping[str, Callable[[Content], Figure | None]] = {
     "reconstructions": lambda content: sheets.reconstructions(
         content.galleries[0].panel, content.reconstructions
     ),
     "extremes": lambda content: sheets.extremes(content.galleries),
-    "hidden_units": lambda content: sheets.hidden_units(content.galleries),
+    "hidden_units": lambda content: (
+        sheets.hidden_units(content.with_weights) if content.with_weights else None
+    ),
 }
-"""By the names of their files."""
+"""By the names of their files; None where there is nothing to show."""

@@ -23,13 +23,13 @@ LABELS = {"hidden": "hidden units n", "lr": "learning rate", "batch_size": "batc
 """Labels of axes, by key; other keys are their own."""
 OURS = "ours"
 ALONE = (
-    "Ours with 95 % intervals, and those of as many principal components (PCA) and of the mean "
+    "Ours with 95 % intervals, and those of as many principal components (PCA{}) and of the mean "
     "training image."
 )
 WITH_PAPER = (
-    "Ours with 95 % intervals, the published ones, and those of as many principal components (PCA) "
-    "and of the mean training image. Below: how far ours lie from the published ones; a result is "
-    "reproduced if its whole interval lies within the grey band of {}."
+    "Ours with 95 % intervals, the published ones, and those of as many principal components "
+    "(PCA{}) and of the mean training image. Below: how far ours lie from the published ones; a "
+    "result is reproduced if its whole interval lies within the grey band of {}."
 )
 
 T = TypeVar("T")
@@ -64,6 +64,7 @@ def errors_by_size(summary: Summary, pca: NDArray[np.float64]) -> Chart:
     ours = {name: {row.hidden: row.test for row in rows} for name, rows in groups.items()}
     papers = _published({row.hidden: row.published for row in summary.rows})
     mean = Series("mean image", span, [summary.mean_image] * len(span), "dotted")
+    how = "" if summary.pca_is_exact else ", computed incrementally"
     beside = [pca_curve(pca, _sizes(summary)), mean, *papers]
     drawn = errors_against("error_by_size", Axis(label("hidden"), log=True), ours, others=beside)
     return replace(
@@ -71,7 +72,7 @@ def errors_by_size(summary: Summary, pca: NDArray[np.float64]) -> Chart:
         heading="Test error against n",
         plots=[Plot("", drawn.series, _from_published(groups))],
         below=Differences("ours / paper\n\N{MINUS SIGN} 1", summary.tolerance) if papers else None,
-        caption=WITH_PAPER.format(format_share(summary.tolerance, "g")) if papers else ALONE,
+        caption=(WITH_PAPER if papers else ALONE).format(how, format_share(summary.tolerance, "g")),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fae.config import TrainingConfig
 from fae.data.config import DataConfig
+from fae.data.shape import shape_of
 from fae.models.network import Network
 from fae.reports import published
 from fae.reports.rows import commit
@@ -130,10 +131,11 @@ def _distinct(values: Iterable[str]) -> list[str]:
 
 
 def _data(config: DataConfig, test: int) -> str:
-    side = round(config.pixels**0.5)
+    channels, side = shape_of(config.pixels)
+    colour = " in colour" if channels == 3 else ""
     return (
         f"{config.title}: {config.train:,} training, {config.val:,} validation and {test:,} test "
-        f"images of {side} x {side} pixels"
+        f"images of {side} x {side} pixels{colour}"
     )
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from fae.data.datamodule import EvalBatches
+from fae.data.examples import examples
 from fae.data.images import DataSet, Images
 from fae.drawing.pictures import Example, Gallery, Panel, evenly, extremes
 from fae.reports.labels import others
@@ -44,29 +45,29 @@ def gallery(setting: Setting, title: str, data_set: DataSet, images: Images) -> 
     """
     run = setting.runs[0]
     errors, squares = _errors(run, images)
-    firsts = images.first_of_each_class().tolist()
+    panel = examples(images).tolist()
     places = extremes(errors.numpy(), squares.numpy())
-    chosen = [*firsts, *places.values()]
+    chosen = [*panel, *places.values()]
     pixels = images[torch.tensor(chosen)].as_floats().pixels
     originals, outputs = pixels.numpy(), run.network(pixels).numpy()
     shows = [data_set.classes[label] for label in images.labels[chosen].tolist()]
-    count = len(firsts)
-    examples = [
+    count = len(panel)
+    found = [
         Example(label, shows[i], originals[i], outputs[i], errors[at].item())
         for i, (label, at) in enumerate(places.items(), count)
     ]
-    name, weights = next(iter(run.network.state_dict().items()))
+    name, weights = _first_weights(run)
     longest = weights.norm(dim=1).argsort(descending=True, stable=True)
     return Gallery(
         title=title,
         seed=run.seed,
         test=setting.test.mean,
-        panel=Panel(originals[:count], outputs[:count], errors[firsts].numpy(), shows[:count]),
-        extremes=examples,
+        panel=Panel(originals[:count], outputs[:count], errors[panel].numpy(), shows[:count]),
+        extremes=found,
         weights=weights[longest[evenly(len(weights))]].numpy(),
         units=len(weights),
         dead=run.dead if name == "encoder.weight" else None,
-        noise=_noise(run, weights),
+        noise=_noise(run, name, weights),
     )
 
 
@@ -80,9 +81,34 @@ def _errors(run: TrainedRun, images: Images) -> tuple[Tensor, Tensor]:
     return errors, squares
 
 
-def _noise(run: TrainedRun, weights: Tensor) -> float:
-    """The share of some weights that is what a new network draws at random; see ``Gallery``."""
+def _first_weights(run: TrainedRun) -> tuple[str, Tensor]:
+    """Name and values of the network's first weights that are images, (units, pixels).
+
+    Those of a convolution are the filters. Without any: no name, and no units.
+    """
+    for name, weights in run.network.state_dict().items():
+        if _are_images(weights, run.config.data.pixels):
+            return name, weights.flatten(1)
+    return "", torch.empty(0, 1)
+
+
+def _are_images(weights: Tensor, pixels: int) -> bool:
+    """Whether weights belong to the pixels of an image, or to those of a filter's window."""
+    if weights.ndim == 4:
+        channels, high, wide = weights.shape[1:]
+        return channels in (1, 3) and high == wide
+    return weights.ndim == 2 and weights.shape[1] == pixels
+
+
+def _noise(run: TrainedRun, name: str, weights: Tensor) -> float:
+    """The share of some weights that is what a new network draws at random; see ``Gallery``.
+
+    Args:
+        name: of the weights; empty if there are none.
+    """
+    if not name:
+        return 0.0
     with torch.random.fork_rng():
         seed_torch(stream_seed(run.seed, Stream.INITIALISATION))
-        drawn = next(iter(build_network(run.config).state_dict().values()))
+        drawn = build_network(run.config).state_dict()[name]
     return float(torch.cosine_similarity(weights.flatten(), drawn.flatten(), dim=0).square())

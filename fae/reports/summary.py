@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fae.data.config import DataConfig
+from fae.data.incremental_pca import is_exact
 from fae.reports import published
 from fae.reports.claims import Claim, Comparison, claims, comparisons
 from fae.reports.conclusion import conclusion
@@ -28,6 +29,7 @@ class Summary:
         training: what was trained, and how.
         origin: when, where and by which software.
         assumptions: what the papers leave open.
+        pca_is_exact: whether the components of PCA are; incremental ones are nearly the best.
         mean_image: test error of the mean of the training images (the first row's).
         papers: citations of the papers whose results are shown, each with a note on them.
         excluded: runs that are not counted, each with the reason.
@@ -42,6 +44,7 @@ class Summary:
     origin: Facts
     assumptions: list[Assumption]
     tolerance: float
+    pca_is_exact: bool
     mean_image: float
     rows: list[Row]
     claims: list[Claim]
@@ -81,6 +84,7 @@ def summarise(
         origin=origin(selection.runs, selection.commands),
         assumptions=assumptions(selection.runs),
         tolerance=tolerance,
+        pca_is_exact=all(is_exact(s.runs[0].config.data.pixels) for s in selection.settings),
         mean_image=float(pca(selection.settings[0].runs[0].config.data)[0]),
         rows=rows,
         claims=claims(rows),

@@ -13,6 +13,10 @@ from fae.reports.timing import Times
 from fae.runtime.console import BAD, OK, UNCLEAR
 from fae.runtime.formatting import format_error, format_errors, format_intervals, format_share
 
+INCREMENTAL = (
+    "nearly the best that is linear: of images of this size they are computed incrementally, not "
+    "exactly"
+)
 VERDICT_STYLES = {
     "reproduced": OK,
     "better": OK,
@@ -57,10 +61,11 @@ def details(summary: Summary) -> Columns:
 
 def legend(summary: Summary) -> str:
     """How the table is to be read, one line per subject."""
+    best = "the best that is linear" if summary.pca_is_exact else INCREMENTAL
     lines = [
         "Errors: mean squared error over images and pixels in [0, 1]; mean over the seeds, their "
         "number in brackets, with a 95 % interval (Student's t).",
-        "PCA: test error of as many principal components, the best that is linear; "
+        f"PCA: test error of as many principal components, {best}; "
         f"the mean image reaches {format_error(summary.mean_image)}.",
         "Times: median (quartiles) over the seeds, or over those of them whose times can be "
         "compared (runs that, as far as this store knows, did not overlap with others, on the "

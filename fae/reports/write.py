@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
-from fae.data.components import pca_reconstructions
+from fae.data.components import linear_errors, pca_reconstructions
 from fae.data.config import DataConfig
 from fae.data.images import DataSet
-from fae.data.pca import pca_errors
 from fae.drawing import figures
 from fae.drawing.chart import Chart
 from fae.errors import ConfigError, StoreError
@@ -71,7 +70,8 @@ def make_report(request: ReportConfig) -> Report:
     content = _content(selection, archive, DataSets(request.data.root), request.report.tolerance)
     summary = content.summary
     charts = [chart(content) for chart in catalogue.CHARTS]
-    drawn = {name: picture(content) for name, picture in catalogue.PICTURES.items()}
+    pictures = {name: draw(content) for name, draw in catalogue.PICTURES.items()}
+    drawn = {name: figure for name, figure in pictures.items() if figure}
     written = _texts(content, charts)
     address = archive.save(view_of(selection))
     try:
@@ -110,7 +110,7 @@ def _content(selection: Selection, archive: Archive, data: "DataSets", tolerance
     linear = data.linear(config, galleries[0].panel.originals, [min(sizes), max(sizes)])
     linked = [] if file_of(archive.uri) else selection.runs  # a file has no pages of its own
     addresses = {run.id: run_page(archive, run.id) for run in linked}
-    pca = data.pca(config)
+    pca = data.pca(config, max(sizes))
     return Content(summary, selection.settings, pca, galleries, linear, addresses)
 
 
@@ -151,9 +151,9 @@ class DataSets:
         data_set.verify()
         return data_set
 
-    def _pca(self, config: DataConfig) -> NDArray[np.float64]:
-        """Test errors of PCA by the number of components, (1 + components,)."""
-        return pca_errors(self.verified(config), config, self._cache)
+    def _pca(self, config: DataConfig, components: int) -> NDArray[np.float64]:
+        """Test errors of PCA by the number of components, up to at least ``components``."""
+        return linear_errors(self.verified(config), config, components, self._cache)
 
     def _test_images(self, config: DataConfig) -> int:
         """Number of test images."""
@@ -163,7 +163,8 @@ class DataSets:
         self, config: DataConfig, images: NDArray[np.float32], counts: Sequence[int]
     ) -> dict[int, NDArray[np.float32]]:
         """Images (images, pixels) as PCA reconstructs them, by the number of components."""
-        possible = sorted({min(n, config.pixels) for n in counts})
+        most = len(self.pca(config, max(counts))) - 1
+        possible = sorted({min(n, most) for n in counts})
         data_set = self.verified(config)
         return pca_reconstructions(data_set, config, images, possible, self._cache)
 
@@ -180,11 +181,12 @@ def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance
         StoreError: an artifact cannot be read.
     """
     limit_threads()
+    most = max(setting.hidden for setting in selection.settings)
     return summarise(
         selection,
         tolerance=tolerance,
         concurrent_runs=_concurrent_runs(archive, selection.runs),
-        pca=data.pca,
+        pca=lambda config: data.pca(config, most),
         test_images=data.test_images,
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from fae.data.datamodule import ImageDataModule
+from fae.data.examples import examples
 from fae.drawing.pictures import pairs
 from fae.tracking.run import Run
 from fae.training.learner import Learner
@@ -78,7 +79,7 @@ class History(pl.Callback):
         """Store reconstructions of validation images after the epochs so far."""
         assert isinstance(pl_module, Learner)
         val = self.data.val
-        images = val[val.first_of_each_class()].as_floats().pixels
+        images = val[examples(val)].as_floats().pixels
         reconstructed = pl_module.reconstruct(images).numpy()
         self.run.log_image(
             pairs(images.cpu().numpy(), reconstructed), "reconstructions", step=len(self.epochs)

@@ -13,7 +13,9 @@ import yaml
 
 from fae.config import Config
 from fae.data.datamodule import EvalBatches, ImageDataModule
+from fae.data.examples import examples
 from fae.data.images import DataSet, Images
+from fae.data.memory import check_memory
 from fae.drawing import figures, sheets
 from fae.drawing.chart import curves
 from fae.drawing.pictures import Panel
@@ -99,8 +101,8 @@ def prepare(config: Config, *, here: bool = True) -> None:
     It needs its device, its data set, and the weights that it is to start from.
 
     Args:
-        here: the run is trained on this machine; otherwise its device is checked by its own
-            process.
+        here: the run is trained on this machine; otherwise its device and memory are checked by its
+            own process.
 
     Raises:
         ConfigError, DataError: they are not.
@@ -108,6 +110,7 @@ def prepare(config: Config, *, here: bool = True) -> None:
     limit_threads()
     if here:
         check_trainer(config.trainer)
+        check_memory(config.data)
     else:
         check_environment()
     kernels.quicker()  # known from here on to the processes of a launcher, too
@@ -277,7 +280,7 @@ def _finish(run: Run, fitted: Fitted, config: Config) -> dict[str, float]:
     run.log_metrics(test, step=len(history.epochs))  # before the model, which is stored with them
     dead = learner.dead_units(EvalBatches(data.train))
     run.set_tags(diagnose(history.epochs, dead).tags())
-    shown = data.test[data.test.first_of_each_class()].as_floats()
+    shown = data.test[examples(data.test)].as_floats()
     panel = _panel(learner, shown, data.data_set)
     _draw(run, history, panel, test["test/mse"])
     run.log_model(learner.network.cpu().eval(), panel.originals, step=fitted.epoch)

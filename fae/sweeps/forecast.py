@@ -18,8 +18,8 @@ COMPARABLE = 0.1
 FORMER = {WORK: "fae.work", BYTES: "fae.bytes"}
 """What earlier versions called the tags of runs."""
 
-DECISIVE = ("data", "precision", "accelerator")
-"""Parameters of a run; runs that agree in them take as long for the same work."""
+DECISIVE = ("data", "data.side", "data.grey", "precision", "accelerator")
+"""Parameters of a run, or None; runs that agree in them take as long for the same work."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def forecast(tasks: Sequence[Task], archive: Archive | None) -> Forecast | None:
     groups: dict[tuple[object, ...], list[Task]] = {}
     for task in tasks:
         parameters = task.config.parameters()
-        groups.setdefault(tuple(parameters[key] for key in DECISIVE), []).append(task)
+        groups.setdefault(tuple(parameters.get(key) for key in DECISIVE), []).append(task)
     found = [_forecast(values, alike, archive) for values, alike in groups.items()]
     known = [part for part in found if part]
     if len(known) < len(groups):
@@ -70,7 +70,9 @@ def _forecast(values: Sequence[object], tasks: Sequence[Task], archive: Archive)
     """What tasks with these values of the decisive parameters take."""
     decisive = dict(zip(DECISIVE, values, strict=True))
     here = platform.node()
-    similar = archive.runs("run", status="FINISHED", host=here, parameters=decisive, newest=SIMILAR)
+    given = {key: value for key, value in decisive.items() if value is not None}
+    found = archive.runs("run", status="FINISHED", host=here, parameters=given, newest=SIMILAR)
+    similar = [run for run in found if run.parameters.keys().isdisjoint(decisive.keys() - given)]
     least = COMPARABLE * min(task.work for task in tasks)
     measured = [rates for run in similar if (rates := _rates(run, least))]
     if not measured:

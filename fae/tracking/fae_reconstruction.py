@@ -10,6 +10,7 @@ from typing import Any
 import mlflow.pytorch
 import numpy as np
 import torch
+from mlflow.models import Model
 from numpy.typing import NDArray
 
 
@@ -29,18 +30,19 @@ class Reconstruction:
         """Reconstructions of images, in the same shape, float32.
 
         Args:
-            images: (batch, pixels) or (batch, height, width), an array or array-like;
-                floating point in [0, 1], or uint8 from 0 to 255.
+            images: (batch, pixels), (batch, height, width) or (batch, channels, height, width), an
+                array or array-like; floating point in [0, 1], or uint8 from 0 to 255.
 
         Raises:
             ValueError: they have another shape.
             TypeError: they have another type.
         """
         array = np.asarray(images)
-        if array.ndim not in (2, 3) or math.prod(array.shape[1:]) != self.pixels:
+        if array.ndim not in (2, 3, 4) or math.prod(array.shape[1:]) != self.pixels:
             raise ValueError(
-                f"images of shape {array.shape}: must be (batch, {self.pixels}) or (batch, height, "
-                f"width) with {self.pixels} pixels; one image is a batch of 1, image[None]"
+                f"images of shape {array.shape}: must be (batch, {self.pixels}), (batch, height, "
+                f"width) or (batch, channels, height, width) with {self.pixels} values; one image "
+                "is a batch of 1, image[None]"
             )
         if array.dtype == np.uint8:
             array = array / np.float32(255)
@@ -57,6 +59,7 @@ class Reconstruction:
 
 def _load_pyfunc(path: str) -> Reconstruction:
     """Called by MLflow, with the folder of the network's file in that of the model."""
-    network = mlflow.pytorch.load_model(str(Path(path).parent))
-    first = next(network.parameters())
-    return Reconstruction(network, first.shape[1])
+    folder = str(Path(path).parent)
+    network = mlflow.pytorch.load_model(folder)
+    metadata = Model.load(folder).metadata or {}
+    return Reconstruction(network, metadata["pixels"])

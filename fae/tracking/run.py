@@ -236,7 +236,7 @@ def _save_model(place: Path, run_id: str, network: "Module", example: NDArray[np
 
     with torch.inference_mode():
         output = network(torch.from_numpy(example)).numpy()
-    model = Model(run_id=run_id)
+    model = Model(run_id=run_id, metadata={"pixels": example.shape[1]})
     save_model(
         network,
         place,

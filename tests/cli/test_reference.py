@@ -51,7 +51,10 @@ def test_the_defaults_are_those_that_are_composed() -> None:
 
 def test_what_options_set_is_told_by_option() -> None:
     assert key("lr").default == "set by optimizer: 1e-3 (adam, adamw), 0.5 (sgd)"
-    assert key("data.val").default == "10000 (fashion_mnist), 300 (digits), 500 (synthetic)"
+    assert (
+        key("data.val").default
+        == "10000 (fashion_mnist, mnist, cifar10), 300 (digits), 500 (synthetic)"
+    )
     assert key("data.side").options == ("synthetic",)
     assert key("optimizer.momentum").options == ("sgd",)
     assert key("optimizer.weight_decay", option="adamw").default == "0.0 (adam), 0.01 (adamw)"
@@ -72,12 +75,18 @@ def test_what_options_set_is_told_by_option() -> None:
         ("trainer.detect_anomaly", "true or false", ""),
         ("tracking.uri", "text", "not empty"),
         ("tracking.experiment", "text", "at most 250 characters"),
-        ("data.root", "folder", ""),
+        ("data.grey", "true or false", ""),
         ("data.test", "integer", "at least 10"),
     ],
 )
 def test_type_and_bounds_are_told_in_words(name: str, kind: str, bounds: str) -> None:
     assert (key(name).type, key(name).bounds) == (kind, bounds)
+
+
+def test_folders_are_told_by_the_data_sets_that_have_them() -> None:
+    for option in ("fashion_mnist", "mnist", "cifar10"):
+        found = key("data.root", option=option)
+        assert (found.type, found.bounds, found.options) == ("folder", "", (option,))
 
 
 def test_choices_are_listed() -> None:

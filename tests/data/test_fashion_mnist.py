@@ -17,7 +17,8 @@ from filelock import FileLock
 from serving import Request, serving
 
 from fae.cli.compose import compose
-from fae.data.fashion_mnist import files as files
+from fae.data import published
+from fae.data.fashion_mnist.files import files
 from fae.data.fashion_mnist.images import FashionMNIST
 from fae.errors import DataError
 
@@ -159,9 +160,9 @@ def test_a_bomb_is_refused_in_little_memory(copy: Path) -> None:
     (copy / f"{LABELS}.gz").write_bytes(zeros * 1200)
     code = (
         "import resource, sys; from pathlib import Path\n"
-        "from fae.data.fashion_mnist import files as fashion_mnist\n"
+        "from fae.data.fashion_mnist.files import files\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29))\n"
-        f"fashion_mnist.check(Path(sys.argv[1]), {LABELS!r})"
+        f"files.check(Path(sys.argv[1]), {LABELS!r})"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(copy)], capture_output=True, text=True, cwd=PROJECT
@@ -233,7 +234,7 @@ def test_a_message_says_that_another_process_is_waited_for(
         told.append(line)
         held.release()
 
-    monkeypatch.setattr(files, "say", say)
+    monkeypatch.setattr(published, "say", say)
     files.fetch(copy)
     assert told == [f"waiting for another process that is downloading Fashion-MNIST into {copy}"]
     assert mirror == [f"/{LABELS}.gz bytes=0-"]

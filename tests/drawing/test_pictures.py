@@ -13,8 +13,24 @@ def floats(*values: float) -> Floats:
     return np.array(values, np.float32)
 
 
-def test_grey_is_clipped_and_square() -> None:
-    assert pictures.grey(floats(-1, 0, 0.5, 2)).tolist() == [[0, 0], [128, 255]]
+def test_an_image_is_clipped_and_square() -> None:
+    assert pictures.picture(floats(-1, 0, 0.5, 2)).tolist() == [[0, 0], [128, 255]]
+
+
+def test_an_image_in_colour_has_its_channels_one_after_the_other() -> None:
+    red, green, blue = [0, 1, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0.2]
+    assert pictures.picture(floats(*red, *green, *blue)).tolist() == [
+        [[0, 0, 0], [255, 0, 0]],
+        [[0, 255, 0], [255, 255, 51]],
+    ]
+    assert pictures.is_colour(np.zeros((5, 12), np.float32))
+    assert not pictures.is_colour(np.zeros((12, 4), np.float32))
+
+
+def test_the_name_of_a_class_is_shortened() -> None:
+    assert pictures.short("Ankle boot") == "Ankle boot"
+    assert pictures.short("hippopotamus") == "hippopotamus"
+    assert pictures.short("hippopotamuses") == "hippopotamu…"
 
 
 def test_differences_are_red_where_too_bright_and_blue_where_too_dark() -> None:
@@ -22,6 +38,25 @@ def test_differences_are_red_where_too_bright_and_blue_where_too_dark() -> None:
     assert shown.tolist() == [
         [[255, 0, 0], [255, 255, 255]],
         [[128, 128, 255], [0, 0, 255]],
+    ]
+
+
+def test_a_difference_in_colour_has_its_size_over_the_channels_and_the_sign_of_their_mean() -> None:
+    """The third pixel is another colour, as bright; the fourth is darker, mostly in green."""
+    red, green, blue = [0.5, 0, 0.3, 0], [0.5, 0, -0.3, -0.5], [0.5, 0, 0, 0.1]
+    shown = pictures.error_map(np.zeros(12, np.float32), floats(*red, *green, *blue))
+    pale = round(255 * (1 - np.sqrt(0.18 / 3) / 0.5))
+    paler = round(255 * (1 - np.sqrt(0.26 / 3) / 0.5))
+    white = [255, 255, 255]
+    assert shown.tolist() == [[[255, 0, 0], white], [[255, pale, pale], [paler, paler, 255]]]
+
+
+def test_weights_of_colours_are_shown_as_colours_with_0_in_the_middle() -> None:
+    red, green, blue = [2, 0, 0, 0], [0, -2, 0, 0], [0, 0, 1, 0]
+    (shown,) = [pictures.tiles(floats(*red, *green, *blue)[None])]
+    assert shown.tolist() == [
+        [[255, 128, 128], [128, 0, 128]],
+        [[128, 128, 191], [128, 128, 128]],
     ]
 
 
@@ -84,6 +119,13 @@ def test_pairs_stand_above_each_other_ten_per_row() -> None:
     np.testing.assert_array_equal(small[4:6, :2], expected[10])
     assert small[6:, :2].tolist() == [[255, 0], [128, 0]]
     assert (small[4:, 2:] == 0).all()
+
+
+def test_pairs_of_large_images_are_not_enlarged() -> None:
+    for side, times in ((28, 3), (32, 3), (48, 2), (64, 1), (128, 1)):
+        images = np.zeros((2, 3 * side * side), np.float32)
+        expected = (2 * side * times, 2 * side * times, 3)
+        assert pictures.pairs(images, images).shape == expected
 
 
 def test_fewer_pairs_make_a_narrower_picture() -> None:

@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from records import IMAGES, gallery, panel
 
 from fae.drawing import sheets
-from fae.drawing.pictures import Picture, grey, tiles
+from fae.drawing.pictures import Picture, picture, tiles
 
 
 def words(figure: Figure) -> list[str]:
@@ -34,8 +34,8 @@ def test_reconstructions_stand_below_their_originals() -> None:
     assert words(figure) == ["Shirt", "Bag", "original", "n = 1\ntest error 0.1", "PCA"]
     found = shown(figure)
     assert {*found} == {(x, y) for x in range(2) for y in range(3)}
-    np.testing.assert_array_equal(found[1, 0], grey(IMAGES[1]))
-    np.testing.assert_array_equal(found[1, 2], grey(IMAGES[1] / 4))
+    np.testing.assert_array_equal(found[1, 0], picture(IMAGES[1]))
+    np.testing.assert_array_equal(found[1, 2], picture(IMAGES[1] / 4))
 
 
 def test_there_are_ten_columns_at_most() -> None:
@@ -43,6 +43,19 @@ def test_there_are_ten_columns_at_most() -> None:
     figure = sheets.reconstructions(many, {"n = 1": many.originals})
     assert {column for column, _ in shown(figure)} == {*range(10)}
     assert figure.get_figwidth() <= 9.4
+
+
+def test_images_in_colour_stay_in_colour() -> None:
+    colours = np.linspace(0, 1, 24, dtype=np.float32).reshape(2, 12)
+    figure = sheets.reconstructions(replace(panel(1), originals=colours), {"n = 1": colours})
+    for image in shown(figure).values():
+        assert image.shape == (2, 2, 3)
+    np.testing.assert_array_equal(shown(figure)[1, 1], picture(colours[1]))
+
+
+def test_a_long_name_of_a_class_is_shortened() -> None:
+    named = replace(panel(1), classes=["x" * 12, "y" * 13])
+    assert words(sheets.reconstructions(named, {}))[:2] == ["x" * 12, "y" * 11 + "…"]
 
 
 def test_a_long_label_keeps_its_error() -> None:
@@ -87,6 +100,16 @@ def test_hidden_units_have_equal_boxes_of_whole_pixels_and_a_remark() -> None:
     assert sizes == pytest.approx([round(sizes[0])] * 4)
     said = words(figure)[0].replace("\n", " ")
     assert said == f"{gallery('n = 5', 1).caption} {gallery('n = 5', 1).remark}"
+
+
+def test_hidden_units_of_large_images_are_no_wider_than_a_page() -> None:
+    for side in (32, 64, 200):
+        large = replace(gallery("n = 64", 1), weights=np.ones((64, side * side), np.float32))
+        figure = sheets.hidden_units([large] * 5)
+        assert len(figure.axes[0].images) == 5
+        left, right, *_ = figure.axes[0].images[0].get_extent()
+        assert right - left >= sheets.NARROWEST, "room for the words above"
+        assert figure.get_figwidth() <= 9.5
 
 
 def test_text_is_no_mathematics_printable_and_large_enough() -> None:

@@ -19,7 +19,7 @@ from records import gallery, pca, record, summary
 
 from fae.drawing import figures
 from fae.drawing.chart import Chart, curves
-from fae.drawing.pictures import Example, Panel, grey, tiles
+from fae.drawing.pictures import Example, Panel, picture, tiles
 from fae.reports import charts, table
 from fae.reports.catalogue import CHARTS, Content
 from fae.reports.description import Assumption
@@ -256,15 +256,15 @@ def test_pictures_are_those_of_the_gallery(paper: Summary) -> None:
     shown = gallery("n = 64", 0.5)
     source = made(paper)
 
-    def picture(alt: str) -> Image.Image:
+    def decoded(alt: str) -> Image.Image:
         found = re.search(rf'alt="{alt}" src="data:image/png;base64,(.+?)"', source)
         assert found
         return Image.open(io.BytesIO(base64.b64decode(found[1])))
 
     np.testing.assert_array_equal(
-        picture("Shirt, reconstructed by n = 64"), grey(shown.panel.reconstructions[0])
+        decoded("Shirt, reconstructed by n = 64"), picture(shown.panel.reconstructions[0])
     )
-    units = picture("Weights of the hidden units of n = 64, one tile per unit").convert("RGB")
+    units = decoded("Weights of the hidden units of n = 64, one tile per unit").convert("RGB")
     np.testing.assert_array_equal(units, tiles(shown.weights))
 
 

@@ -14,6 +14,7 @@ from fae.cli.compose import compose
 from fae.config import Config, fingerprint_fields
 from fae.data.synthetic.config import SyntheticConfig
 from fae.runs.fingerprint import fingerprint
+from fae.runtime.digest import short_digest
 from fae.runtime.fields import STRICT, Count
 
 PACKAGE = PROJECT / "fae"
@@ -21,16 +22,23 @@ LIGHT = {
     "fae.errors",
     "fae.config",
     "fae.data.catalogue",
+    "fae.data.cifar10.batches",
+    "fae.data.cifar10.config",
+    "fae.data.cifar10.files",
     "fae.data.config",
     "fae.data.digits.config",
     "fae.data.shape",
     "fae.data.fashion_mnist.config",
     "fae.data.fashion_mnist.files",
+    "fae.data.mnist.config",
+    "fae.data.mnist.files",
+    "fae.data.published",
     "fae.data.synthetic.config",
     "fae.models.catalogue",
     "fae.models.config",
     "fae.models.kernels",
     "fae.runtime.catalogue",
+    "fae.runtime.digest",
     "fae.runtime.fields",
     "fae.runtime.processor",
     "fae.training.config",
@@ -110,6 +118,12 @@ def test_what_does_not_compute_does_not_count() -> None:
     assert bare.split() == "\n".join(line[4:] for line in wanted.splitlines()).split()
 
 
+def test_the_code_of_fashion_mnist_counts_as_in_earlier_versions() -> None:
+    """A change of it would make all stored runs of the paper's experiment unknown."""
+    bare = module._bare_file(PACKAGE / "data/fashion_mnist/images.py")
+    assert short_digest(bare) == "6f95764de1087947"
+
+
 def counted(config: Config) -> set[str]:
     """The modules of fae whose code counts for a configuration."""
     files = [file for pattern in module.SHARED for file in PACKAGE.glob(pattern)]
@@ -134,8 +148,11 @@ def imports(name: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "overrides",
-    [[], ["data=digits", "batch_size=100"], ["data=synthetic", "model=deep"]]
-    + [[f"model={name}"] for name in ("tied", "variational", "convolutional")],
+    [
+        *[[], ["data=mnist"], ["data=cifar10"], ["data=digits", "batch_size=100"]],
+        ["data=synthetic", "model=deep"],
+        *[[f"model={name}"] for name in ("tied", "variational", "convolutional")],
+    ],
 )
 def test_it_covers_all_that_training_imports(overrides: list[str]) -> None:
     """Whatever training reaches counts, by its code or by the values of its settings."""

@@ -21,10 +21,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from numpy.typing import NDArray
 
+from fae.api import load_model
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.datamodule import EvalBatches
-from fae.errors import Interrupted, TrainingError
+from fae.errors import ConfigError, Interrupted, TrainingError
 from fae.runs import provenance
 from fae.runs.build import build
 from fae.runs.diagnosis import diagnose
@@ -251,12 +252,14 @@ def test_the_logged_model_takes_images_as_numpy_users_have_them(model: Any, conf
         np.testing.assert_allclose(model.predict(same), expected, rtol=1e-5, atol=1e-6)
     squares = model.predict(whole.reshape(-1, 8, 8))
     np.testing.assert_array_equal(squares.reshape(-1, 64), model.predict(whole))
+    with_channel = model.predict(whole.reshape(-1, 1, 8, 8))
+    np.testing.assert_array_equal(with_channel.reshape(-1, 64), model.predict(whole))
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros(64, np.float32), r"shape \(64,\): must be \(batch, 64\) or .* image\[None\]"),
+        (np.zeros(64, np.float32), r"shape \(64,\): must be \(batch, 64\), .* image\[None\]"),
         (np.zeros((8, 8), np.float32), r"shape \(8, 8\): must be"),
         (np.zeros((2, 65), np.float32), r"shape \(2, 65\): must be"),
         (np.zeros((2, 64), np.int64), "type int64: must be floating point in .0, 1., or uint8"),
@@ -360,6 +363,16 @@ def predicted(result: Result, config: Config) -> Any:
 
 def assert_close(ours: Any, expected: Any) -> None:
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["tied", "variational", "convolutional"])
+def test_any_network_loads_without_fae_as_with_it(again: Tiny, tmp_path: Path, family: str) -> None:
+    config = again(f"model={family}", "data.noise=0.1", "epochs=1")
+    result = train(config, Job(family, tmp_path, ""))
+    network = load_model(result.run_id, tracking=config.tracking)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(images(config)))
+    assert_close(predicted(result, config), expected)
 
 
 def test_the_last_epoch_is_tested_even_if_another_was_better(
@@ -515,3 +528,15 @@ def test_a_run_that_starts_over_by_other_kernels_is_theirs_alone(
     assert result.run_id == run.id
     told = client.get_run(result.run_id).data.tags["fae.kernels"]
     assert told == f"{processor.instructions()}, MKL in {torch.get_num_threads()} threads"
+
+
+def test_images_that_do_not_fit_into_memory_are_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fae.data.memory.available", lambda: 2 * 2500 * 64 - 1)
+    uri = f"tracking.uri='sqlite:///{tmp_path}/mlflow.db'"
+    config = compose(NO_LOCAL, "experiment=smoke", uri)
+    with pytest.raises(ConfigError, match=r"^data=synthetic: 2500 images of 64") as refused:
+        train(config, Job("hidden=64", tmp_path, ""))
+    assert refused.value.exit_code == 2
+    assert [*tmp_path.iterdir()] == []

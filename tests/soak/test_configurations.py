@@ -35,7 +35,7 @@ Changes = dict[str, Any]
 Overrides = Sequence[str]
 
 GROUPS = {
-    "data": ["fashion_mnist", "digits", "synthetic"],
+    "data": ["fashion_mnist", "mnist", "cifar10", "digits", "synthetic"],
     "optimizer": ["sgd", "adam", "adamw"],
     "experiment": [
         *["adam", "best/64", "debug", "depth", "digits", "dropout", "lr", "paper", "pca", "smoke"]
@@ -64,9 +64,10 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "dropout": shares,
     "batch_size": counts,
     "data.root": st.none() | names,
-    "data.train": st.sampled_from([500, 1200, 50_000]),
+    "data.train": st.sampled_from([500, 1200, 40_000, 50_000]),
     "data.val": st.sampled_from([300, 500, 10_000]),
     "data.split_seed": st.integers(0, 2**63 - 1),
+    "data.grey": switches,
     "data.side": st.integers(1, 64),
     "data.test": st.integers(10, 1000),
     "model.hidden_activation": activations,

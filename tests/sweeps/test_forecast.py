@@ -22,21 +22,17 @@ class Store:
         self.stored = list(runs)
 
     def runs(
-        self, _: str, *, newest: int, parameters: dict[str, str], **__: str
+        self, _: str, *, newest: int, parameters: dict[str, object], **__: str
     ) -> list[StoredRun]:
-        alike = [r for r in self.stored if parameters.items() <= r.parameters.items()]
+        wanted = {key: str(value) for key, value in parameters.items()}
+        alike = [r for r in self.stored if wanted.items() <= r.parameters.items()]
         return alike[-newest:]
 
 
 def run(config: Config, fit_s: float, others_s: float = 0.0) -> StoredRun:
     tags = {"fae.work": str(work(config, config.epochs)), "fae.bytes": "9000"}
     metrics = {"time/fit_s": fit_s, "time/total_s": fit_s + others_s}
-    parameters = {
-        "hidden": str(config.hidden),
-        "data": config.data.name,
-        "precision": config.trainer.precision,
-        "accelerator": config.trainer.accelerator,
-    }
+    parameters = {key: str(value) for key, value in config.parameters().items()}
     return StoredRun("id", "run", "FINISHED", 0, 1, parameters, metrics, tags)
 
 
@@ -55,7 +51,8 @@ def test_an_estimate_is_in_proportion_to_earlier_runs(tiny: Tiny) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", ["data=digits", "trainer.precision=bf16-mixed", "trainer.accelerator=gpu"]
+    "other",
+    ["data=digits", "data.side=9", "trainer.precision=bf16-mixed", "trainer.accelerator=gpu"],
 )
 def test_each_task_is_measured_by_runs_like_it(tiny: Tiny, other: str) -> None:
     unlike = tiny(other)
@@ -67,6 +64,13 @@ def test_each_task_is_measured_by_runs_like_it(tiny: Tiny, other: str) -> None:
         assert found.seconds == pytest.approx(2 * 2.0 + 30.0)
         assert found.bytes == pytest.approx(3 * 9000)
         assert forecast(asked, cast("Archive", Store(known[0]))) is None
+
+
+def test_grey_images_are_no_measure_of_colour(tiny: Tiny) -> None:
+    colour, grey = tiny("data=cifar10"), tiny("data=cifar10", "data.grey=true")
+    known = cast("Archive", Store(run(grey, 2.0)))
+    assert forecast([Task(colour, [])], known) is None
+    assert forecast([Task(grey, [])], known) is not None
 
 
 def test_runs_that_did_next_to_nothing_tell_nothing(tiny: Tiny) -> None:

@@ -6,15 +6,11 @@ from pydantic import BeforeValidator, model_validator
 from pydantic.dataclasses import dataclass
 
 from fae.data.config import DataConfig
-from fae.data.fashion_mnist import files
+from fae.data.fashion_mnist.files import files
 from fae.runtime.fields import STRICT, OwnFolder
 
 if TYPE_CHECKING:
     from fae.data.fashion_mnist.images import FashionMNIST
-
-
-def _found_if_unset(path: object) -> object:
-    return files.root() if path in (None, "") else path
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -22,7 +18,7 @@ class FashionMNISTConfig(DataConfig):
     """The 70,000 images of Fashion-MNIST: 60,000 to train and validate on, 10,000 to test on."""
 
     name: Literal["fashion_mnist"]
-    root: Annotated[OwnFolder, BeforeValidator(_found_if_unset)]
+    root: Annotated[OwnFolder, BeforeValidator(files.root_if_unset)]
     """Folder that holds the four files in ``FashionMNIST/raw``, packed (``.gz``) or not; missing
     files are downloaded into it. null: the first of ``data``, ``../data`` and ``../shared/data``
     that holds all files, or else a folder in the user's cache."""
@@ -42,5 +38,5 @@ class FashionMNISTConfig(DataConfig):
 
     @model_validator(mode="after")
     def _splits_the_training_file(self) -> "FashionMNISTConfig":
-        self.check_split(60_000, "images of the training file")
+        self.check_split(files.training_images, "images of the training file")
         return self

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from fae.data.fashion_mnist import files
+from fae.data.fashion_mnist.files import files
 from fae.data.images import Images
 from fae.errors import DataError
 
@@ -13,7 +13,8 @@ from fae.errors import DataError
 class FashionMNIST:
     """Fashion-MNIST (Xiao, Rasul and Vollgraf 2017), from the files in a folder.
 
-    Packed files are not unpacked on disk, so a read-only folder suffices.
+    Packed files are not unpacked on disk, so a read-only folder suffices. Its code is part of the
+    fingerprint of stored runs, so it stays as it is; others share ``PublishedDataSet``.
 
     Args:
         root: folder that holds the files in ``FashionMNIST/raw``.

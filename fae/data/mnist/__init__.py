@@ -1,0 +1,1 @@
+"""MNIST (LeCun, Cortes and Burges 1998)."""
