@@ -22,7 +22,7 @@ delivery.FLUSH_INTERVAL_S = 60.0
 config = compose(*sys.argv[2:])
 folder = Path(sys.argv[1])
 with Store(config.tracking).run(
-    "dies", kind="run", folder=folder, command="", tags=tags(config.trainer)
+    "dies", kind="run", folder=folder, command="", tags=tags(config)
 ) as run:
     run.log_metrics({"val/mse": 0.5}, step=1)
     print(run.id, flush=True)

@@ -143,7 +143,8 @@ def _named(settings: Any) -> str:
     """``sgd (schedule constant, momentum 0)``, of the settings of a variant."""
     values = asdict(settings)
     name = values.pop("name")
-    others = ", ".join(f"{key.replace('_', ' ')} {_value(v)}" for key, v in values.items())
+    given = {key.replace("_", " "): value for key, value in values.items() if value is not None}
+    others = ", ".join(f"{key} {_value(value)}" for key, value in given.items())
     return f"{name} ({others})" if others else name
 
 

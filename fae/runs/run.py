@@ -42,7 +42,7 @@ from fae.tracking.archive import Archive
 from fae.tracking.run import Run
 from fae.tracking.store import Store
 from fae.tracking.stored_run import StoredRun
-from fae.training.denoising import Denoising
+from fae.training.denoising import noisy_training
 from fae.training.early_stopping import choose_weights
 from fae.training.evaluation import mse_per_image
 from fae.training.learner import Learner
@@ -228,11 +228,8 @@ def fit(
     data_set = config.data.build()
     _record_provenance(run, config, data_set)
     data, learner = build(config, data_set)
-    network = learner.network
     if config.model.weights:
-        run.set_tags(start_from_stored(network, config))
-    if config.data.noise:
-        learner.network = Denoising(network, config.data.noise)
+        run.set_tags(start_from_stored(learner.network, config))
     history = History(run, data, started)
     progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(run.folder)
     checkpoint_io = DurableCheckpointIO(fingerprint(config))
@@ -243,12 +240,12 @@ def fit(
         callbacks=[history, progress, *callbacks, checkpoints],
         checkpoint_io=checkpoint_io,
     )
-    start = resume_point(run.folder, trainer, learner, fingerprint(config)) if resumed else None
-    checkpoint_io.computed_by = _computed_by(run, config, job, start, resumed=resumed)
-    trainer.fit(learner, data, ckpt_path=start, weights_only=True)
-    history.picture(learner)
-    epoch = choose_weights(trainer, learner, last=len(history.epochs))
-    learner.network = network
+    with noisy_training(learner, config.data.noise):
+        start = resume_point(run.folder, trainer, learner, fingerprint(config)) if resumed else None
+        checkpoint_io.computed_by = _computed_by(run, config, job, start, resumed=resumed)
+        trainer.fit(learner, data, ckpt_path=start, weights_only=True)
+        history.picture(learner)
+        epoch = choose_weights(trainer, learner, last=len(history.epochs))
     return Fitted(data, learner, trainer, history, epoch)
 
 

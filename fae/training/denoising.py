@@ -1,5 +1,7 @@
 """Denoising (Vincent et al. 2008): a network reconstructs images that it sees with noise."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -7,6 +9,21 @@ from torch import Tensor
 
 from fae.models.layers.loss import mean_squared_error
 from fae.models.network import Network
+from fae.training.learner import Learner
+
+
+@contextmanager
+def noisy_training(learner: Learner, noise: float) -> Iterator[None]:
+    """Within the block a learner's network is one that is trained on noisy images.
+
+    Args:
+        noise: standard deviation of the noise; 0 for none.
+    """
+    network = learner.network
+    if noise:
+        learner.network = Denoising(network, noise)
+    yield
+    learner.network = network
 
 
 @runtime_checkable
