@@ -3,6 +3,8 @@
 from fae.data.config import DataConfig
 from fae.data.digits.config import DigitsConfig
 from fae.data.fashion_mnist.config import FashionMNISTConfig
+from fae.data.folder.config import FolderConfig
+from fae.data.npz.config import NpzConfig
 from fae.data.synthetic.config import SyntheticConfig
 from fae.runtime.catalogue import Catalogue
 
@@ -12,6 +14,8 @@ DATA_SETS = Catalogue[DataConfig](
     {
         "fashion_mnist": FashionMNISTConfig,
         "digits": DigitsConfig,
+        "folder": FolderConfig,
+        "npz": NpzConfig,
         "synthetic": SyntheticConfig,
     },
 )
