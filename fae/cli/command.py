@@ -150,8 +150,8 @@ class PastHydraError(BaseException):
 
 
 class SingleRunGuard(Callback):
-    """Checks the configuration and the images of a single run before Hydra creates its folder, and keeps Hydra
-    from adding to its error.
+    """Checks the configuration and the images of a single run before Hydra creates its folder, and
+    keeps Hydra from adding to its error.
 
     A multirun is checked as a whole by ``fae.sweeps.sweep``.
 

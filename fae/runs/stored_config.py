@@ -11,7 +11,7 @@ from fae.tracking.stored_run import StoredRun
 
 FILE = "config.yaml"
 FILLED_IN = ("train", "val", "test", "side", "colour")
-"""Settings of a data set that a stored run has; null would have the files looked at that it names."""
+"""Settings of a data set that a stored run has; where they are null, files would be looked at."""
 LARGEST = 100_000
 """Bytes that are read."""
 

@@ -40,16 +40,17 @@ class Listing:
     def remarks(self) -> Iterator[str]:
         """What is left out, one sentence each."""
         if self.others:
-            yield self.others_in_words("left out are ")
+            yield f"left out: {self.others_in_words()}"
         if self.empty:
-            yield f"left out, as they hold no images: {shortened(self.empty)}"
+            folders = "folder has" if len(self.empty) == 1 else "folders have"
+            yield f"left out: {len(self.empty)} {folders} no images: {shortened(self.empty)}"
 
-    def others_in_words(self, before: str) -> str:
-        """``3 other files: .txt (2), .db (1)`` after some words; nothing if there are none."""
+    def others_in_words(self) -> str:
+        """Such as ``3 other files: .txt (2), .db (1)``."""
         most = Counter(self.others).most_common()
         count = sum(self.others.values())
         endings = shortened([f"{ending or 'without ending'} ({count})" for ending, count in most])
-        return f"{before}{count} other file{'s' * (count > 1)}: {endings}" if count else ""
+        return f"{count} other file{'s' * (count != 1)}{': ' * (count > 0)}{endings}"
 
 
 def class_of(file: str) -> str:
@@ -83,7 +84,7 @@ def _check(root: Path, found: Listing, classes: Sequence[str]) -> None:
     if not classes:
         raise ConfigError(
             f"data.root={root}: has no images, which are files ending in "
-            f"{' '.join(sorted(ENDINGS))}{found.others_in_words('; it has ')}"
+            f"{' '.join(sorted(ENDINGS))}; it has {found.others_in_words()}"
         )
     if "" in classes and len(classes) > 1:
         beside = [file for file in found.files if not class_of(file)]
@@ -92,10 +93,11 @@ def _check(root: Path, found: Listing, classes: Sequence[str]) -> None:
             "move each into one of the folders, or all images into one folder"
         )
     if len(classes) > 1 and {name.lower() for name in classes} <= PARTS:
+        ((largest, _),) = Counter(map(class_of, found.files)).most_common(1)
         raise ConfigError(
             f"data.root={root}: {shortened(classes)} would be taken for classes, as images are "
             f"split at random; put all images of a class into one folder, or name one of these "
-            f"folders: data.root={root / classes[0]}"
+            f"folders: data.root={root / largest}"
         )
 
 
@@ -107,7 +109,7 @@ def _paths(root: Path) -> Iterator[str]:
     waiting, seen = [""], set[tuple[int, int]]()
     while waiting:
         folder = waiting.pop()
-        place = os.path.join(root, folder)
+        place = str(root / folder)
         try:
             about = os.stat(place)
             if (about.st_dev, about.st_ino) in seen:
@@ -120,10 +122,15 @@ def _paths(root: Path) -> Iterator[str]:
                     is_folder = entry.is_dir()
                     yield f"{folder}{entry.name}{'/' * is_folder}"
                     waiting += [f"{folder}{entry.name}/"] * is_folder
-        except OSError as error:
-            advice = "; data=npz reads a .npz file" if place.endswith(".npz") else ""
+        except FileNotFoundError as error:
+            raise ConfigError(f"data.root={in_one_line(place)}: there is no such folder") from error
+        except NotADirectoryError as error:
             raise ConfigError(
-                f"data.root={in_one_line(place)}: cannot be listed ({error.strerror}){advice}"
+                f"data.root={in_one_line(place)}: is not a folder; data=npz reads a .npz file"
+            ) from error
+        except OSError as error:
+            raise ConfigError(
+                f"data.root={in_one_line(place)}: cannot be listed ({error.strerror})"
             ) from error
 
 

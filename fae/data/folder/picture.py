@@ -48,10 +48,10 @@ def pixels(content: bytes, side: int, colour: bool, fit: Fit) -> NDArray[np.uint
         raise
     except UnidentifiedImageError as error:
         raise BrokenError("is not an image, or of a format that is not read") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BrokenError(_too_large("")) from error
     except Exception as error:  # of any of Pillow's decoders
-        raise BrokenError(f"cannot be decoded ({first_line(error)})") from error
+        raise BrokenError(f"cannot be decoded: {first_line(error)}") from error
     found = np.asarray(square, dtype=np.uint8)
     return (found.transpose(2, 0, 1) if colour else found).ravel()
 
