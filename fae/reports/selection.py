@@ -90,18 +90,14 @@ def select(
         )
     chosen = _chosen(known, sweeps) if sweeps or where is None else []
     theirs = {sweep.id: archive.runs_of(sweep) for sweep in chosen}
-    runs = list({run.id: run for found in theirs.values() for run in found}.values())
-    if not chosen:
-        runs = archive.runs("run")
+    of_chosen = {run.id: run for found in theirs.values() for run in found}
+    runs = [*of_chosen.values()] if chosen else archive.runs("run")
     runs.sort(key=lambda run: run.started)  # several sweeps may be named in any order
-    if where is not None:
-        runs = matching(runs, where, archive)
+    runs = runs if where is None else matching(runs, where, archive)
+    if not runs and where is not None:
+        raise ConfigError(f"where={where}: no run matches")
     if not runs:
-        raise ConfigError(
-            f"where={where}: no run matches"
-            if where is not None
-            else f"sweep={chosen[0].name}: none of its runs is in the store"
-        )
+        raise ConfigError(f"sweep={chosen[0].name}: none of its runs is in the store")
     counted, excluded = exclude(archive, runs, data_root)
     return Selection(
         name=" + ".join([sweep.name for sweep in chosen] + ([where] if where else [])),
@@ -249,17 +245,14 @@ def exclude(
                 run.release()
     fingerprints = {_fingerprint(run) for run in counted.values()}
     return [*reversed(counted.values())], [
-        Excluded(
-            run.id,
-            run.name,
-            run.status,
-            reasons[run.id],
-            run.id in replaced or _fingerprint(run) in fingerprints,
-            _fingerprint(run),
-        )
+        _excluded(run, reasons[run.id], run.id in replaced or _fingerprint(run) in fingerprints)
         for run in runs
         if run.id in reasons
     ]
+
+
+def _excluded(run: StoredRun, reason: str, replaced: bool) -> Excluded:
+    return Excluded(run.id, run.name, run.status, reason, replaced, _fingerprint(run))
 
 
 def _unusable(run: TrainedRun, data_root: Path | None) -> str | None:

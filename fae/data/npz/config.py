@@ -1,6 +1,6 @@
 """Settings of images in a NumPy file."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic.dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class NpzConfig(OwnConfig):
     """Images in a file of ``numpy.savez``: the array ``images``, in uint8 or as floats in [0, 1],
     and optionally ``labels``, ``classes``, ``test_images`` and ``test_labels``."""
 
-    FROM_FILES: ClassVar[dict[str, Any]] = {**OwnConfig.FROM_FILES, "side": 1, "colour": False}
+    MAY_BE_NULL = (*OwnConfig.MAY_BE_NULL, "side", "colour")
 
     name: Literal["npz"]
     side: Side

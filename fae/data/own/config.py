@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 from pydantic.dataclasses import dataclass
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fae.data.own.images import OwnImages
 
 Side = Annotated[int, Field(strict=True, ge=1, le=512)]
+STAND_IN = {"train": 1, "val": 1, "test": 1, "side": 1, "colour": False}
+"""Values of settings that are null, until the files have been looked at."""
 SHARE = 10
 """Of so many images one is for validation and one for testing, where the user does not say."""
 
@@ -37,8 +39,7 @@ class OwnConfig(DataConfig):
     configuration says it, and is read without the files.
     """
 
-    FROM_FILES: ClassVar[dict[str, Any]] = {"train": 1, "val": 1, "test": 1}
-    """Settings that may be null, each with a value that stands in until the files are seen."""
+    MAY_BE_NULL = ("train", "val", "test")
 
     root: Annotated[OwnFolder, BeforeValidator(_given)]
     """Where the images are; it must be given."""
@@ -115,10 +116,10 @@ class OwnConfig(DataConfig):
         given = values.kwargs if isinstance(values, ArgsKwargs) else values
         if not isinstance(given, dict):
             return handler(values)
-        null = {key for key in cls.FROM_FILES if key in given and given[key] is None}
+        null = {key for key in cls.MAY_BE_NULL if key in given and given[key] is None}
         if not null:
             return handler(values)
-        draft = handler({**given, **{key: cls.FROM_FILES[key] for key in null}})
+        draft = handler({**given, **{key: STAND_IN[key] for key in null}})
         draft = replace(draft, **{k: v for k, v in draft.shape().items() if k in null})
         draft.check_shape()
         images, set_aside = draft.count()
