@@ -16,13 +16,15 @@ class NpzConfig(OwnConfig):
     """Images in a file of ``numpy.savez``: the array ``images``, in uint8 or as floats in [0, 1],
     and optionally ``labels``, ``classes``, ``test_images`` and ``test_labels``."""
 
-    MAY_BE_NULL = (*OwnConfig.MAY_BE_NULL, "side", "colour")
-
     name: Literal["npz"]
     side: Side
     """Height and width of an image, in pixels; null: as in the file."""
     colour: Switch
     """Whether images are in colour; null: as in the file."""
+
+    @classmethod
+    def may_be_null(cls) -> tuple[str, ...]:
+        return (*super().may_be_null(), "side", "colour")
 
     def shape(self) -> dict[str, Any]:
         from fae.data.npz.arrays import described

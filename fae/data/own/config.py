@@ -39,8 +39,6 @@ class OwnConfig(DataConfig):
     configuration says it, and is read without the files.
     """
 
-    MAY_BE_NULL = ("train", "val", "test")
-
     root: Annotated[OwnFolder, BeforeValidator(_given)]
     """Where the images are; it must be given."""
     train: Count
@@ -82,6 +80,11 @@ class OwnConfig(DataConfig):
             )
         return replace(self, root=root) if root else self
 
+    @classmethod
+    def may_be_null(cls) -> tuple[str, ...]:
+        """The settings that are taken from the files where they are null."""
+        return "train", "val", "test"
+
     def shape(self) -> dict[str, Any]:
         """The settings that files of this kind determine, ``side`` and ``colour``, or none.
 
@@ -116,7 +119,7 @@ class OwnConfig(DataConfig):
         given = values.kwargs if isinstance(values, ArgsKwargs) else values
         if not isinstance(given, dict):
             return handler(values)
-        null = {key for key in cls.MAY_BE_NULL if key in given and given[key] is None}
+        null = {key for key in cls.may_be_null() if key in given and given[key] is None}
         if not null:
             return handler(values)
         draft = handler({**given, **{key: STAND_IN[key] for key in null}})
