@@ -5,6 +5,7 @@ Nothing is ever unpickled, and no more is read than the headers say.
 
 import io
 import os
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -125,14 +126,18 @@ def _arrays(path: Path, archive: zipfile.ZipFile) -> list[str]:
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """A file as an archive; what is wrong with it within the block is a ``ConfigError``."""
     try:
-        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe may block forever
-        with open(opened, "rb") as file, zipfile.ZipFile(file) as archive:
-            yield archive
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)  # a pipe would block
+        with open(opened, "rb") as file:
+            if not stat.S_ISREG(os.fstat(opened).st_mode):
+                raise _wrong(path, "is not a file")
+            with zipfile.ZipFile(file) as archive:
+                yield archive
     except FaeError:
         raise
+    except IsADirectoryError as error:
+        raise _wrong(path, "is a folder; data=folder reads a folder of images") from error
     except OSError as error:
-        advice = "; data=folder reads a folder of images" if path.is_dir() else ""
-        raise _wrong(path, f"cannot be read ({error.strerror or error}){advice}") from error
+        raise _wrong(path, f"cannot be read ({error.strerror or error})") from error
     except MemoryError:
         raise
     except Exception as error:  # zipfile and NumPy raise many for what is damaged or malicious
