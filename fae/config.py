@@ -30,6 +30,7 @@ NOT_IN_FINGERPRINT = {
     "tracking",
     "report",
     "data.root",
+    "data.skip_broken",
     "trainer.profiler",
     "trainer.detect_anomaly",
     "trainer.emulate_bf16",

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
+import numpy as np
+import photographs
 import pytest
 import yaml
 from conftest import NO_LOCAL, PROJECT
@@ -70,9 +72,23 @@ def test_a_marker_that_means_nothing_is_an_error() -> None:
         hooks.filled("<!-- keys of nobody -->")
 
 
+@pytest.fixture(scope="module")
+def own_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the images that the pages name."""
+    folder = tmp_path_factory.mktemp("own")
+    photographs.photographs(folder / "photos", 200)
+    np.savez(folder / "mine.npz", images=np.zeros((200, 8, 8), np.uint8))
+    return folder
+
+
 @pytest.mark.parametrize("line", sorted({*commands()}))
-def test_a_command_composes(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_composes(
+    line: str, own_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each job of a sweep, and each study of a search."""
+    if re.search("data=(folder|npz)", line):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.chdir(own_images)
     name, *arguments = shlex.split(line, comments=True)
     assert name in COMMANDS
     if name == "report":

@@ -150,8 +150,8 @@ class PastHydraError(BaseException):
 
 
 class SingleRunGuard(Callback):
-    """Checks the configuration of a single run before Hydra creates its folder, and keeps Hydra
-    from adding to its error.
+    """Checks the configuration and the images of a single run before Hydra creates its folder, and
+    keeps Hydra from adding to its error.
 
     A multirun is checked as a whole by ``fae.sweeps.sweep``.
 
@@ -175,7 +175,8 @@ class SingleRunGuard(Callback):
                     "report.fail_unless: applies to sweeps only, and this is a single run; "
                     "repeats=5 makes it a sweep"
                 )
-        except ConfigError as error:
+            checked.data.build().verify()  # or Hydra would write a folder for nothing
+        except FaeError as error:
             raise PastHydraError(error) from None
 
     def on_run_end(self, config: DictConfig, **more: Any) -> None:

@@ -10,6 +10,8 @@ from omegaconf import DictConfig
 from fae.cli.overrides import parse
 from fae.runtime.console import in_one_line
 
+NULL = "tag:yaml.org,2002:null"
+
 
 def located(problem: str, node: DictConfig) -> str:
     """A problem, preceded by the file and line that it comes from, if it is in a user's file.
@@ -44,7 +46,7 @@ def _files(node: DictConfig) -> Iterator[tuple[Path, str]]:
 
 
 def _line(file: Path, group: str, key: str) -> int | None:
-    """The line of a file in which a key is set."""
+    """The line of a file in which a key is set, to another value than null."""
     text = file.read_text("utf-8")
     path = key.split(".")
     if not re.match(r"\s*#\s*@package\s+_global_", text):
@@ -59,4 +61,4 @@ def _line(file: Path, group: str, key: str) -> int | None:
                 return None
             name, found = pairs[part]
             line = name.start_mark.line + 1
-    return line
+    return None if isinstance(found, yaml.ScalarNode) and found.tag == NULL else line

@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 
 from fae.config import Config
 
-NOT_IN_NAMES = ("hydra", "tracking", "report", "sweep", "local", "data.root")
+NOT_IN_NAMES = ("hydra", "tracking", "report", "sweep", "local", "data.root", "data.skip_broken")
 """Keys, and groups of them, that do not say what is trained."""
 
 

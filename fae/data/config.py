@@ -1,5 +1,6 @@
 """Settings that all data sets share."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,7 +48,11 @@ class DataConfig:
         raise NotImplementedError
 
     def build(self) -> "DataSet":
-        """The data set; its images are not read yet."""
+        """The data set; its images are not read yet, except those of a user's own files.
+
+        Raises:
+            ConfigError, DataError: these cannot be read.
+        """
         raise NotImplementedError
 
     @property
@@ -56,8 +61,13 @@ class DataConfig:
         return getattr(self, "root", None)
 
     def with_root(self, root: Path | None) -> "DataConfig":
-        """The same data set in another folder, if it has files; None: the default folder."""
-        changes: dict[str, Any] = {"root": root}
+        """The same data set in another folder, if it has files; None: ``$FAE_DATA``, or where they
+        are found.
+
+        Raises:
+            ConfigError, DataError: that is not known.
+        """
+        changes: dict[str, Any] = {"root": root or os.environ.get("FAE_DATA")}
         return replace(self, **changes) if self.data_root else self
 
     def check_split(self, images: int, which: str) -> None:

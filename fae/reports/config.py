@@ -15,7 +15,8 @@ class DataRoot:
     """Where data sets lie on this machine, wherever they lay for a run."""
 
     root: Annotated[OwnFolder | None, BeforeValidator(lambda path: path or None)]
-    """Folder of the data set's files; null: where they are found."""
+    """Folder of the data set's files; null: ``$FAE_DATA``, or where they are found; your own images
+    are found where the runs found them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from fae.config import fingerprint_fields, shown
-from fae.errors import ConfigError, StoreError
+from fae.errors import ConfigError, DataError, StoreError
 from fae.reports.settings import Setting, group
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive, UnreadableError
@@ -67,12 +68,15 @@ class Selection:
         return self.missing + len({run.fingerprint for run in self.excluded if not run.replaced})
 
 
-def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Selection:
+def select(
+    archive: Archive, sweeps: Sequence[str], where: str | None, data_root: Path | None = None
+) -> Selection:
     """Select the runs of a report.
 
     Args:
         sweeps: names, or beginnings of ids; none: the latest sweep or, with ``where``, all runs.
         where: conditions on settings, ``hidden=64,128 optimizer.momentum=0.9``.
+        data_root: where the images are; None: where they are found.
 
     Raises:
         ConfigError: there is no such sweep, parameter or run.
@@ -86,19 +90,15 @@ def select(archive: Archive, sweeps: Sequence[str], where: str | None) -> Select
         )
     chosen = _chosen(known, sweeps) if sweeps or where is None else []
     theirs = {sweep.id: archive.runs_of(sweep) for sweep in chosen}
-    runs = list({run.id: run for found in theirs.values() for run in found}.values())
-    if not chosen:
-        runs = archive.runs("run")
+    of_chosen = {run.id: run for found in theirs.values() for run in found}
+    runs = [*of_chosen.values()] if chosen else archive.runs("run")
     runs.sort(key=lambda run: run.started)  # several sweeps may be named in any order
-    if where is not None:
-        runs = matching(runs, where, archive)
+    runs = runs if where is None else matching(runs, where, archive)
+    if not runs and where is not None:
+        raise ConfigError(f"where={where}: no run matches")
     if not runs:
-        raise ConfigError(
-            f"where={where}: no run matches"
-            if where is not None
-            else f"sweep={chosen[0].name}: none of its runs is in the store"
-        )
-    counted, excluded = exclude(archive, runs)
+        raise ConfigError(f"sweep={chosen[0].name}: none of its runs is in the store")
+    counted, excluded = exclude(archive, runs, data_root)
     return Selection(
         name=" + ".join([sweep.name for sweep in chosen] + ([where] if where else [])),
         sweep=chosen[0] if len(chosen) == 1 and where is None else None,
@@ -215,17 +215,20 @@ def _same(stored: str, wanted: str) -> bool:
         return stored == wanted
 
 
-def exclude(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[TrainedRun], list[Excluded]]:
+def exclude(
+    archive: Archive, runs: Sequence[StoredRun], data_root: Path | None = None
+) -> tuple[list[TrainedRun], list[Excluded]]:
     """The newest readable finished run of each configuration, and the others with the reason.
 
     Args:
         runs: oldest first.
+        data_root: where their images are; None: where they are found.
     """
     counted: dict[tuple[Any, ...], TrainedRun] = {}
     reasons: dict[str, str] = {}
     replaced, kept = set(), 0
     for run in (TrainedRun.of(stored, archive) for stored in reversed(runs)):
-        if reason := _unusable(run):
+        if reason := _unusable(run, data_root):
             reasons[run.id] = reason
             continue
         key = run.seed, *sorted(run.config_key.items())
@@ -242,20 +245,17 @@ def exclude(archive: Archive, runs: Sequence[StoredRun]) -> tuple[list[TrainedRu
                 run.release()
     fingerprints = {_fingerprint(run) for run in counted.values()}
     return [*reversed(counted.values())], [
-        Excluded(
-            run.id,
-            run.name,
-            run.status,
-            reasons[run.id],
-            run.id in replaced or _fingerprint(run) in fingerprints,
-            _fingerprint(run),
-        )
+        _excluded(run, reasons[run.id], run.id in replaced or _fingerprint(run) in fingerprints)
         for run in runs
         if run.id in reasons
     ]
 
 
-def _unusable(run: TrainedRun) -> str | None:
+def _excluded(run: StoredRun, reason: str, replaced: bool) -> Excluded:
+    return Excluded(run.id, run.name, run.status, reason, replaced, _fingerprint(run))
+
+
+def _unusable(run: TrainedRun, data_root: Path | None) -> str | None:
     """Why a run cannot be counted, as far as its status, configuration and images tell."""
     if run.status == "RUNNING":
         return "still running, or crashed"
@@ -264,9 +264,12 @@ def _unusable(run: TrainedRun) -> str | None:
     if run.status != "FINISHED":
         return f"failed: {run.cause}"
     try:
-        stored, here = run.tags.get("fae.data_digest"), run.config.data.build().digest
+        here = run.config.data.with_root(data_root).build().digest
     except UnreadableError as problem:
         return problem.reason
+    except (ConfigError, DataError) as problem:
+        return str(problem)
+    stored = run.tags.get("fae.data_digest")
     if stored != here:
         return f"its images (digest {stored!r:.50}) differ from those here ({here})"
     return None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fae.runs.stored import TrainedRun
+from fae.runs.stored import DIGEST, TrainedRun
 from fae.runtime.intervals import Estimate, estimate
 
 
@@ -57,7 +57,7 @@ def group(runs: Sequence[TrainedRun]) -> list[Setting]:
     """The settings of some runs, by the number of hidden units, then in the order of the runs.
 
     They are told apart by the keys whose values differ among the settings that have them, or,
-    where that is not enough, also by those that only some settings have.
+    where that is not enough, also by those that only some settings have, and by their images.
     """
     groups: dict[tuple[tuple[str, Any], ...], list[TrainedRun]] = {}
     for run in runs:
@@ -65,9 +65,17 @@ def group(runs: Sequence[TrainedRun]) -> list[Setting]:
     ordered = sorted(groups.values(), key=lambda same: int(same[0].config_key["hidden"]))
     known = _rounded([same[0].config_key for same in ordered])
     keys = list(dict.fromkeys(key for values in known for key in values if key != "hidden"))
-    varying = [key for key in keys if len({values[key] for values in known if key in values}) > 1]
-    varying = [key for key in varying if key == "data.name" or not _is_implied(key, known)]
-    telling = [key for key in keys if key in varying or any(key not in values for values in known)]
+    differing = [key for key in keys if len({values[key] for values in known if key in values}) > 1]
+    varying = [
+        key
+        for key in differing
+        if key == "data.name" or not (key == DIGEST or _is_implied(key, known))
+    ]
+    telling = [
+        key
+        for key in keys
+        if key in varying or key in {DIGEST} & {*differing} or any(key not in v for v in known)
+    ]
     for others in (
         [{key: values[key] for key in varying if key in values} for values in known],
         [{key: values.get(key, "unset") for key in telling} for values in known],

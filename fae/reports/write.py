@@ -63,7 +63,7 @@ def make_report(request: ReportConfig) -> Report:
         StoreError: the store cannot be read, or none of the finished runs in it.
     """
     archive = Archive(request.tracking)
-    selection = select(archive, request.sweep, request.where)
+    selection = select(archive, request.sweep, request.where, request.data.root)
     out = (request.out or Path("reports", folder.folder_name(selection.name))).resolve()
     folder.check_replaceable(out)
     _check_counts(selection)

@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 
 from fae.cli.compose import compose
 from fae.config import Config
-from fae.errors import DataError, FaeError
+from fae.errors import ConfigError, DataError, FaeError
 from fae.runtime.console import BAD, UNCLEAR, in_one_line, say
 from fae.runtime.installation import PACKAGE
 from fae.tracking.address import file_of
@@ -74,17 +74,19 @@ def versions() -> Iterator[Finding]:
 
 def data(config: Config) -> Iterator[Finding]:
     """The images that are present, checked; none are downloaded."""
-    data_set = config.data.build()
     try:
+        data_set = config.data.build()
         missing = data_set.missing()
         if not missing:
             data_set.verify()
-    except DataError as problem:
+    except (ConfigError, DataError) as problem:
         yield Finding("data", str(problem), SEE_MESSAGE)
         return
     if not missing:
         place = f" in {data_set.folder}" if data_set.folder else ""
-        yield Finding("data", f"{config.data.name}{place}, content as published")
+        is_own = data_set.origin == str(data_set.folder)  # not published by anybody
+        state = f"digest {data_set.digest}" if is_own else "content as published"
+        yield Finding("data", f"{config.data.name}{place}, {state}")
     elif refusal := _refusal(data_set.folder or Path()):
         other = "set data.root to a folder that has them, unset FAE_DATA, or use experiment=digits"
         yield Finding("data", f"{missing}, and is not writable ({refusal})", other)

@@ -16,6 +16,8 @@ from fae.tracking.stored_run import StoredRun
 MEASURED = ("test/mse", "time/fit_s")
 DEAD, COUNT = "weights/dead_units", "weights/count"
 MOST_PARAMETERS = 1e12
+DIGEST = "data.digest"
+"""Key of what is no setting: the digest of the images."""
 LARGEST_LIST = 1_000_000
 """Bytes of the list of packages."""
 
@@ -59,8 +61,8 @@ class TrainedRun(StoredRun):
 
     @cached_property
     def config_key(self) -> Mapping[str, Any]:
-        """Settings that identify its configuration, without the seed, by dotted key."""
-        decisive = fingerprint_fields(self.config)
+        """What identifies its configuration, without the seed, by dotted key; and its images."""
+        decisive = {**fingerprint_fields(self.config), DIGEST: self.tags.get("fae.data_digest")}
         return {key: value for key, value in decisive.items() if key != "seed"}
 
     @cached_property

@@ -10,6 +10,8 @@ from fae.tracking.archive import Archive
 from fae.tracking.stored_run import StoredRun
 
 FILE = "config.yaml"
+FILLED_IN = ("train", "val", "test", "side", "colour")
+"""Settings of a data set that a stored run has; where they are null, files would be looked at."""
 LARGEST = 100_000
 """Bytes that are read."""
 
@@ -42,6 +44,9 @@ def _checked(values: Any) -> TrainingConfig:
     if not isinstance(values, dict):
         raise ValueError("not keys and values")
     settings = {key: value for key, value in values.items() if key not in NOT_IN_FINGERPRINT}
+    data = settings.get("data")
+    if isinstance(data, dict) and any(data.get(key, key) is None for key in FILLED_IN):
+        raise ValueError("data: has no numbers of images")
     model = settings.get("model")
     if isinstance(model, dict) and model.get("name") in {"autoencoder", "deep"}:
         settings["model"] = {"initialisation": "uniform", **model}  # before there was a choice

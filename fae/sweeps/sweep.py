@@ -177,13 +177,13 @@ def _report(tasks: Sequence[Task], parent: str, archive: Archive) -> None:
     if not any(run.status == "FINISHED" for run in archive.runs_of(archive.run(parent))):
         return
     config = tasks[0].config
-    roots = (task.config.data.data_root for task in tasks)
+    roots = {task.config.data.data_root for task in tasks} - {None}
     report(
         ReportConfig(
             sweep=(parent,),
             where=None,
             out=None,
-            data=DataRoot(root=next(filter(None, roots), None)),
+            data=DataRoot(root=roots.pop() if len(roots) == 1 else None),
             tracking=config.tracking,
             report=config.report,
         ),

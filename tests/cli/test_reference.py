@@ -52,10 +52,12 @@ def test_the_defaults_are_those_that_are_composed() -> None:
 def test_what_options_set_is_told_by_option() -> None:
     assert key("lr").default == "set by optimizer: 1e-3 (adam, adamw), 0.5 (sgd)"
     assert (
-        key("data.val").default
+        key("data.val", option="digits").default
         == "10000 (fashion_mnist, mnist, cifar10), 300 (digits), 500 (synthetic)"
     )
-    assert key("data.side").options == ("synthetic",)
+    assert key("data.side", option="synthetic").options == ("synthetic",)
+    assert key("data.root", option="npz").options == ("folder", "npz")
+    assert key("data.root", option="npz").default == "null"
     assert key("optimizer.momentum").options == ("sgd",)
     assert key("optimizer.weight_decay", option="adamw").default == "0.0 (adam), 0.01 (adamw)"
     assert key("tracking.uri").default == "$MLFLOW_TRACKING_URI, else sqlite:///mlflow.db"
@@ -76,7 +78,7 @@ def test_what_options_set_is_told_by_option() -> None:
         ("tracking.uri", "text", "not empty"),
         ("tracking.experiment", "text", "at most 250 characters"),
         ("data.grey", "true or false", ""),
-        ("data.test", "integer", "at least 10"),
+        ("data.skip_broken", "true or false", ""),
     ],
 )
 def test_type_and_bounds_are_told_in_words(name: str, kind: str, bounds: str) -> None:

@@ -10,6 +10,7 @@ import published
 import pytest
 from conftest import NO_LOCAL
 from mlflow import MlflowClient
+from numpy.typing import NDArray
 from PIL import Image
 
 from fae.cli.compose import compose
@@ -37,12 +38,18 @@ class Case:
         overrides: that choose it.
         described: how a report describes its images.
         files, contents: if its files are published ones.
+        make: writes images of one's own into a folder, and returns the ``data.root``.
     """
 
     overrides: tuple[str, ...]
     described: str
     files: PublishedFiles | None = None
     contents: Callable[[], Mapping[str, bytes]] = dict
+    make: Callable[[Path], Path] | None = None
+
+    @property
+    def in_colour(self) -> bool:
+        return self.described.endswith("in colour")
 
 
 def of_mnist() -> Mapping[str, bytes]:
@@ -53,6 +60,24 @@ def of_cifar10() -> Mapping[str, bytes]:
     return {ARCHIVE: published.small_cifar10(4, 10)}
 
 
+def a_folder(place: Path) -> Path:
+    (place / "photos").mkdir()
+    for number, pixels in enumerate(_pixels()):
+        Image.fromarray(pixels).save(place / "photos" / f"{number}.png")
+    return place / "photos"
+
+
+def an_archive(place: Path) -> Path:
+    np.savez(place / "mine.npz", images=_pixels())
+    return place / "mine.npz"
+
+
+def _pixels() -> NDArray[np.uint8]:
+    """Images in colour, (images, height, width, channels)."""
+    return np.random.default_rng(0).integers(0, 255, (40, 8, 8, 3), np.uint8)
+
+
+OWN = "32 training, 4 validation and 4 test images of 8 x 8 pixels in colour"
 SIZES = "15 training, 5 validation and 10 test images of "
 CASES = {
     "digits": Case(("batch_size=100",), "297 test images of 8 x 8 pixels"),
@@ -63,6 +88,8 @@ CASES = {
     "cifar10 in grey": Case(
         (*SPLIT, "data.grey=true"), f"{SIZES}32 x 32 pixels", cifar10_files, of_cifar10
     ),
+    "folder": Case(("data.side=8", "data.colour=true", "batch_size=5"), OWN, make=a_folder),
+    "npz": Case(("batch_size=5",), OWN, make=an_archive),
 }
 
 
@@ -84,6 +111,9 @@ def test_a_network_is_trained_and_reported(
         published.offered(case.files, case.contents(), 20, monkeypatch)
         published.write(case.files.folder(tmp_path), case.contents())
         chosen.append(f"data.root={tmp_path}")
+    root = case.make(tmp_path) if case.make else tmp_path
+    if case.make:
+        chosen.append(f"data.root={root}")
     where = f"tracking.uri='{uri}'"
     config = compose(NO_LOCAL, "experiment=smoke", where, "hidden=4", "epochs=1", *chosen)
     (tmp_path / "run").mkdir()
@@ -93,7 +123,7 @@ def test_a_network_is_trained_and_reported(
             sweep=(),
             where="hidden=4",
             out=tmp_path / "report",
-            data=DataRoot(root=tmp_path),
+            data=DataRoot(root=root),
             tracking=config.tracking,
             report=config.report,
         )
@@ -102,10 +132,10 @@ def test_a_network_is_trained_and_reported(
     page = (tmp_path / "report/report.html").read_text()
     assert case.described in page
     assert (INCREMENTAL in page) == (name == "cifar10")
-    assert ("over the three colours" in page) == (name == "cifar10")
+    assert ("over the three colours" in page) == case.in_colour
     figures = {"reconstructions.png", "extremes.png", "hidden_units.png"}
     assert figures <= {*os.listdir(tmp_path / "report/figures")}
     stored = MlflowClient(uri).list_artifacts(result.run_id, "figures")
     assert "figures/reconstructions.png" in {artifact.path for artifact in stored}
     drawn = np.asarray(Image.open(tmp_path / "report/figures/reconstructions.png").convert("RGB"))
-    assert (drawn == drawn[..., :1]).all() == (name != "cifar10")
+    assert (drawn == drawn[..., :1]).all() != case.in_colour

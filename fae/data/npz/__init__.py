@@ -1,0 +1,1 @@
+"""Images in a NumPy file of the user's own."""
