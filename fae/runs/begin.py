@@ -78,7 +78,7 @@ def _opened(
         parent=job.group.parent if job.group else None,
         colour=job.colour,
         resume=known.run if known.resumes else None,
-        restore=known.is_restored,
+        restore=known.is_from_store,
         claimed=claimed,
         **about,
     )

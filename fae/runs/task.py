@@ -81,9 +81,10 @@ class Known:
         return self.run.id if self.run and self.state == State.RESUMABLE else None
 
     @property
-    def is_restored(self) -> bool:
-        """Whether it is resumed in another folder, from what its store has."""
-        return self.state == State.RESUMABLE and self.folder is None
+    def is_from_store(self) -> bool:
+        """Whether it is resumed in another folder, from the checkpoint that its store has."""
+        stored = self.run.checkpoint if self.run and self.folder is None else None
+        return self.state == State.RESUMABLE and stored is not None
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Task(Known):
         """Epochs after which it resumes; 0 for a new run."""
         if self.folder:
             return max(saved_epochs(self.folder), default=0)
-        stored = self.run.checkpoint if self.run and self.is_restored else None
+        stored = self.run.checkpoint if self.run and self.is_from_store else None
         return min(stored.epoch, self.config.epochs) if stored else 0
 
     @property
@@ -143,7 +144,7 @@ class Task(Known):
         if self.state == State.RESUMABLE and not self.epochs_done:
             return f"starts over in {run}, which has no checkpoint"
         if self.state == State.RESUMABLE:
-            source = " from the store" if self.is_restored else ""
+            source = " from the store" if self.is_from_store else ""
             return f"resumes after epoch {self.epochs_done} of {self.config.epochs}{source}, {run}"
         if self.state == State.RUNNING:
             host = in_one_line(self.run.tags.get("fae.host", ""))

@@ -44,7 +44,7 @@ def settle(
         folder: of a run that is stored here.
 
     Returns:
-        Why it failed; empty if it did not, or if another process is at it.
+        Why it failed; empty if it did not, or if it is running in another process.
     """
     cause = str(end)
     if run is None:

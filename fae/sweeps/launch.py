@@ -161,9 +161,9 @@ class Launch:
     def _settle(self, number: int, end: JobEndError) -> None:
         """Have the run of a job that did not end well say so, and note why it failed."""
         run = self._run_of(number, end.job)
-        task, place = self.tasks[number], self.folder / f"{self.first + number}"
+        task, own = self.tasks[number], self.folder / f"failed-{end.job or self.first + number}"
         (now,) = look_up([task], self.archive, task.config.sweep, self.group)
-        cause = settle(now, run, end, self.archive, self.group.parent, place)
+        cause = settle(now, run, end, self.archive, self.group.parent, own)
         if cause:
             self.failures[number] = cause
 

@@ -38,12 +38,23 @@ def attach(tasks: Sequence[Task], launcher: Launcher, archive: Archive | None) -
     """The tasks with what a launcher that has a queue knows of them.
 
     Raises:
-        ConfigError: ``sweep.detach`` with a launcher that has none, or its settings are wrong.
+        ConfigError: ``sweep.detach`` with a launcher that has none, or with settings that it would
+            not follow; or the launcher's settings are wrong.
         FaeError: the queue does not answer.
     """
+    settings = tasks[0].config.sweep
+    if settings.detach and not isinstance(launcher, QueueLauncher):
+        raise ConfigError("sweep.detach=true: needs a launcher with a queue: hydra/launcher=slurm")
+    if settings.detach and settings.rerun:
+        raise ConfigError(
+            "sweep.detach=true: not with sweep.rerun=true, as the same command would submit all "
+            "jobs again, rather than watch them"
+        )
+    if settings.detach and settings.on_failure == "stop":
+        raise ConfigError(
+            "sweep.detach=true: not with sweep.on_failure=stop, as nobody would notice a failure"
+        )
     if isinstance(launcher, QueueLauncher):
         launcher.check()
         return launcher.attach(tasks, archive)
-    if tasks[0].config.sweep.detach:
-        raise ConfigError("sweep.detach=true: needs a launcher with a queue: hydra/launcher=slurm")
     return list(tasks)

@@ -16,6 +16,7 @@ from fae.errors import NoStoreError, StoreError, first_line
 from fae.runtime.console import in_one_line, warn
 from fae.tracking import view
 from fae.tracking.address import file_of
+from fae.tracking.checkpoints import remove_checkpoints
 from fae.tracking.claim import SILENT, attempts, settings, take
 from fae.tracking.claim import TAG as CLAIM
 from fae.tracking.config import TrackingConfig
@@ -340,6 +341,8 @@ class Archive:
             if cause:
                 self._client.set_tag(run.id, "fae.error", cause)
             self._client.set_terminated(run.id, status, ended)
+        if status == "FAILED":
+            remove_checkpoints(self._client, run.id)
 
     def save(self, saved: View) -> str:
         """Save a view; returns its address in ``mlflow ui``, or in the server.

@@ -16,6 +16,8 @@ from fae.tracking.liveness import SupersededError
 from fae.tracking.uploader import Uploader, check_not_deleted
 
 POLL_S = 0.05
+LONGEST_UPLOAD_S = 30.0
+"""How long a run that has finished waits for an upload, which it removes then."""
 
 
 class CheckpointWorker:
@@ -42,6 +44,7 @@ class CheckpointWorker:
         self._check = check
         self._interval_s = interval_s
         self._uploaded = 0
+        self._began = False
         self._refused = False
         self._may_resume = True
         self._deadline = 0.0
@@ -53,13 +56,13 @@ class CheckpointWorker:
         """Upload the newest checkpoint if the run may be resumed, and wait half of the patience.
 
         Args:
-            may_resume: otherwise what is being uploaded is removed.
-            patience_s: how long it may take.
+            may_resume: otherwise an upload is waited for, and removed.
+            patience_s: how long the end of a run that may be resumed is to take.
         """
         self._may_resume = may_resume
         self._deadline = time.monotonic() + patience_s
         self._closing.set()
-        self._thread.join(patience_s / 2)
+        self._thread.join(patience_s / 2 if may_resume else LONGEST_UPLOAD_S)
 
     def _run(self) -> None:
         with suppress(SupersededError):
@@ -67,10 +70,12 @@ class CheckpointWorker:
                 self._try_to_save()
             if self._may_resume:
                 self._try_to_save()
+            elif self._began:
+                remove_checkpoints(self._uploader.client, self._uploader.run_id, unnamed=True)
 
     def _try_to_save(self) -> None:
         newest = max(saved_epochs(self._uploader.folder), default=0)
-        if newest <= self._uploaded:
+        if newest in (0, self._uploaded):
             return
         try:
             self._save(newest)
@@ -90,16 +95,16 @@ class CheckpointWorker:
         self._check()
         stored = StoredCheckpoint.of(client.get_run(run_id).data.tags)
         checkpoint = StoredCheckpoint(epoch, "b" if stored and stored.place == "a" else "a")
+        self._began = True
         checkpoint.upload(client, run_id, self._uploader.folder)
-        while self._journal.delivered < logged:
-            if self._closing.is_set() and time.monotonic() > self._deadline:
+        while self._journal.delivered < logged or self._journal.unsaved:
+            is_late = time.monotonic() > self._deadline
+            if self._closing.is_set() and (is_late or not self._may_resume):
                 return
             time.sleep(POLL_S)
         self._check()
         checkpoint.name(client, run_id)
         self._uploaded = epoch
-        if not self._may_resume:  # it has ended meanwhile
-            remove_checkpoints(client, run_id)
 
     def _tell(self, epoch: int, problem: Exception) -> None:
         if not self._refused:

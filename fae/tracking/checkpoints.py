@@ -30,9 +30,8 @@ TAG = "fae.checkpoint"
 """Tag of a run: the epoch and the place of its checkpoint in the store, ``12 a``."""
 ARTIFACTS = "checkpoint"
 """Folder of both places among the artifacts, and of what waits for its upload in the outbox."""
-SUFFIXES = ".json", ".safetensors"
-LARGEST = 4_000_000_000
-"""Bytes of a file that is downloaded."""
+LARGEST = {".json": 1_000_000, ".safetensors": 4_000_000_000}
+"""Bytes of a file that is downloaded, at most, by its suffix."""
 
 
 def checkpoint_path(folder: Path, epoch: int) -> Path:
@@ -68,6 +67,12 @@ class StoredCheckpoint:
         found = re.fullmatch(r"([1-9][0-9]{0,8}) ([ab])", tags.get(TAG, ""))
         return StoredCheckpoint(int(found[1]), found[2]) if found else None
 
+    def is_there(self, artifacts: "ArtifactRepository") -> bool:
+        """Whether a run's artifacts have it."""
+        folder = f"{ARTIFACTS}/{self.place}"
+        found = {file.path for file in artifacts.list_artifacts(folder)}
+        return found >= {f"{folder}/{ARTIFACTS}{suffix}" for suffix in LARGEST}
+
     def upload(self, client: "MlflowClient", run_id: str, folder: Path) -> None:
         """Upload the files of a run's folder; the tag is left to ``name``.
 
@@ -81,7 +86,7 @@ class StoredCheckpoint:
         source = checkpoint_path(folder, self.epoch)
         shutil.rmtree(place, ignore_errors=True)
         try:
-            for suffix in SUFFIXES:  # linked, as training removes old ones
+            for suffix in LARGEST:  # linked, as training removes old ones
                 link = place / f"{ARTIFACTS}{suffix}"
                 outbox.make_way(link)
                 os.link(source.with_suffix(suffix), link)
@@ -105,9 +110,9 @@ class StoredCheckpoint:
         """
         target = checkpoint_path(folder, self.epoch)
         with tempfile.TemporaryDirectory(dir=folder) as made:
-            for suffix in SUFFIXES:
+            for suffix, largest in LARGEST.items():
                 path = f"{ARTIFACTS}/{self.place}/{ARTIFACTS}{suffix}"
-                with downloading(LARGEST):
+                with downloading(largest):
                     file = Path(artifacts.download_artifacts(path, made))
                 if file.is_symlink() or not file.is_file():
                     raise FileNotFoundError(f"{path}: no such file")
@@ -123,10 +128,15 @@ def artifacts_of(client: "MlflowClient", run: "Run") -> "ArtifactRepository":
     return get_artifact_repository(run.info.artifact_uri, tracking_uri=client.tracking_uri)
 
 
-def remove_checkpoints(client: "MlflowClient", run_id: str) -> None:
-    """Remove the checkpoints of a run that has ended; what may not be deleted stays."""
+def remove_checkpoints(client: "MlflowClient", run_id: str, *, unnamed: bool = False) -> None:
+    """Remove the checkpoints of a run that has ended; what may not be deleted stays.
+
+    Args:
+        unnamed: also such that no tag names.
+    """
     with suppress(Exception):
         run = client.get_run(run_id)
         if TAG in run.data.tags:
             client.delete_tag(run_id, TAG)
+        if TAG in run.data.tags or unnamed:
             artifacts_of(client, run).delete_artifacts(ARTIFACTS)

@@ -91,7 +91,7 @@ class Claim:
         self.tag = tag_of(subject)
         self._client = client
         self._experiment_id = experiment_id
-        self._seen = {run.info.run_id: _count(run) for run in self._runs()}
+        self._seen = {run.info.run_id: count(run) for run in self._runs()}
 
     def win(self, run_id: str, value: str) -> bool:
         """Whether a new run is the one to be computed; all others are withdrawn then.
@@ -113,7 +113,7 @@ class Claim:
             if other == run_id:
                 continue
             if other in self._seen:
-                if _count(run) > self._seen[other]:
+                if count(run) > self._seen[other]:
                     return False
                 continue
             first = run.data.params.get(f"{ATTEMPT}1")
@@ -137,16 +137,20 @@ class Claim:
             self._client.set_terminated(run_id, "KILLED")
 
     def wait_for_taker(self, run_id: str, attempts: int) -> None:
-        """Wait until the process that has taken an attempt at a run has resumed it, or a while.
+        """Wait until the process that has taken an attempt at a run has resumed it.
+
+        That is given up if its tags stay the same for a while.
 
         Args:
             attempts: their number, that one included.
         """
-        deadline = time.monotonic() + WAIT_S
+        deadline, tags = time.monotonic() + WAIT_S, None
         while time.monotonic() < deadline:
             run = self._client.get_run(run_id)
-            if run.info.status == "RUNNING" or _count(run) > attempts:
+            if run.info.status == "RUNNING" or count(run) > attempts:
                 return
+            if run.data.tags != tags:
+                deadline, tags = time.monotonic() + WAIT_S, run.data.tags
             time.sleep(POLL_S)
 
     def _decided(self, run_id: str, deadline: float) -> str | None:
@@ -164,6 +168,6 @@ class Claim:
         return [*found]
 
 
-def _count(run: "MlflowRun") -> int:
+def count(run: "MlflowRun") -> int:
     """The number of attempts at a run."""
     return len(attempts(run.data.params))

@@ -7,10 +7,13 @@ the store is away, so a process that comes back looks first whether that has hap
 """
 
 import platform
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fae.errors import TrainingError
 from fae.runtime.machine import Boot, slurm_job
@@ -18,6 +21,9 @@ from fae.tracking.address import file_of
 from fae.tracking.folder import home
 from fae.tracking.lock import is_alive
 from fae.tracking.stored_run import StoredRun
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 BEAT = "fae.beat"
 """Tag of a run: when its process last gave a sign of life, by its own clock."""
@@ -27,6 +33,8 @@ JOB = "fae.job"
 """Tag of a run: the Slurm job in which its process runs; empty or absent outside of one."""
 BEATS = 20
 """Signs of life in the time after which a run without one counts as dead."""
+RESTORING_S = 1.0
+"""Seconds between two signs of life of a run that is being restored; less than ``claim.WAIT_S``."""
 LONGEST_GAP_S = 60.0
 """Longest time between two looks of a watch; after a longer one it starts again."""
 
@@ -35,9 +43,34 @@ class SupersededError(TrainingError):
     """Another process has taken the run over."""
 
 
-def place() -> dict[str, str]:
+def whereabouts() -> dict[str, str]:
     """The tags that tell where the process of a run runs."""
     return {"fae.host": platform.node(), BOOT: str(Boot.current()), JOB: slurm_job()}
+
+
+@contextmanager
+def beating(client: "MlflowClient", run_id: str) -> Iterator[None]:
+    """Give signs of life of a run within the block, as often as those look who wait for it.
+
+    What fails is left out.
+    """
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(RESTORING_S):
+            with suppress(Exception):
+                client.set_tag(run_id, BEAT, _now())
+
+    thread = threading.Thread(target=beat, name="restoring", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 class Heartbeat:
@@ -85,7 +118,7 @@ class Heartbeat:
             SupersededError, Exception: as ``check``.
         """
         self.check()
-        self._beat(datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
+        self._beat(_now())
         self._last = boot_time()
 
 

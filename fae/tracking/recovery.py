@@ -10,7 +10,7 @@ from fae.runtime.console import warn
 from fae.tracking.archive import Archive
 from fae.tracking.connection import asking
 from fae.tracking.delivery import retry_rejected, upload
-from fae.tracking.folder import Link, home, named
+from fae.tracking.folder import KEY, Link, home, named
 from fae.tracking.journal import Journal
 from fae.tracking.liveness import is_crashed, is_taken
 from fae.tracking.lock import run_lock, store_lock
@@ -69,6 +69,12 @@ def deliver(folder: Path, archive: Archive) -> int:
         run = _run_of(link, archive)
         proven = home(run)
         is_elsewhere = proven is None or not proven.samefile(folder)
+        if is_elsewhere and link.key and run.tags.get(KEY) and not link.has_key_of(run):
+            warn(
+                f"{folder}: {link} was resumed from the store in another folder, {named(run)}, and "
+                "computed there again what only this folder has; it can be removed"
+            )
+            return 0
         if is_elsewhere and not link.has_key_of(run):
             raise StoreError(
                 f"{link} has its folder in {named(run)}, not in {folder}, from which nothing was "

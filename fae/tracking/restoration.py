@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fae.errors import first_line
+import tenacity
+
 from fae.runtime.console import warn
 from fae.tracking.checkpoints import ARTIFACTS, StoredCheckpoint, artifacts_of
 from fae.tracking.claim import settings
@@ -31,6 +32,8 @@ PICTURE = re.compile(
 """The path of a picture as ``Uploader`` stores it: key, step and time."""
 OTHERS = {PICTURES, "model", ARTIFACTS}
 """Folders of artifacts that were not logged as files."""
+PATIENCE_S = 60
+"""How long a download of a checkpoint is tried again."""
 OF_THE_SYSTEM = "system/"
 """Prefix of metrics that MLflow records itself."""
 
@@ -38,21 +41,22 @@ OF_THE_SYSTEM = "system/"
 def restore(client: "MlflowClient", run: StoredRun, folder: Path) -> None:
     """Fill the folder of a run, in place of what an earlier attempt may have left there.
 
-    A checkpoint that cannot be downloaded is a warning: the run starts over.
+    If the store lacks the checkpoint, the run starts over, with a warning.
 
     Raises:
-        MlflowException: the store is not reachable.
+        Exception: of any type, if the store is not reachable, for as long as is waited for it.
     """
     remove_files(folder)
     found = client.get_run(run.id)  # its former process may have stored another one meanwhile
     artifacts, checkpoint = artifacts_of(client, found), StoredCheckpoint.of(found.data.tags)
-    try:
-        if checkpoint:
-            checkpoint.download(artifacts, folder)
-    except Exception as error:  # a store may have anything
-        warn(
-            f"{run.name}: its checkpoint cannot be downloaded ({first_line(error)}); it starts over"
-        )
+    if checkpoint and checkpoint.is_there(artifacts):
+        tenacity.Retrying(
+            stop=tenacity.stop_after_delay(PATIENCE_S),
+            wait=tenacity.wait_random_exponential(max=10),
+            reraise=True,
+        )(checkpoint.download, artifacts, folder)
+    else:
+        warn(f"{run.name}: its checkpoint is not in the store any more; it starts over")
     Journal(folder).append(
         {"parameters": settings(found.data.params)},
         *_files(artifacts),

@@ -25,7 +25,7 @@ from fae.tracking.connection import asking, connect
 from fae.tracking.delivery import UploadWorker
 from fae.tracking.folder import KEY, LINK, Link, check_still_holds, clear
 from fae.tracking.journal import Journal
-from fae.tracking.liveness import BEAT, Heartbeat, SupersededError, place
+from fae.tracking.liveness import BEAT, Heartbeat, SupersededError, beating, whereabouts
 from fae.tracking.lock import run_lock
 from fae.tracking.restoration import restore as restore_folder
 from fae.tracking.run import Run
@@ -198,7 +198,7 @@ class Store:
         clear(folder, self._client, self.uri)
         link = Link("", name, self.uri, self.config.experiment, command, key=uuid.uuid4().hex)
         link.write(folder)
-        own = {KEY: link.key, **place(), **({claim.TAG: claimed.tag} if claimed else {})}
+        own = {KEY: link.key, **whereabouts(), **({claim.TAG: claimed.tag} if claimed else {})}
         all_tags = {**tags, **own}
         made = self._client.create_run(self.experiment_id, run_name=name, tags=all_tags)
         run_id: str = made.info.run_id
@@ -244,16 +244,26 @@ class Store:
         key = uuid.uuid4().hex if restore else run.tags.get(KEY, "")
         Link(run.id, name, self.uri, self.config.experiment, command, key).write(folder)
         if restore:
-            with allow_signals():  # it may take long; until the run has the key it is done again
-                restore_folder(self._client, run, folder)
+            self._restore(run, folder, attempt)
             self._client.set_tag(run.id, KEY, key)
-        for tag, value in {"fae.folder": str(folder), **place()}.items():
+        for tag, value in {"fae.folder": str(folder), **whereabouts()}.items():
             self._client.set_tag(run.id, tag, value)
         journal = Journal(folder)
         journal.append({"carried_on": run.id, "time": int(time.time() * 1000)})
         if "fae.error" in run.tags:  # of an earlier attempt
             journal.append({"tags": {"fae.error": ""}})
         self._client.update_run(run.id, status="RUNNING")
+
+    def _restore(self, run: StoredRun, folder: Path, attempt: int) -> None:
+        """Fill a folder with what the store has of a run, and show meanwhile that this is done.
+
+        It may take long. A run that is interrupted meanwhile is restored again, as its folder does
+        not have its key yet.
+        """
+        with allow_signals(), beating(self._client, run.id), asking(self.uri):
+            restore_folder(self._client, run, folder)
+        if claim.count(self._client.get_run(run.id)) > attempt:
+            raise TakenError
 
     def _record_system(self, run_id: str, *, resumed: bool) -> Callable[[], object]:
         """Start to record system metrics; returns a function that stops it."""

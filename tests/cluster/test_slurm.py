@@ -258,7 +258,7 @@ def test_jobs_outlive_the_command_and_the_same_command_attaches(
     if signum == signal.SIGINT:
         assert code == 130
         array = first.partition("_")[0]
-        assert "3 jobs stay with Slurm; the same command watches them again" in said
+        assert "jobs that stay with Slurm: 3; the same command watches them again" in said
         assert f"scancel {array} ends them" in said
     _, plan = sweep.run("hidden=4,8,16", "sweep.plan_only=true", host="two")
     assert f"Slurm job {first}, running" in plan
@@ -296,7 +296,7 @@ def test_the_command_notices_a_lost_job(sweep: Sweep, soak: Soak) -> None:
 def test_a_sweep_may_be_left_to_slurm(sweep: Sweep) -> None:
     code, said = sweep.run(ONE_OF_TWO, "sweep.detach=true")
     assert code == 0
-    assert "2 jobs are left to Slurm" in said
+    assert "jobs left to Slurm: 2" in said
     jobs = sweep.jobs(2)
     wait_for(lambda: all(sweep.cluster.states()[job] == "COMPLETED" for job in jobs), END_S)
     report = subprocess.run(

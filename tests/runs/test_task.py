@@ -118,7 +118,7 @@ def test_a_run_whose_folder_is_here_resumes_from_there(tiny: Tiny, tmp_path: Pat
     found = planned(
         tiny("epochs=4"), replace(killed, tags={**killed.tags, "fae.checkpoint": "2 a"})
     )
-    assert (found.folder, found.epochs_done, found.is_restored) == (tmp_path, 3, False)
+    assert (found.folder, found.epochs_done, found.is_from_store) == (tmp_path, 3, False)
 
 
 def test_what_failed_is_new_when_asked_for(tiny: Tiny, tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from omegaconf import OmegaConf
 
 from fae.config import Config
 from fae.errors import ConfigError, Interrupted, TrainingError
-from fae.runs.task import State, Task, look_up
-from fae.sweeps import parent_run
+from fae.runs.begin import begin
+from fae.runs.job import Job
+from fae.runs.task import Known, State, Task, look_up
+from fae.sweeps import parent_run, sweep_run
 from fae.sweeps.job_end import JobEndError, settle
 from fae.sweeps.launch import BY_NUMBER, Launch
 from fae.sweeps.queue_launcher import QueueLauncher, attach
@@ -382,10 +384,17 @@ def test_jobs_are_known_once_another_command_has_resumed_their_sweep(
 ) -> None:
     """Whose folder is another one, and who has launched nothing yet."""
     sweep.store_sweep([sweep.job(0), sweep.job(1, end="CANCELLED")])
-    (stored,) = sweep.archive.runs("sweep")
-    sweep.store._client.set_tag(stored.id, "fae.folder", str(tmp_path / "later"))
     slurm.says("8_0 RUNNING 0 0 4G")
-    assert [task.job and task.job.state for task in sweep.found()] == ["running", "cancelled"]
+    job = Job("all", tmp_path / "later", "")
+
+    def known() -> Known:
+        return sweep_run._known(sweep.archive, sweep.tasks)
+
+    with begin(sweep.store, job, known, kind="sweep", subject="", tags={}) as (run, found):
+        assert run
+        assert found.run
+        assert run.id == found.run.id
+        assert [task.job and task.job.state for task in sweep.found()] == ["running", "cancelled"]
 
 
 def test_a_cancelled_job_is_submitted_again_if_so_wanted(
@@ -418,7 +427,7 @@ def test_jobs_may_be_left_to_slurm(sweep: Sweep, capsys: pytest.CaptureFixture[s
     launch = sweep.launch(detach=True)
     assert launch.left == 2
     assert launch.failures == {}
-    assert "2 jobs are left to Slurm; the same command watches" in capsys.readouterr().out
+    assert "jobs left to Slurm: 2; the same command watches" in capsys.readouterr().out
 
 
 def test_a_signal_leaves_the_jobs_and_says_how_to_end_them(
@@ -435,7 +444,7 @@ def test_a_signal_leaves_the_jobs_and_says_how_to_end_them(
     with pytest.raises(Interrupted):
         sweep.launch()
     said = capsys.readouterr().out
-    assert "1 jobs stay with Slurm; the same command watches them again" in said
+    assert "jobs that stay with Slurm: 1; the same command watches them again" in said
     assert "scancel 8 ends them" in said
     assert slurm.calls("scancel") == []
     assert [job.end for job in record.read(sweep.folder)] == ["COMPLETED", ""]
@@ -482,6 +491,16 @@ def test_only_a_launcher_with_a_queue_can_be_left(tiny: Tiny) -> None:
     task = Task(tiny("sweep.detach=true"), [])
     with pytest.raises(ConfigError, match=r"sweep\.detach=true: needs a launcher with a queue"):
         attach([task], cast("Launcher", object()), None)
+
+
+@pytest.mark.parametrize("other", ["sweep.rerun=true", "sweep.on_failure=stop"])
+@pytest.mark.usefixtures("slurm")
+def test_what_a_sweep_that_is_left_would_not_do_is_refused(
+    tiny: Tiny, tmp_path: Path, other: str
+) -> None:
+    task = Task(tiny("sweep.detach=true", other), [])
+    with pytest.raises(ConfigError, match=f"sweep.detach=true: not with {other}"):
+        attach([task], launcher(tmp_path), None)
 
 
 @pytest.mark.parametrize("content", ["[", json.dumps([{"job": "8; rm", "fingerprint": ""}])])

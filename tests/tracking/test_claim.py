@@ -192,3 +192,28 @@ def test_who_may_not_delete_closes_what_he_withdraws(
     take(store, taken, 1, "theirs")
     ours.withdraw(taken)
     assert store.get_run(taken).info.status == "RUNNING"
+
+
+def test_a_taker_is_waited_for_while_it_gives_signs_of_life(
+    store: MlflowClient, experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does while it restores a run; a taker that died is not waited for."""
+    monkeypatch.setattr(claim, "WAIT_S", 0.3)
+    run_id = store.create_run(experiment).info.run_id
+    store.set_terminated(run_id, "KILLED")
+    claimed, looks = Claim(store, experiment, "work"), 0
+    read = store.get_run
+
+    def look(_: str) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks < 10:
+            store.set_tag(run_id, "fae.beat", f"{looks}")
+        return read(run_id)
+
+    monkeypatch.setattr(store, "get_run", look)
+    claimed.wait_for_taker(run_id, 0)
+    assert looks > 10
+    looks = 10
+    claimed.wait_for_taker(run_id, 0)
+    assert looks < 20

@@ -11,9 +11,11 @@ import torch
 from mlflow import MlflowClient
 
 from fae.config import Config
-from fae.errors import TrainingError
+from fae.errors import StoreError, TrainingError
+from fae.tracking import restoration
 from fae.tracking.archive import Archive
 from fae.tracking.checkpoints import StoredCheckpoint, checkpoint_path, saved_epochs
+from fae.tracking.claim import TakenError
 from fae.tracking.config import TrackingConfig
 from fae.tracking.folder import Link, home
 from fae.tracking.journal import Journal
@@ -194,7 +196,7 @@ def test_a_folder_of_something_else_is_left_alone(
 
 
 @pytest.mark.parametrize("harm", ["gone", "half of it"])
-def test_a_run_whose_checkpoint_cannot_be_downloaded_starts_over(
+def test_a_run_whose_checkpoint_is_gone_starts_over(
     tracking: TrackingConfig,
     client: MlflowClient,
     tmp_path: Path,
@@ -208,5 +210,45 @@ def test_a_run_whose_checkpoint_cannot_be_downloaded_starts_over(
     with resume(tracking, run_id, tmp_path / "here") as run:
         log_one_of_each(run)
         assert saved_epochs(tmp_path / "here") == []
-    assert capsys.readouterr().out.startswith("warning: cut: its checkpoint cannot be downloaded (")
+    assert "cut: its checkpoint is not in the store any more" in capsys.readouterr().out
     assert metrics(client, run_id, "a") == [(1, "1.0"), (2, "2.0")]
+
+
+def test_an_outage_during_the_download_costs_no_epoch(
+    tracking: TrackingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = interrupted(tracking, tmp_path / "there")
+
+    def away(*_: object) -> None:
+        raise RuntimeError("503 Service Unavailable")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoredCheckpoint, "download", away)
+        patched.setattr(restoration, "PATIENCE_S", 0)
+        with (
+            pytest.raises(StoreError, match="503 Service Unavailable"),
+            resume(tracking, run_id, tmp_path / "here"),
+        ):
+            pass
+    assert Archive(tracking).run(run_id).status == "KILLED"
+    with resume(tracking, run_id, tmp_path / "here"):
+        assert saved_epochs(tmp_path / "here") == [3]
+
+
+def test_a_run_that_another_process_has_taken_meanwhile_is_left_to_it(
+    tracking: TrackingConfig,
+    client: MlflowClient,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run_id = interrupted(tracking, tmp_path / "there")
+    key = client.get_run(run_id).data.tags["fae.key"]
+
+    def slow(*_: object) -> None:
+        client.log_param(run_id, "fae.attempt.3", "another process")
+
+    monkeypatch.setattr(StoredCheckpoint, "download", slow)
+    with pytest.raises(TakenError), resume(tracking, run_id, tmp_path / "here"):
+        pass
+    left = client.get_run(run_id)
+    assert (left.info.status, left.data.tags["fae.key"]) == ("KILLED", key)

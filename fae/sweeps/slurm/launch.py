@@ -62,10 +62,10 @@ def launch(launcher: SlurmLauncher, jobs: Sequence[Sequence[str]], first: int) -
         submitted = _submitted(launcher, jobs, tasks, folder, first, settings)
         record.add(folder, [_attached(task) for task in known.values() if task.job])
         record.add(folder, submitted)
-        launcher.tag({JOBS: " ".join(_arrays(submitted)), RECORDED: str(folder)})
+        launcher.tag({JOBS: " ".join(_arrays(record.read(folder))), RECORDED: str(folder)})
     point("logs", folder / LOGS)
     if OmegaConf.select(config, "sweep.detach"):
-        say(f"{len(jobs)} jobs are left to Slurm; {_how_to_go_on(submitted)}")
+        say(f"jobs left to Slurm: {len(jobs)}; {_how_to_go_on(submitted, config)}")
         return [JobReturn(status=JobStatus.UNKNOWN) for _ in jobs]
     names = _names(jobs, tasks)
     watch = Watch(submitted, names, poll_s=settings.poll_s, requeues=settings.requeues)
@@ -73,7 +73,7 @@ def launch(launcher: SlurmLauncher, jobs: Sequence[Sequence[str]], first: int) -
         ends = watch.until_end()
     except Interrupted:
         stay = [job for job in submitted if job.job in watch.remaining()]
-        say(f"{len(stay)} jobs stay with Slurm; {_how_to_go_on(stay)}")
+        say(f"jobs that stay with Slurm: {len(stay)}; {_how_to_go_on(stay, config)}")
         raise
     finally:
         record.note_ends(folder, {job: end.name for job, end in watch.ends.items()})
@@ -147,9 +147,10 @@ def _arrays(jobs: Sequence[Submitted]) -> list[str]:
     return [*dict.fromkeys(job.job.partition("_")[0] for job in jobs)]
 
 
-def _how_to_go_on(jobs: Sequence[Submitted]) -> str:
+def _how_to_go_on(jobs: Sequence[Submitted], config: DictConfig) -> str:
     ended = f"scancel {' '.join(_arrays(jobs))} ends them"
-    return f"the same command watches them again, {ended}"
+    again = f"the same command watches them again, {ended}"
+    return ended if OmegaConf.select(config, "sweep.rerun") else again
 
 
 def _return(job: Submitted, end: JobState, *, has_task: bool) -> JobReturn:
