@@ -35,7 +35,7 @@ def without_password(text: str) -> str:
     """A text with the passwords in its addresses masked, and with the user names of web servers,
     which may be tokens."""
     text = re.sub(r"(\w:/*[^:/\s]*):(?!\d+[/?#]).*@", r"\1:***@", text)
-    text = re.sub(  # digits that are no port: an @ follows, and none stands in a database's name
+    text = re.sub(  # digits before a slash, no port: postgresql://me:123/x@host
         r"((?<!http)(?<!https)://[^:/\s]*):\d+[/?#][^\s=]*@", r"\1:***@", text, flags=re.IGNORECASE
     )
     text = re.sub(r"(://[^:/\s]*):(?!\d|\*)[^@/\s]+", r"\1:***", text)  # no host
