@@ -2,7 +2,9 @@
 
 import re
 import shlex
+from pathlib import Path
 
+import photographs
 import pytest
 from conftest import NO_LOCAL, PROJECT
 
@@ -17,8 +19,11 @@ REPORTS = re.findall(r"^python -m fae\.report ?(.*)$", README, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.split()[0] != "--help"])
-def test_a_command_composes(command: str) -> None:
+def test_a_command_composes(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each value of a sweep, one at a time, and what it asks for is what one gets."""
+    if "photos" in command:
+        photographs.photographs(tmp_path / "photos", 200)
+        monkeypatch.chdir(tmp_path)
     arguments = [a for a in shlex.split(command, comments=True) if a != "-m"]
     sweeps = [a for a in arguments if "," in a]
     for argument in sweeps or [""]:
