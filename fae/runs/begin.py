@@ -15,7 +15,7 @@ from fae.tracking.run import Run
 from fae.tracking.store import Store
 
 TAKING_S = 10.0
-"""How long another process that has locked the folder of a run may take until it is RUNNING."""
+"""How long another process may take to begin what it has created, or whose folder it has locked."""
 AGAIN_S = 0.2
 LookedUp = TypeVar("LookedUp", bound=Known)
 
@@ -51,13 +51,17 @@ def begin(
         with store_lock(store.uri):
             while True:
                 claimed, known, run = store.claim(subject), look_up(), None
+                is_late = time.monotonic() > deadline
+                if known.run and known.run.is_undecided and not is_late:
+                    time.sleep(AGAIN_S)
+                    continue
                 if not known.to_run:
                     break
                 try:
                     run = until_end.enter_context(_opened(store, job, known, claimed, about))
                     break
                 except (LockedError, TakenError) as other:
-                    if isinstance(other, LockedError) and time.monotonic() > deadline:
+                    if isinstance(other, LockedError) and is_late:
                         raise
                 time.sleep(AGAIN_S)
         yield run, known

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fae.tracking.checkpoints import StoredCheckpoint
-from fae.tracking.claim import SILENT, WITHDRAWN
+from fae.tracking.claim import SILENT, TAG, WITHDRAWN
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,11 @@ class StoredRun:
     def is_withdrawn(self) -> bool:
         """Whether another process, which began it as well, was quicker."""
         return [*self.attempts] == [WITHDRAWN]
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether it was just created, and may yet be withdrawn."""
+        return self.status == "RUNNING" and TAG in self.tags and not self.attempts
 
     @property
     def was_silent(self) -> bool:

@@ -74,6 +74,31 @@ def test_a_resumed_run_stays_in_its_own_folder(tiny: Tiny, tmp_path: Path) -> No
     assert archive.run(run_id).status == "FINISHED"
 
 
+def test_what_is_to_be_joined_is_not_what_is_withdrawn_next(tiny: Tiny, tmp_path: Path) -> None:
+    """A run that others have just created may be withdrawn; what they decide on is waited for."""
+    config = tiny(f"tracking.experiment={tmp_path.name}")
+    store, archive = Store(config.tracking), Archive(config.tracking)
+    client, tags = store._client, {"fae.kind": "sweep", "fae.claim": "same"}
+    first, second = (
+        client.create_run(store.experiment_id, tags=tags).info.run_id for _ in range(2)
+    )
+    looks: list[str] = []
+
+    def known() -> Known:
+        if looks:
+            client.log_param(first, "fae.attempt.1", "withdrawn")
+            client.log_param(second, "fae.attempt.1", "its own")
+        looks.append(second if looks else first)
+        return Known(state=State.RUNNING, run=archive.run(looks[-1]))
+
+    job = Job("sweep", tmp_path / "sweep", "")
+    with begin(store, job, known, kind="sweep", subject="same", tags={}) as (run, found):
+        assert run is None
+        assert found.run
+        assert found.run.id == second
+    assert looks == [first, second]
+
+
 class Cut(SystemExit):
     """What a scheduler's signal is to a test."""
 
