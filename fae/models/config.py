@@ -54,6 +54,11 @@ class ModelConfig:
     are drawn at random."""
 
     @property
+    def loss(self) -> str:
+        """What the network minimises, in words."""
+        return "mean squared error over images and pixels"
+
+    @property
     def depends_on_threads(self) -> bool:
         """Whether the bits of its results depend on the number of threads that compute them."""
         return False

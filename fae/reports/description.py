@@ -66,10 +66,12 @@ def training(settings: Sequence[Setting], test_images: Callable[[DataConfig], in
         "dropout": lambda run: f"{run.config.dropout:g}",
         "epochs": lambda run: _epochs(run.config),
         "precision": lambda run: run.config.trainer.precision,
+        "loss": lambda run: run.config.model.loss,
     }
+    if any(run.config.data.noise for run in firsts):
+        facts["noise of the inputs"] = lambda run: f"{run.config.data.noise:g}"
     return {
         **{what: _distinct(map(describe, firsts)) for what, describe in facts.items()},
-        "loss": ["mean squared error over images and pixels"],
         "seeds": [", ".join(map(str, seeds))],
     }
 
@@ -161,7 +163,7 @@ def _layers(network: Network) -> str:
     """``784-64-784``, of a network of linear layers one after the other."""
     shapes = [weights.shape for weights in network.parameters() if weights.ndim > 1]
     in_line = all(len(shape) == 2 for shape in shapes) and all(
-        first[0] == second[1] for first, second in pairwise(shapes)
+        first[0] == second[1] for first, second in pairwise([*shapes, *shapes[:1]])
     )
     if not shapes or not in_line:
         return "not a chain of linear layers"

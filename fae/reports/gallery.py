@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fae.config import fingerprint_fields
 from fae.data.datamodule import EvalBatches
 from fae.data.examples import examples
 from fae.data.images import DataSet, Images
@@ -25,13 +26,20 @@ def pictured(settings: Sequence[Setting]) -> list[Setting]:
 
     They are grouped by what distinguishes them besides n.
     """
-    data = settings[0].runs[0].config.data
-    alike = [setting for setting in settings if setting.runs[0].config.data == data]
+    images = _images(settings[0])
+    alike = [setting for setting in settings if _images(setting) == images]
     best = sorted(alike, key=lambda setting: setting.runs[0].tested["val/mse"])[:PICTURED]
     group = others(best)
     order = list(dict.fromkeys(group[s.title] for s in alike if s.title in group))
     shown = [setting for setting in alike if setting.title in group]
     return sorted(shown, key=lambda setting: order.index(group[setting.title]))
+
+
+def _images(setting: Setting) -> tuple[object, ...]:
+    """What tells the images of a setting, and their split, from others."""
+    run = setting.runs[0]
+    fields = fingerprint_fields(run.config.data, "data.")
+    return run.tags.get("fae.data_digest"), {**fields, "data.noise": None}
 
 
 @torch.inference_mode()

@@ -50,21 +50,27 @@ def begin(
     with ExitStack() as until_end:
         with store_lock(store.uri):
             while True:
-                claimed, known, run = store.claim(subject), look_up(), None
-                is_late = time.monotonic() > deadline
-                if known.run and known.run.is_undecided and not is_late:
-                    time.sleep(AGAIN_S)
-                    continue
+                claimed, run = store.claim(subject), None
+                known = _once_decided(look_up, deadline)
                 if not known.to_run:
                     break
                 try:
                     run = until_end.enter_context(_opened(store, job, known, claimed, about))
                     break
                 except (LockedError, TakenError) as other:
-                    if isinstance(other, LockedError) and is_late:
+                    if isinstance(other, LockedError) and time.monotonic() > deadline:
                         raise
                 time.sleep(AGAIN_S)
         yield run, known
+
+
+def _once_decided(look_up: Callable[[], LookedUp], deadline: float) -> LookedUp:
+    """What the store knows, once other processes have decided which of their runs begins."""
+    known = look_up()
+    while known.run and known.run.is_undecided and time.monotonic() < deadline:
+        time.sleep(AGAIN_S)
+        known = look_up()
+    return known
 
 
 def _opened(

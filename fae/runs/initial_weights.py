@@ -21,9 +21,10 @@ def find(config: Config) -> TrainedRun:
     named = f"model.weights={config.model.weights}"
     archive = Archive.if_there(config.tracking)
     try:
-        run = TrainedRun.find(config.model.weights or "", archive) if archive else None
+        key, named_run = "model.weights", config.model.weights or ""
+        run = TrainedRun.find(named_run, archive, key) if archive else None
         stored = run.network.state_dict() if run else {}
-    except (ConfigError, StoreError) as problem:
+    except StoreError as problem:
         raise ConfigError(f"{named}: {problem}") from problem
     if run is None:
         raise ConfigError(f"{named}: no run was stored in tracking.uri={config.tracking.uri}")

@@ -37,8 +37,11 @@ class TrainedRun(StoredRun):
     archive: Archive = field(repr=False, compare=False, kw_only=True)
 
     @staticmethod
-    def find(beginning: str, archive: Archive) -> "TrainedRun":
+    def find(beginning: str, archive: Archive, key: str = "run") -> "TrainedRun":
         """The run whose id begins so.
+
+        Args:
+            key: under which that was given.
 
         Raises:
             ConfigError: there is not one such run.
@@ -46,7 +49,8 @@ class TrainedRun(StoredRun):
         runs = archive.runs("run") if beginning else []
         found = [run for run in runs if run.id.startswith(beginning)]
         if len(found) != 1:
-            raise ConfigError(f"run={beginning}: {len(found) or 'no'} runs have ids that begin so")
+            count = len(found) or "no"
+            raise ConfigError(f"{key}={beginning}: {count} runs have ids that begin so")
         return TrainedRun.of(found[0], archive)
 
     @staticmethod

@@ -40,7 +40,7 @@ WithThreads = Callable[[int], None]
         ["hidden=33", "dropout=0.3", "model.output_activation=sigmoid"],
         ["hidden=50", "model.hidden_activation=silu", "model.initialisation=pca"],
         ["hidden=9", "model=deep", "model.widths=[77]", "model.inner_activation=tanh"],
-        ["hidden=9", "model=tied"],
+        ["hidden=9", "model=tied", "data.noise=0.1"],
         ["hidden=9", "model=variational", "data.noise=0.1", "lr=0.003"],
     ],
     ids=lambda overrides: " ".join(overrides),

@@ -214,6 +214,8 @@ def _classes(
     if not is_labelled:
         return (WITHOUT_CLASSES,)
     most = MOST_CLASSES if names is None else len(names)
+    if most > MOST_CLASSES:
+        raise _wrong(path, f"has {most} classes; at most {MOST_CLASSES} are possible")
     if labels.min() < 0 or labels.max() >= most:
         raise DataError(
             f"data.root={path}: labels are from {labels.min()} to {labels.max()}; must be from 0 "

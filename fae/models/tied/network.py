@@ -40,7 +40,11 @@ class Tied(Network):
         return self.decode(self.dropout(self.encode(images)))
 
     def error(self, images: Tensor) -> Tensor:
-        codes = self.dropout(self.encode(images))
+        return self.error_given(images, images)
+
+    def error_given(self, inputs: Tensor, images: Tensor) -> Tensor:
+        """The mean squared error where the network sees other inputs than the images, a scalar."""
+        codes = self.dropout(self.encode(inputs))
         return reconstruction_error(codes, self.encoder.weight.T, self.bias, images)
 
     def residuals(self, images: Tensor) -> Tensor:

@@ -22,6 +22,11 @@ class VariationalConfig(ModelConfig):
     """Weight of the Kullback-Leibler divergence of the codes' distributions, per pixel: twice the
     variance that the network assumes of pixels around their reconstruction."""
 
+    @property
+    def loss(self) -> str:
+        divergence = "the Kullback-Leibler divergence of the codes' distributions per pixel"
+        return f"{super().loss}, and {self.beta:g} times {divergence}"
+
     def build(self, pixels: int, hidden: int, dropout: float) -> "Variational":
         from fae.models.variational.network import Variational
 
