@@ -44,7 +44,6 @@ def begin(
     Raises:
         StoreError, TrainingError: as ``Store.run``.
     """
-
     about = {"kind": kind, "parameters": parameters, "tags": tags}
     deadline = time.monotonic() + TAKING_S
     with ExitStack() as until_end:
