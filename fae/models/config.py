@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from fae.runtime.fields import STRICT, Name, Share
+from fae.runtime.fields import STRICT, RunId, Share
 
 if TYPE_CHECKING:
     from fae.data.images import Images
@@ -49,7 +49,7 @@ class ModelConfig:
 
     name: str
     """Name of the network in ``fae.models.catalogue``."""
-    weights: Name | None = None
+    weights: RunId | None = None
     """Run whose network's weights are the initial ones: its id, or the beginning of it; null: they
     are drawn at random."""
 

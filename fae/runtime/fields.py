@@ -16,6 +16,15 @@ def _as_list(names: object) -> object:
     return [] if names is None else names if isinstance(names, list | tuple) else [str(names)]
 
 
+def _as_text(beginning: object) -> object:
+    if isinstance(beginning, float):
+        raise PydanticCustomError(
+            "number", "Input should be text; it is read as a number, so give one more character"
+        )
+    is_number = isinstance(beginning, int) and not isinstance(beginning, bool)
+    return str(beginning) if is_number else beginning
+
+
 def _printable(text: str) -> str:
     if not text.isprintable():
         raise PydanticCustomError("unprintable", "Input should be printable text")
@@ -41,6 +50,8 @@ Name = Annotated[
     StringConstraints(strict=True, min_length=1, max_length=250),
     AfterValidator(_printable),
 ]
+RunId = Annotated[Name, BeforeValidator(_as_text)]
+"""Id of a run, or the beginning of it, which a command line may read as a number."""
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_list)]
 OwnFolder = Annotated[Path, AfterValidator(paths.absolute), AfterValidator(_without_flaw)]
 """A folder that the user names, made absolute."""

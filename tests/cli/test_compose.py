@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import NO_LOCAL, PROJECT
 from hydra import compose as compose_node
@@ -11,6 +12,7 @@ from hydra import initialize_config_dir
 from hydra.core.utils import configure_log
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
+from photographs import photographs
 
 from fae.cli.compose import check, compose, compose_jobs
 from fae.cli.messages import explain, raised_by_hydra
@@ -48,9 +50,18 @@ SHIPPED = [
 ]
 
 
+OWN_IMAGES = {"data=folder": "photos", "data=npz": "mine.npz"}
+"""Choices that need a ``data.root``, and what is there."""
+
+
 @pytest.mark.parametrize("choice", sorted(SHIPPED))
-def test_every_shipped_choice_composes(choice: str) -> None:
-    assert isinstance(composed(choice), Config)
+def test_every_shipped_choice_composes(choice: str, tmp_path: Path) -> None:
+    more = []
+    if choice in OWN_IMAGES:
+        photographs(tmp_path / "photos", 60)
+        np.savez(tmp_path / "mine.npz", images=np.zeros((60, 8, 8), np.uint8))
+        more = [f"data.root={tmp_path / OWN_IMAGES[choice]}"]
+    assert isinstance(composed(choice, *more), Config)
 
 
 def test_a_users_own_defaults_yield_to_presets_and_to_the_command_line(
@@ -259,7 +270,7 @@ def test_every_key_is_known() -> None:
         (["optimizer=adm"], "did you mean adam? choose from adam, adamw, sgd"),
         (["optimizer=null"], "optimizer=null: needs the name of a choice"),
         (["optimizer.lr=0.1"], "optimizer.lr: no such key; did you mean lr?"),
-        (["data.side=3"], "data.side: only with data=synthetic"),
+        (["data.side=3"], "data.side: only with data=folder or npz or synthetic"),
         (
             ["optimizer=adam", "optimizer.momentum=0.9"],
             "optimizer.momentum: only with optimizer=sgd",
@@ -306,7 +317,7 @@ def test_every_key_is_known() -> None:
         (["trainer.precision=16"], "trainer.precision=16: must be '32-true' or 'bf16-mixed'"),
         (
             ["model={_target_:os.system}"],
-            "model._target_: no such key; model has hidden_activation",
+            "model._target_: no such key; model has beta, channels, hidden_activation",
         ),
         (["++optimizer.nesterov.a=1"], "optimizer.nesterov={'a': 1}: must be a valid boolean"),
         (["optimizer=adam", "++optimizer.betas.a=1"], "++optimizer.betas.a=1: invalid literal"),

@@ -84,3 +84,13 @@ def test_without_a_store_there_are_no_weights(tiny: Tiny, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"model\.weights=abc: no run was stored in"):
         train(config, Job("second", tmp_path / "second", ""))
     assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize("beginning", ["91474625", "12a4"])
+def test_an_id_that_looks_like_a_number_is_text(tiny: Tiny, beginning: str) -> None:
+    assert tiny(f"model.weights={beginning}").model.weights == beginning
+
+
+def test_an_id_that_is_read_as_another_number_is_refused(tiny: Tiny) -> None:
+    with pytest.raises(ConfigError, match="read as a number, so give one more character"):
+        tiny("model.weights=12e4")
