@@ -51,9 +51,15 @@ def _run_study(node: DictConfig) -> "Outcome":
     return outcome
 
 
+def _prepare(config: Config) -> None:
+    from fae.runs.run import prepare
+
+    prepare(config)
+
+
 def main() -> None:
     """Entry point of ``fae search`` and ``python -m fae.search``."""
-    command.run(run_study, *SCHEMAS, name="search")
+    command.run(run_study, *SCHEMAS, name="search", prepare=_prepare)
 
 
 if __name__ == "__main__":

@@ -127,9 +127,15 @@ def _show_plan(config: Config) -> None:
     plan.show("plan", look_up([task], archive, config.sweep), archive, asked=1)
 
 
+def _prepare(config: Config) -> None:
+    from fae.runs.run import prepare
+
+    prepare(config)
+
+
 def main() -> None:
     """Entry point of ``fae train`` and ``python -m fae.train``."""
-    command.run(run_job, *SCHEMAS, name="train")
+    command.run(run_job, *SCHEMAS, name="train", prepare=_prepare)
 
 
 if __name__ == "__main__":

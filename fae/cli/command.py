@@ -37,9 +37,17 @@ NO_MEMORY = (
 )
 """Parts of messages of errors other than MemoryError that mean the same."""
 NO_GPU_MEMORY = "CUDA out of memory"
+Prepare = Callable[[Config], object]
+"""Checks what the run of a configuration needs, as ``fae.runs.run.prepare``."""
 
 
-def run(entry: Callable[[], object], *schemas: type, name: str = "") -> None:
+def _prepare_nothing(_: Config) -> None:
+    pass
+
+
+def run(
+    entry: Callable[[], object], *schemas: type, name: str = "", prepare: Prepare = _prepare_nothing
+) -> None:
     """Run a command and end the process with the right exit code.
 
     With HYDRA_FULL_ERROR=1 in the environment, errors are shown with their traceback. A process
@@ -50,12 +58,14 @@ def run(entry: Callable[[], object], *schemas: type, name: str = "") -> None:
         entry: calls Hydra's entry point, or does without Hydra.
         schemas: of the command's configuration; that of a run is the default.
         name: of the command, which answers --help; without one, the entry sees all arguments.
+        prepare: called before Hydra makes the folder of a single run.
 
     Raises:
         SystemExit: the exit code is not 0.
     """
     full_error = os.environ.get(FULL_ERROR) == "1"
     schemas = SingleRunGuard.schemas = schemas or (Config,)
+    SingleRunGuard.prepare = prepare
     is_ours = process.has_begun()
     signals.install(as_guest=not is_ours, may_end=is_ours)
     code: int | None = None
@@ -150,16 +160,17 @@ class PastHydraError(BaseException):
 
 
 class SingleRunGuard(Callback):
-    """Checks the configuration and the images of a single run before Hydra creates its folder, and
-    keeps Hydra from adding to its error.
+    """Checks the configuration of a single run, and what it needs, before Hydra makes its folder,
+    and keeps Hydra from adding to its error.
 
     A multirun is checked as a whole by ``fae.sweeps.sweep``.
 
     Attributes:
-        schemas: of the running command; a class attribute, as Hydra creates the object.
+        schemas, prepare: of the running command; class attributes, as Hydra creates the object.
     """
 
     schemas: ClassVar[Sequence[type]] = (Config,)
+    prepare: ClassVar[Prepare] = _prepare_nothing
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         try:
@@ -175,7 +186,7 @@ class SingleRunGuard(Callback):
                     "report.fail_unless: applies to sweeps only, and this is a single run; "
                     "repeats=5 makes it a sweep"
                 )
-            checked.data.build().verify()  # or Hydra would write a folder for nothing
+            type(self).prepare(checked)
         except FaeError as error:
             raise PastHydraError(error) from None
 

@@ -22,7 +22,7 @@ PICTURED = 8
 
 
 def pictured(settings: Sequence[Setting]) -> list[Setting]:
-    """Settings on the first one's data; of too many, those with the lowest validation error.
+    """Settings on the first one's images; of too many, those with the lowest validation error.
 
     They are grouped by what distinguishes them besides n.
     """

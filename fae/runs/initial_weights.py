@@ -20,14 +20,13 @@ def find(config: Config) -> TrainedRun:
     """
     named = f"model.weights={config.model.weights}"
     archive = Archive.if_there(config.tracking)
+    if archive is None:
+        raise ConfigError(f"{named}: no run was stored in tracking.uri={config.tracking.uri}")
+    run = TrainedRun.find(config.model.weights or "", archive, "model.weights")
     try:
-        key, named_run = "model.weights", config.model.weights or ""
-        run = TrainedRun.find(named_run, archive, key) if archive else None
-        stored = run.network.state_dict() if run else {}
+        stored = run.network.state_dict()
     except StoreError as problem:
         raise ConfigError(f"{named}: {problem}") from problem
-    if run is None:
-        raise ConfigError(f"{named}: no run was stored in tracking.uri={config.tracking.uri}")
     wanted = untrained_network(config).state_dict()
     if stored.keys() != wanted.keys():
         raise ConfigError(f"{named}: {run.name} has a network of another kind")

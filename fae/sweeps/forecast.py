@@ -18,7 +18,7 @@ COMPARABLE = 0.1
 FORMER = {WORK: "fae.work", BYTES: "fae.bytes"}
 """What earlier versions called the tags of runs."""
 
-DECISIVE = ("data", "data.side", "data.grey", "precision", "accelerator")
+DECISIVE = ("data", "data.side", "data.grey", "data.colour", "model", "precision", "accelerator")
 """Parameters of a run, or None; runs that agree in them take as long for the same work."""
 
 

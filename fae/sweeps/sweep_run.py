@@ -128,12 +128,11 @@ class SweepRun:
         Where jobs wait in a queue, that process alone submits them, or each would be there twice.
         """
         running = f"this sweep is running in another process, run {sweep.id[:8]}"
-        if self.settings.detach and self._others.is_alive(sweep):
-            say(f"{running}: its jobs are left to that process")
-            self._left_to_another = True
-            return True
         if self.settings.detach:
-            return False
+            self._left_to_another = self._others.is_alive(sweep)
+            if self._left_to_another:
+                say(f"{running}: its jobs are left to that process")
+            return self._left_to_another
         say(f"{running}: joining it")
         self.job.folder.mkdir(parents=True, exist_ok=True)
         with defer_signals(), allow_signals():  # as within a run of its own

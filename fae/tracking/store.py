@@ -178,7 +178,7 @@ class Store:
             uploader.deliver([{"tags": {BEAT: moment}}])
 
         def attempts() -> int:
-            return len(claim.attempts(self._client.get_run(uploader.run_id).data.params))
+            return claim.count(self._client.get_run(uploader.run_id))
 
         return Heartbeat(beat, attempts, attempt, self.config.silence_s)
 

@@ -22,8 +22,10 @@ def noisy_training(learner: Learner, noise: float) -> Iterator[None]:
     network = learner.network
     if noise:
         learner.network = Denoising(network, noise)
-    yield
-    learner.network = network
+    try:
+        yield
+    finally:
+        learner.network = network
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import Cli
 
 from fae.config import Config
 from fae.errors import ConfigError
@@ -77,6 +78,13 @@ def test_a_network_of_another_shape_is_refused_before_a_run_exists(
 def test_a_run_that_is_not_there_is_named(tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"model\.weights=nothing: .*no runs have ids that begin"):
         train(tiny("model.weights=nothing"), Job("second", tmp_path / "second", ""))
+
+
+def test_a_wrong_one_leaves_no_folder_behind(cli: Cli, tmp_path: Path) -> None:
+    done = cli("experiment=smoke", "hidden=4", "model.weights=nothing")
+    assert done.returncode == 2
+    assert "model.weights=nothing: no run" in done.stderr
+    assert not (tmp_path / "outputs").exists()
 
 
 def test_without_a_store_there_are_no_weights(tiny: Tiny, tmp_path: Path) -> None:
