@@ -59,6 +59,25 @@ def wait_for(process: "subprocess.Popen[str]", *texts: str) -> None:
             return
 
 
+def test_a_search_and_a_sweep_keep_the_whole_id_of_the_run_they_start_from(
+    tmp_path: Path, empty_store: bytes
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes(empty_store)
+    train = [sys.executable, "-m", "fae.train", "experiment=smoke", "hidden=4", NO_LOCAL]
+    env = environment(f"sqlite:///{tmp_path}/mlflow.db")
+    assert forking.run(train, cwd=tmp_path, env=env, timeout=300).returncode == 0
+    (first,) = stored(tmp_path, "run")
+    weights = f"model.weights='{first.info.run_id[:8]}'"
+    forking.run([*train, "-m", "seed=1,2", weights], cwd=tmp_path, env=env, timeout=300)
+    assert search(tmp_path, "hidden=4", "search.trials=2", weights)[0] == 0
+    begun = [run for run in stored(tmp_path, "run") if run.info.run_id != first.info.run_id]
+    begun += stored(tmp_path, "trial")
+    assert len(begun) == 2 + 2 + 2  # of the sweep, fresh runs of the search's best, trials
+    for run in begun:
+        assert run.data.params["weights"] == first.info.run_id
+        assert run.data.tags["fae.weights"] == first.info.run_id
+
+
 def contents(folder: Path) -> dict[Path, bytes]:
     return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 

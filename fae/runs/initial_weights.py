@@ -1,14 +1,44 @@
 """Starting from the weights of a stored run, the setting ``model.weights``."""
 
+from dataclasses import replace
+from functools import cache
+
 from fae.config import Config
 from fae.errors import ConfigError, StoreError
 from fae.models.network import Network
 from fae.runs.stored import TrainedRun
 from fae.runs.trained import untrained_network
 from fae.tracking.archive import Archive
+from fae.tracking.config import TrackingConfig
 
 LINEAGE = "fae.weights"
 """Tag of a run: id of the run whose weights it started from."""
+
+
+def with_full_id(config: Config) -> Config:
+    """The configuration in which ``model.weights`` is the whole id of the run that it names.
+
+    A beginning of the id may name another run once the store has more of them, or two beginnings
+    the same run; the id of a run decides what is trained, so that it enters the fingerprint.
+
+    Raises:
+        ConfigError: there is not one such run.
+        StoreError: the store cannot be read.
+    """
+    if not config.model.weights:
+        return config
+    full_id = _full_id(config.model.weights, config.tracking)
+    return replace(config, model=replace(config.model, weights=full_id))
+
+
+@cache
+def _full_id(beginning: str, tracking: TrackingConfig) -> str:
+    archive = Archive.if_there(tracking)
+    if archive is None:
+        raise ConfigError(
+            f"model.weights={beginning}: no run was stored in tracking.uri={tracking.uri}"
+        )
+    return TrainedRun.find(beginning, archive, "model.weights").id
 
 
 def find(config: Config) -> TrainedRun:
@@ -19,10 +49,8 @@ def find(config: Config) -> TrainedRun:
         StoreError: the store cannot be read.
     """
     named = f"model.weights={config.model.weights}"
-    archive = Archive.if_there(config.tracking)
-    if archive is None:
-        raise ConfigError(f"{named}: no run was stored in tracking.uri={config.tracking.uri}")
-    run = TrainedRun.find(config.model.weights or "", archive, "model.weights")
+    full_id = with_full_id(config).model.weights or ""
+    run = TrainedRun.find(full_id, Archive(config.tracking), "model.weights")
     try:
         stored = run.network.state_dict()
     except StoreError as problem:

@@ -28,7 +28,7 @@ from fae.runs.checkpoint import Checkpoints, DurableCheckpointIO, computed_by, r
 from fae.runs.diagnosis import diagnose
 from fae.runs.fingerprint import fingerprint
 from fae.runs.history import History
-from fae.runs.initial_weights import find, start_from_stored
+from fae.runs.initial_weights import find, start_from_stored, with_full_id
 from fae.runs.job import Job
 from fae.runs.others import Others
 from fae.runs.progress import ProgressDisplay
@@ -129,6 +129,7 @@ def train(config: Config, job: Job) -> Result:
         TrainingError: training diverged, and the run is FAILED; or it failed before.
         RunningElsewhereError: it is running in another process.
     """
+    config = with_full_id(config)
     while True:
         try:
             return _train(config, job)

@@ -55,7 +55,7 @@ def sweep(
     asked = sum(task.config.repeats for task in composed)
     tracking, settings = composed[0].config.tracking, composed[0].config.sweep
     check_size(asked, settings.max_jobs)
-    _prepare(composed, here=launchers.on_this_machine(base))
+    composed = _prepare(composed, here=launchers.on_this_machine(base))
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
     tasks = attach(look_up(_repeat(composed), archive, settings), launcher, archive)
@@ -133,16 +133,22 @@ def _read(node: DictConfig, overrides: Overrides) -> Task:
     return Task(check(node), overrides, dict(node.hydra.runtime.choices))
 
 
-def _prepare(tasks: Sequence[Task], *, here: bool) -> None:
-    """Check prerequisites once for each that differs, as ``fae.runs.run.prepare``."""
+def _prepare(tasks: Sequence[Task], *, here: bool) -> list[Task]:
+    """The tasks, their ``model.weights`` as whole ids; all that they need was checked.
+
+    That is what ``fae.runs.run.prepare`` checks, once for each that differs.
+    """
+    from fae.runs.initial_weights import with_full_id
     from fae.runs.run import prepare
 
+    tasks = [replace(task, config=with_full_id(task.config)) for task in tasks]
     different = {
         (c.data, c.trainer, (c.model, c.hidden) if c.model.weights else None): c
         for c in (task.config for task in tasks)
     }
     for config in different.values():
         prepare(config, here=here)
+    return tasks
 
 
 def _repeat(composed: Sequence[Task]) -> list[Task]:

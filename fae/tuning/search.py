@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fae.cli.compose import compose
-from fae.cli.overrides import assignment, study_name
+from fae.cli.overrides import assignment, study_name, without
 from fae.config import Config, fingerprint_fields
 from fae.errors import StoreError
 from fae.runs.fingerprint import fingerprint_with
+from fae.runs.initial_weights import with_full_id
 from fae.runs.job import Job
 from fae.runs.run import prepare
 from fae.tracking import address
@@ -51,6 +52,10 @@ class Search:
         *,
         here: bool = True,
     ) -> None:
+        if config.model.weights:
+            config = with_full_id(config)
+            whole = assignment("model.weights", config.model.weights)
+            overrides = [*without(overrides, "model.weights"), whole]
         prepare(config, here=here)
         for dimension in settings.space if here else ():
             for value in dimension.ends if dimension.key.startswith("trainer.") else ():

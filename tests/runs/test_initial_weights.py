@@ -34,15 +34,25 @@ def first(tiny: Tiny, tmp_path: Path) -> Result:
 def test_it_begins_with_these_weights_and_says_whose_they_are(
     tiny: Tiny, tmp_path: Path, first: Result
 ) -> None:
-    config = tiny("epochs=1", "lr=1e-9", f"model.weights={first.run_id[:8]}")
+    config = tiny("epochs=1", "lr=1e-9", f"model.weights='{first.run_id[:8]}'")
     second = train(config, Job("second", tmp_path / "second", ""))
     archive = Archive(config.tracking)
     stored = [TrainedRun.of(archive.run(run.run_id), archive) for run in (first, second)]
     before, after = (run.network.state_dict() for run in stored)
     torch.testing.assert_close(after, before, rtol=0, atol=1e-6)
     assert stored[1].tags["fae.weights"] == first.run_id
-    assert stored[1].parameters["weights"] == first.run_id[:8]
+    assert stored[1].parameters["weights"] == first.run_id
     assert fingerprint(config) != fingerprint(tiny("epochs=1", "lr=1e-9"))
+
+
+def test_two_beginnings_of_an_id_name_one_result(tiny: Tiny, tmp_path: Path, first: Result) -> None:
+    names = {"a": first.run_id[:8], "b": first.run_id}
+    results = [
+        train(tiny("epochs=1", f"model.weights='{name}'"), Job("second", tmp_path / folder, ""))
+        for folder, name in names.items()
+    ]
+    assert results[0].run_id == results[1].run_id
+    assert [result.was_done for result in results] == [False, True]
 
 
 def test_the_network_has_the_very_bits(tiny: Tiny, first: Result) -> None:
@@ -65,10 +75,10 @@ def test_the_network_has_the_very_bits(tiny: Tiny, first: Result) -> None:
 def test_a_network_of_another_shape_is_refused_before_a_run_exists(
     tiny: Tiny, tmp_path: Path, first: Result, overrides: list[str], message: str
 ) -> None:
-    config = tiny(f"model.weights={first.run_id[:8]}", *overrides)
+    config = tiny(f"model.weights={first.run_id}", *overrides)
     with pytest.raises(ConfigError) as error:
         train(config, Job("second", tmp_path / "second", ""))
-    assert str(error.value).startswith(f"model.weights={first.run_id[:8]}: ")
+    assert str(error.value).startswith(f"model.weights={first.run_id}: ")
     assert message in str(error.value)
     assert len(Archive(config.tracking).runs("run")) == 1
     assert not (tmp_path / "second").exists()
