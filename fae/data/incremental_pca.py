@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fae.data.images import Images
-from fae.data.pca import CHUNK_SIZE, chunks
+from fae.data.pca import CHUNK_SIZE
 
 EXACT = 4096
 """Values of an image up to which PCA is exact."""
+VALUES_AT_ONCE = 2**23
+"""Of test images, 64 MB in double precision."""
 
 
 def is_exact(pixels: int) -> bool:
@@ -44,8 +46,8 @@ def errors_by_components(fitted: NDArray[np.float32], test: Images) -> NDArray[n
     """
     mean, components = fitted[0].astype(float), fitted[1:].T.astype(float)
     unexplained, explained = 0.0, np.zeros(components.shape[1])
-    for part in chunks(test):
-        centred = part.numpy() - mean
+    for part in test.pixels.split(max(1, VALUES_AT_ONCE // len(mean))):
+        centred = part.numpy() / 255 - mean
         unexplained += np.square(centred).sum()
         explained += np.square(centred @ components).sum(0)
     left = unexplained - np.concatenate([[0.0], explained.cumsum()])

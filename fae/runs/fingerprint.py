@@ -44,10 +44,15 @@ DENOISING = ("training/denoising.py",)
 """Code that runs with ``data.noise`` go through besides."""
 
 
-@cache
 def fingerprint(config: TrainingConfig) -> str:
     """The fingerprint of a configuration with the images and the code that it names."""
-    return fingerprint_with(config, fingerprint_fields(config))
+    return _fingerprint(config, config.data.build().digest)
+
+
+@cache
+def _fingerprint(config: TrainingConfig, digest: str) -> str:
+    """Computed once for each state of the images, which a notebook may see changed."""
+    return _hash(config, fingerprint_fields(config), digest)
 
 
 def fingerprint_with(config: TrainingConfig, fields: Mapping[str, Any]) -> str:
@@ -56,9 +61,12 @@ def fingerprint_with(config: TrainingConfig, fields: Mapping[str, Any]) -> str:
     Args:
         fields: that count, by dotted key.
     """
+    return _hash(config, fields, config.data.build().digest)
+
+
+def _hash(config: TrainingConfig, fields: Mapping[str, Any], digest: str) -> str:
     code = [*_bare_files(SHARED), *_variants(config)]
     versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
-    digest = config.data.build().digest
     what = [fields, digest, versions, code]
     return short_digest(json.dumps(what, sort_keys=True, default=str))  # of paths, for instance
 

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from pathlib import Path
 
 from fae.cli.overrides import run_name
@@ -108,7 +109,7 @@ class Task(Known):
         """What varies, such as ``hidden=64 seed=0``."""
         return run_name(self.config, [o for o in self.overrides if o not in self.shared])
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """The same for all runs that give the same result."""
         return fingerprint(self.config)

@@ -30,7 +30,7 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache, and nothing kept in memory."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    reading.read.cache_clear()
+    reading._read.cache_clear()
     return tmp_path / "cache" / "fae"
 
 
@@ -46,7 +46,7 @@ def composed(root: Path, *overrides: str) -> Config:
 
 
 def digest(root: Path, *overrides: str) -> str:
-    reading.read.cache_clear()
+    reading._read.cache_clear()
     return composed(root, *overrides).data.build().digest
 
 
@@ -111,6 +111,8 @@ def test_cmyk_16_bits_and_transparency_are_handled(tmp_path: Path) -> None:
             *[0, 255],
             *[128, 1],
         ]
+    portable = b"P5\n2 2\n65535\n" + np.array([0, 65535, 32768, 257], ">u2").tobytes()
+    assert pixels(portable, 2, False, "crop").tolist() == [0, 255, 128, 1]
     clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
     clear.paste((*BLUE, 255), (0, 0, 4, 2))
     for number, image in enumerate([clear, clear.quantize(4)]):
@@ -359,9 +361,17 @@ def test_where_images_are_does_not_identify_a_run(root: Path, tmp_path: Path) ->
     after = composed(moved, "data.skip_broken=true")
     assert fingerprint_fields(before) == fingerprint_fields(after)
     assert not {"data.root", "data.skip_broken"} & fingerprint_fields(after).keys()
-    reading.read.cache_clear()
+    reading._read.cache_clear()
     root.symlink_to(moved)
     assert fingerprint(before) == fingerprint(after)
+
+
+def test_a_file_that_changes_is_noticed_within_a_process(root: Path) -> None:
+    config = composed(root)
+    before = {config.data.build().digest, fingerprint(config)}
+    assert {config.data.build().digest, fingerprint(config)} == before
+    Image.new("L", (8, 8)).save(root / "cats" / "001.png")
+    assert not before & {config.data.build().digest, fingerprint(config)}
 
 
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -25,12 +25,12 @@ LABELS = np.arange(40) % 3
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    arrays.read.cache_clear()
+    arrays._read.cache_clear()
 
 
 def saved(path: Path, **content: Any) -> Path:
     np.savez(path / "images.npz", **content)
-    arrays.read.cache_clear()
+    arrays._read.cache_clear()
     return path / "images.npz"
 
 
@@ -52,6 +52,14 @@ def test_images_are_read_as_they_are(tmp_path: Path) -> None:
         for row, label in zip(part.pixels, part.labels.tolist(), strict=True)
     }
     assert found == {(row.tobytes(), label) for row, label in zip(GREY, LABELS, strict=True)}
+
+
+def test_a_file_that_changes_is_noticed_within_a_process(tmp_path: Path) -> None:
+    config = composed(saved(tmp_path, images=GREY))
+    before = config.build().digest
+    assert config.build().digest == before
+    np.savez(tmp_path / "images.npz", images=GREY[::-1])
+    assert config.build().digest != before
 
 
 def test_channels_may_be_first_or_last(tmp_path: Path) -> None:
@@ -153,6 +161,12 @@ BAD: dict[str, dict[str, Any]] = {
     "of 1,073,741,824 bytes, 1,000,000,000 at most": {"images": member("(1048576, 32, 32)")},
     "images is damaged: it has not as many bytes": {"images": member("(40, 3, 3)", bytes(9))},
     "is not a file of numpy.savez, or damaged": {"images": member("(40, 3, 3")},
+    "images is damaged: its header cannot be read": {"images": member("-" * 9000 + "1")},
+    "has 70000 classes; at most 65536 are possible": {
+        "images": GREY,
+        "labels": LABELS,
+        "classes": np.zeros(70_000, "<U0"),
+    },
     "it has not as many bytes as its shape": {"images": member("(-40, 3, 3)", bytes(360))},
 }
 
@@ -201,7 +215,7 @@ def test_damage_never_ends_in_another_error(tmp_path: Path) -> None:
     refused = 0
     for content in damaged(whole.read_bytes(), 200):
         whole.write_bytes(content)
-        arrays.read.cache_clear()
+        arrays._read.cache_clear()
         try:
             assert arrays.read(whole).pixels.tobytes() == GREY.tobytes()
         except (ConfigError, DataError):

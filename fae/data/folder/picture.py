@@ -63,7 +63,7 @@ def _refuse(image: Image.Image) -> None:
         raise BrokenError(f"has {frames} pictures in it; save one of them")
     if image.width * image.height > MOST_PIXELS:
         raise BrokenError(_too_large(f"{image.width} x {image.height}: "))
-    if image.mode in {"I", "F"}:
+    if image.mode in {"I", "F"} and image.format != "PPM":  # a PGM of 16 bits is read as I
         raise BrokenError("has 32 bits per pixel; save it with 8 or 16")
 
 
@@ -73,7 +73,7 @@ def _too_large(size: str) -> str:
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:
     """The image in a mode, ``L`` or ``RGB``, without transparency."""
-    if image.mode.startswith("I;16"):
+    if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.float32) / 65535  # Pillow would clip them at 255
         image = Image.fromarray((values * 255).round().astype(np.uint8))
     if image.has_transparency_data:

@@ -20,6 +20,7 @@ from fae.data.folder import cache
 from fae.data.folder.listing import class_of, listing
 from fae.data.folder.picture import BrokenError, Fit, pixels
 from fae.data.own.content import WITHOUT_CLASSES, Content
+from fae.data.own.stamp import Stamp, stamp
 from fae.errors import DataError
 from fae.runtime.console import console, in_one_line
 from fae.runtime.processor import cores
@@ -97,21 +98,29 @@ class File:
         problem: why it cannot be read; empty if it can.
     """
 
-    stamp: Sequence[int] = ()
+    stamp: Stamp = ()
     sha256: str = ""
     problem: str = ""
 
 
-@lru_cache(maxsize=KEPT)
 def read(root: Path, side: int, colour: bool, fit: Fit) -> Reading:
     """Read all images of a folder; see ``fae.data.folder.config`` for the arguments.
 
-    Their order depends on their classes and contents alone, not on the names of files.
+    Their order depends on their classes and contents alone, not on the names of files. They stay in
+    memory until a file changes.
 
     Raises:
         ConfigError: the folder cannot be listed, or has no images.
         DataError: it changes at the same time.
     """
+    stamps = tuple((path, stamp(root / path)) for path in listing(root).files)
+    return _read(root, side, colour, fit, stamps)
+
+
+@lru_cache(maxsize=KEPT)
+def _read(
+    root: Path, side: int, colour: bool, fit: Fit, _stamps: tuple[tuple[str, Stamp], ...]
+) -> Reading:
     listed = listing(root)
     files = _check(root, listed.files)
     good = [path for path in listed.files if not files[path].problem]
@@ -167,21 +176,17 @@ def _check(root: Path, paths: Sequence[str]) -> dict[str, File]:
 def _file(root: Path, known: cache.Checksums, path: str) -> File:
     place = root / path
     try:
-        stamp = _stamp(os.stat(place))
-        if path in known and [*known[path][:-1]] == stamp:
-            return File(stamp, known[path][-1])
+        before = stamp(place)
+        if path in known and (*known[path][:-1],) == before:
+            return File(before, known[path][-1])
         content = _content(place)
-        if _stamp(os.stat(place)) != stamp:
+        if stamp(place) != before:
             raise _changed(root, path)
-        return File(stamp, hashlib.sha256(content).hexdigest())
+        return File(before, hashlib.sha256(content).hexdigest())
     except BrokenError as problem:
         return File(problem=str(problem))
     except OSError as error:
         return File(problem=f"cannot be read ({error.strerror})")
-
-
-def _stamp(about: os.stat_result) -> list[int]:
-    return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
 
 
 def _content(place: Path) -> bytes:

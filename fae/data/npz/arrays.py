@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from fae.data.config import MAX_PIXELS
 from fae.data.own.content import WITHOUT_CLASSES, Content
+from fae.data.own.stamp import Stamp, stamp
 from fae.errors import ConfigError, DataError, FaeError, first_line
 from fae.runtime.console import in_one_line
 
@@ -83,18 +84,24 @@ def described(path: Path) -> Described:
     classes = headers.get("classes")
     if classes and (classes.dtype.kind != "U" or len(classes.shape) != 1):
         raise _wrong(path, f"classes is {classes}, must be a list of texts")
+    if classes and classes.shape[0] > MOST_CLASSES:
+        raise _wrong(path, f"has {classes.shape[0]} classes; at most {MOST_CLASSES} are possible")
     count = headers["images"].shape[0]
     return Described(count, tested.shape[0] if tested else 0, side, colour, headers)
 
 
-@lru_cache(maxsize=KEPT)
 def read(path: Path) -> Content:
-    """The images of a file.
+    """The images of a file, which stay in memory until it changes.
 
     Raises:
         ConfigError: it is no such file, or its arrays are not those of images.
         DataError: their values are not those of images and labels.
     """
+    return _read(path, stamp(path))
+
+
+@lru_cache(maxsize=KEPT)
+def _read(path: Path, _stamp: Stamp) -> Content:
     about = described(path)
     with _opened(path) as archive:
         arrays = {
@@ -157,7 +164,10 @@ def _header(path: Path, archive: zipfile.ZipFile, name: str) -> Header:
         start = io.BytesIO(file.read(LONGEST_HEADER))  # whatever length it claims to have
     is_short = npy.read_magic(start) == (1, 0)
     read = npy.read_array_header_1_0 if is_short else npy.read_array_header_2_0
-    shape, _, dtype = read(start)
+    try:
+        shape, _, dtype = read(start)
+    except (MemoryError, RecursionError) as error:  # of Python's parser, about signs without end
+        raise _wrong(path, f"{name} is damaged: its header cannot be read") from error
     found = Header(shape, dtype)
     if dtype.hasobject:
         raise _wrong(path, f"{name} holds Python objects, which are not read")
@@ -214,8 +224,6 @@ def _classes(
     if not is_labelled:
         return (WITHOUT_CLASSES,)
     most = MOST_CLASSES if names is None else len(names)
-    if most > MOST_CLASSES:
-        raise _wrong(path, f"has {most} classes; at most {MOST_CLASSES} are possible")
     if labels.min() < 0 or labels.max() >= most:
         raise DataError(
             f"data.root={path}: labels are from {labels.min()} to {labels.max()}; must be from 0 "
