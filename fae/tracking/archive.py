@@ -23,6 +23,7 @@ from fae.tracking.config import TrackingConfig
 from fae.tracking.connection import NOTE, asking, connect
 from fae.tracking.journal import BATCH
 from fae.tracking.limits import downloading
+from fae.tracking.moved import FOLDERS
 from fae.tracking.stored_run import StoredRun
 from fae.tracking.uploader import Uploader
 from fae.tracking.view import View
@@ -369,8 +370,9 @@ class Archive:
 
     def _stored(self, run: "MlflowRun") -> StoredRun:
         tags = run.data.tags
-        if self.move and "fae.folder" in tags:
-            tags = {**tags, "fae.folder": self.move.now(tags["fae.folder"])}
+        if self.move:
+            folders = {tag: self.move.now(tags[tag]) for tag in FOLDERS if tag in tags}
+            tags = {**tags, **folders}
         return StoredRun(
             id=run.info.run_id,
             name=in_one_line(run.info.run_name or ""),

@@ -12,13 +12,15 @@ from urllib.parse import unquote, urlsplit
 from fae.runtime.console import say
 
 ARTIFACTS = "mlruns"
+FOLDERS = ("fae.folder", "fae.slurm.folder")
+"""Tags that hold folders: of a run, and of a sweep that has jobs of Slurm."""
 LOCATIONS = (
     ("experiments", "artifact_location", "TRUE"),
     ("runs", "artifact_uri", "TRUE"),
     ("logged_models", "artifact_location", "TRUE"),
     ("model_versions", "source", "TRUE"),
     ("model_versions", "storage_location", "TRUE"),
-    ("tags", "value", "key = 'fae.folder'"),
+    ("tags", "value", f"key IN {FOLDERS}"),
 )
 """MLflow's tables and columns that have such paths, and in which rows."""
 

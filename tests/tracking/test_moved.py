@@ -29,7 +29,9 @@ def made(tmp_path: Path, empty_store: bytes) -> Path:
     folder = project / "outputs" / "run"
     folder.mkdir(parents=True)
     (project / "mlflow.db").write_bytes(empty_store)
-    opened = Store(tracking(project)).run("first", kind="run", folder=folder, command="")
+    opened = Store(tracking(project)).run(
+        "first", kind="run", folder=folder, command="", tags={"fae.slurm.folder": str(folder)}
+    )
     with suppress(KeyboardInterrupt), opened as run:
         run.log_text("hello", "greeting.txt")
         raise KeyboardInterrupt
@@ -74,7 +76,7 @@ def test_what_was_stored_is_found_and_nothing_is_changed(project: Path) -> None:
     assert archive.move == Move(project.parent / "my project", project)
     run = the_run(archive)
     assert archive.text(run, "greeting.txt") == "hello"
-    assert home(run) == project / "outputs" / "run"
+    assert home(run) == home(run, "fae.slurm.folder") == project / "outputs" / "run"
     assert files(project.parent) == before
 
 
