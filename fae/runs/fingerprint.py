@@ -40,6 +40,8 @@ SHARED = (
     "training/trainer.py",
 )
 """Code that every run goes through, below ``fae/``."""
+LIBRARIES = ("numpy", "pytorch-lightning", "torch")
+"""Those that compute."""
 DENOISING = ("training/denoising.py",)
 """Code that runs with ``data.noise`` go through besides."""
 
@@ -57,7 +59,7 @@ def fingerprint_with(config: TrainingConfig, fields: Mapping[str, Any]) -> str:
         fields: that count, by dotted key.
     """
     code = [*_bare_files(SHARED), *_variants(config)]
-    versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
+    versions = [version(library) for library in LIBRARIES]
     digest = config.data.build().digest
     what = [fields, digest, versions, code]
     return short_digest(json.dumps(what, sort_keys=True, default=str))  # of paths, for instance
