@@ -12,8 +12,12 @@ from collections.abc import Sequence
 
 from fae.cli import command
 from fae.cli.compose import compose, compose_as
+from fae.cli.overrides import without
 from fae.errors import ConfigError
 from fae.reports.config import ReportConfig
+
+TAKEN = ("tracking", "data.root", "local")
+"""Settings, and groups of them, that say where the run and its images are."""
 
 
 def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
@@ -29,12 +33,15 @@ def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
         ReproductionError: something is different.
         StoreError: the store cannot be used, or lacks something in the end.
     """
-    if len(names) != 1:
+    if len(names) != 1 or not names[0]:
+        raise ConfigError("RUN: must be one run or sweep, by its id or the beginning of it")
+    if others := without(overrides, *TAKEN):
         raise ConfigError(
-            f"RUN: must be one id of a run or a sweep, or the beginning of it, not {len(names)}"
+            f"{others[0]}: a run is reproduced with its own settings; only data.root, tracking.uri "
+            "and others of tracking can be given"
         )
-    data_root = compose_as("report", ReportConfig, *overrides).data.root  # None unless given
     config = compose(*overrides)
+    data_root = compose_as("report", ReportConfig, *overrides).data.root  # null where not given
 
     from fae.runs.reproductions import reproduce_all
 

@@ -1,12 +1,12 @@
 """What the bits of a result may depend on besides its configuration and images: then, and now."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from fae.config import Config
+from fae.config import Config, TrainingConfig
 from fae.runs import provenance
-from fae.runs.fingerprint import LIBRARIES, fingerprint
+from fae.runs.fingerprint import LIBRARIES, files, fingerprint
 from fae.runs.stored import TrainedRun, versions
 from fae.runtime.console import in_one_line
 from fae.runtime.digest import short_digest
@@ -24,8 +24,8 @@ TAGS = {
 }
 CODE, CHANGES = "code that trains (its fingerprint)", "uncommitted changes"
 UNKNOWN, ABSENT = "unknown", "none"
-SHOWN, LONGEST = 5, 200
-"""Changed files that are named; characters of a value that are shown."""
+NAMED, MOST, LONGEST = 3, 15, 200
+"""Changed files that are named; differences that are told; characters of a value that are shown."""
 
 
 def of_stored(run: TrainedRun) -> Circumstances:
@@ -38,7 +38,7 @@ def of_stored(run: TrainedRun) -> Circumstances:
         CODE: run.tags.get("fae.fingerprint", UNKNOWN),
         **{what: run.tags.get(tag, UNKNOWN) for what, tag in TAGS.items()},
         CHANGES: _stored_changes(run),
-        **run.packages,
+        **_deciding_first(run.packages),
     }
 
 
@@ -51,11 +51,24 @@ def of_this_process(run: TrainedRun, config: Config) -> Circumstances:
     tags = provenance.tags(config)
     is_known = tags["fae.dirty"] != UNKNOWN
     return {
-        CODE: fingerprint(replace(run.config, data=config.data)),
+        CODE: _code(run, replace(run.config, data=config.data)),
         **{what: tags[tag] for what, tag in TAGS.items()},
         CHANGES: changes(provenance.uncommitted_diff()) if is_known else UNKNOWN,
-        **versions(provenance.installed_versions()),
+        **_deciding_first(versions(provenance.installed_versions())),
     }
+
+
+def _deciding_first(packages: Mapping[str, str]) -> Mapping[str, str]:
+    return {library: packages.get(library, ABSENT) for library in LIBRARIES} | {**packages}
+
+
+def _code(run: TrainedRun, config: TrainingConfig) -> str:
+    """The fingerprint now and, where it is another, the files that were changed, if git knows."""
+    found = fingerprint(config)
+    if found == run.tags.get("fae.fingerprint"):
+        return found
+    changed = provenance.changed_since(run.tags.get("fae.commit", ""), files(config))
+    return f"{found} (changed: {_listed(changed)})" if changed else found
 
 
 def _stored_changes(run: TrainedRun) -> str:
@@ -73,10 +86,8 @@ def changes(diff: str) -> str:
     Args:
         diff: as ``provenance.uncommitted_diff`` makes it.
     """
-    files = re.findall(r"^(?:# new: |diff --git a/.* b/)(.+)$", diff, re.MULTILINE)
-    named = ", ".join(files[:SHOWN])
-    more = f" and {len(files) - SHOWN} more" if len(files) > SHOWN else ""
-    return f"{named}{more} (digest {short_digest(diff)[:8]})" if diff else ABSENT
+    names = re.findall(r"^(?:# new: |diff --git a/.* b/)(.+)$", diff, re.MULTILINE)
+    return f"{_listed(names)} (digest {short_digest(diff)[:8]})" if diff else ABSENT
 
 
 def differences(then: Circumstances, now: Circumstances) -> list[str]:
@@ -89,10 +100,15 @@ def differences(then: Circumstances, now: Circumstances) -> list[str]:
     different = [what for what in {**then, **now} if then.get(what) != now.get(what)]
     if {*LIBRARIES} & {*different}:
         different = [what for what in different if what != CODE]
-    return [
-        f"{what}: {_shown(then.get(what, ABSENT))} then, {_shown(now.get(what, ABSENT))} now"
-        for what in different
-    ]
+    values = {what: [_shown(of.get(what, ABSENT)) for of in (then, now)] for what in different}
+    phrases = [f"{_shown(what)}: {old} then, {new} now" for what, (old, new) in values.items()]
+    more = [f"and {len(phrases) - MOST} more packages"] if len(phrases) > MOST else []
+    return [*phrases[:MOST], *more]
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _shown(value: str) -> str:

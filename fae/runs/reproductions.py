@@ -62,7 +62,9 @@ def find(name: str, archive: Archive) -> list[TrainedRun]:
         ConfigError: there is not one run or sweep, or no run of the sweep has finished.
     """
     sweeps = [sweep for sweep in archive.runs("sweep") if sweep.id.startswith(name)]
-    if len(sweeps) != 1:
+    if len(sweeps) > 1:
+        raise ConfigError(f"RUN={name}: {len(sweeps)} sweeps have ids that begin so")
+    if not sweeps:
         return [TrainedRun.find(name, archive, "RUN")]
     runs = archive.runs_of(sweeps[0])
     for run in runs:
