@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from statistics import median
+from typing import Literal
 
 import torch
 from platformdirs import user_cache_path
@@ -61,7 +62,7 @@ def describe() -> str:
     return f"{processor.instructions()}, {library}"
 
 
-def described(description: str) -> str:
+def described(description: str) -> Literal["auto", "onednn", "torch"]:
     """The setting by which products are computed here as ``describe`` has said of them.
 
     ``auto`` where it names none, as of a GPU or of several in turn, or one that is not here.

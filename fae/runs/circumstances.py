@@ -91,7 +91,7 @@ def changes(diff: str) -> str:
 
 
 def differences(then: Circumstances, now: Circumstances) -> list[str]:
-    """What is different, one phrase each, such as ``threads: 2 then, 1 now``.
+    """What is different, one phrase each, such as ``threads: 2; now 1``.
 
     The fingerprints of two runs of the same configuration and images differ by the libraries that
     compute or by the code that trains, so that they tell of the code where the libraries are the
@@ -101,7 +101,7 @@ def differences(then: Circumstances, now: Circumstances) -> list[str]:
     if {*LIBRARIES} & {*different}:
         different = [what for what in different if what != CODE]
     values = {what: [_shown(of.get(what, ABSENT)) for of in (then, now)] for what in different}
-    phrases = [f"{_shown(what)}: {old} then, {new} now" for what, (old, new) in values.items()]
+    phrases = [f"{_shown(what)}: {old}; now {new}" for what, (old, new) in values.items()]
     more = [f"and {len(phrases) - MOST} more packages"] if len(phrases) > MOST else []
     return [*phrases[:MOST], *more]
 

@@ -123,7 +123,7 @@ def reproduce(again: Original, job: Job) -> Reproduction:
         now = Computed(fitted.history.epochs, test, fitted.learner.network.state_dict())
         found = deviations(then, now)
         others = differences(again.circumstances, of_this_process(again.run, config))
-        details = "; ".join([verdict(found), *others])
+        details = "\n".join([verdict(found), *others])
         result = "differs" if found else "identical"
         run.set_tags({RESULT: result, DETAILS: details[:LONGEST]})
     return Reproduction(again, run.id, found, others, run.lacking)

@@ -28,18 +28,18 @@ def test_nothing_is_different_of_the_same() -> None:
 
 def test_what_is_different_is_named_with_both_values() -> None:
     now = {**THEN, "threads": "1", "rich": "16"}
-    assert differences(THEN, now) == ["threads: 2 then, 1 now", "rich: 15 then, 16 now"]
+    assert differences(THEN, now) == ["threads: 2; now 1", "rich: 15; now 16"]
 
 
 def test_packages_that_are_new_or_gone_are_named() -> None:
     gone = {what: value for what, value in THEN.items() if what != "rich"}
-    assert differences(THEN, gone) == ["rich: 15 then, none now"]
-    assert differences(gone, THEN) == ["rich: none then, 15 now"]
+    assert differences(THEN, gone) == ["rich: 15; now none"]
+    assert differences(gone, THEN) == ["rich: none; now 15"]
 
 
 def test_a_fingerprint_tells_of_the_code_only_where_the_libraries_are_the_same() -> None:
-    assert differences(THEN, {**THEN, CODE: "z"}) == [f"{CODE}: a then, z now"]
-    assert differences(THEN, {**THEN, CODE: "z", "torch": "3"}) == ["torch: 2.15 then, 3 now"]
+    assert differences(THEN, {**THEN, CODE: "z"}) == [f"{CODE}: a; now z"]
+    assert differences(THEN, {**THEN, CODE: "z", "torch": "3"}) == ["torch: 2.15; now 3"]
 
 
 def test_of_many_packages_some_are_named() -> None:
@@ -50,7 +50,7 @@ def test_of_many_packages_some_are_named() -> None:
 
 def test_what_a_store_says_stays_in_a_line() -> None:
     (found,) = differences(THEN, {**THEN, "commit": "\x1b[2J\n" + "x" * 1000})
-    assert found.startswith(r"commit: b then, \x1b[2J\nxxx")
+    assert found.startswith(r"commit: b; now \x1b[2J\nxxx")
     assert found.isprintable()
     assert len(found) < 250
 

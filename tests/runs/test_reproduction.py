@@ -155,12 +155,12 @@ def test_other_code_is_noticed_from_the_epoch_on_in_which_it_matters(
     assert all(0 < deviation.relative < 1 for deviation in made.deviations)
     (difference,) = made.differences
     fingerprint = run.tags["fae.fingerprint"]
-    assert difference.startswith(f"code that trains (its fingerprint): {fingerprint} then, another")
+    assert difference.startswith(f"code that trains (its fingerprint): {fingerprint}; now another")
     stored = run.archive.run(made.run_id)
     assert stored.status == "FINISHED"
     assert stored.tags["fae.reproduction"] == "differs"
     told = stored.tags["fae.reproduction.differences"]
-    assert told == f"differs from epoch 2 on; {difference}"
+    assert told == f"differs from epoch 2 on\n{difference}"
 
 
 def test_one_that_diverges_fails(
@@ -268,4 +268,4 @@ def test_a_run_of_an_earlier_version_is_reproduced(
     kept = {name: tag for name, tag in run.tags.items() if "kernels" not in name}
     made = again(replace(run, tags=kept))
     assert made.deviations == []
-    assert made.differences == [f"kernels: unknown then, {run.tags['fae.kernels']} now"]
+    assert made.differences == [f"kernels: unknown; now {run.tags['fae.kernels']}"]

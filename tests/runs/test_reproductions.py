@@ -96,7 +96,7 @@ def test_each_run_has_a_row_with_the_largest_differences() -> None:
     }
 
 
-SAME, OTHER = made("a1"), made("b1", *WORSE, differences=["threads: 2 then, 1 now"])
+SAME, OTHER = made("a1"), made("b1", *WORSE, differences=["threads: 2; now 1"])
 DIVERGED = TrainingError("loss is nan")
 
 
@@ -120,7 +120,7 @@ DIVERGED = TrainingError("loss is nan")
                 "run 0 (run 0): differs from epoch 2 on (reproduction: run ffffffff)",
                 "Largest differences, and in brackets as shares of what was there before.",
                 "different between then and now:",
-                "  threads: 2 then, 1 now",
+                "  threads: 2; now 1",
             ],
         ),
         ([SAME, SAME], None, "", ["run 0 (run 0): identical (reproduction: run ffffffff)"]),
