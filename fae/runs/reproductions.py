@@ -92,8 +92,8 @@ def table(made: Sequence[Reproduction]) -> Columns:
     """One row per run: what came of it, and by how much each quantity differs."""
     cells = [{found.quantity: str(found) for found in again.deviations} for again in made]
     return {
-        "run": [again.original.run.name for again in made],
-        "id": [again.original.run.id[:8] for again in made],
+        "run": [again.original.run.id[:8] for again in made],
+        "name": [again.original.run.name for again in made],
         "result": [again.verdict for again in made],
         **{what: [row.get(what, SAME) for row in cells] for what in QUANTITIES},
     }

@@ -85,8 +85,8 @@ def made(run_id: str, *deviations: Deviation, lacking: str = "", **more: Any) ->
 
 def test_each_run_has_a_row_with_the_largest_differences() -> None:
     assert table([made("a1"), made("b1", *WORSE)]) == {
-        "run": ["run a1", "run b1"],
-        "id": ["a1", "b1"],
+        "run": ["a1", "b1"],
+        "name": ["run a1", "run b1"],
         "result": ["identical", "differs from epoch 2 on"],
         "train/loss": ["same", "same"],
         "train/mse": ["same", "same"],
