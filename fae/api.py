@@ -13,7 +13,6 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,12 +48,12 @@ def fit(config: Config, folder: str | Path | None = None) -> "Result":
         TrainingError: training diverged, and the run is FAILED; or it failed before, or is
             running in another process.
     """
-    from fae.runs.job import Job
+    from fae.runs.job import Job, new_folder
     from fae.runs.run import train
 
     if config.repeats != 1:
         raise ConfigError(f"repeats={config.repeats}: fit trains one run; call it for each seed")
-    place = Path(folder or f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}").absolute()
+    place = Path(folder).absolute() if folder else new_folder()
     overrides = overrides_of(config)
     return train(config, Job(run_name(config, overrides), place, command_line(overrides)))
 

@@ -101,6 +101,10 @@ class CheckpointError(FaeError):
     """A checkpoint is damaged, or belongs to another run."""
 
 
+class ReproductionError(FaeError):
+    """A run that was trained again differs from the stored one."""
+
+
 class VerdictError(FaeError):
     """The results are not what ``report.fail_unless`` requires."""
 

@@ -101,7 +101,7 @@ def test_a_command_composes(
     elif name == "search":
         compose_jobs("search", overrides, lambda node, own: read_search(check(node), node, own))
     else:
-        compose(*overrides)
+        compose(*(override for override in overrides if "=" in override))  # others name runs
 
 
 def test_commands_of_several_lines_are_whole() -> None:

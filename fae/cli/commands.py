@@ -109,6 +109,26 @@ COMMANDS: Mapping[str, Command] = {
         examples={"fae answers": "into reports/", "fae answers docs": "into docs/"},
         failure="something else failed",
     ),
+    "reproduce": Command(
+        "Train a stored run, or all runs of a sweep, again, and compare them bit for bit.",
+        "RUN [KEY=VALUE ...]",
+        "A run is trained by the installed code, from what the store has of it, and compared: each "
+        "epoch's errors, the test error, the weights. What differs is named, and so is what is "
+        "different between then and now: code, libraries, processor. The new run is stored beside "
+        "the old one as a reproduction, which counts as no other run.",
+        arguments={
+            "RUN": "a run or a sweep: its id, or the beginning of it",
+            SETTING: "where they are: tracking.uri and tracking.experiment, and data.root for the "
+            "images; all else is as it was",
+        },
+        examples={
+            "fae reproduce 31f1a576": "the run whose id begins so",
+            "fae reproduce 59e26712 tracking.uri=http://server:5000": "all runs of a sweep, from a "
+            "server",
+            "fae reproduce 31f1a576 data.root=photos": "own images, which are elsewhere by now",
+        },
+        failure="a run is not identical",
+    ),
     "sync": Command(
         "Upload to the store what runs could not, and close crashed runs.",
         "[FOLDER ...] [KEY=VALUE ...]",

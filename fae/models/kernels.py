@@ -9,12 +9,14 @@ not change from run to run.
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from statistics import median
+from typing import Literal
 
 import torch
 from platformdirs import user_cache_path
@@ -58,6 +60,18 @@ def describe() -> str:
     onednn = f"oneDNN up to {limit}" if limit else "oneDNN"
     library = onednn if by_onednn() else f"{mkl} in {torch.get_num_threads()} threads"
     return f"{processor.instructions()}, {library}"
+
+
+def described(description: str) -> Literal["auto", "onednn", "torch"]:
+    """The setting by which products are computed here as ``describe`` has said of them.
+
+    ``auto`` where it names none, as of a GPU or of several in turn, or one that is not here.
+    """
+    if description.startswith("mixed"):
+        return "auto"
+    if "oneDNN" in description:
+        return "onednn" if torch.backends.mkldnn.is_available() else "auto"
+    return "torch" if re.search("(MKL|PyTorch) in", description) else "auto"
 
 
 def by_onednn() -> bool:

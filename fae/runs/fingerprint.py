@@ -40,6 +40,8 @@ SHARED = (
     "training/trainer.py",
 )
 """Code that every run goes through, below ``fae/``."""
+LIBRARIES = ("numpy", "pytorch-lightning", "torch")
+"""Those that compute."""
 DENOISING = ("training/denoising.py",)
 """Code that runs with ``data.noise`` go through besides."""
 
@@ -66,14 +68,25 @@ def fingerprint_with(config: TrainingConfig, fields: Mapping[str, Any]) -> str:
 
 def _hash(config: TrainingConfig, fields: Mapping[str, Any], digest: str) -> str:
     code = [*_bare_files(SHARED), *_variants(config)]
-    versions = [version(library) for library in ("numpy", "pytorch-lightning", "torch")]
+    versions = [version(library) for library in LIBRARIES]
     what = [fields, digest, versions, code]
     return short_digest(json.dumps(what, sort_keys=True, default=str))  # of paths, for instance
 
 
+def files(config: TrainingConfig) -> list[Path]:
+    """Where the code is that counts for a configuration; of some files only a part does."""
+    variants = [_file(type(config.data.build())), *_folder(type(config.model))]
+    denoising = _matching(DENOISING) if config.data.noise else []
+    return [*_matching(SHARED), *denoising, *variants, _file(type(config.optimizer))]
+
+
 @cache
 def _bare_files(patterns: tuple[str, ...]) -> list[str]:
-    return [_bare_file(file) for pattern in patterns for file in sorted(PACKAGE.glob(pattern))]
+    return [_bare_file(file) for file in _matching(patterns)]
+
+
+def _matching(patterns: tuple[str, ...]) -> list[Path]:
+    return [file for pattern in patterns for file in sorted(PACKAGE.glob(pattern))]
 
 
 def _variants(config: TrainingConfig) -> list[str]:

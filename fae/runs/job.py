@@ -4,6 +4,7 @@ others.
 
 import json
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -23,7 +24,7 @@ class JobGroup:
     """Jobs under one parent run, such as those of a sweep; a file tells other processes of it.
 
     Attributes:
-        parent: id of the parent run in the store.
+        parent: id of the parent run in the store; empty if they have none.
         started: when the first job was launched, seconds since the epoch.
         work: expected work of each job, in any unit; of one that resumes, what was left of it.
         names: of the jobs; of a sweep only, as other processes run its jobs.
@@ -109,6 +110,11 @@ class Job:
         """In the UI; None: the UI chooses."""
         colours = self.group.colours if self.group else []
         return colours[self.number % len(colours)] if colours else None
+
+
+def new_folder() -> Path:
+    """Where the files of a run go that is not Hydra's job."""
+    return Path(f"outputs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}").absolute()
 
 
 def current_job(config: Config) -> Job:

@@ -2,9 +2,12 @@
 
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import distributions, version
+from pathlib import Path
 
 import torch
 
@@ -64,6 +67,18 @@ def uncommitted_diff() -> str:
     """A patch from the commit to the working tree; new files are named ahead of it."""
     new = _git("ls-files", "--others", "--exclude-standard").splitlines()
     return "".join(f"# new: {name}\n" for name in new) + _git("diff", "HEAD")
+
+
+def changed_since(commit: str, files: Iterable[Path]) -> list[str]:
+    """Which files of the checkout differ from a commit, as far as git here knows it.
+
+    Args:
+        commit: anything, as a store may have it.
+    """
+    ours = [str(file) for file in files if PROJECT and file.is_relative_to(PROJECT)]
+    if not re.fullmatch("[0-9a-f]{40,64}", commit) or not ours:
+        return []
+    return _git("diff", "--name-only", commit, "--", *ours).splitlines()
 
 
 @cache

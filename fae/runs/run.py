@@ -167,7 +167,7 @@ def _train(config: Config, job: Job) -> Result:
         if task.state == State.NEW and task.run and not job.group:  # a sweep's plan has said so
             warn(f"{job.name}: {task.describe()}")
         fitted = fit(run, config, job, resumed=bool(task.resumes), started=started)
-        metrics = _finish(run, fitted, config)
+        metrics = finish(run, fitted, config)
     return Result(run.id, metrics, run.lacking, folder=str(run.folder))
 
 
@@ -271,8 +271,11 @@ def _computed_by(
     return devices
 
 
-def _finish(run: Run, fitted: Fitted, config: Config) -> dict[str, float]:
-    """Test, draw and store a trained network; the metrics of its result."""
+def finish(run: Run, fitted: Fitted, config: Config) -> dict[str, float]:
+    """Test, draw and store a trained network; the metrics of its result.
+
+    The network is on the CPU then.
+    """
     data, learner, history = fitted.data, fitted.learner, fitted.history
     (test,) = fitted.trainer.test(learner, data, verbose=False)
     run.log_metrics(test, step=len(history.epochs))  # before the model, which is stored with them

@@ -77,8 +77,7 @@ class TrainedRun(StoredRun):
     @cached_property
     def packages(self) -> dict[str, str]:
         """Versions of the packages that were installed, by name in lower case."""
-        lines = self.archive.text(self, "requirements.txt", LARGEST_LIST).lower().splitlines()
-        return dict(line.split("==", 1) for line in lines if "==" in line)
+        return versions(self.archive.text(self, "requirements.txt", LARGEST_LIST))
 
     @cached_property
     def network(self) -> Network:
@@ -137,6 +136,12 @@ class TrainedRun(StoredRun):
     def release(self) -> None:
         """Free the memory of the network, which is read again when it is needed again."""
         vars(self).pop("network", None)
+
+
+def versions(requirements: str) -> dict[str, str]:
+    """Versions by the names of packages, in lower case, from lines such as ``torch==2.15.0``."""
+    lines = requirements.lower().splitlines()
+    return dict(line.split("==", 1) for line in lines if "==" in line)
 
 
 def _is_count(value: float | None, most: float) -> bool:

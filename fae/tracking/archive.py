@@ -1,5 +1,6 @@
 """Stored runs, which anyone may have written: values are checked as read, and no code is run."""
 
+import math
 import re
 import tempfile
 import time
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as MlflowRun
 
 TAG = "fae.fingerprint"
-KINDS = ("sweep", "study", "run", "trial")
+KINDS = ("sweep", "study", "run", "trial", "reproduction")
 """Kinds of runs: values of the tag ``fae.kind``."""
-TRAINED = ("run", "trial")
+TRAINED = ("run", "trial", "reproduction")
 """Those of ``KINDS`` that train a network."""
 READABLE = "attributes.start_time >= 0"
 """Leaves out runs without a start time, which MLflow cannot read."""
@@ -215,23 +216,30 @@ class Archive:
         found = [run for kind in TRAINED for c in during for run in self._search(kind, begun, c)]
         return [*{run.id: run for run in found}.values()]  # a resumed one has an end as well
 
-    def epochs(self, run: StoredRun) -> list[dict[str, float]]:
-        """``train/mse`` and ``val/mse`` after each epoch, at least one.
+    def epochs(
+        self, run: StoredRun, metrics: Sequence[str] = ("train/mse", "val/mse")
+    ) -> list[dict[str, float]]:
+        """Metrics after each epoch, at least one.
+
+        Args:
+            metrics: their names; what ends in ``/mse`` is checked to be an error.
 
         Raises:
             UnreadableError: there is not one of each for each epoch, or one is no error.
         """
         with self.reading(run, "its curves"):
-            train, val = (
-                {point.step: point.value for point in self._client.get_metric_history(run.id, name)}
-                for name in ("train/mse", "val/mse")
-            )
-            steps = [*range(1, len(train) + 1)]
-            if not steps or sorted(train) != steps or sorted(val) != steps:
+            curves = {
+                name: {p.step: p.value for p in self._client.get_metric_history(run.id, name)}
+                for name in metrics
+            }
+            steps = [*range(1, len(curves[metrics[0]]) + 1)]
+            if not steps or any(sorted(curve) != steps for curve in curves.values()):
                 raise ValueError("not one error of each for each epoch")
-            if not all(map(is_measured, [*train.values(), *val.values()])):
-                raise ValueError("an error that is none")
-            return [{"train/mse": train[step], "val/mse": val[step]} for step in steps]
+            for name, curve in curves.items():
+                is_possible = is_measured if name.endswith("/mse") else math.isfinite
+                if not all(map(is_possible, curve.values())):
+                    raise ValueError("an error that is none")
+            return [{name: curve[step] for name, curve in curves.items()} for step in steps]
 
     def text(self, run: StoredRun, path: str, largest: int = LARGEST_TEXT) -> str:
         """A text artifact of a run.

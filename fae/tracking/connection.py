@@ -37,6 +37,8 @@ NOTE = """Auto-encoders trained by `fae`: how well does a network reconstruct im
   training. Its figures, configuration and model are among its artifacts.
 - A sweep or a search has its runs nested below it. `test/mse` has a step for each n, `fae.verdict`
   compares with published results, and the report is among its artifacts.
+- A reproduction is a run that was trained again; `fae.reproduction` tells whether it is identical
+  with the run that `fae.reproduces` names.
 - Views (above the list of runs) show the latest sweeps and searches: curves, errors,
   reconstructions.
 """

@@ -32,6 +32,8 @@ from fae.tracking.run import Run
 from fae.tracking.stored_run import StoredRun
 from fae.tracking.uploader import Uploader
 
+SOURCES = {"study": "fae.search", "reproduction": "fae.reproduce"}
+"""By kind of run the commands that make it; all others are made by ``fae.train``."""
 ENDED_FROM_OUTSIDE = SystemExit, KeyboardInterrupt, GeneratorExit, SupersededError
 
 
@@ -299,7 +301,7 @@ def _with_those_of_the_ui(
     commit = tags.get("fae.commit", "unknown")
     return {
         **tags,
-        "mlflow.source.name": "fae.search" if tags["fae.kind"] == "study" else "fae.train",
+        "mlflow.source.name": SOURCES.get(tags["fae.kind"], "fae.train"),
         "mlflow.user": _user(),
         **({"mlflow.source.git.commit": commit} if commit != "unknown" else {}),
         **({"mlflow.parentRunId": parent} if parent else {}),

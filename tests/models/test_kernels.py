@@ -147,3 +147,29 @@ def test_force_holds_within_its_block_only(monkeypatch: pytest.MonkeyPatch) -> N
         with kernels.using("auto"):
             assert kernels.describe() == "AVX512, oneDNN"
     assert kernels.describe() == "AVX512, oneDNN"
+
+
+@pytest.mark.parametrize("library", kernels.LIBRARIES)
+def test_what_a_run_says_of_its_kernels_names_their_library(library: str) -> None:
+    with kernels.using(library):
+        assert kernels.described(kernels.describe()) == library
+
+
+@pytest.mark.parametrize(
+    ("description", "library"),
+    [
+        ("AVX2, oneDNN up to AVX2", "onednn"),
+        ("DEFAULT, PyTorch in 8 threads", "torch"),
+        ("AVX512, bfloat16", "auto"),
+        ("CUDA 12.8", "auto"),
+        ("mixed bits: a, AVX512, oneDNN, then b, AVX2, MKL in 2 threads", "auto"),
+        ("", "auto"),
+    ],
+)
+def test_the_library_is_read_from_a_description(description: str, library: str) -> None:
+    assert kernels.described(description) == library
+
+
+def test_a_library_that_is_not_here_computes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert kernels.described("AVX512, oneDNN") == "auto"

@@ -1,0 +1,57 @@
+"""The command: train a stored run, or all runs of a sweep, again, and compare bit for bit.
+
+Light at import, so that --help answers at once; ``fae.runs.reproduction`` does the work.
+"""
+
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
+
+from collections.abc import Sequence
+
+from fae.cli import command
+from fae.cli.compose import compose, compose_as
+from fae.cli.overrides import without
+from fae.errors import ConfigError
+from fae.reports.config import ReportConfig
+
+TAKEN = ("tracking", "data.root", "local")
+"""Settings, and groups of them, that say where the run and its images are."""
+
+
+def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
+    """Reproduce a run or a sweep, and say whether all is identical.
+
+    Args:
+        names: one, the beginning of an id.
+        overrides: where the store and the images are.
+
+    Raises:
+        ConfigError, DataError: there is not one such run, or it cannot be trained here; nothing was
+            computed.
+        ReproductionError: something is different.
+        StoreError: the store cannot be used, or lacks something in the end.
+    """
+    if len(names) != 1 or not names[0]:
+        raise ConfigError("RUN: must be one run or sweep, by its id or the beginning of it")
+    if others := without(overrides, *TAKEN):
+        raise ConfigError(
+            f"{others[0]}: a run is reproduced with its own settings; only data.root, tracking.uri "
+            "and others of tracking can be given"
+        )
+    config = compose(*overrides)
+    data_root = compose_as("report", ReportConfig, *overrides).data.root  # null where not given
+
+    from fae.runs.reproductions import reproduce_all
+
+    reproduce_all(names[0], config, data_root, overrides)
+
+
+def main() -> None:
+    """Entry point of ``fae reproduce`` and ``python -m fae.reproduce``."""
+    command.run(lambda: reproduce(*command.names_and_overrides()), name="reproduce")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""Runs and sweeps that are reproduced in turn, and what the terminal shows of it."""
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from conftest import NO_LOCAL
+from records import stored
+
+from fae.cli.compose import compose
+from fae.errors import (
+    ConfigError,
+    FaeError,
+    ReproductionError,
+    StoreError,
+    TrainingError,
+    UndeliveredError,
+)
+from fae.runs import reproductions
+from fae.runs.comparison import Deviation
+from fae.runs.job import Job
+from fae.runs.reproduction import Original, Reproduction
+from fae.runs.reproductions import find, reproduce_all, table
+from fae.runs.stored import TrainedRun
+from fae.tracking.archive import Archive
+from fae.tracking.stored_run import StoredRun
+
+WORSE = [Deviation("val/mse", 2, 1.5e-9, 2.5e-8), Deviation("weights", None, 0.5, 0.25)]
+
+
+class Store:
+    """An archive of three runs, two of which are a sweep's, with a third of another kind."""
+
+    def __init__(self) -> None:
+        self.all = {
+            "run": [replace(stored("a1"), name="first"), stored("b1"), stored("b2")],
+            "sweep": [stored("c1"), stored("d1"), stored("d2")],
+        }
+        self.all["run"][2] = replace(self.all["run"][2], status="KILLED")
+
+    def runs(self, kind: str) -> list[StoredRun]:
+        return self.all[kind]
+
+    def runs_of(self, sweep: StoredRun) -> list[StoredRun]:
+        return self.all["run"][1:] if sweep.id == "c1" else []
+
+
+@pytest.fixture
+def archive() -> Archive:
+    return cast(Archive, Store())
+
+
+@pytest.mark.parametrize(("name", "ids"), [("a", ["a1"]), ("b1", ["b1"]), ("c", ["b1"])])
+def test_a_run_or_the_finished_runs_of_a_sweep_are_found_by_their_id(
+    archive: Archive, name: str, ids: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert [run.id for run in find(name, archive)] == ids
+    assert ("warning: run b2 (run b2): is KILLED, and is left out" in capsys.readouterr().out) == (
+        name == "c"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("b", "RUN=b: 2 runs have ids that begin so"),
+        ("x", "RUN=x: no runs have ids that begin so"),
+        ("d", "RUN=d: 2 sweeps have ids that begin so"),
+        ("d1", "RUN=d1: no run of this sweep has finished"),
+    ],
+)
+def test_what_is_not_there_is_named(archive: Archive, name: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        find(name, archive)
+    assert str(refused.value) == message
+
+
+def made(run_id: str, *deviations: Deviation, lacking: str = "", **more: Any) -> Reproduction:
+    run = TrainedRun.of(stored(run_id), cast(Archive, None))
+    config = compose(NO_LOCAL, "experiment=smoke")
+    return Reproduction(
+        Original(run, config, {}), "f" * 32, [*deviations], more.get("differences", []), lacking
+    )
+
+
+def test_each_run_has_a_row_with_the_largest_differences() -> None:
+    assert table([made("a1"), made("b1", *WORSE)]) == {
+        "run": ["a1", "b1"],
+        "name": ["run a1", "run b1"],
+        "result": ["identical", "differs from epoch 2 on"],
+        "train/loss": ["same", "same"],
+        "train/mse": ["same", "same"],
+        "val/mse": ["same", "1.5e-09 (2.5e-08)"],
+        "test/mse": ["same", "same"],
+        "weights": ["same", "5.0e-01 (2.5e-01)"],
+    }
+
+
+SAME, OTHER = made("a1"), made("b1", *WORSE, differences=["threads: 2; now 1"])
+DIVERGED = TrainingError("loss is nan")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "error", "message", "said"),
+    [
+        (
+            [SAME],
+            None,
+            "",
+            [
+                "run 0 (run 0): identical (reproduction: run ffffffff)",
+                "what runs record of code, libraries and machine is the same as then",
+            ],
+        ),
+        (
+            [OTHER],
+            ReproductionError,
+            "run 0 (run 0): not reproduced bit for bit",
+            [
+                "run 0 (run 0): differs from epoch 2 on (reproduction: run ffffffff)",
+                "Largest differences, and in brackets as shares of what was there before.",
+                "different between then and now:",
+                "  threads: 2; now 1",
+            ],
+        ),
+        ([SAME, SAME], None, "", ["run 0 (run 0): identical (reproduction: run ffffffff)"]),
+        ([SAME, OTHER], ReproductionError, "1 of 2 runs: not reproduced bit for bit", []),
+        (
+            [DIVERGED, SAME],
+            ReproductionError,
+            "1 of 2 runs: not reproduced bit for bit",
+            [
+                "run 0 (run 0): loss is nan",
+                "run 1 (run 1): identical (reproduction: run ffffffff)",
+            ],
+        ),
+        ([DIVERGED], ReproductionError, "run 0 (run 0): not reproduced bit for bit", []),
+        ([made("a1", lacking="the rest")], UndeliveredError, "the rest", []),
+    ],
+)
+def test_the_command_says_how_it_went(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    outcomes: list[Reproduction | TrainingError],
+    error: type[FaeError] | None,
+    message: str,
+    said: list[str],
+) -> None:
+    runs = [TrainedRun.of(stored(str(n)), cast(Archive, None)) for n in range(len(outcomes))]
+    jobs: list[Job] = []
+    left = iter(outcomes)
+
+    def reproduced(again: Original, job: Job) -> Reproduction:
+        jobs.append(job)
+        outcome = next(left)
+        if isinstance(outcome, TrainingError):
+            raise outcome
+        return replace(outcome, original=again)
+
+    config = compose(NO_LOCAL, "experiment=smoke")
+    monkeypatch.setattr(reproductions, "Archive", lambda _: None)
+    monkeypatch.setattr(reproductions, "find", lambda *_: runs)
+    monkeypatch.setattr(reproductions, "original", lambda run, *_: Original(run, config, {}))
+    monkeypatch.setattr(reproductions, "reproduce", reproduced)
+    if error is None:
+        reproduce_all("x", config, None, ["data.root=/d"])
+    else:
+        with pytest.raises(error) as raised:
+            reproduce_all("x", config, None, ["data.root=/d"])
+        assert str(raised.value) == message
+        assert raised.value.exit_code == (3 if error is UndeliveredError else 1)
+    out = capsys.readouterr().out.splitlines()
+    assert [line for line in out if line in said] == said
+    assert jobs[0].command == "python -m fae.reproduce 0 data.root=/d"
+    places = [f"[{n + 1}/{len(runs)}] " for n in range(len(runs))] if len(runs) > 1 else [""]
+    assert [job.label for job in jobs] == [
+        f"{place}reproduction of run {n}" for n, place in enumerate(places)
+    ]
+
+
+def test_all_are_checked_before_the_first_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    def checked(run: int, *_: object) -> Original:
+        if run == 2:
+            raise StoreError("gone")
+        return cast(Original, None)
+
+    monkeypatch.setattr(reproductions, "Archive", lambda _: None)
+    monkeypatch.setattr(reproductions, "find", lambda *_: [1, 2])
+    monkeypatch.setattr(reproductions, "original", checked)
+    monkeypatch.setattr(reproductions, "reproduce", lambda *_: pytest.fail("it began"))
+    with pytest.raises(StoreError, match="gone"):
+        reproduce_all("x", compose(NO_LOCAL, "experiment=smoke"), None, [])
