@@ -22,6 +22,7 @@ FLOORS = [
     {"config"},
     {"cli"},
     {"runs"},
+    {"analysis"},
     {"reports"},
     {"sweeps"},
     {"tuning"},
