@@ -9,7 +9,6 @@ from fae.tracking.registered import SCHEME, registered_run
 from fae.tracking.stored_run import StoredRun
 
 LATEST, BEST = "latest", "best"
-CHOICES = f"the beginning of a run's id, {LATEST}, {BEST} or {SCHEME}NAME@ALIAS"
 SPLIT = ("data.train", "data.val", "split_seed", "trainer.limit_batches")
 """Parameters of runs that decide, with the digest of the data set, on which images ``val/mse`` is
 measured."""
@@ -35,6 +34,11 @@ def named_run(name: str, archive: Archive) -> TrainedRun:
     runs = _finished(archive)
     latest = max(runs, key=lambda run: run.ended or 0)
     return latest if name == LATEST else _best(runs, latest)
+
+
+def described(run: StoredRun) -> str:
+    """The name of a run, and the beginning of its id."""
+    return f"{run.name} ({run.id[:8]})"
 
 
 def _registered(address: str, archive: Archive) -> TrainedRun:
