@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 
+from fae.analysis.validation import comparable, split_of, validation_error
 from fae.errors import ConfigError
 from fae.runs.stored import TrainedRun
-from fae.tracking.archive import Archive, is_measured
-from fae.tracking.registered import SCHEME, registered_run
+from fae.tracking.archive import Archive
+from fae.tracking.registry import SCHEME, registered_run
 from fae.tracking.stored_run import StoredRun
 
 LATEST, BEST = "latest", "best"
-SPLIT = ("data.train", "data.val", "split_seed", "trainer.limit_batches")
-"""Parameters of runs that decide, with the digest of the data set, on which images ``val/mse`` is
-measured."""
 
 
 def named_run(name: str, archive: Archive) -> TrainedRun:
@@ -55,25 +53,17 @@ def _finished(archive: Archive) -> list[TrainedRun]:
     Raises:
         ConfigError: there are none.
     """
-    finished = archive.runs("run", status="FINISHED")
-    runs = [run for run in finished if is_measured(run.metrics.get("val/mse", 0))]
+    runs = comparable(archive.runs("run", status="FINISHED"), archive)
     if not runs:
         raise ConfigError(f"RUN: no run has finished yet in tracking.uri={archive.uri}")
-    return [TrainedRun.of(run, archive) for run in runs]
+    return runs
 
 
 def _best(runs: Sequence[TrainedRun], latest: TrainedRun) -> TrainedRun:
     alike = [run for run in runs if _validated_on(run) == _validated_on(latest)]
-    return min(alike, key=_validation_error)
+    return min(alike, key=validation_error)
 
 
-def _validated_on(run: StoredRun) -> list[str | None]:
+def _validated_on(run: StoredRun) -> tuple[str | None, str]:
     """The same for runs whose validation errors are of the same images."""
-    return [run.tags.get("fae.data_digest"), *(run.parameters.get(key) for key in SPLIT)]
-
-
-def _validation_error(run: TrainedRun) -> float:
-    """Of the weights that the run stored: the last or, with early stopping, the best."""
-    if "trainer.early_stopping" in run.parameters:
-        return min(epoch["val/mse"] for epoch in run.epochs)
-    return run.metrics["val/mse"]
+    return run.tags.get("fae.data_digest"), split_of(run.parameters)
