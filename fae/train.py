@@ -53,6 +53,7 @@ def run_job(node: DictConfig) -> "Result | None":
 
 def _run_job(node: DictConfig) -> "Result | None":
     """Train, and report in one line how it ended."""
+    from fae.analysis.champion import register
     from fae.runs.run import train
 
     config = read(node, Config)
@@ -85,7 +86,7 @@ def _run_job(node: DictConfig) -> "Result | None":
         raise UndeliveredError(result.lacking)
     if not job.group:
         _say_where(result, config)
-        _register(result, config)
+        register(result, config)
     return result
 
 
@@ -113,16 +114,6 @@ def _say_where(result: "Result", config: Config) -> None:
             config.tracking.uri, run_page(Archive(config.tracking), result.run_id)
         ):
             point(label, target)
-
-
-def _register(result: "Result", config: Config) -> None:
-    """Register a single run's network, if a name is given and it is better than the champion."""
-    if name := config.tracking.register:
-        from fae.analysis.champion import register_best
-        from fae.tracking.archive import Archive
-
-        archive = Archive(config.tracking)
-        say(register_best(name, [archive.run(result.run_id)], archive))
 
 
 def _show_plan(config: Config) -> None:

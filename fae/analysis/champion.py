@@ -11,7 +11,9 @@ from fae.analysis.named import described
 from fae.analysis.validation import comparable, split_of, validation_error
 from fae.config import Config
 from fae.errors import ConfigError, StoreError, UndeliveredError
+from fae.runs.run import Result
 from fae.runs.stored import TrainedRun
+from fae.runtime.console import say
 from fae.runtime.formatting import format_error, format_errors
 from fae.tracking.archive import Archive, is_measured
 from fae.tracking.registry import RegisteredModel, Version
@@ -21,6 +23,17 @@ ERROR, DIGEST, SPLIT = "fae.val_mse", "fae.data_digest", "fae.split"
 """Tags of a version: its validation error, and the images on which that was measured."""
 COPIED = (DIGEST, "fae.command", "fae.fingerprint", "fae.commit")
 """Tags that a version has of its run."""
+
+
+def register(result: Result, config: Config) -> None:
+    """Register the network of a run that is no other's job, if a name is given; say what became.
+
+    Raises:
+        UndeliveredError: as ``register_best``.
+    """
+    if name := config.tracking.register:
+        archive = Archive(config.tracking)
+        say(register_best(name, [archive.run(result.run_id)], archive))
 
 
 def register_best(
@@ -63,7 +76,7 @@ def check_comparable(name: str, configs: Iterable[Config]) -> None:
     if len({(c.data.build().digest, split_of(c.parameters())) for c in configs}) > 1:
         raise ConfigError(
             f"tracking.register={name}: the runs of this sweep are validated on different images, "
-            "so that their errors cannot be compared; leave it out, or sweep each data set by itself"
+            "whose errors cannot be compared; leave it out, or sweep each data set by itself"
         )
 
 

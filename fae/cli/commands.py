@@ -133,6 +133,22 @@ COMMANDS: Mapping[str, Command] = {
         },
         failure="something else failed",
     ),
+    "export": Command(
+        "Write a trained network as an ONNX file, which other programs run without PyTorch.",
+        "RUN FILE [KEY=VALUE ...]",
+        "Its input images is (batch, pixels), float32 in [0, 1], its output reconstructions has "
+        "the same shape. pip install 'fae[onnx]' installs what this needs.",
+        arguments={
+            **RUN,
+            "FILE": "the file to write, a new one",
+            **SETTINGS_OF_TRAIN,
+        },
+        examples={
+            "fae export best network.onnx": "the best network",
+            "fae export models:/fashion@champion network.onnx": "a registered one",
+        },
+        failure="something else failed",
+    ),
     "sync": Command(
         "Upload to the store what runs could not, and close crashed runs.",
         "[FOLDER ...] [KEY=VALUE ...]",
