@@ -27,7 +27,7 @@ def validation_error(run: TrainedRun) -> float:
         UnreadableError: the run's curves cannot be read.
     """
     if "trainer.early_stopping" in run.parameters:
-        return run.tested["val/mse"]
+        return min(epoch["val/mse"] for epoch in run.epochs)
     return run.metrics["val/mse"]
 
 

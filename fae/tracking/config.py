@@ -20,8 +20,8 @@ def _addressable(name: str) -> str:
     if re.search(r"[/:@?;]", name) or name.startswith((".", " ")) or name.endswith(" "):
         raise PydanticCustomError(
             "registered_model",
-            "Input should be the name of a registered model, without any of / : @ ? ; and neither "
-            "a dot at its beginning nor a blank at either end",
+            "Input should have no slash, colon, at sign, question mark or semicolon, no dot at its "
+            "beginning and no blank at either end",
         )
     return name
 

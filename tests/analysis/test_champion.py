@@ -21,6 +21,7 @@ from fae.errors import ConfigError, UndeliveredError
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive
 from fae.tracking.registry import RegisteredModel
+from fae.tracking.stored_run import StoredRun
 
 Tiny = Callable[..., Config]
 PIXELS = 64
@@ -40,13 +41,13 @@ def archive(store_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Archive
 
 
 @pytest.fixture
-def worse(archive: Archive) -> TrainedRun:
-    return TrainedRun.of(archive.runs("run")[0], archive)
+def worse(archive: Archive) -> StoredRun:
+    return archive.runs("run")[0]
 
 
 @pytest.fixture
-def better(archive: Archive) -> TrainedRun:
-    return TrainedRun.of(archive.runs("run")[1], archive)
+def better(archive: Archive) -> StoredRun:
+    return archive.runs("run")[1]
 
 
 @pytest.fixture
@@ -64,12 +65,12 @@ def champion(client: MlflowClient, name: str) -> str:
     return str(client.get_model_version_by_alias(name, "champion").version)
 
 
-def error(run: TrainedRun) -> float:
+def error(run: StoredRun) -> float:
     return run.metrics["val/mse"]
 
 
 def test_the_best_of_several_runs_becomes_the_champion_with_its_origin(
-    archive: Archive, worse: TrainedRun, better: TrainedRun, client: MlflowClient, name: str
+    archive: Archive, worse: StoredRun, better: StoredRun, client: MlflowClient, name: str
 ) -> None:
     said = register_best(name, [better, worse], archive, verdict="2 reproduced")
     assert said == (
@@ -91,12 +92,12 @@ def test_the_best_of_several_runs_becomes_the_champion_with_its_origin(
 
 
 def test_a_version_is_the_runs_model_with_a_signature(
-    archive: Archive, better: TrainedRun, client: MlflowClient, name: str
+    archive: Archive, better: StoredRun, client: MlflowClient, name: str
 ) -> None:
     """And with an example; no other file of it differs."""
     register_best(name, [better], archive)
-    (version,) = versions(client, name)
-    registered = folder(client, version.source)
+    assert versions(client, name)[0].source.endswith(f"{better.id}/artifacts/registered")
+    registered = folder(client, f"runs:/{better.id}/registered")
     original = folder(client, f"runs:/{better.id}/model")
     assert registered.keys() == original.keys()
     assert [path for path in original if registered[path] != original[path]] == ["MLmodel"]
@@ -108,7 +109,7 @@ def test_a_version_is_the_runs_model_with_a_signature(
     assert model.input_example.shape == (10, PIXELS)
     images = torch.rand(3, PIXELS)
     with torch.inference_mode():
-        expected = better.network(images).numpy()
+        expected = TrainedRun.of(better, archive).network(images).numpy()
     np.testing.assert_allclose(model.predict(images.numpy()), expected, rtol=0, atol=1e-6)
 
 
@@ -119,7 +120,7 @@ def folder(client: MlflowClient, address: str) -> dict[str, bytes]:
 
 
 def test_a_network_is_registered_only_if_it_is_better_than_the_champion(
-    archive: Archive, worse: TrainedRun, better: TrainedRun, client: MlflowClient, name: str
+    archive: Archive, worse: StoredRun, better: StoredRun, client: MlflowClient, name: str
 ) -> None:
     register_best(name, [worse], archive)
     said = register_best(name, [better], archive)
@@ -143,7 +144,7 @@ def test_a_network_is_registered_only_if_it_is_better_than_the_champion(
 
 
 def test_a_version_that_a_run_has_already_is_made_the_champion_again(
-    archive: Archive, worse: TrainedRun, better: TrainedRun, client: MlflowClient, name: str
+    archive: Archive, worse: StoredRun, better: StoredRun, client: MlflowClient, name: str
 ) -> None:
     for run in (worse, better):
         register_best(name, [run], archive)
@@ -155,7 +156,7 @@ def test_a_version_that_a_run_has_already_is_made_the_champion_again(
 
 def test_processes_that_register_a_run_at_the_same_time_make_one_version(
     archive: Archive,
-    better: TrainedRun,
+    better: StoredRun,
     client: MlflowClient,
     name: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -183,8 +184,8 @@ def test_processes_that_register_a_run_at_the_same_time_make_one_version(
 )
 def test_a_champion_that_cannot_be_compared_stays(
     archive: Archive,
-    worse: TrainedRun,
-    better: TrainedRun,
+    worse: StoredRun,
+    better: StoredRun,
     client: MlflowClient,
     name: str,
     tag: str,
@@ -202,7 +203,7 @@ def test_a_champion_that_cannot_be_compared_stays(
 
 
 def test_runs_that_did_not_finish_do_not_count(
-    archive: Archive, worse: TrainedRun, better: TrainedRun, name: str
+    archive: Archive, worse: StoredRun, better: StoredRun, name: str
 ) -> None:
     failed, wrong = replace(better, status="FAILED"), replace(better, metrics={"val/mse": 0.0})
     said = register_best(name, [failed, wrong], archive)
@@ -211,7 +212,7 @@ def test_runs_that_did_not_finish_do_not_count(
 
 
 def test_a_registry_that_does_not_accept_it_is_a_problem_of_the_store(
-    archive: Archive, better: TrainedRun, name: str, monkeypatch: pytest.MonkeyPatch
+    archive: Archive, better: StoredRun, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError("not yours")
@@ -228,16 +229,14 @@ def test_a_registry_that_does_not_accept_it_is_a_problem_of_the_store(
 
 def test_a_sweep_over_several_data_sets_has_no_best_network(tiny: Tiny) -> None:
     check_comparable("x", [tiny(), tiny("hidden=8", "seed=1", "lr=0.1")])
-    for other in ("data=synthetic", "data.split_seed=1", "trainer.limit_batches=1"):
+    for other in ("data=digits", "data.split_seed=1", "trainer.limit_batches=1"):
         with pytest.raises(ConfigError, match=r"^tracking.register=x: .* different images"):
             check_comparable("x", [tiny(), tiny(other)])
 
 
-@pytest.mark.parametrize(
-    "name", ["a/b", "a:b", "a@b", "..", ".a", "a?b", "a;b", " a", "a ", "a\tb"]
-)
+@pytest.mark.parametrize("name", ["a/b", "a:b", "a@b", "..", ".a", "a?b", "a;b", " a", "a "])
 def test_a_name_that_a_registry_would_refuse_is_refused(tiny: Tiny, name: str) -> None:
-    with pytest.raises(ConfigError, match=r"^tracking.register=.*: must be "):
+    with pytest.raises(ConfigError, match=r"^tracking.register=.*: must have no slash"):
         tiny(f'tracking.register="{name}"')
 
 
