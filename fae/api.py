@@ -38,7 +38,8 @@ __all__ = ["compose", "fit", "load_model", "load_runs", "write_report"]
 def fit(config: Config, folder: str | Path | None = None) -> "Result":
     """Train, test and track one network, as ``python -m fae.train`` does.
 
-    A run that the store has already is not trained again; one that was interrupted is resumed.
+    A run that the store has already is not trained again; one that was interrupted is resumed. With
+    ``tracking.register`` its network becomes the champion of that model, if it is better.
 
     Args:
         folder: for the run's files; None: ``outputs/DATE/TIME``.
@@ -47,7 +48,9 @@ def fit(config: Config, folder: str | Path | None = None) -> "Result":
         ConfigError, DataError, StoreError: nothing was computed.
         TrainingError: training diverged, and the run is FAILED; or it failed before, or is
             running in another process.
+        UndeliveredError: it is finished, and cannot be registered.
     """
+    from fae.analysis.champion import register
     from fae.runs.job import Job, new_folder
     from fae.runs.run import train
 
@@ -55,7 +58,9 @@ def fit(config: Config, folder: str | Path | None = None) -> "Result":
         raise ConfigError(f"repeats={config.repeats}: fit trains one run; call it for each seed")
     place = Path(folder).absolute() if folder else new_folder()
     overrides = overrides_of(config)
-    return train(config, Job(run_name(config, overrides), place, command_line(overrides)))
+    result = train(config, Job(run_name(config, overrides), place, command_line(overrides)))
+    register(result, config)
+    return result
 
 
 def load_runs(
@@ -95,22 +100,23 @@ def load_runs(
 
 
 def load_model(run: str, *, tracking: TrackingConfig | None = None) -> "Network":
-    """The trained network of a run, in evaluation mode on the CPU.
+    """A trained network, in evaluation mode on the CPU.
 
     It takes images (batch, pixels), float32 in [0, 1], and gives their reconstructions. No code
     that the store holds is run.
 
     Args:
-        run: its id, or the beginning of it.
+        run: its run: an id, or the beginning of one; ``latest`` or ``best``; or a version of a
+            registered model, ``models:/NAME@champion``; see ``fae.analysis.named``.
         tracking: the store; None: that of the commands here.
 
     Raises:
         ConfigError: there is not one such run.
         StoreError: there is no store, or the network cannot be read.
     """
-    from fae.runs.stored import TrainedRun
+    from fae.analysis.named import named_run
 
-    return TrainedRun.find(run, _archive(tracking)).network
+    return named_run(run, _archive(tracking)).network
 
 
 def write_report(

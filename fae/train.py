@@ -53,6 +53,7 @@ def run_job(node: DictConfig) -> "Result | None":
 
 def _run_job(node: DictConfig) -> "Result | None":
     """Train, and report in one line how it ended."""
+    from fae.analysis.champion import register
     from fae.runs.run import train
 
     config = read(node, Config)
@@ -85,6 +86,7 @@ def _run_job(node: DictConfig) -> "Result | None":
         raise UndeliveredError(result.lacking)
     if not job.group:
         _say_where(result, config)
+        register(result, config)
     return result
 
 

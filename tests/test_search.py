@@ -204,10 +204,15 @@ def test_a_study_has_its_figure_and_its_preset(searched: tuple[Path, str]) -> No
 
 def test_the_same_command_again_tries_nothing(searched: tuple[Path, str]) -> None:
     folder, said = searched
-    code, again, errors = search(folder, "-m", "hidden=4,8")
+    """And can register the best of the runs with fresh seeds, which it does in turn."""
+    code, again, errors = search(folder, "-m", "hidden=4,8", "tracking.register=found")
     assert (code, errors) == (0, "")
     assert (len(stored(folder, "trial")), len(stored(folder, "run"))) == (10, 4)
     assert said.splitlines()[-6:] == again.splitlines()[-6:]
+    assert "as found version 1, its champion: validation error " in again
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    best = min(stored(folder, "run"), key=lambda run: run.data.metrics["val/mse"])
+    assert client.get_model_version_by_alias("found", "champion").run_id == best.info.run_id
 
 
 @pytest.mark.usefixtures("own_store")

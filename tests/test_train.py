@@ -189,6 +189,7 @@ def test_a_single_run_ends_with_where_it_is_and_a_command_that_reports_it(
         (["-m", "hydra/sweeper=basic", SMOKE], "hydra/sweeper: must be fae"),
         (["hydra.run.dir=file/out"], "file/out: Not a directory"),
         (["hydra.mode=RUN", "repeats=2"], "repeats=2: cannot be combined with hydra.mode=RUN"),
+        (["tracking.register=a/b"], "tracking.register=a/b: must have no slash, colon, at sign"),
         (["repeats=0"], "repeats=0: must be greater than or equal to 1"),
         (["report.fail_unless=reproduced"], "report.fail_unless: applies to sweeps only"),
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch finds no GPU"),
@@ -349,11 +350,42 @@ def test_repeats_make_seeds_of_each_configuration_round_by_round(
 def test_a_sweep_that_reproduces_nothing_fails_when_asked_to(
     cli: Cli, client: MlflowClient, tmp_path: Path
 ) -> None:
-    done = cli("-m", "hidden=4", SMOKE, "report.fail_unless=reproduced")
+    """And registers nothing."""
+    name = tmp_path.name
+    done = cli(
+        "-m", "hidden=4", SMOKE, "report.fail_unless=reproduced", f"tracking.register={name}"
+    )
     assert done.returncode == 1
+    assert not client.search_registered_models(f"name = '{name}'")
     assert "report.fail_unless=reproduced: not so for n = 4: not in the paper" in done.stderr
     assert (tmp_path / "reports" / f"hidden=4_{SMOKE}" / "report.html").exists()
     assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FINISHED"]
+
+
+def test_the_best_network_of_a_sweep_or_a_run_is_registered_once_all_is_done(
+    cli: Cli, client: MlflowClient, tmp_path: Path
+) -> None:
+    name = tmp_path.name
+    sweep = cli("-m", "hidden=2,16", SMOKE, f"tracking.register={name}")
+    best = min(runs(client, "run", tmp_path), key=lambda run: run.data.metrics["val/mse"])
+    (parent,) = runs(client, "sweep", tmp_path)
+    said = f"registered {best.info.run_name} ({best.info.run_id[:8]}) as {name} version 1, its"
+    assert sweep.stdout.splitlines()[-1].startswith(said)
+    version = client.get_model_version_by_alias(name, "champion")
+    assert version.run_id == best.info.run_id
+    assert version.tags["fae.verdict"] == parent.data.tags["fae.verdict"]
+    single = cli("hidden=1", SMOKE, f"tracking.register={name}")
+    said = f"the champion of {name} stays version 1: validation error "
+    assert single.stdout.splitlines()[-1].startswith(said)
+
+
+def test_a_sweep_over_data_sets_that_is_to_be_registered_is_refused(
+    cli: Cli, tmp_path: Path
+) -> None:
+    done = cli("-m", SMOKE, "data=digits,synthetic", f"tracking.register={tmp_path.name}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"fae: tracking.register={tmp_path.name}: the runs of this sweep")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_sweeps_share_a_folder_but_no_run_s(cli: Cli, client: MlflowClient, tmp_path: Path) -> None:

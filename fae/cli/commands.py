@@ -29,6 +29,10 @@ class Command:
 
 SETTING = "KEY=VALUE"
 SETTINGS_OF_TRAIN = {SETTING: "a setting of fae train, such as tracking.uri or data.root"}
+RUN = {
+    "RUN": "the beginning of a run's id; latest, which finished last; best, which has the lowest "
+    "validation error on the images of the latest; or models:/NAME@ALIAS, a registered model"
+}
 SHOW = {"--cfg job": "print the configuration, and do nothing else"}
 OF_RUNS = {
     **SHOW,
@@ -128,6 +132,42 @@ COMMANDS: Mapping[str, Command] = {
             "fae reproduce 31f1a576 data.root=photos": "own images, which are elsewhere by now",
         },
         failure="a run is not identical",
+    ),
+    "reconstruct": Command(
+        "Reconstruct image files by a trained network.",
+        "RUN FILE ... [--invert] [--out FOLDER] [KEY=VALUE ...]",
+        "Images are resized as the network needs them, and read as those of data=folder are. The "
+        "folder gets a panel, a table of errors, and each image, its reconstruction and their "
+        "difference as files.",
+        arguments={
+            **RUN,
+            "FILE": "an image, or a folder of images",
+            "--invert": "swap black and white, as for a dark object on a light ground and a "
+            "network that was trained on light ones on dark",
+            "--out FOLDER": "where to write, a new folder; default: reconstructions/DATE_TIME",
+            **SETTINGS_OF_TRAIN,
+        },
+        examples={
+            "fae reconstruct best shirt.jpg shoe.png --invert": "two photographs",
+            "fae reconstruct 31f1a576 photos --out shown": "all images in a folder",
+        },
+        failure="something else failed",
+    ),
+    "export": Command(
+        "Write a trained network as an ONNX file, which other programs run without PyTorch.",
+        "RUN FILE [KEY=VALUE ...]",
+        "Its input images is (batch, pixels), float32 in [0, 1], its output reconstructions has "
+        "the same shape. pip install 'fae[onnx]' installs what this needs.",
+        arguments={
+            **RUN,
+            "FILE": "the file to write, a new one",
+            **SETTINGS_OF_TRAIN,
+        },
+        examples={
+            "fae export best network.onnx": "the best network",
+            "fae export models:/fashion@champion network.onnx": "a registered one",
+        },
+        failure="something else failed",
     ),
     "sync": Command(
         "Upload to the store what runs could not, and close crashed runs.",

@@ -10,6 +10,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
+from fae.analysis.champion import check_comparable, register_best
 from fae.cli import launchers
 from fae.cli.compose import check, compose_jobs, read_all
 from fae.cli.overrides import command_line, sweep_name, without
@@ -17,6 +18,7 @@ from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
 from fae.reports.config import DataRoot, ReportConfig
 from fae.runs.job import Job
 from fae.runs.task import Task, look_up
+from fae.runtime.console import say
 from fae.sweeps import parent_run
 from fae.sweeps.launch import Launch
 from fae.sweeps.plan import show
@@ -56,6 +58,8 @@ def sweep(
     tracking, settings = composed[0].config.tracking, composed[0].config.sweep
     check_size(asked, settings.max_jobs)
     composed = _prepare(composed, here=launchers.on_this_machine(base))
+    if tracking.register:
+        check_comparable(tracking.register, (task.config for task in composed))
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
     tasks = attach(look_up(_repeat(composed), archive, settings), launcher, archive)
@@ -77,6 +81,7 @@ def _finish(run: SweepRun, store: Store) -> None:
     try:
         if not run.is_left:
             _report(run.tasks, run.parent, run.archive)
+            _register(run)
     except FaeError as error:
         problems.append(error)
     _raise([*problems, *map(UndeliveredError, filter(None, run.lacking))])
@@ -195,3 +200,11 @@ def _report(tasks: Sequence[Task], parent: str, archive: Archive) -> None:
         ),
         failures_follow=True,
     )
+
+
+def _register(run: SweepRun) -> None:
+    """Register the sweep's best network, if a name is given and it is better than the champion."""
+    if name := run.tasks[0].config.tracking.register:
+        parent = run.archive.run(run.parent)
+        verdict = parent.tags.get("fae.verdict", "")
+        say(register_best(name, run.archive.runs_of(parent), run.archive, verdict=verdict))

@@ -1,16 +1,29 @@
 """What is written where."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from pydantic.dataclasses import dataclass
+from pydantic_core import PydanticCustomError
 
 from fae.errors import ConfigError
 from fae.runtime import paths
 from fae.runtime.fields import STRICT, Name, Switch
 from fae.tracking import address
+
+
+def _addressable(name: str) -> str:
+    """A name that MLflow's registry takes, and that ``models:/NAME@champion`` means."""
+    if re.search(r"[/:@?;]", name) or name.startswith((".", " ")) or name.endswith(" "):
+        raise PydanticCustomError(
+            "registered_model",
+            "Input should have no slash, colon, at sign, question mark or semicolon, no dot at its "
+            "beginning and no blank at either end",
+        )
+    return name
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -31,6 +44,9 @@ class TrackingConfig:
     that do not see its folder resume it; null: none."""
     system_metrics: Switch
     """Record CPU, memory and (installed with the extra ``gpu``) GPU load during the run."""
+    register: Annotated[Name, AfterValidator(_addressable)] | None = None
+    """Name of a registered model. Once the runs of a command are finished and reported, the one
+    with the lowest validation error becomes its champion, if it is better; null: none does."""
 
     @model_validator(mode="after")
     def _surroundings_are_usable(self) -> "TrackingConfig":

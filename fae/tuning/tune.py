@@ -3,6 +3,8 @@
 import time
 from contextlib import ExitStack
 
+from fae.analysis.champion import register_best
+from fae.errors import UndeliveredError
 from fae.runs import provenance
 from fae.runs.begin import begin
 from fae.runs.others import Others
@@ -38,8 +40,19 @@ def tune(search: Search) -> Outcome:
             warn(lacking)
         raise
     archive = Archive(search.config.tracking)
+    if result:
+        _register(result, search, archive)
     links = ui.links(archive.uri, archive.save(_view(search))) if result else []
     return Outcome(result, [*filter(None, search.lacking)], links)
+
+
+def _register(result: SearchResult, search: Search, archive: Archive) -> None:
+    """Register the best of the runs with fresh seeds, if a name is given."""
+    if name := search.config.tracking.register:
+        try:
+            say(register_best(name, archive.runs("run", ids=result.runs), archive))
+        except UndeliveredError as problem:
+            search.lacking.append(str(problem))
 
 
 def _view(search: Search) -> View:

@@ -14,7 +14,7 @@ from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-START_S = 120.0
+START_S = 400.0
 """How long a server may take to answer first; MLflow's makes its tables meanwhile."""
 END_S = 20.0
 """How long a process may take to end before it is killed."""

@@ -1,0 +1,143 @@
+"""The best network of some runs as the champion of a registered model, if it is better than that.
+
+Networks are compared by their validation errors, which must be of the same images.
+"""
+
+import math
+from collections.abc import Iterable
+from contextlib import suppress
+
+from fae.analysis.named import described
+from fae.analysis.validation import comparable, split_of, validation_error
+from fae.config import Config
+from fae.errors import ConfigError, StoreError, UndeliveredError
+from fae.runs.run import Result
+from fae.runs.stored import TrainedRun
+from fae.runtime.console import say
+from fae.runtime.formatting import format_error, format_errors
+from fae.tracking.archive import Archive, is_measured
+from fae.tracking.registry import RegisteredModel, Version
+from fae.tracking.stored_run import StoredRun
+
+ERROR, DIGEST, SPLIT = "fae.val_mse", "fae.data_digest", "fae.split"
+"""Tags of a version: its validation error, and the images on which that was measured."""
+COPIED = (DIGEST, "fae.command", "fae.fingerprint", "fae.commit")
+"""Tags that a version has of its run."""
+
+
+def register(result: Result, config: Config) -> None:
+    """Register the network of a run that is no other's job, if a name is given; say what became.
+
+    Raises:
+        UndeliveredError: as ``register_best``.
+    """
+    if name := config.tracking.register:
+        archive = Archive(config.tracking)
+        say(register_best(name, [archive.run(result.run_id)], archive))
+
+
+def register_best(
+    name: str, runs: Iterable[StoredRun], archive: Archive, *, verdict: str = ""
+) -> str:
+    """Register the run with the lowest validation error as champion; returns what became of it.
+
+    Args:
+        name: of the registered model.
+        runs: of one store, validated on the same images; those that did not finish do not count.
+        verdict: of the sweep that they are of, or empty.
+
+    Raises:
+        UndeliveredError: the store cannot be read, or does not accept it.
+    """
+    try:
+        trained = comparable(runs, archive)
+        if not trained:
+            return f"nothing is registered as {name}: no run has finished"
+        return _register(
+            RegisteredModel(name, archive), min(trained, key=validation_error), verdict
+        )
+    except StoreError as problem:
+        raise UndeliveredError(
+            f"tracking.register={name}: nothing is registered, everything else is stored; once "
+            f"its cause is mended, the same command registers it: {problem}"
+        ) from problem
+
+
+def check_comparable(name: str, configs: Iterable[Config]) -> None:
+    """Check that runs are validated on the same images, so that one of them can be called the best.
+
+    Args:
+        name: of the registered model.
+        configs: of the runs.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    if len({(c.data.build().digest, split_of(c.parameters())) for c in configs}) > 1:
+        raise ConfigError(
+            f"tracking.register={name}: the runs of this sweep are validated on different images, "
+            "whose errors cannot be compared; leave it out, or sweep each data set by itself"
+        )
+
+
+def _register(model: RegisteredModel, best: TrainedRun, verdict: str) -> str:
+    name, error, former = model.name, validation_error(best), model.champion()
+    if former is None:
+        version = model.crown(best, best.config.data.pixels, _tags(best, error, verdict))
+        return f"{_registered(best, name, version)}, its champion: {_measured(error)}"
+    if former.run_id == best.id:
+        return (
+            f"{described(best)} is the champion of {name} already, version {former.number}: "
+            f"{_measured(error)}"
+        )
+    if reason := _incomparable(former, best):
+        return (
+            f"nothing is registered as {name}: its champion, version {former.number}, {reason}; "
+            f"tracking.register=ANOTHER_NAME registers {described(best)}"
+        )
+    before = _error_of(former)
+    now, then = format_errors([error, before])
+    if error >= before:
+        return (
+            f"the champion of {name} stays version {former.number}: validation error {then}; the "
+            f"best of this command, {described(best)}, has {now}"
+        )
+    version = model.crown(best, best.config.data.pixels, _tags(best, error, verdict))
+    return (
+        f"{_registered(best, name, version)}, now its champion: validation error {now}, before "
+        f"{then} (version {former.number})"
+    )
+
+
+def _registered(run: TrainedRun, name: str, version: Version) -> str:
+    return f"registered {described(run)} as {name} version {version.number}"
+
+
+def _measured(error: float) -> str:
+    return f"validation error {format_error(error)}"
+
+
+def _tags(run: TrainedRun, error: float, verdict: str) -> dict[str, str]:
+    return {
+        ERROR: repr(error),
+        SPLIT: split_of(run.parameters),
+        **{tag: run.tags[tag] for tag in COPIED if tag in run.tags},
+        **({"fae.verdict": verdict} if verdict else {}),
+    }
+
+
+def _incomparable(champion: Version, run: TrainedRun) -> str:
+    """Why a champion's validation error cannot be compared with a run's; empty if it can."""
+    if not is_measured(_error_of(champion)):
+        return f"has no validation error (tag {ERROR})"
+    images = champion.tags.get(DIGEST), champion.tags.get(SPLIT)
+    if images != (run.tags.get(DIGEST), split_of(run.parameters)):
+        return "was validated on other images, so that errors cannot be compared"
+    return ""
+
+
+def _error_of(version: Version) -> float:
+    """By its tag; not a number if that is none."""
+    with suppress(ValueError):
+        return float(version.tags.get(ERROR, ""))
+    return math.nan
