@@ -55,6 +55,11 @@ def test_the_table_is_the_reports() -> None:
     assert f"<!-- docs/report/table.md -->\n{table}<!-- end -->" in README
 
 
+def test_the_table_of_families_is_their_reports() -> None:
+    page, table = (PROJECT / "docs" / name for name in ("families.md", "families/table.md"))
+    assert f"<!-- families/table.md -->\n{table.read_text()}<!-- end -->" in page.read_text()
+
+
 def test_the_distances_to_pca_are_those_of_the_answers() -> None:
     table = README.partition("<!-- docs/answers.md -->\n")[2].partition("<!-- end -->")[0]
     assert table.count("\n") == 6
