@@ -1,0 +1,60 @@
+"""The overfit test: a network that cannot learn a few images by heart has a fault."""
+
+from pytorch_lightning.callbacks import EarlyStopping
+
+from fae.data.datamodule import ImageDataModule
+from fae.data.images import Images
+from fae.errors import TrainingError
+from fae.runtime.console import say
+from fae.runtime.formatting import format_error, format_share
+
+
+def keep_one_batch(data: ImageDataModule, share: float) -> EarlyStopping:
+    """Keep the first batch of the training images, for validation as well.
+
+    Lightning's ``overfit_batches`` would put its own sampler in place of the one that makes batches
+    here, and know no error to be reached.
+
+    Args:
+        share: of the variance of the batch; see ``variance``.
+
+    Returns:
+        What stops training once the error is below that.
+    """
+    batch = data.split[0][: data.batch_size]
+    data.split = batch, batch
+    target = share * variance(batch)
+    never = 1_000_000_000  # epochs without improvement that are borne
+    return EarlyStopping("train/mse", patience=never, stopping_threshold=target)
+
+
+def variance(images: Images) -> float:
+    """The mean over pixels of their variance over images, in [0, 1].
+
+    The least error of a network that makes the same image of all of them.
+    """
+    return images.as_floats().pixels.double().var(dim=0, correction=0).mean().item()
+
+
+def check_overfitted(share: float, hidden: int, batch: Images, error: float) -> None:
+    """Say that a network has learnt its batch by heart.
+
+    Args:
+        share: of the variance of the batch, that the error must be below.
+        hidden: size of the code.
+        error: mean squared error on the batch after training.
+
+    Raises:
+        TrainingError: it has not.
+    """
+    reached = error / variance(batch)
+    found = (
+        f"overfit  error {format_error(error)} on {len(batch)} images, "
+        f"{format_share(reached, '.2f')} of their variance"
+    )
+    if reached >= share:
+        raise TrainingError(
+            f"{found}; below {format_share(share)} was to be reached: the network has a fault, or "
+            f"too few epochs, or hidden={hidden} is too small a code for so many images"
+        )
+    say(found)
