@@ -46,7 +46,7 @@ from fae.training.denoising import noisy_training
 from fae.training.early_stopping import choose_weights
 from fae.training.evaluation import mse_per_image
 from fae.training.learner import Learner
-from fae.training.overfitting import check_overfitted, keep_one_batch
+from fae.training.overfitting import check_overfitted, overfit_test
 from fae.training.prerequisites import check_environment, check_trainer
 from fae.training.trainer import build_trainer
 
@@ -234,7 +234,7 @@ def fit(
     data_set = config.data.build()
     _record_provenance(run, config, data_set)
     data, learner = build(config, data_set)
-    stop = [keep_one_batch(data, config.trainer.overfit)] if config.trainer.overfit else []
+    callbacks = [*callbacks, *overfit_test(data, config.trainer.overfit)]
     if config.model.weights:
         run.set_tags(start_from_stored(learner.network, config))
     history = History(run, data, started)
@@ -244,7 +244,7 @@ def fit(
         config.trainer,
         epochs=config.epochs,
         folder=run.folder,
-        callbacks=[history, progress, *stop, *callbacks, checkpoints],
+        callbacks=[history, progress, *callbacks, checkpoints],
         checkpoint_io=checkpoint_io,
     )
     with noisy_training(learner, config.data.noise):

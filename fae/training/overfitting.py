@@ -8,24 +8,27 @@ from fae.errors import TrainingError
 from fae.runtime.console import say
 from fae.runtime.formatting import format_error, format_share
 
+EVER = 1_000_000_000
+"""Epochs without improvement for which training goes on."""
 
-def keep_one_batch(data: ImageDataModule, share: float) -> EarlyStopping:
-    """Keep the first batch of the training images, for validation as well.
+
+def overfit_test(data: ImageDataModule, share: float | None) -> list[EarlyStopping]:
+    """Keep the first batch of the training images alone, for validation as well.
 
     Lightning's ``overfit_batches`` would put its own sampler in place of the one that makes batches
-    here, and know no error to be reached.
+    here, and it knows no error that is to be reached.
 
     Args:
-        share: of the variance of the batch; see ``variance``.
+        share: of the variance of the batch, which the error is to fall below; None: change nothing.
 
     Returns:
-        What stops training once the error is below that.
+        What stops training then.
     """
+    if share is None:
+        return []
     batch = data.split[0][: data.batch_size]
     data.split = batch, batch
-    target = share * variance(batch)
-    never = 1_000_000_000  # epochs without improvement that are borne
-    return EarlyStopping("train/mse", patience=never, stopping_threshold=target)
+    return [EarlyStopping("train/mse", patience=EVER, stopping_threshold=share * variance(batch))]
 
 
 def variance(images: Images) -> float:
