@@ -6,7 +6,7 @@ from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive, is_measured
 from fae.tracking.stored_run import StoredRun
 
-SPLIT = ("data.train", "data.val", "split_seed", "trainer.limit_batches")
+SPLIT = ("data.train", "data.val", "split_seed", "trainer.limit_batches", "trainer.overfit")
 """Parameters of runs that decide, with the digest of the data set, on which images ``val/mse`` is
 measured."""
 
