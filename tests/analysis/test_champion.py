@@ -96,7 +96,7 @@ def test_a_version_is_the_runs_model_with_a_signature(
 ) -> None:
     """And with an example; no other file of it differs."""
     register_best(name, [better], archive)
-    assert versions(client, name)[0].source.endswith(f"{better.id}/artifacts/registered")
+    assert f"{versions(client, name)[0].source}".endswith(f"{better.id}/artifacts/registered")
     registered = folder(client, f"runs:/{better.id}/registered")
     original = folder(client, f"runs:/{better.id}/model")
     assert registered.keys() == original.keys()

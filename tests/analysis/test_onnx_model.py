@@ -76,12 +76,12 @@ def test_the_command_writes_a_trained_network_once(tiny: Tiny, tmp_path: Path) -
     run_id = fae.fit(config, tmp_path / "run").run_id
     tracking = [f"tracking.experiment={tmp_path.name}", NO_LOCAL]
     command = [sys.executable, "-m", "fae.export", run_id[:8], "network.onnx", *tracking]
-    how = {"cwd": tmp_path, "env": environment(config.tracking.uri), "timeout": 300}
-    first = forking.run(command, **how)
+    env = environment(config.tracking.uri)
+    first = forking.run(command, cwd=tmp_path, env=env, timeout=300)
     assert (first.returncode, first.stderr) == (0, "")
     content = (tmp_path / "network.onnx").read_bytes()
     check(fae.load_model(run_id, tracking=config.tracking), config.data.pixels, content)
-    second = forking.run(command, **how)
+    second = forking.run(command, cwd=tmp_path, env=env, timeout=300)
     said = "fae: network.onnx: is there already; name another file, or delete it\n"
     assert (second.returncode, second.stderr) == (2, said)
     assert (tmp_path / "network.onnx").read_bytes() == content
