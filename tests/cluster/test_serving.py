@@ -146,8 +146,8 @@ def test_a_server_keeps_the_champion_with_its_artifacts(
     tracking = f"tracking.uri={server.address}"
     config = compose(NO_LOCAL, "experiment=smoke", "hidden=4", tracking, "tracking.register=served")
     result = fae.fit(config, tmp_path / "run")
-    (version,) = MlflowClient(server.address).search_model_versions("name = 'served'")
-    assert (version.run_id, version.aliases) == (result.run_id, ["champion"])
+    version = MlflowClient(server.address).get_model_version_by_alias("served", "champion")
+    assert version.run_id == result.run_id
     model = mlflow.pyfunc.load_model("models:/served@champion")
     images = np.random.default_rng(0).random((3, 64), dtype=np.float32)
     network = fae.load_model("models:/served@champion", tracking=config.tracking)
@@ -164,11 +164,9 @@ def test_who_may_not_register_loses_nothing_else(
 
     for name, value in group_server.environment.items():
         monkeypatch.setenv(name, value)
-    admin = AuthServiceClient(group_server.address)
-    admin.create_user("student", PASSWORD)
-    experiment = MlflowClient(group_server.address).create_experiment("of the student")
-    admin.create_experiment_permission(experiment, "student", "MANAGE")
-    MlflowClient(group_server.address).create_registered_model("of the admin")
+    AuthServiceClient(group_server.address).create_user("student", PASSWORD)
+    client = MlflowClient(group_server.address)
+    client.create_registered_model("of the admin")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "student")
     config = compose(
         *(NO_LOCAL, "experiment=smoke", "hidden=4", f"tracking.uri={group_server.address}"),
@@ -176,5 +174,8 @@ def test_who_may_not_register_loses_nothing_else(
     )
     with pytest.raises(UndeliveredError, match=r"its registry cannot be written \(.*Permission"):
         fae.fit(config, tmp_path / "run")
-    (run,) = MlflowClient(group_server.address).search_runs([experiment])
+    experiment = client.get_experiment_by_name("of the student")
+    assert experiment is not None
+    (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
+    assert not client.search_model_versions("name = 'of the admin'")
