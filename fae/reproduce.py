@@ -46,8 +46,10 @@ def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
     from fae.runs.reproductions import reproduce_all, runs_of_sweep
     from fae.runs.stored import TrainedRun
     from fae.tracking.archive import Archive
+    from fae.tracking.recovery import close_crashed
 
     name, archive = names[0], Archive(config.tracking)
+    close_crashed(archive)
     runs = runs_of_sweep(name, archive) or [TrainedRun.find(name, archive, "RUN")]
     reproduce_all(runs, config, data_root, overrides)
 
