@@ -43,9 +43,15 @@ def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
     config = compose(*overrides)
     data_root = compose_as("report", ReportConfig, *overrides).data.root  # null where not given
 
-    from fae.runs.reproductions import reproduce_all
+    from fae.runs.reproductions import reproduce_all, runs_of_sweep
+    from fae.runs.stored import TrainedRun
+    from fae.tracking.archive import Archive
+    from fae.tracking.recovery import close_crashed
 
-    reproduce_all(names[0], config, data_root, overrides)
+    name, archive = names[0], Archive(config.tracking)
+    close_crashed(archive)
+    runs = runs_of_sweep(name, archive) or [TrainedRun.find(name, archive, "RUN")]
+    reproduce_all(runs, config, data_root, overrides)
 
 
 def main() -> None:

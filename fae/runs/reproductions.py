@@ -22,12 +22,11 @@ SAME = "same"
 
 
 def reproduce_all(
-    name: str, others: Config, data_root: Path | None, overrides: Sequence[str]
+    runs: Sequence[TrainedRun], others: Config, data_root: Path | None, overrides: Sequence[str]
 ) -> None:
-    """Reproduce the run or the sweep of a name, all checked before the first begins.
+    """Reproduce runs, all checked before the first begins.
 
     Args:
-        name: the beginning of its id.
         others, data_root: as for ``original``.
         overrides: of the command, which the reproductions are tagged with.
 
@@ -36,7 +35,7 @@ def reproduce_all(
         ReproductionError: some run is not reproduced bit for bit.
         UndeliveredError: the store lacks something in the end.
     """
-    originals = [original(run, others, data_root) for run in find(name, Archive(others.tracking))]
+    originals = [original(run, others, data_root) for run in runs]
     lengths = [work(again.config, again.config.epochs) for again in originals]
     group = JobGroup("", time.time(), lengths) if len(originals) > 1 else None
     made: list[Reproduction] = []
@@ -55,23 +54,21 @@ def reproduce_all(
     _raise(originals, made)
 
 
-def find(name: str, archive: Archive) -> list[TrainedRun]:
-    """The run whose id begins so, or the finished runs of the sweep whose id does.
+def runs_of_sweep(name: str, archive: Archive) -> list[TrainedRun]:
+    """The finished runs of the sweep whose id begins so; none if there is no such sweep.
 
     Raises:
-        ConfigError: there is not one run or sweep, or no run of the sweep has finished.
+        ConfigError: there are several, or no run of it has finished.
     """
     sweeps = [sweep for sweep in archive.runs("sweep") if sweep.id.startswith(name)]
     if len(sweeps) > 1:
         raise ConfigError(f"RUN={name}: {len(sweeps)} sweeps have ids that begin so")
-    if not sweeps:
-        return [TrainedRun.find(name, archive, "RUN")]
-    runs = archive.runs_of(sweeps[0])
+    runs = [run for sweep in sweeps for run in archive.runs_of(sweep)]
     for run in runs:
         if run.status != "FINISHED":
             warn(f"run {run.id[:8]} ({run.name}): is {run.status}, and is left out")
     finished = [TrainedRun.of(run, archive) for run in runs if run.status == "FINISHED"]
-    if not finished:
+    if sweeps and not finished:
         raise ConfigError(f"RUN={name}: no run of this sweep has finished")
     return finished
 
