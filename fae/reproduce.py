@@ -34,7 +34,7 @@ def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
         StoreError: the store cannot be used, or lacks something in the end.
     """
     if len(names) != 1 or not names[0]:
-        raise ConfigError("RUN: must be one run or sweep, by its id or the beginning of it")
+        raise ConfigError("RUN: must be one run or sweep: the beginning of its id, latest, best, or models:/NAME@champion")
     if others := without(overrides, *TAKEN):
         raise ConfigError(
             f"{others[0]}: a run is reproduced with its own settings; only data.root, tracking.uri "
@@ -43,14 +43,14 @@ def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
     config = compose(*overrides)
     data_root = compose_as("report", ReportConfig, *overrides).data.root  # null where not given
 
+    from fae.analysis.named import named_run
     from fae.runs.reproductions import reproduce_all, runs_of_sweep
-    from fae.runs.stored import TrainedRun
     from fae.tracking.archive import Archive
     from fae.tracking.recovery import close_crashed
 
     name, archive = names[0], Archive(config.tracking)
     close_crashed(archive)
-    runs = runs_of_sweep(name, archive) or [TrainedRun.find(name, archive, "RUN")]
+    runs = runs_of_sweep(name, archive) or [named_run(name, archive)]
     reproduce_all(runs, config, data_root, overrides)
 
 

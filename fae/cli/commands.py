@@ -121,7 +121,7 @@ COMMANDS: Mapping[str, Command] = {
         "different between then and now: code, libraries, processor. The new run is stored beside "
         "the old one as a reproduction, which counts as no other run.",
         arguments={
-            "RUN": "a run or a sweep: its id, or the beginning of it",
+            "RUN": f"{RUN['RUN']}; or the beginning of a sweep's id",
             SETTING: "where they are: tracking.uri and tracking.experiment, and data.root for the "
             "images; all else is as it was",
         },
