@@ -72,7 +72,7 @@ class Queue:
     def check(self) -> None:
         """All is well."""
 
-    def attach(self, tasks: Sequence[Task], _: Archive | None) -> list[Task]:
+    def attach(self, tasks: Sequence[Task], _: Archive | None, __: str) -> list[Task]:
         job = QueuedJob("8", "", "running")
         queued = [replace(task, state=State.QUEUED, job=job) for task in tasks[: self.jobs]]
         return [*queued, *tasks[self.jobs :]]
