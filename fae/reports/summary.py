@@ -76,12 +76,11 @@ def summarise(
         pca: test errors of PCA on a data set, by the number of components.
         test_images: number of those of a data set.
     """
-    found = remarks(selection.runs, concurrent_runs)
-    statistics = _statistics(selection, tolerance)
+    found, statistics = remarks(selection.runs, concurrent_runs), _statistics(selection, tolerance)
     rows = [
-        setting_row(setting, statistics, pca(setting.runs[0].config.data), found)
-        for setting in selection.settings
+        setting_row(s, statistics, pca(s.runs[0].config.data), found) for s in selection.settings
     ]
+    bound = repeated_t(1 - CONFIDENCE) if selection.rounds else student
     return Summary(
         name=selection.name,
         title=title(selection.settings),
@@ -95,7 +94,7 @@ def summarise(
         mean_image=float(pca(selection.settings[0].runs[0].config.data)[0]),
         rows=rows,
         claims=claims(rows),
-        comparisons=comparisons(rows, repeated_t(1 - CONFIDENCE) if selection.rounds else student),
+        comparisons=comparisons(rows, bound),
         papers=_cited(selection),
         excluded=selection.excluded,
         missing=selection.missing,

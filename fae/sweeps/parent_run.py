@@ -51,9 +51,14 @@ def tags(tasks: Sequence[Task], seeds: Seeds, *, computes: bool) -> dict[str, st
     }
 
 
+def size(tasks: Sequence[Task]) -> dict[str, str]:
+    """The tag with the number of runs that are planned so far."""
+    return {PLANNED: str(len(tasks))}
+
+
 def record(run: Run, tasks: Sequence[Task]) -> None:
-    """Store the plan with the sweep, and its number of runs."""
-    run.set_tags({PLANNED: str(len(tasks))})
+    """Store the plan with the sweep."""
+    run.set_tags(size(tasks))
     plan = [
         {
             "name": task.name,

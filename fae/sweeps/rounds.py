@@ -35,6 +35,7 @@ class Rounds:
         ConfigError: there is nothing to decide.
     """
 
+    kind = "round"
     asked = 0
 
     def __init__(self, composed: Sequence[Task]) -> None:
@@ -72,19 +73,30 @@ class Rounds:
         return tasks
 
     def more(self, tasks: Sequence[Task]) -> list[Task]:
-        """One more seed of each configuration that is undecided and has a result of each so far."""
+        """One more seed of each configuration that is undecided and has a result of each so far.
+
+        The first gets one, too, where another needs that to be compared with.
+        """
         known, errors = self._by_row(tasks)
+        complete = {n for n in range(len(self.rows)) if len(errors[n]) == len(known[n])}
+        asking = complete & self._undecided(errors)
+        if self._first in complete and any(
+            len(known[n]) == len(known[self._first]) for n in asking & {*self._paired}
+        ):
+            asking.add(self._first)
         return [
             with_seed(self.rows[n], len(known[n]), self._shared)
-            for n in self._undecided(errors)
-            if len(errors[n]) == len(known[n]) < self._most
+            for n in sorted(asking)
+            if len(known[n]) < self._most
         ]
 
     def later(self, tasks: Sequence[Task]) -> list[Task]:
         known, errors = self._by_row(tasks)
+        undecided = self._undecided(errors)
+        asking = undecided | ({self._first} if undecided & {*self._paired} else set())
         return [
             with_seed(self.rows[n], repeat, self._shared)
-            for n in self._undecided(errors)
+            for n in sorted(asking)
             for repeat in range(len(known[n]), self._most)
         ]
 
@@ -100,14 +112,13 @@ class Rounds:
             errors[number] = errors[number][: len(errors[self._first])]
         return known, errors
 
-    def _undecided(self, errors: Sequence[Sequence[float]]) -> list[int]:
-        """Rows that need more seeds, for themselves or for others to be compared with."""
-        found = {
+    def _undecided(self, errors: Sequence[Sequence[float]]) -> set[int]:
+        """The numbers of the rows about which the results decide nothing yet."""
+        return {
             number
             for number, question in self._questions(errors).items()
             if not errors[number] or decide(question, self._bounds).answer == UNDECIDED
         }
-        return sorted(found | ({self._first} if found & {*self._paired} else set()))
 
     def _questions(self, errors: Sequence[Sequence[float]]) -> dict[int, Reproduction | Contrast]:
         """What is to be decided, by the number of the row.

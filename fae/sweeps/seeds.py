@@ -18,6 +18,10 @@ class Seeds(Protocol):
     """How many seeds the configurations of a sweep are trained with, and its runs that follow."""
 
     @property
+    def kind(self) -> str:
+        """What the jobs of a launch are together."""
+
+    @property
     def asked(self) -> int:
         """Number of runs that were asked for; of those that give the same result, each counts."""
 
@@ -46,6 +50,7 @@ class Repeats:
         composed: one task per configuration, with its first seed.
     """
 
+    kind = "sweep"
     tags: Mapping[str, str] = {}
 
     def __init__(self, composed: Sequence[Task]) -> None:

@@ -66,7 +66,7 @@ def sweep(
     folder, at_once = launchers.make_folder_absolute(base), base.hydra.sweeper.max_batch_size
     job = Job(name, folder, command_line(arguments, "-m"))
     tags = parent_run.tags(tasks, seeds, computes=launchers.in_this_process(base))
-    run = SweepRun(job, tags, tasks, launch, archive, at_once, _retry(arguments), seeds.more)
+    run = SweepRun(job, tags, tasks, launch, archive, at_once, _retry(arguments), seeds)
     _finish(run, store)
 
 

@@ -12,6 +12,7 @@ from fae.runtime.signals import allow_signals, defer_signals
 from fae.sweeps import parent_run
 from fae.sweeps.launch import Launch
 from fae.sweeps.queue_launcher import QueueLauncher, attach
+from fae.sweeps.seeds import Seeds
 from fae.tracking.archive import Archive
 from fae.tracking.store import Store
 from fae.tracking.stored_run import StoredRun
@@ -40,7 +41,7 @@ class SweepRun:
         launch: of those that are to be run; later ones use its launcher.
         at_once: jobs that the launcher gets at a time; None: all of them.
         retry: the command that repeats those that fail.
-        more: tasks that all so far, with what the store knows of them, ask for besides.
+        seeds: which tasks the results so far ask for besides.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class SweepRun:
         archive: Archive,
         at_once: int | None,
         retry: str,
-        more: Callable[[Sequence[Task]], Sequence[Task]] = lambda _: (),
+        seeds: Seeds,
     ) -> None:
         self.job = job
         self.tags = tags
@@ -60,7 +61,7 @@ class SweepRun:
         self.archive = archive
         self.retry = retry
         self.identity = tags[parent_run.IDENTITY]
-        self.more = more
+        self.seeds = seeds
         self.settings = tasks[0].config.sweep
         self.parent = ""
         self.lacking: list[str] = []
@@ -116,7 +117,6 @@ class SweepRun:
                 parent_run.record(run, self.tasks)
                 parent_run.adopt(run, self.tasks)
                 self._launch_rounds(run.set_tags)
-                parent_run.record(run, self.tasks)
                 run.is_unfinished = self.is_left
                 parent_run.adopt(run, self._now())
                 self._raise_failures()
@@ -167,11 +167,12 @@ class SweepRun:
             if self.is_left or (self._stops and self._failures()):
                 return
             tasks = self._add_round()
+            tag(parent_run.size(self.tasks))
 
     def _add_round(self) -> Sequence[Task]:
         """The jobs that the results so far ask for, which are part of the sweep from now on."""
         own = JobGroup(self.parent, 0.0, [])
-        more = self.more(look_up(self.tasks, self.archive, self.settings, own))
+        more = self.seeds.more(look_up(self.tasks, self.archive, self.settings, own))
         if more:
             say(f"not decided yet, one more seed each: {_listed(task.name for task in more)}")
         self.tasks = [*self.tasks, *more]
@@ -203,6 +204,7 @@ class SweepRun:
             self.parent,
             self.job.folder,
             self.archive,
+            kind=self.seeds.kind,
             stop_at_failure=self._stops,
             colours=_colours(self.tasks, tasks),
             tag=tag,
