@@ -19,13 +19,14 @@ from fae.data.config import DataConfig
 from fae.errors import ConfigError
 from fae.models.catalogue import NETWORKS
 from fae.models.config import Dropout, ModelConfig
-from fae.runtime.fields import STRICT, Count, Rate, Seed, Switch, Width
+from fae.runtime.fields import STRICT, Count, CountOrAuto, Rate, Seed, Switch, Width
 from fae.tracking.config import TrackingConfig
 from fae.training.config import TrainerConfig
 from fae.training.optimizers import OPTIMIZERS, OptimizerConfig
 
 NOT_IN_FINGERPRINT = {
     "repeats",
+    "repeats_max",
     "sweep",
     "tracking",
     "report",
@@ -123,9 +124,12 @@ class TrainingConfig:
 class Config(TrainingConfig):
     """Complete configuration of one run."""
 
-    repeats: Count
+    repeats: CountOrAuto
     """Number of seeds of each configuration: ``seed``, ``seed + 1`` and so on. More than one make
-    a sweep, in whose runs ``repeats`` is 1."""
+    a sweep, in whose runs ``repeats`` is 1. auto: as many as it takes to decide every verdict or,
+    without published errors, every difference from the first configuration."""
+    repeats_max: Annotated[int, Field(strict=True, ge=3, le=1000)]
+    """Largest number of seeds of each configuration with ``repeats=auto``."""
     tracking: TrackingConfig
     """Where runs are stored."""
     report: VerdictConfig
@@ -135,7 +139,7 @@ class Config(TrainingConfig):
 
     @model_validator(mode="after")
     def _repeats_fit(self) -> "Config":
-        if self.repeats > self.sweep.max_jobs:
+        if self.repeats != "auto" and self.repeats > self.sweep.max_jobs:
             raise ConfigError(
                 f"repeats={self.repeats}: must be at most sweep.max_jobs={self.sweep.max_jobs}"
             )

@@ -39,10 +39,12 @@ class SlurmLauncher(Launcher):
         checked(self.config.hydra.launcher)
         check_submitit()
 
-    def attach(self, tasks: "Sequence[Task]", archive: "Archive | None") -> "list[Task]":
+    def attach(
+        self, tasks: "Sequence[Task]", archive: "Archive | None", identity: str
+    ) -> "list[Task]":
         from fae.sweeps.slurm.attach import attach
 
-        return attach(tasks, archive)
+        return attach(tasks, archive, identity)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

@@ -85,7 +85,8 @@ def _parsed(
 
 def _mode(repeats: object) -> RunMode | None:
     """Several repeats are a sweep; for one, the option -m decides."""
-    return RunMode.MULTIRUN if isinstance(repeats, int) and repeats > 1 else None
+    is_sweep = repeats == "auto" or (isinstance(repeats, int) and repeats > 1)
+    return RunMode.MULTIRUN if is_sweep else None
 
 
 def _environment(variable: str, default: str) -> str:

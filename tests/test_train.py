@@ -17,7 +17,10 @@ from mlflow import MlflowClient
 
 import fae.report
 from fae.drawing import looks
+from fae.reports.decision import Contrast, decide
 from fae.runs.tensor_file import load
+from fae.runtime.intervals import estimate
+from fae.runtime.sequential import repeated_t
 
 SMOKE = "experiment=smoke"
 
@@ -190,6 +193,18 @@ def test_a_single_run_ends_with_where_it_is_and_a_command_that_reports_it(
         (["hydra.run.dir=file/out"], "file/out: Not a directory"),
         (["hydra.mode=RUN", "repeats=2"], "repeats=2: cannot be combined with hydra.mode=RUN"),
         (["tracking.register=a/b"], "tracking.register=a/b: must have no slash, colon, at sign"),
+        (["hydra.mode=RUN", "repeats=auto"], "repeats=auto: cannot be combined with"),
+        (
+            ["repeats=auto", SMOKE],
+            "repeats=auto: has nothing to decide about a single configuration",
+        ),
+        (["repeats=auto", "seed=1,2"], "seed: with repeats=auto must be the same for all runs"),
+        (
+            ["repeats=auto", "hidden=4,8", "sweep.detach=true"],
+            "sweep.detach=true: not with repeats",
+        ),
+        (["repeats=auto", "hidden=4,8", "sweep.max_jobs=39"], "this sweep has 40 runs"),
+        (["repeats_max=2"], "repeats_max=2: must be greater than or equal to 3"),
         (["repeats=0"], "repeats=0: must be greater than or equal to 1"),
         (["report.fail_unless=reproduced"], "report.fail_unless: applies to sweeps only"),
         (["trainer.accelerator=gpu"], "trainer.accelerator=gpu: torch finds no GPU"),
@@ -345,6 +360,38 @@ def test_repeats_make_seeds_of_each_configuration_round_by_round(
     assert colours == [of_n[int(n)] for n, _ in settings]
     assert "viewStateShareKey=fae-" in done.stdout
     assert made[-1].data.tags["fae.command"].endswith("seed=5 repeats=1")
+
+
+def test_seeds_are_added_until_settings_can_be_told_apart_or_there_are_enough(
+    cli: Cli, client: MlflowClient, tmp_path: Path
+) -> None:
+    """The report decides as the sweep did, and says what is still needed."""
+    done = cli("hidden=5,4", SMOKE, "repeats=auto", "repeats_max=4")
+    assert done.returncode == 0, done.stderr
+    assert "3 to 4 seeds each: up to 2 more runs follow, until all is decided" in done.stdout
+    assert "not decided yet, one more seed each: hidden=5 seed=3, hidden=4 seed=3" in done.stdout
+    (parent,) = runs(client, "sweep", tmp_path)
+    made = runs(client, "run", tmp_path)
+    seeds = [(run.data.params["hidden"], run.data.params["seed"]) for run in made]
+    assert seeds == [(hidden, seed) for seed in "0123" for hidden in "54"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in made} == {parent.info.run_id}
+    assert parent.data.tags["fae.planned_runs"] == "8"
+    (summary,) = (tmp_path / "reports").glob("*/summary.json")
+    found = json.loads(summary.read_text())
+    first, second = found["rows"]
+    assert (found["decisions"], first["against_first"]) == (1, None)
+    errors = [[run["test"] for run in row["runs"]] for row in (first, second)]
+    bounds = repeated_t(0.05)
+    assert second["test"]["high"] == estimate(errors[1], bounds).high
+    decision = decide(Contrast(errors[1], errors[0], 0.03), bounds)
+    assert (second["against_first"], second["more_seeds"]) == (
+        decision.answer,
+        decision.more_seeds,
+    )
+    assert decision.answer == "not enough seeds"
+    page = summary.with_name("report.html").read_text(encoding="utf-8")
+    assert f"<td>about {decision.more_seeds}</td>" in page
+    assert "an interval that was to hold after each seed that was added" in page
 
 
 def test_a_sweep_that_reproduces_nothing_fails_when_asked_to(

@@ -185,7 +185,7 @@ class SingleRunGuard(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         try:
             checked = check(config, *self.schemas[1:])
-            if checked.repeats > 1:
+            if checked.repeats != 1:
                 raise ConfigError(
                     f"repeats={checked.repeats}: cannot be combined with hydra.mode=RUN"
                 )

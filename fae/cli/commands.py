@@ -62,6 +62,7 @@ COMMANDS: Mapping[str, Command] = {
             "fae train -m hidden=64,128,256,512": "the paper's experiment",
             "fae train hidden=256 optimizer=adam lr=1e-3 dropout=0.2": "other settings",
             "fae train hidden=64,128 repeats=5": "five seeds of each network",
+            "fae train hidden=64,128 repeats=auto": "as many seeds as it takes to decide",
             "fae train -m experiment=digits": "a preset: real images without a download",
             "fae train 'model.widths=[256]' model=deep": "a deeper network, quoted for the shell",
             "fae train -m hidden=64,128 sweep.plan_only=true": "show what would be run",

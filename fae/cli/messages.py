@@ -131,7 +131,8 @@ def _refusal(detail: Mapping[str, Any], values: Mapping[str, Any], schema: type)
         if isinstance(node, dict) and part in node:  # not the tag of a union
             path.append(str(part))
             node = node[part]
-    key = ".".join([*path, str(last)])
+    is_tag = path and isinstance(last, str) and not isinstance(node, dict)
+    key = ".".join(path if is_tag else [*path, str(last)])
     if detail["type"] == "unexpected_keyword_argument":
         return unknown(key, [schema])
     if detail["type"] in {"missing", "missing_argument"} or detail["input"] == "???":

@@ -65,7 +65,7 @@ def _run_name(config: Config, others: Iterable[str]) -> str:
 
 
 def _others(overrides: Sequence[str]) -> list[str]:
-    return _named(without(overrides, "hidden", "seed", "repeats"))
+    return _named(without(overrides, "hidden", "seed", "repeats", "repeats_max"))
 
 
 def _rounded(override: str) -> str:

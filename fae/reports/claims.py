@@ -10,7 +10,7 @@ from fae.reports.rows import Row
 from fae.reports.settings import described
 from fae.runs.diagnosis import GAP
 from fae.runtime.formatting import format_share, format_with_interval
-from fae.runtime.intervals import Estimate, paired
+from fae.runtime.intervals import Bound, Estimate, paired, student
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,17 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
     ]
 
 
-def comparisons(rows: Sequence[Row]) -> list[Comparison]:
-    """Settings of equal n with each other, and each with its neighbour in n."""
+def comparisons(rows: Sequence[Row], bound: Bound = student) -> list[Comparison]:
+    """Settings of equal n with each other, and each with its neighbour in n.
+
+    Args:
+        bound: of their intervals.
+    """
     neighbours = [pair for group in group_by_others(rows).values() for pair in pairwise(group)]
     equals = [(a, b) for a, b in combinations(rows, 2) if a.hidden == b.hidden]
     short = labels(rows)
     compared = (
-        compare(short[a.title], a.errors, short[b.title], b.errors)
+        compare(short[a.title], a.errors, short[b.title], b.errors, bound)
         for a, b in [*equals, *neighbours]
     )
     return [comparison for comparison in compared if comparison]
@@ -110,20 +114,26 @@ def _about_time(shared: str, rows: Sequence[Row]) -> Claim:
 
 
 def compare(
-    first: str, ours: Mapping[int, float], second: str, theirs: Mapping[int, float]
+    first: str,
+    ours: Mapping[int, float],
+    second: str,
+    theirs: Mapping[int, float],
+    bound: Bound = student,
 ) -> Comparison | None:
-    """Compare two settings by the seeds that they share; None where those are fewer than two.
+    """Compare two settings by the seeds that they share; None where those are too few.
 
     Args:
         first, second: their names.
         ours, theirs: their test errors by seed.
+        bound: of the interval.
     """
     seeds = sorted(ours.keys() & theirs.keys())
     if len(seeds) < 2:
         return None
-    difference = paired([ours[seed] for seed in seeds], [theirs[seed] for seed in seeds])
-    assert difference.low is not None
-    assert difference.high is not None
+    ours_of_both, theirs_of_both = ([its[seed] for seed in seeds] for its in (ours, theirs))
+    difference = paired(ours_of_both, theirs_of_both, bound)
+    if difference.low is None or difference.high is None:
+        return None
     distinguishable = difference.low > 0 or difference.high < 0
     lower, other = (first, second) if difference.mean < 0 else (second, first)
     larger = theirs if difference.mean < 0 else ours

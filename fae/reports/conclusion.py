@@ -1,7 +1,8 @@
 """The conclusion of a report in a sentence or two."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from fae.reports.decision import about
 from fae.reports.description import in_words
 from fae.reports.labels import labels
 from fae.reports.rows import Row
@@ -28,6 +29,7 @@ def conclusion(rows: Sequence[Row], tolerance: float, lacking: int) -> str:
     """
     judged = [row for row in rows if row.verdict]
     sentences = []
+    compared = [row for row in rows if row.against_first]
     if judged:
         kept = " with the paper's settings" if len(judged) < len(rows) else ""
         sentences.append(_about_verdicts(judged, kept, format_share(tolerance, "g")))
@@ -35,6 +37,10 @@ def conclusion(rows: Sequence[Row], tolerance: float, lacking: int) -> str:
         sentences.append("No setting is the paper's, so none has a verdict.")
     if len(judged) < len(rows):
         sentences.append(_about_best(rows))
+    if compared:
+        sentences.append(_against_first(compared, format_share(tolerance, "g")))
+    if undecided := [row for row in rows if row.more_seeds]:
+        sentences.append(_still_needed(undecided))
     if lacking:
         sentences.append(
             f"Incomplete: {_number(lacking)} {'runs are' if lacking > 1 else 'run is'} missing or "
@@ -55,7 +61,8 @@ def _about_verdicts(rows: Sequence[Row], kept: str, limit: str) -> str:
     one = len(rows) == 1
     end = f"{'it deviates by' if one else 'the largest deviation is'} {_percent(deviation)}."
     if len(verdicts) > 1:
-        return f"Of {_number(len(rows))} test errors{kept}, {_in_parts(rows)}; {end}"
+        parts = _in_parts(rows, [row.verdict for row in rows], IN_WORDS)
+        return f"Of {_number(len(rows))} test errors{kept}, {parts}; {end}"
     (verdict,) = verdicts
     if verdict == "not enough seeds":
         errors = f"test error{kept} is" if one else f"{_number(len(rows))} test errors{kept} are"
@@ -77,16 +84,43 @@ def _too_few(rows: Sequence[Row]) -> str:
     return f"One seed{'' if len(rows) == 1 else ' each'} is not enough"
 
 
-def _in_parts(rows: Sequence[Row]) -> str:
-    """How many rows have each verdict, and which."""
+def _in_parts(rows: Sequence[Row], answers: Sequence[str | None], words: Mapping[str, str]) -> str:
+    """How many rows have each answer, and which.
+
+    Args:
+        words: for the answers, in the order of the sentence.
+    """
     short, parts = labels(rows), []
-    for verdict, words in IN_WORDS.items():
-        names = [short[row.title] for row in rows if row.verdict == verdict]
+    for answer, described in words.items():
+        names = [short[row.title] for row, its in zip(rows, answers, strict=True) if its == answer]
         named = f" ({in_words(names)})" if len(names) <= NAMED else ""
         if names:
             verb = "is" if len(names) == 1 else "are"
-            parts.append(f"{_number(len(names))} {verb} {words}{named}")
+            parts.append(f"{_number(len(names))} {verb} {described}{named}")
     return in_words(parts)
+
+
+def _against_first(rows: Sequence[Row], limit: str) -> str:
+    """How settings differ from the first.
+
+    Args:
+        limit: the tolerance.
+    """
+    words = {
+        "lower": "lower",
+        "higher": "higher",
+        "equal": f"within {limit}",
+        "not enough seeds": IN_WORDS["not enough seeds"],
+    }
+    found = _in_parts(rows, [row.against_first for row in rows], words)
+    return f"Beside the test error of the first setting, {found}."
+
+
+def _still_needed(rows: Sequence[Row]) -> str:
+    """About how many seeds it would take to decide about rows."""
+    counts = [row.more_seeds or 0 for row in rows]
+    found = " to ".join(dict.fromkeys(map(about, (min(counts), max(counts)))))
+    return f"Seeds still needed, by the spread so far: {found}{' each' if len(rows) > 1 else ''}."
 
 
 def _about_best(rows: Sequence[Row]) -> str:

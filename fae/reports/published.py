@@ -104,3 +104,9 @@ def find(data: str, hidden: int) -> tuple[Paper, PublishedResult] | tuple[None, 
             if (paper.data, result.hidden) == (data, hidden):
                 return paper, result
     return None, None
+
+
+def target(config: TrainingConfig) -> float | None:
+    """The published test error that a configuration is to reproduce; None if it is no paper's."""
+    paper, result = find(config.data.name, config.hidden)
+    return result.test_mse if paper and result and paper.is_reproduced_by(config) else None

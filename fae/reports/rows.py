@@ -1,19 +1,21 @@
 """The rows of a report: one setting over its seeds, beside published results and PCA."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fae.reports import published
+from fae.reports.decision import Contrast, Decision, Reproduction, decide
 from fae.reports.settings import Setting
 from fae.reports.timing import Times, times
 from fae.runs.diagnosis import Diagnosis, diagnose
 from fae.runs.stored import TrainedRun
 from fae.runtime.formatting import format_share
-from fae.runtime.intervals import Estimate, Verdict, verdict
+from fae.runtime.intervals import Bound, Difference, Estimate, Verdict, estimate, student
+from fae.runtime.sequential import RepeatedT
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,10 @@ class Row:
         published, published_s: error and time of a paper, of the same images and as many units.
         difference: of ``test`` from the published error, as a share of the latter.
         verdict: None unless the setting is the paper's.
+        against_first: how the test errors differ from those of the first setting; None where that
+            is not to be decided.
+        more_seeds: about how many more would decide it, if not yet; ``MOST_MORE + 1``: more than
+            that; None where it is decided, or cannot be estimated.
         parameters: weights and biases of the network.
         pca: test error of as many principal components.
         below_pca: how far ``test`` lies below that, as a share of it; None where it is 0.
@@ -56,6 +62,8 @@ class Row:
     published_s: float | None
     difference: float | None
     verdict: Verdict | None
+    against_first: Difference | None
+    more_seeds: int | None
     parameters: int
     pca: float
     below_pca: float | None
@@ -69,19 +77,43 @@ class Row:
         return {run.seed: run.test for run in self.runs}
 
 
+@dataclass(frozen=True)
+class Statistics:
+    """How the rows of a report are decided.
+
+    Attributes:
+        tolerance: a share of the error that another is compared with.
+        repeated: bounds that stay valid when seeds are added until all is decided; None: their
+            number was fixed in advance.
+        first: test errors by seed of the setting that others are compared with; none: none are.
+    """
+
+    tolerance: float
+    repeated: RepeatedT | None = None
+    first: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def bound(self) -> Bound:
+        return self.repeated or student
+
+
 def setting_row(
-    setting: Setting, tolerance: float, pca: NDArray[np.float64], remarks: Mapping[str, str | None]
+    setting: Setting,
+    statistics: Statistics,
+    pca: NDArray[np.float64],
+    remarks: Mapping[str, str | None],
 ) -> Row:
     """The row of a setting.
 
     Args:
-        tolerance: of the verdict, a share.
         pca: test errors of PCA on the setting's data, by the number of components.
         remarks: why times cannot be compared, by the run's id.
     """
-    first, hidden, test = setting.runs[0], setting.hidden, setting.test
-    paper, result = published.find(first.config.data.name, hidden)
-    reproduces = paper is not None and paper.is_reproduced_by(first.config)
+    first, hidden = setting.runs[0], setting.hidden
+    test = estimate([*setting.errors.values()], statistics.bound)
+    _, result = published.find(first.config.data.name, hidden)
+    reproduced, differs = _decisions(setting, statistics)
+    decision = reproduced or differs
     linear = float(pca[min(hidden, len(pca) - 1)])
     runs = [_run_row(run) for run in setting.runs]
     return Row(
@@ -94,7 +126,9 @@ def setting_row(
         published=result.test_mse if result else None,
         published_s=result.seconds if result else None,
         difference=test.mean / result.test_mse - 1 if result else None,
-        verdict=verdict(test, result.test_mse, tolerance) if result and reproduces else None,
+        verdict=reproduced.answer if reproduced else None,
+        against_first=differs.answer if differs else None,
+        more_seeds=decision.more_seeds if decision else None,
         parameters=first.parameter_count,
         pca=linear,
         below_pca=1 - test.mean / linear if linear else None,
@@ -102,6 +136,22 @@ def setting_row(
         curves=_summary_of_curves([run.diagnosis for run in runs]),
         runs=runs,
     )
+
+
+def _decisions(
+    setting: Setting, statistics: Statistics
+) -> tuple[Decision[Verdict] | None, Decision[Difference] | None]:
+    """Whether a setting reproduces what it is to reproduce, or how it differs from the first."""
+    ours, first, tolerance = setting.errors, statistics.first, statistics.tolerance
+    published_error = published.target(setting.runs[0].config)
+    if published_error is not None:
+        question = Reproduction([*ours.values()], published_error, tolerance)
+        return decide(question, statistics.repeated), None
+    seeds = sorted(ours.keys() & first.keys())
+    if not seeds or ours == first:
+        return None, None
+    contrast = Contrast([ours[s] for s in seeds], [first[s] for s in seeds], tolerance)
+    return None, decide(contrast, statistics.repeated)
 
 
 def _run_row(run: TrainedRun) -> RunRow:

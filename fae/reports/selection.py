@@ -16,6 +16,9 @@ from fae.tracking.stored_run import StoredRun
 
 PLANNED = "fae.planned_runs"
 """Tag of a sweep with the number of its runs."""
+SHARED_BY, FIRST_ROW = "fae.decided_rows", "fae.first_row"
+"""Tags of a sweep with ``repeats=auto``: how many decisions share its error probability, and the
+fingerprint of a run of the setting that others are compared with, if any are."""
 KEPT_PARAMETERS = 50_000_000
 """Of the networks that are kept in memory after they have been checked: 200 MB."""
 
@@ -38,6 +41,19 @@ class Excluded:
 
 
 @dataclass(frozen=True)
+class Rounds:
+    """That seeds were added until all was decided.
+
+    Attributes:
+        decisions: how many share the error probability, as the sweeps say.
+        first: fingerprint of a run of the setting that others are compared with; "": none are.
+    """
+
+    decisions: int
+    first: str = ""
+
+
+@dataclass(frozen=True)
 class Selection:
     """The runs of a report.
 
@@ -48,6 +64,7 @@ class Selection:
         excluded: the others.
         missing: runs that the sweeps planned and the store does not have.
         commands: that make them: the sweeps', or else the runs' own.
+        rounds: None where the number of seeds was fixed in advance.
     """
 
     name: str
@@ -56,11 +73,19 @@ class Selection:
     excluded: list[Excluded]
     missing: int = 0
     commands: Sequence[str] = ()
+    rounds: Rounds | None = None
 
     @cached_property
     def settings(self) -> list[Setting]:
         """The runs by their settings; see ``fae.reports.settings.group``."""
         return group(self.runs)
+
+    @property
+    def decisions(self) -> int | None:
+        """How many decisions share the error probability; None without rounds."""
+        if self.rounds is None:
+            return None
+        return max(1, self.rounds.decisions, len(self.settings) - bool(self.rounds.first))
 
     @property
     def lacking(self) -> int:
@@ -106,7 +131,23 @@ def select(
         excluded=excluded,
         missing=sum(_missing(s, theirs[s.id]) for s in chosen) if where is None else 0,
         commands=[_command(run) for run in (chosen if where is None else counted)],
+        rounds=_rounds(chosen or _parents(known, counted)),
     )
+
+
+def _parents(sweeps: Sequence[StoredRun], runs: Sequence[StoredRun]) -> list[StoredRun]:
+    """The sweeps in which some runs are nested."""
+    parents = {run.parent for run in runs}
+    return [sweep for sweep in sweeps if sweep.id in parents]
+
+
+def _rounds(sweeps: Sequence[StoredRun]) -> Rounds | None:
+    """How the number of seeds followed from the results of those before, if in any sweep it did."""
+    found = [sweep for sweep in sweeps if SHARED_BY in sweep.tags]
+    numbers = [sweep.tags[SHARED_BY] for sweep in found]
+    decisions = [int(number) for number in numbers if re.fullmatch(r"[1-9]\d{0,5}", number)]
+    first = found[0].tags.get(FIRST_ROW, "") if len(sweeps) == len(found) == 1 else ""
+    return Rounds(sum(decisions), first) if found else None
 
 
 def _chosen(known: Sequence[StoredRun], sweeps: Sequence[str]) -> list[StoredRun]:

@@ -12,9 +12,11 @@ from fae.reports import published
 from fae.reports.claims import Claim, Comparison, claims, comparisons
 from fae.reports.conclusion import conclusion
 from fae.reports.description import Assumption, Facts, assumptions, origin, title, training
-from fae.reports.rows import Row, setting_row
+from fae.reports.rows import Row, Statistics, setting_row
 from fae.reports.selection import Excluded, Selection
 from fae.reports.timing import remarks
+from fae.runtime.intervals import CONFIDENCE, student
+from fae.runtime.sequential import repeated_t
 from fae.tracking.stored_run import StoredRun
 
 
@@ -29,6 +31,8 @@ class Summary:
         training: what was trained, and how.
         origin: when, where and by which software.
         assumptions: what the papers leave open.
+        decisions: how many share the error probability of the intervals, where seeds were added
+            until all was decided; None where their number was fixed in advance.
         pca_is_exact: whether the components of PCA are; incremental ones are nearly the best.
         mean_image: test error of the mean of the training images (the first row's).
         papers: citations of the papers whose results are shown, each with a note on them.
@@ -44,6 +48,7 @@ class Summary:
     origin: Facts
     assumptions: list[Assumption]
     tolerance: float
+    decisions: int | None
     pca_is_exact: bool
     mean_image: float
     rows: list[Row]
@@ -71,11 +76,11 @@ def summarise(
         pca: test errors of PCA on a data set, by the number of components.
         test_images: number of those of a data set.
     """
-    found = remarks(selection.runs, concurrent_runs)
+    found, statistics = remarks(selection.runs, concurrent_runs), _statistics(selection, tolerance)
     rows = [
-        setting_row(setting, tolerance, pca(setting.runs[0].config.data), found)
-        for setting in selection.settings
+        setting_row(s, statistics, pca(s.runs[0].config.data), found) for s in selection.settings
     ]
+    bound = repeated_t(1 - CONFIDENCE) if selection.rounds else student
     return Summary(
         name=selection.name,
         title=title(selection.settings),
@@ -84,16 +89,30 @@ def summarise(
         origin=origin(selection.runs, selection.commands),
         assumptions=assumptions(selection.runs),
         tolerance=tolerance,
+        decisions=selection.decisions,
         pca_is_exact=all(is_exact(s.runs[0].config.data.pixels) for s in selection.settings),
         mean_image=float(pca(selection.settings[0].runs[0].config.data)[0]),
         rows=rows,
         claims=claims(rows),
-        comparisons=comparisons(rows),
+        comparisons=comparisons(rows, bound),
         papers=_cited(selection),
         excluded=selection.excluded,
         missing=selection.missing,
         incomplete=selection.lacking > 0,
     )
+
+
+def _statistics(selection: Selection, tolerance: float) -> Statistics:
+    if selection.rounds is None or selection.decisions is None:
+        return Statistics(tolerance)
+    first = (
+        setting.errors
+        for setting in selection.settings
+        for run in setting.runs
+        if run.tags.get("fae.fingerprint") == selection.rounds.first
+    )
+    bounds = repeated_t((1 - CONFIDENCE) / selection.decisions)
+    return Statistics(tolerance, bounds, next(first, {}))
 
 
 def _cited(selection: Selection) -> dict[str, str]:

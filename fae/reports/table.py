@@ -7,6 +7,7 @@ from rich.text import Text
 
 from fae.drawing import tables
 from fae.drawing.tables import Columns, TerminalTables
+from fae.reports.decision import about
 from fae.reports.rows import Row
 from fae.reports.summary import Summary
 from fae.reports.timing import Times
@@ -35,6 +36,8 @@ def errors(summary: Summary) -> Columns:
             "paper": format_errors([row.published for row in rows]),
             "diff": [_share(row.difference, "+.1f") for row in rows],
             "verdict": [row.verdict or "" for row in rows],
+            "against first": [row.against_first or "" for row in rows],
+            "more seeds": [about(row.more_seeds) for row in rows],
             "PCA": format_errors([row.pca for row in rows]),
             "below PCA": [_share(_gain(row), ".1f") for row in rows],
         }
@@ -64,7 +67,7 @@ def legend(summary: Summary) -> str:
     best = "the best that is linear" if summary.pca_is_exact else INCREMENTAL
     lines = [
         "Errors: mean squared error over images and pixels in [0, 1]; mean over the seeds, their "
-        "number in brackets, with a 95 % interval (Student's t).",
+        f"number in brackets, with {_interval(summary)}.",
         f"PCA: test error of as many principal components, {best}; "
         f"the mean image reaches {format_error(summary.mean_image)}.",
         "Times: median (quartiles) over the seeds, or over those of them whose times can be "
@@ -77,9 +80,31 @@ def legend(summary: Summary) -> str:
             f"{format_share(summary.tolerance, 'g')} of the paper's error, better or worse if all "
             "of it lies below or above; otherwise there are not enough seeds to tell."
         )
+    if any(row.against_first for row in summary.rows):
+        lines.append(
+            "Against first: lower or higher if the interval of the differences from the first "
+            "setting, seed by seed, excludes zero; equal if the error lies within "
+            f"{format_share(summary.tolerance, 'g')} of it, with its whole interval."
+        )
+    if any(row.more_seeds for row in summary.rows):
+        lines.append(
+            "More seeds: about how many it would take to tell, if mean and spread stayed what they "
+            "are."
+        )
     lines += summary.papers.values()
     lines += _footnote(summary)
     return "\n".join(lines)
+
+
+def _interval(summary: Summary) -> str:
+    """What kind of intervals these are."""
+    if summary.decisions is None:
+        return "a 95 % interval (Student's t)"
+    together = " of all settings together" if summary.decisions > 1 else ""
+    return (
+        f"an interval that was to hold after each seed that was added, with 95 %{together} "
+        "(repeated Student's t), as the results decided how many seeds there are"
+    )
 
 
 def _footnote(summary: Summary) -> list[str]:
@@ -95,7 +120,10 @@ TABLES: list[Callable[[Summary], Columns]] = [errors, details]
 def terminal(summary: Summary) -> Group:
     """The table, for rich to print, with a line on how to read it."""
     shown = TerminalTables([columns(summary) for columns in TABLES], VERDICT_STYLES)
-    notes = ["MSE, mean over seeds (number) ± 95 % interval; the report has the whole legend."]
+    interval = (
+        "95 % interval" if summary.decisions is None else "interval that holds after each seed"
+    )
+    notes = [f"MSE, mean over seeds (number) ± {interval}; the report has the whole legend."]
     return Group(shown, *(Text(note, "dim") for note in [*notes, *_footnote(summary)]))
 
 
@@ -149,6 +177,8 @@ def _record(row: Row, summary: Summary) -> dict[str, object]:
         "paper_test_mse": row.published,
         "difference": row.difference,
         "verdict": row.verdict,
+        "against_first": row.against_first,
+        "more_seeds": row.more_seeds,
         "pca_test_mse": row.pca,
         "below_pca": row.below_pca,
         "mean_image_test_mse": summary.mean_image,

@@ -1,9 +1,17 @@
 """Types of settings with their bounds, checked by pydantic; rooms make their settings of them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+)
 from pydantic_core import PydanticCustomError
 
 from fae.runtime import paths
@@ -38,6 +46,11 @@ def _without_flaw(path: Path) -> Path:
 
 
 Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
+CountOrAuto = Annotated[
+    Annotated[Count, Tag("count")] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(lambda value: "auto" if value == "auto" else "count"),
+    Field(title="integer or auto"),
+]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]
 Width = Annotated[int, Field(strict=True, ge=1, le=65_536)]
 """Units of a layer."""

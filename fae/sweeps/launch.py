@@ -79,6 +79,7 @@ class Launch:
         folder: Path,
         archive: Archive,
         *,
+        kind: str = "sweep",
         stop_at_failure: bool,
         colours: Sequence[str] = (),
         tag: Callable[[Mapping[str, str]], object] = lambda _: None,
@@ -90,6 +91,7 @@ class Launch:
             parent: id of the sweep's run.
             folder: the sweep's.
             archive: where the tasks' runs are.
+            kind: what the tasks are together, such as a sweep.
             colours: of the tasks in the UI.
             tag: is given tags of the sweep's run.
 
@@ -103,7 +105,7 @@ class Launch:
         self.folder, self.archive = folder, archive
         stored = stored_runs(archive, self.tasks).values()
         self.earlier = {run.id for runs in stored for run in runs}
-        self.group, self.first = self._job_group(parent, folder, colours)
+        self.group, self.first = self._job_group(parent, folder, kind, colours)
         self.group.write(folder)
         self._launch_batches(at_once, stop_at_failure=stop_at_failure)
 
@@ -124,7 +126,9 @@ class Launch:
                     raise
                 waiting = self._after_breakdown(batch, error) + waiting
 
-    def _job_group(self, parent: str, folder: Path, colours: Sequence[str]) -> tuple[JobGroup, int]:
+    def _job_group(
+        self, parent: str, folder: Path, kind: str, colours: Sequence[str]
+    ) -> tuple[JobGroup, int]:
         """The jobs of a sweep's folder, and the number of the first that is launched now.
 
         Jobs that wait in a queue have no folder yet, and read their names by their numbers.
@@ -137,6 +141,7 @@ class Launch:
             [task.name for task in self.tasks],
             first=first,
             in_turn=isinstance(self.launcher, BasicLauncher),
+            kind=kind,
             colours=[*colours],
         )
         if self.queue and (folder / GROUP_FILE).exists():

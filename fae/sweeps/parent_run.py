@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from fae.reports.selection import PLANNED
 from fae.runs.task import State, Task
 from fae.runtime.digest import short_digest
+from fae.sweeps.seeds import Seeds
 from fae.tracking.run import Run
+
+IDENTITY = "fae.fingerprint"
 
 
 def identity(fingerprints: Iterable[str]) -> str:
@@ -15,11 +18,9 @@ def identity(fingerprints: Iterable[str]) -> str:
     return short_digest("\n".join(sorted(fingerprints)))
 
 
-def subject(tasks: Sequence[Task]) -> str:
+def subject(identity: str, *, rerun: bool) -> str:
     """What no other process may compute at the same time: a sweep, or another one of a rerun."""
-    if tasks[0].config.sweep.rerun:
-        return f"rerun sweep {uuid.uuid4()}"
-    return f"sweep {identity(task.fingerprint for task in tasks)}"
+    return f"rerun sweep {uuid.uuid4()}" if rerun else f"sweep {identity}"
 
 
 def shared(parameters: Sequence[Mapping[str, object]]) -> dict[str, object]:
@@ -33,8 +34,8 @@ def shared(parameters: Sequence[Mapping[str, object]]) -> dict[str, object]:
     }
 
 
-def tags(tasks: Sequence[Task], *, computes: bool) -> dict[str, str]:
-    """Tags with the origin of a sweep, its fingerprint and its number of runs.
+def tags(tasks: Sequence[Task], seeds: Seeds, *, computes: bool) -> dict[str, str]:
+    """Tags with the origin of a sweep, its fingerprint, and how many seeds.
 
     Args:
         computes: the runs are trained in this process; the hardware of others is theirs to tell.
@@ -45,13 +46,19 @@ def tags(tasks: Sequence[Task], *, computes: bool) -> dict[str, str]:
     return {
         **(provenance.tags(tasks[0].config) if computes else provenance.software()),
         "fae.data_digest": " ".join(digests),
-        "fae.fingerprint": identity(task.fingerprint for task in tasks),
-        PLANNED: str(len(tasks)),
+        IDENTITY: identity(seeds.identity),
+        **seeds.tags,
     }
+
+
+def size(tasks: Sequence[Task]) -> dict[str, str]:
+    """The tag with the number of runs that are planned so far."""
+    return {PLANNED: str(len(tasks))}
 
 
 def record(run: Run, tasks: Sequence[Task]) -> None:
     """Store the plan with the sweep."""
+    run.set_tags(size(tasks))
     plan = [
         {
             "name": task.name,

@@ -14,11 +14,18 @@ SHOWN = 24
 """Runs that a plan shows on the terminal."""
 
 
-def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int) -> None:
+def show(
+    title: str,
+    tasks: Sequence[Task],
+    archive: Archive | None,
+    asked: int,
+    later: Sequence[Task] = (),
+) -> None:
     """Print what becomes of each task, and what all of it will take.
 
     Args:
         asked: number of runs that were asked for; duplicates are one task.
+        later: tasks that may be added, by their results.
     """
     queued = [task for task in tasks if task.state == State.QUEUED]
     to_do = [task for task in tasks if task.to_run and task not in queued]
@@ -34,6 +41,13 @@ def show(title: str, tasks: Sequence[Task], archive: Archive | None, asked: int)
         say(f" and {len(tasks) - SHOWN} more")
     if to_do:
         say(str(forecast(to_do, archive) or "no estimate: no run like these was made here before"))
+    if later:
+        from fae.runtime.sequential import FIRST_LOOK
+
+        together = forecast([*to_do, *later], archive)
+        seeds = f"{FIRST_LOOK} to {later[0].config.repeats_max} seeds each"
+        time = f"; with all of them {together}" if together else ""
+        say(f"{seeds}: up to {len(later)} more runs follow, until all is decided{time}")
 
 
 def _why_new(task: Task, archive: Archive | None) -> str:

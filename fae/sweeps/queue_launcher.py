@@ -30,12 +30,17 @@ class QueueLauncher(Protocol):
             ConfigError: one is wrong, or jobs cannot be submitted from here.
         """
 
-    def attach(self, tasks: Sequence[Task], archive: Archive | None) -> list[Task]:
-        """The tasks, of which those that have a job in the queue are QUEUED."""
+    def attach(self, tasks: Sequence[Task], archive: Archive | None, identity: str) -> list[Task]:
+        """The tasks of a sweep, of which those that have a job in the queue are QUEUED."""
 
 
-def attach(tasks: Sequence[Task], launcher: Launcher, archive: Archive | None) -> list[Task]:
+def attach(
+    tasks: Sequence[Task], launcher: Launcher, archive: Archive | None, identity: str
+) -> list[Task]:
     """The tasks with what a launcher that has a queue knows of them.
+
+    Args:
+        identity: of their sweep, as ``fae.sweeps.parent_run`` has it.
 
     Raises:
         ConfigError: ``sweep.detach`` with a launcher that has none, or with settings that it would
@@ -56,5 +61,5 @@ def attach(tasks: Sequence[Task], launcher: Launcher, archive: Archive | None) -
         )
     if isinstance(launcher, QueueLauncher):
         launcher.check()
-        return launcher.attach(tasks, archive)
+        return launcher.attach(tasks, archive, identity)
     return list(tasks)

@@ -23,13 +23,12 @@ from fae.sweeps import parent_run
 from fae.sweeps.launch import Launch
 from fae.sweeps.plan import show
 from fae.sweeps.queue_launcher import attach
+from fae.sweeps.seeds import Repeats, check_seeds, most_runs, seeds_of
 from fae.sweeps.sweep_run import FailedRunsError, SweepRun
 from fae.tracking.archive import Archive
 from fae.tracking.store import Store
 
 Overrides = Sequence[str]
-NOT_OF_A_JOB = ("seed", "repeats", "report")
-"""Keys that hold for the whole sweep, or that each of its jobs gets a value of its own of."""
 
 
 def sweep(
@@ -54,24 +53,22 @@ def sweep(
         UndeliveredError: all are finished, and the store lacks something of them.
     """
     composed = _compose(base, jobs, loader)
-    asked = sum(task.config.repeats for task in composed)
     tracking, settings = composed[0].config.tracking, composed[0].config.sweep
-    check_size(asked, settings.max_jobs)
-    composed = _prepare(composed, here=launchers.on_this_machine(base))
-    if tracking.register:
-        check_comparable(tracking.register, (task.config for task in composed))
+    check_size(most_runs(composed), settings.max_jobs)
+    seeds = seeds_of(_prepare(composed, here=launchers.on_this_machine(base)))
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
-    tasks = attach(look_up(_repeat(composed), archive, settings), launcher, archive)
+    known = seeds.planned(lambda tasks: look_up(tasks, archive, settings))
+    tasks = attach(known, launcher, archive, parent_run.identity(seeds.identity))
     launch = Launch(launcher, [task for task in tasks if task.to_run])
     name = sweep_name(arguments)
-    show(name, tasks, archive, asked=asked)
+    show(name, tasks, archive, seeds.asked, seeds.later(tasks))
     if store is None or archive is None:
         return
     folder, at_once = launchers.make_folder_absolute(base), base.hydra.sweeper.max_batch_size
     job = Job(name, folder, command_line(arguments, "-m"))
-    tags = parent_run.tags(tasks, computes=launchers.in_this_process(base))
-    run = SweepRun(job, tags, tasks, launch, archive, at_once, _retry(arguments))
+    tags = parent_run.tags(tasks, seeds, computes=launchers.in_this_process(base))
+    run = SweepRun(job, tags, tasks, launch, archive, at_once, _retry(arguments), seeds)
     _finish(run, store)
 
 
@@ -101,9 +98,12 @@ def planned(overrides: Overrides) -> list[Task]:
     """The runs of ``python -m fae.train -m`` with these overrides, whatever the store has of them.
 
     Raises:
-        ConfigError: a key or a value is wrong.
+        ConfigError: a key or a value is wrong, or ``repeats`` is auto.
     """
-    return _repeat(compose_jobs("config", overrides, _read))
+    composed = compose_jobs("config", overrides, _read)
+    if any(task.config.repeats == "auto" for task in composed):
+        raise ConfigError("repeats=auto: which runs it makes depends on results; give a number")
+    return Repeats(composed).tasks
 
 
 def check_size(runs: int, limit: int) -> None:
@@ -131,6 +131,7 @@ def _compose(base: DictConfig, jobs: Sequence[Overrides], loader: ConfigLoader) 
     for group in ("tracking", "sweep", "report"):
         if len({getattr(task.config, group) for task in composed}) > 1:
             raise ConfigError(f"{group}: must be the same for all runs of a sweep")
+    check_seeds(composed)
     return composed
 
 
@@ -153,26 +154,9 @@ def _prepare(tasks: Sequence[Task], *, here: bool) -> list[Task]:
     }
     for config in different.values():
         prepare(config, here=here)
+    if name := tasks[0].config.tracking.register:
+        check_comparable(name, (task.config for task in tasks))
     return tasks
-
-
-def _repeat(composed: Sequence[Task]) -> list[Task]:
-    """Each configuration once with each of its seeds; of runs that give the same result, one.
-
-    All first seeds go first, then all second ones, so that a sweep that is cut short has
-    every configuration, and a machine that slows down slows all of them alike.
-    """
-    repeated: dict[str, Task] = {}
-    shared = set.intersection(*(set(task.overrides) for task in composed))
-    for repeat in range(max(task.config.repeats for task in composed)):
-        for task in composed:
-            if repeat < task.config.repeats:
-                config = replace(task.config, seed=task.config.seed + repeat, repeats=1)
-                others = without(task.overrides, *NOT_OF_A_JOB)
-                overrides = [*others, f"seed={config.seed}", "repeats=1"]
-                repeat_of = replace(task, config=config, overrides=overrides, shared=shared)
-                repeated.setdefault(repeat_of.fingerprint, repeat_of)
-    return list(repeated.values())
 
 
 def _retry(arguments: Overrides) -> str:

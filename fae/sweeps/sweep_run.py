@@ -1,10 +1,10 @@
 """The run of a sweep: its jobs, launched by this process and perhaps by others at the same time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fae.errors import FaeError, TrainingError
 from fae.runs.begin import begin
-from fae.runs.job import Job
+from fae.runs.job import Job, JobGroup
 from fae.runs.others import Others
 from fae.runs.task import Known, State, Task, look_up
 from fae.runtime.console import say
@@ -12,6 +12,7 @@ from fae.runtime.signals import allow_signals, defer_signals
 from fae.sweeps import parent_run
 from fae.sweeps.launch import Launch
 from fae.sweeps.queue_launcher import QueueLauncher, attach
+from fae.sweeps.seeds import Seeds
 from fae.tracking.archive import Archive
 from fae.tracking.store import Store
 from fae.tracking.stored_run import StoredRun
@@ -19,7 +20,7 @@ from fae.tracking.stored_run import StoredRun
 Tag = Callable[[Mapping[str, str]], object]
 """Is given tags of the sweep's run."""
 SHOWN = 10
-"""Failed runs that the end of a sweep names."""
+"""Failed runs that the end of a sweep names, and runs that a round of it does."""
 
 
 class FailedRunsError(TrainingError):
@@ -35,11 +36,12 @@ class SweepRun:
 
     Args:
         job: of the sweep's run.
-        tags: of a new one.
+        tags: of a new one, its identity among them.
         tasks: all of the sweep, as they were planned.
         launch: of those that are to be run; later ones use its launcher.
         at_once: jobs that the launcher gets at a time; None: all of them.
         retry: the command that repeats those that fail.
+        seeds: which tasks the results so far ask for besides.
     """
 
     def __init__(
@@ -51,12 +53,15 @@ class SweepRun:
         archive: Archive,
         at_once: int | None,
         retry: str,
+        seeds: Seeds,
     ) -> None:
         self.job = job
         self.tags = tags
         self.tasks = tasks
         self.archive = archive
         self.retry = retry
+        self.identity = tags[parent_run.IDENTITY]
+        self.seeds = seeds
         self.settings = tasks[0].config.sweep
         self.parent = ""
         self.lacking: list[str] = []
@@ -101,9 +106,9 @@ class SweepRun:
         with begin(
             store,
             self.job,
-            lambda: _known(self.archive, self.tasks),
+            lambda: _known(self.archive, self.tasks, self.identity),
             kind="sweep",
-            subject=parent_run.subject(self.tasks),
+            subject=parent_run.subject(self.identity, rerun=self.settings.rerun),
             tags=self.tags,
             parameters=parameters,
         ) as (run, found):
@@ -111,7 +116,7 @@ class SweepRun:
                 self.parent = run.id
                 parent_run.record(run, self.tasks)
                 parent_run.adopt(run, self.tasks)
-                self._launch_all(run.set_tags)
+                self._launch_rounds(run.set_tags)
                 run.is_unfinished = self.is_left
                 parent_run.adopt(run, self._now())
                 self._raise_failures()
@@ -139,7 +144,7 @@ class SweepRun:
             if self._has_queue:
                 ended = self._others.wait_for_end(sweep, self._watch)
             else:
-                self._launch_all()
+                self._launch_rounds()
                 ended = self._others.wait_for_end(sweep)
         if ended.status == "KILLED" or ended.is_withdrawn:
             return False
@@ -148,20 +153,40 @@ class SweepRun:
 
     def _watch(self) -> None:
         """Watch the jobs that another process has in the queue, if any."""
-        queued = [task for task in self._planned() if task.state == State.QUEUED]
+        self._add_round()
+        queued = [task for task in self._planned(self.tasks) if task.state == State.QUEUED]
         ours = self._ended_badly()
         if left := [task for task in queued if task.fingerprint not in ours]:
             self._launch(left, tag=lambda _: None)
 
-    def _launch_all(self, tag: Tag = lambda _: None) -> None:
-        """Launch all jobs, and then those whose process elsewhere turns out to have crashed."""
-        to_run = [task for task in self._planned() if task.to_run]
+    def _launch_rounds(self, tag: Tag = lambda _: None) -> None:
+        """Launch all jobs, and then those that their results ask for, until there are no more."""
+        tasks = self.tasks
+        while tasks:
+            self._launch_all(tasks, tag)
+            if self.is_left or (self._stops and self._failures()):
+                return
+            tasks = self._add_round()
+            tag(parent_run.size(self.tasks))
+
+    def _add_round(self) -> Sequence[Task]:
+        """The jobs that the results so far ask for, which are part of the sweep from now on."""
+        own = JobGroup(self.parent, 0.0, [])
+        more = self.seeds.more(look_up(self.tasks, self.archive, self.settings, own))
+        if more:
+            say(f"not decided yet, one more seed each: {_listed(task.name for task in more)}")
+        self.tasks = [*self.tasks, *more]
+        return more
+
+    def _launch_all(self, tasks: Sequence[Task], tag: Tag) -> None:
+        """Launch jobs, and then those whose process elsewhere turns out to have crashed."""
+        to_run = [task for task in self._planned(tasks) if task.to_run]
         while True:
             if to_run:
                 self._launch(to_run, tag)
             if self.is_left or self.settings.rerun or (self._stops and self._failures()):
                 return
-            now, ours = self._now(), self._ended_badly()
+            now, ours = self._look_up(tasks), self._ended_badly()
             begun = [task for task in now if task.run and task.fingerprint not in ours]
             to_run = [task for task in begun if task.to_run]  # interrupted elsewhere meanwhile
             if not to_run:
@@ -179,16 +204,18 @@ class SweepRun:
             self.parent,
             self.job.folder,
             self.archive,
+            kind=self.seeds.kind,
             stop_at_failure=self._stops,
             colours=_colours(self.tasks, tasks),
             tag=tag,
         )
 
-    def _planned(self) -> Sequence[Task]:
-        """The tasks as planned, or with what another process has begun or submitted since."""
+    def _planned(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        """Tasks as planned, or with what another process has begun or submitted since."""
         if self._has_queue:
-            return attach(self._now(), self._first.launcher, self.archive)
-        return self._now() if self._launches else self.tasks
+            known = self._look_up(tasks)
+            return attach(known, self._first.launcher, self.archive, self.identity)
+        return self._look_up(tasks) if self._launches else tasks
 
     def _now(self) -> list[Task]:
         return self._look_up(self.tasks)
@@ -231,11 +258,10 @@ class SweepRun:
             raise FailedRunsError(_failure(causes, len(tasks), self.retry))
 
 
-def _known(archive: Archive, tasks: Sequence[Task]) -> Known:
-    """What the store knows of sweeps of the same runs; the newest is the one to resume."""
+def _known(archive: Archive, tasks: Sequence[Task], identity: str) -> Known:
+    """What the store knows of sweeps of this identity; the newest is the one to resume."""
     if tasks[0].config.sweep.rerun:
         return Known()
-    identity = parent_run.identity(task.fingerprint for task in tasks)
     sweeps = archive.alike("sweep", [identity]).get(identity, [])
     for sweep in sweeps:
         if sweep.status == "RUNNING":
@@ -260,6 +286,12 @@ def _colours(tasks: Sequence[Task], launched: Sequence[Task]) -> list[str]:
         (of_n[task.config.hidden] if len(of_n) > 1 else apart[task.fingerprint]).colour
         for task in launched
     ]
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Some names, or so many of them and how many more there are."""
+    first, rest = (shown := [*names])[:SHOWN], shown[SHOWN:]
+    return ", ".join([*first, *([f"and {len(rest)} more"] if rest else [])])
 
 
 def _failure(causes: Sequence[str], runs: int, retry: str) -> str:

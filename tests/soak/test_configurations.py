@@ -59,7 +59,8 @@ activations = st.sampled_from(["relu", "gelu", "silu", "tanh", "sigmoid", "clamp
 GOOD: dict[str, st.SearchStrategy[Any]] = {
     "hidden": st.integers(1, 65_536),
     "seed": st.integers(0, 2**63 - 1),
-    "repeats": counts,
+    "repeats": counts | st.just("auto"),
+    "repeats_max": st.integers(3, 100),
     "epochs": st.integers(1, 10**9),
     "lr": positive,
     "dropout": shares,

@@ -144,8 +144,7 @@ class Sweep:
 
     def store_sweep(self, jobs: Sequence[Submitted]) -> None:
         """Leave the run of a sweep that was interrupted, as its launcher would."""
-        identity = parent_run.identity(task.fingerprint for task in self.tasks)
-        tags = {"fae.fingerprint": identity, "fae.slurm.folder": str(self.folder)}
+        tags = {"fae.fingerprint": self.identity, "fae.slurm.folder": str(self.folder)}
         run = self.store.run("all", kind="sweep", folder=self.folder, command="", tags=tags)
         with suppress(KeyboardInterrupt), run:
             record.add(self.folder, jobs)
@@ -159,7 +158,11 @@ class Sweep:
         """The tasks as a plan has them."""
         settings = self.tasks[0].config.sweep
         known = look_up(self.tasks, self.archive, settings)
-        return attach(known, cast("Launcher", launcher(self.folder)), self.archive)
+        return attach(known, cast("Launcher", launcher(self.folder)), self.archive, self.identity)
+
+    @property
+    def identity(self) -> str:
+        return parent_run.identity(task.fingerprint for task in self.tasks)
 
 
 @pytest.fixture
@@ -388,7 +391,7 @@ def test_jobs_are_known_once_another_command_has_resumed_their_sweep(
     job = Job("all", tmp_path / "later", "")
 
     def known() -> Known:
-        return sweep_run._known(sweep.archive, sweep.tasks)
+        return sweep_run._known(sweep.archive, sweep.tasks, sweep.identity)
 
     with begin(sweep.store, job, known, kind="sweep", subject="", tags={}) as (run, found):
         assert run
@@ -490,7 +493,7 @@ def test_without_sbatch_nothing_is_planned(tmp_path: Path, monkeypatch: pytest.M
 def test_only_a_launcher_with_a_queue_can_be_left(tiny: Tiny) -> None:
     task = Task(tiny("sweep.detach=true"), [])
     with pytest.raises(ConfigError, match=r"sweep\.detach=true: needs a launcher with a queue"):
-        attach([task], cast("Launcher", object()), None)
+        attach([task], cast("Launcher", object()), None, "")
 
 
 @pytest.mark.parametrize("other", ["sweep.rerun=true", "sweep.on_failure=stop"])
@@ -500,7 +503,7 @@ def test_what_a_sweep_that_is_left_would_not_do_is_refused(
 ) -> None:
     task = Task(tiny("sweep.detach=true", other), [])
     with pytest.raises(ConfigError, match=f"sweep.detach=true: not with {other}"):
-        attach([task], launcher(tmp_path), None)
+        attach([task], launcher(tmp_path), None, "")
 
 
 @pytest.mark.parametrize("content", ["[", json.dumps([{"job": "8; rm", "fingerprint": ""}])])

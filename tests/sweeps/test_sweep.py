@@ -11,7 +11,8 @@ from fae.config import Config
 from fae.drawing import looks
 from fae.errors import FaeError, TrainingError, UndeliveredError, VerdictError
 from fae.runs.task import Known, State, Task
-from fae.sweeps.sweep import _raise, _repeat, _retry, planned
+from fae.sweeps.seeds import Repeats
+from fae.sweeps.sweep import _raise, _retry, planned
 from fae.sweeps.sweep_run import FailedRunsError, _colours, _known
 from fae.tracking.archive import Archive
 from fae.tracking.stored_run import StoredRun
@@ -25,7 +26,7 @@ def test_hydras_prefixes_change_no_name_and_no_task(tiny: Tiny, prefix: str) -> 
     given = ["seed=3", "repeats=2", "report.tolerance=0.1", "lr=0.1"]
     config = replace(tiny("seed=3", "lr=0.1"), repeats=2)
     task = Task(config, ["~report.fail_unless", *(prefix + override for override in given)])
-    first, second = _repeat([task])
+    first, second = Repeats([task]).tasks
     assert [first.name, second.name] == ["hidden=4 seed=3", "hidden=4 seed=4"]
     assert second.overrides == [f"{prefix}lr=0.1", "seed=4", "repeats=1"]
     assert first.config == tiny("seed=3", "lr=0.1")
@@ -33,7 +34,7 @@ def test_hydras_prefixes_change_no_name_and_no_task(tiny: Tiny, prefix: str) -> 
 
 def test_all_first_seeds_come_before_second_ones_and_nothing_twice(tiny: Tiny) -> None:
     tasks = [Task(replace(tiny(f"seed={seed}"), repeats=2), [f"seed={seed}"]) for seed in (0, 1, 5)]
-    assert [task.config.seed for task in _repeat(tasks)] == [0, 1, 5, 2, 6]
+    assert [task.config.seed for task in Repeats(tasks).tasks] == [0, 1, 5, 2, 6]
 
 
 @pytest.mark.parametrize(
@@ -101,14 +102,14 @@ def test_the_newest_sweep_of_the_same_runs_is_resumed_unless_all_is_done(tiny: T
     ):
         sweeps = Sweeps(*statuses)
         wanted = Known(state=state, run=sweeps.runs[-1] if statuses else None)
-        assert _known(cast("Archive", sweeps), tasks) == wanted
+        assert _known(cast("Archive", sweeps), tasks, "") == wanted
     rerun = Task(tiny("sweep.rerun=true"), [])
-    assert _known(cast("Archive", Sweeps("FINISHED")), [rerun]) == Known()
+    assert _known(cast("Archive", Sweeps("FINISHED")), [rerun], "") == Known()
 
 
 def test_a_sweep_that_another_process_runs_is_not_resumed(tiny: Tiny) -> None:
     sweeps = Sweeps("RUNNING", "KILLED")
-    found = _known(cast("Archive", sweeps), [Task(tiny(), [])])
+    found = _known(cast("Archive", sweeps), [Task(tiny(), [])], "")
     assert found == Known(state=State.RUNNING, run=sweeps.runs[0])
 
 

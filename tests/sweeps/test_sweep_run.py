@@ -16,6 +16,7 @@ from fae.runs.others import Others
 from fae.runs.task import Known, QueuedJob, State, Task, look_up
 from fae.sweeps import parent_run, sweep_run
 from fae.sweeps.launch import Launch
+from fae.sweeps.seeds import Repeats, Seeds
 from fae.sweeps.sweep_run import SweepRun
 from fae.tracking.archive import Archive
 from fae.tracking.config import TrackingConfig
@@ -72,7 +73,7 @@ class Queue:
     def check(self) -> None:
         """All is well."""
 
-    def attach(self, tasks: Sequence[Task], _: Archive | None) -> list[Task]:
+    def attach(self, tasks: Sequence[Task], _: Archive | None, __: str) -> list[Task]:
         job = QueuedJob("8", "", "running")
         queued = [replace(task, state=State.QUEUED, job=job) for task in tasks[: self.jobs]]
         return [*queued, *tasks[self.jobs :]]
@@ -115,12 +116,14 @@ def shared(
     folder: Path,
     between: Between = lambda _: None,
     planned: Sequence[Task] | None = None,
+    seeds: Seeds | None = None,
 ) -> tuple[SweepRun, Work]:
     work = Work(tasks if planned is None else planned, folder, between)
     job = Job("sweep", folder, "")
     archive = Archive(tracking_of(tasks))
     tags = {"fae.fingerprint": parent_run.identity(task.fingerprint for task in tasks)}
-    return SweepRun(job, tags, tasks, cast("Launch", work), archive, None, "retry"), work
+    launch, seeds = cast("Launch", work), seeds or Repeats(tasks)
+    return SweepRun(job, tags, tasks, launch, archive, None, "retry", seeds), work
 
 
 def sweeps(tasks: Sequence[Task]) -> list[StoredRun]:
@@ -267,3 +270,63 @@ def test_who_joins_a_sweep_with_a_queue_watches_its_jobs_and_submits_none(
     assert second.finish(store) == []
     assert [task.state for task in launched] == [State.QUEUED]
     assert second.parent == first
+
+
+class Later(Repeats):
+    """Asks for these tasks one by one, each once those before it are done."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        super().__init__(tasks)
+        self.all = tasks
+
+    def more(self, tasks: Sequence[Task]) -> list[Task]:
+        assert [task.fingerprint for task in tasks] == [
+            task.fingerprint for task in self.all[: len(tasks)]
+        ]
+        is_done = all(task.state == State.DONE for task in tasks)
+        return [*self.all[len(tasks) : len(tasks) + 1]] if is_done else []
+
+
+def test_what_results_ask_for_is_launched_in_further_rounds_of_one_sweep(
+    tasks: list[Task], tmp_path: Path, launched: list[Task], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours, work = shared(tasks[:1], tmp_path / "ours", seeds=Later(tasks))
+    assert ours.finish(Store(tracking_of(tasks))) == []
+    assert (work.done, [t.name for t in launched]) == (
+        ["hidden=4 seed=0"],
+        ["hidden=4 seed=1", "hidden=4 seed=2"],
+    )
+    (sweep,) = sweeps(tasks)
+    assert (sweep.status, sweep.tags["fae.planned_runs"]) == ("FINISHED", "3")
+    assert {run.parent for run in Archive(tracking_of(tasks)).runs("run")} == {sweep.id}
+    assert "not decided yet, one more seed each: hidden=4 seed=1\n" in capsys.readouterr().out
+
+
+def test_a_round_that_fails_is_the_last(
+    tasks: list[Task], tmp_path: Path, launched: list[Task]
+) -> None:
+    ours, work = shared(tasks[:1], tmp_path / "ours", seeds=Later(tasks))
+    work.failures[0] = "cause"
+    work.run = lambda *_, **__: None  # type: ignore[method-assign]
+    (problem,) = ours.finish(Store(tracking_of(tasks)))
+    assert "cause" in str(problem)
+    assert launched == []
+
+
+def test_rounds_are_shared_by_processes(
+    tasks: list[Task], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launched: list[Task]
+) -> None:
+    """One that joins runs further rounds, too, and each run is computed once."""
+    monkeypatch.setattr(Others, "wait_for_end", lambda _, sweep: replace(sweep, status="FINISHED"))
+    second, others_work = shared(tasks[:1], tmp_path / "second", seeds=Later(tasks))
+
+    def join(_: int) -> None:
+        assert second.finish(Store(tracking_of(tasks))) == []
+
+    first, work = shared(tasks[:1], tmp_path / "first", join, seeds=Later(tasks))
+    assert first.finish(Store(tracking_of(tasks))) == []
+    assert (len(others_work.done), len(work.done)) == (1, 0)
+    assert [task.name[-1:] for task in launched] == ["1", "2"]
+    assert len(Archive(tracking_of(tasks)).runs("run")) == 3
+    (sweep,) = sweeps(tasks)
+    assert sweep.tags["fae.planned_runs"] == "3"

@@ -15,12 +15,15 @@ JOBS, RECORDED = "fae.slurm", "fae.slurm.folder"
 """Tags of a sweep: ids of its jobs, a job array having one, and the folder of their record."""
 
 
-def attach(tasks: Sequence[Task], archive: Archive | None) -> list[Task]:
+def attach(tasks: Sequence[Task], archive: Archive | None, identity: str) -> list[Task]:
     """The tasks, of which those that have a job are QUEUED.
 
     These are the tasks whose job is in the queue or running, and, if this very sweep submitted it,
     those whose job ended without that any command has seen it, or was cancelled. A cancelled job
     stays so until ``sweep.retry_failed``.
+
+    Args:
+        identity: of the sweep.
 
     Raises:
         StoreError: the store cannot be read.
@@ -29,7 +32,7 @@ def attach(tasks: Sequence[Task], archive: Archive | None) -> list[Task]:
     settings = tasks[0].config.sweep
     if archive is None or settings.rerun:
         return list(tasks)
-    own, others = _submitted(tasks, archive)
+    own, others = _submitted(identity, archive)
     known = queue.states(job for job in [*own.values(), *others.values()] if not job.end)
     return [
         _with_job(task, own.get(task.fingerprint), others.get(task.fingerprint), known)
@@ -38,15 +41,14 @@ def attach(tasks: Sequence[Task], archive: Archive | None) -> list[Task]:
 
 
 def _submitted(
-    tasks: Sequence[Task], archive: Archive
+    identity: str, archive: Archive
 ) -> tuple[dict[str, Submitted], dict[str, Submitted]]:
-    """The newest job of each fingerprint: of sweeps of these very tasks, and of other sweeps."""
-    identity = parent_run.identity(task.fingerprint for task in tasks)
+    """The newest job of each fingerprint: of sweeps of this identity, and of other sweeps."""
     own: dict[str, Submitted] = {}
     others: dict[str, Submitted] = {}
     for sweep in archive.runs("sweep"):
         folder = home(sweep, RECORDED) if sweep.status != "FINISHED" else None
-        found = own if sweep.tags.get("fae.fingerprint") == identity else others
+        found = own if sweep.tags.get(parent_run.IDENTITY) == identity else others
         if folder:
             found.update((job.fingerprint, job) for job in record.read(folder))
     return own, others
