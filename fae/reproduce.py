@@ -34,9 +34,7 @@ def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
         StoreError: the store cannot be used, or lacks something in the end.
     """
     if len(names) != 1 or not names[0]:
-        raise ConfigError(
-            "RUN: must be one run or sweep: the beginning of its id, latest, best, or models:/NAME@champion"
-        )
+        raise ConfigError("RUN: must be one run or sweep, such as latest or 31f1a576")
     if others := without(overrides, *TAKEN):
         raise ConfigError(
             f"{others[0]}: a run is reproduced with its own settings; only data.root, tracking.uri "

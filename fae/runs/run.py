@@ -237,14 +237,13 @@ def fit(
     callbacks = [*callbacks, *overfit_test(data, config.trainer.overfit)]
     if config.model.weights:
         run.set_tags(start_from_stored(learner.network, config))
-    history = History(run, data, started)
-    progress, checkpoints = ProgressDisplay(job, console()), Checkpoints(run.folder)
+    history, progress = History(run, data, started), ProgressDisplay(job, console())
     checkpoint_io = DurableCheckpointIO(fingerprint(config))
     trainer = build_trainer(
         config.trainer,
         epochs=config.epochs,
         folder=run.folder,
-        callbacks=[history, progress, *callbacks, checkpoints],
+        callbacks=[history, progress, *callbacks, Checkpoints(run.folder)],
         checkpoint_io=checkpoint_io,
     )
     with noisy_training(learner, config.data.noise):
