@@ -56,18 +56,23 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
     ]
 
 
-def comparisons(rows: Sequence[Row], bound: Bound = student) -> list[Comparison]:
-    """Settings of equal n with each other, and each with its neighbour in n.
+def comparisons(
+    rows: Sequence[Row], bound: Bound = student, first: Row | None = None
+) -> list[Comparison]:
+    """Settings of equal n with each other, each with its neighbour in n, and with the first.
 
     Args:
         bound: of their intervals.
+        first: the setting that others are compared with, if any are.
     """
     neighbours = [pair for group in group_by_others(rows).values() for pair in pairwise(group)]
     equals = [(a, b) for a, b in combinations(rows, 2) if a.hidden == b.hidden]
+    to_first = [(first, row) for row in rows if first and row.against_first]
+    pairs = {(a.title, b.title): (a, b) for a, b in [*equals, *neighbours, *to_first]}
     short = labels(rows)
     compared = (
         compare(short[a.title], a.errors, short[b.title], b.errors, bound)
-        for a, b in [*equals, *neighbours]
+        for a, b in pairs.values()
     )
     return [comparison for comparison in compared if comparison]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from fae.reports.decision import about
+from fae.reports.decision import MOST_MORE, number
 from fae.reports.description import in_words
 from fae.reports.labels import labels
 from fae.reports.rows import Row
@@ -119,8 +119,10 @@ def _against_first(rows: Sequence[Row], limit: str) -> str:
 def _still_needed(rows: Sequence[Row]) -> str:
     """About how many seeds it would take to decide about rows."""
     counts = [row.more_seeds or 0 for row in rows]
-    found = " to ".join(dict.fromkeys(map(about, (min(counts), max(counts)))))
-    return f"Seeds still needed, by the spread so far: {found}{' each' if len(rows) > 1 else ''}."
+    found = " to ".join(dict.fromkeys(map(number, (min(counts), max(counts)))))
+    about = "about " if min(counts) <= MOST_MORE else ""
+    each = " each" if len(rows) > 1 else ""
+    return f"Seeds still needed, by the spread so far: {about}{found}{each}."
 
 
 def _about_best(rows: Sequence[Row]) -> str:

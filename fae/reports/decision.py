@@ -100,8 +100,6 @@ def _more_seeds(question: Question[Answer], interval: partial[Estimate]) -> int:
     return MOST_MORE + 1
 
 
-def about(more_seeds: int | None) -> str:
-    """An estimate of how many more seeds it would take."""
-    if more_seeds is None:
-        return ""
-    return f"over {MOST_MORE}" if more_seeds > MOST_MORE else f"about {more_seeds}"
+def number(more_seeds: int) -> str:
+    """An estimate of how many more seeds it would take, which goes no further than it can."""
+    return f"over {MOST_MORE}" if more_seeds > MOST_MORE else str(more_seeds)

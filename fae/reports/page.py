@@ -26,7 +26,7 @@ from fae.runtime.console import printable
 from fae.runtime.formatting import format_error, format_errors
 
 TEMPLATE = Path(__file__).with_name("page.html")
-FIRST = ("setting", "verdict")
+FIRST = ("setting", "verdict", "against first")
 """Columns that come first, to be in sight on a phone."""
 
 

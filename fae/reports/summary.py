@@ -15,7 +15,7 @@ from fae.reports.description import Assumption, Facts, assumptions, origin, titl
 from fae.reports.rows import Row, Statistics, setting_row
 from fae.reports.selection import Excluded, Selection
 from fae.reports.timing import remarks
-from fae.runtime.intervals import CONFIDENCE, student
+from fae.runtime.intervals import CONFIDENCE
 from fae.runtime.sequential import repeated_t
 from fae.tracking.stored_run import StoredRun
 
@@ -80,7 +80,7 @@ def summarise(
     rows = [
         setting_row(s, statistics, pca(s.runs[0].config.data), found) for s in selection.settings
     ]
-    bound = repeated_t(1 - CONFIDENCE) if selection.rounds else student
+    first = next((row for row in rows if row.errors == statistics.first), None)
     return Summary(
         name=selection.name,
         title=title(selection.settings),
@@ -94,7 +94,7 @@ def summarise(
         mean_image=float(pca(selection.settings[0].runs[0].config.data)[0]),
         rows=rows,
         claims=claims(rows),
-        comparisons=comparisons(rows, bound),
+        comparisons=comparisons(rows, statistics.bound, first),
         papers=_cited(selection),
         excluded=selection.excluded,
         missing=selection.missing,

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from fae.drawing import tables
 from fae.drawing.tables import Columns, TerminalTables
-from fae.reports.decision import about
+from fae.reports.decision import number
 from fae.reports.rows import Row
 from fae.reports.summary import Summary
 from fae.reports.timing import Times
@@ -37,7 +37,7 @@ def errors(summary: Summary) -> Columns:
             "diff": [_share(row.difference, "+.1f") for row in rows],
             "verdict": [row.verdict or "" for row in rows],
             "against first": [row.against_first or "" for row in rows],
-            "more seeds": [about(row.more_seeds) for row in rows],
+            "more seeds": [number(row.more_seeds) if row.more_seeds else "" for row in rows],
             "PCA": format_errors([row.pca for row in rows]),
             "below PCA": [_share(_gain(row), ".1f") for row in rows],
         }

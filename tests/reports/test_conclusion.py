@@ -6,10 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from records import record, summary
+from records import record, stored, summary
 
 from fae.reports.conclusion import conclusion
+from fae.reports.selection import Rounds
 from fae.runs.stored import TrainedRun
+from fae.runtime.intervals import estimate
+from fae.runtime.sequential import repeated_t
 
 PAPER = {64: 0.0414, 128: 0.0328, 256: 0.0274, 512: 0.0240}
 
@@ -74,8 +77,37 @@ def test_too_few_seeds() -> None:
     )
     assert summary(*runs({64: 1.01, 128: 1.0}, spread=0.01)).conclusion == (
         "More seeds are needed, as the 95 % intervals are wide, to tell whether the two test "
-        "errors are reproduced; the largest deviation is 1.0 %."
+        "errors are reproduced; the largest deviation is 1.0 %. Seeds still needed, by the spread "
+        "so far: over 100 each."
     )
+
+
+def test_how_many_more_seeds_it_would_take() -> None:
+    """So many that Student's t times the standard error is within the tolerance."""
+    spread = 0.0414 * 0.02
+    found = summary(*runs({64: 1.0}, spread=spread))
+    (row,) = found.rows
+    assert row.more_seeds == 2  # 2.78 * 0.02 / sqrt(5) is 2.5 %, with four it is 3.2 %
+    assert found.conclusion.endswith("Seeds still needed, by the spread so far: about 2.")
+
+
+def test_settings_beside_the_first_where_seeds_were_added_until_all_was_decided() -> None:
+    errors = {4: [0.05, 0.051, 0.049], 8: [0.02, 0.021, 0.019], 9: [0.05, 0.0511, 0.049]}
+    made = [
+        record(n, seed, error, data="synthetic", run=stored(fingerprint=f"{n} {seed}"))
+        for n, of_n in errors.items()
+        for seed, error in enumerate([*of_n, of_n[0]])
+    ]
+    found = summary(*made, rounds=Rounds(2, "4 0"))
+    assert [row.against_first for row in found.rows] == [None, "lower", "equal"]
+    assert found.conclusion.endswith(
+        "Beside the test error of the first setting, one is lower (n = 8) and one is within 3 % "
+        "(n = 9)."
+    )
+    bounds = repeated_t(0.05 / 2)
+    assert found.rows[1].test == estimate([*errors[8], 0.02], bounds)
+    pairs = [(comparison.first, comparison.second) for comparison in found.comparisons]
+    assert pairs == [("n = 4", "n = 8"), ("n = 8", "n = 9"), ("n = 4", "n = 9")]
 
 
 def test_the_limit_is_the_tolerance() -> None:
