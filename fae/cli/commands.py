@@ -29,6 +29,10 @@ class Command:
 
 SETTING = "KEY=VALUE"
 SETTINGS_OF_TRAIN = {SETTING: "a setting of fae train, such as tracking.uri or data.root"}
+RUN = {
+    "RUN": "the beginning of a run's id; latest, which finished last; best, which has the lowest "
+    "validation error on the images of the latest; or models:/NAME@ALIAS, a registered model"
+}
 SHOW = {"--cfg job": "print the configuration, and do nothing else"}
 OF_RUNS = {
     **SHOW,
@@ -107,6 +111,26 @@ COMMANDS: Mapping[str, Command] = {
             "or trainer.accelerator=gpu for experiments that ran on a GPU",
         },
         examples={"fae answers": "into reports/", "fae answers docs": "into docs/"},
+        failure="something else failed",
+    ),
+    "reconstruct": Command(
+        "Reconstruct image files by a trained network.",
+        "RUN FILE ... [--invert] [--out FOLDER] [KEY=VALUE ...]",
+        "Images are resized as the network needs them, and read as those of data=folder are. The "
+        "folder gets a panel, a table of errors, and each image, its reconstruction and their "
+        "difference as files.",
+        arguments={
+            **RUN,
+            "FILE": "an image, or a folder of images",
+            "--invert": "swap black and white, as for a dark object on a light ground and a "
+            "network that was trained on light ones on dark",
+            "--out FOLDER": "where to write, a new folder; default: reconstructions/DATE_TIME",
+            **SETTINGS_OF_TRAIN,
+        },
+        examples={
+            "fae reconstruct best shirt.jpg shoe.png --invert": "two photographs",
+            "fae reconstruct 31f1a576 photos --out shown": "all images in a folder",
+        },
         failure="something else failed",
     ),
     "sync": Command(

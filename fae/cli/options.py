@@ -1,11 +1,13 @@
 """The options of a command line, checked before Hydra reads it, whose own message would be long."""
 
+import argparse
 import io
 import re
 import shlex
 from collections.abc import Collection, Sequence
 from contextlib import redirect_stderr
 from difflib import get_close_matches
+from typing import NoReturn
 
 from fae.cli.hydra_internals import parser
 from fae.errors import ConfigError, without_password
@@ -46,6 +48,20 @@ def in_order(arguments: Sequence[str], settings: Collection[str]) -> list[str]:
     for override in found.overrides:
         options.remove(override)
     return [*options, *found.overrides]
+
+
+class Parser(argparse.ArgumentParser):
+    """Of a command with options of its own. Help is left to ``fae.cli.manual``.
+
+    Raises:
+        ConfigError: by its methods, where the arguments are wrong.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(add_help=False, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message.removeprefix('argument ')}; see --help")
 
 
 def refuse_dashes(arguments: Sequence[str], settings: Collection[str]) -> None:

@@ -28,12 +28,12 @@ FULL = 0.5
 
 @dataclass(frozen=True)
 class Panel:
-    """Some test images, chosen by their classes, and their reconstructions by one network.
+    """Some images, and their reconstructions by one network.
 
     Attributes:
         originals, reconstructions: (images, pixels), float32; originals in [0, 1].
         errors: (images,), mean squared error of each image.
-        classes: (images,), the name of each image's class.
+        classes: (images,), the name of each image's class, or of its file.
     """
 
     originals: Floats

@@ -27,7 +27,7 @@ from fae.drawing.pictures import (
     short,
     tiles,
 )
-from fae.runtime.formatting import format_error
+from fae.runtime.formatting import format_error, format_errors
 
 SHOWN = 10
 """Images in a row at most."""
@@ -63,6 +63,41 @@ def reconstructions(panel: Panel, rows: Mapping[str, Floats]) -> Figure:
         sheet.write(LEFT - 0.08, y + SIDE / 2, _wrapped(label), ha="right", va="center")
         for column, image in enumerate(images[:columns]):
             sheet.show(LEFT + PITCH * column, y, SIDE, picture(image))
+    return literal(sheet.figure)
+
+
+def reconstructed(panel: Panel, heading: str) -> Figure:
+    """Each image above its reconstruction and the difference, with its name and its error.
+
+    Args:
+        panel: the images; any number, ten in a row.
+        heading: above all of them, in one line.
+    """
+    count, high = len(panel.originals), 3 * PITCH + 2 * TOP
+    columns = min(SHOWN, count)
+    blocks = math.ceil(count / columns)
+    wide, bottom = LEFT + PITCH * max(columns, 4), TOP + (high + TOP / 2) * blocks
+    sheet = _Sheet(wide, bottom + 0.55)
+    sheet.write(LEFT, TOP - 0.05, heading, ha="left", va="bottom", weight="bold")
+    errors = format_errors(panel.errors.tolist())
+    for i in range(count):
+        x, y = LEFT + PITCH * (i % columns), 2 * TOP + (high + TOP / 2) * (i // columns)
+        original, output = panel.originals[i], panel.reconstructions[i]
+        shown = {
+            "original": picture(original),
+            "reconstruction": picture(output),
+            "difference": error_map(original, output),
+        }
+        sheet.write(x + SIDE / 2, y - 0.05, short(panel.classes[i]), va="bottom")
+        for row, pixels in enumerate(shown.values()):
+            sheet.show(x, y + PITCH * row, SIDE, pixels)
+        sheet.write(x + SIDE / 2, y + 3 * PITCH, errors[i], va="top")
+        if i % columns == 0:
+            for row, label in enumerate(shown):
+                middle = y + PITCH * row + SIDE / 2
+                sheet.write(LEFT - 0.08, middle, label, ha="right", va="center")
+            sheet.write(LEFT - 0.08, y + 3 * PITCH, "MSE", ha="right", va="top")
+    sheet.add_scale(LEFT, bottom + 0.1, PITCH * 4)
     return literal(sheet.figure)
 
 

@@ -1,19 +1,14 @@
 """The folder of a report: written as a whole or not at all, over nothing but an older report."""
 
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path, PurePath
 
 from matplotlib.figure import Figure
 
 from fae.drawing.sheets import DPI
 from fae.errors import ConfigError
-from fae.runtime import files
-from fae.runtime.signals import allow_signals, defer_signals
+from fae.runtime import folders
 
 SUMMARY = "summary.json"
 TEXTS = ("report.html", "table.md", "table.csv", "table.tex", SUMMARY)
@@ -68,37 +63,9 @@ def write(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -
         OSError: they cannot be written; the folder is as it was.
     """
     assert all(_is_of_report(PurePath(path)) for path in texts), "or it could not be replaced"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent)
-    with (
-        defer_signals(),
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix=".report-") as scratch,
-        files.locked(Path(scratch)),
-    ):
-        fresh = Path(scratch, "new")
-        with allow_signals():
-            _write_files(fresh, texts, drawn)
-            files.sync_tree(fresh, Path(scratch))
-        if folder.exists():
-            files.exchange(fresh, folder)
-        else:
-            os.replace(fresh, folder)
-        files.sync(folder.parent)
-
-
-def _remove_abandoned(parent: Path) -> None:
-    """Remove the folders of processes that were killed while they wrote a report."""
-    for scratch in parent.glob(".report-*"):
-        fresh = scratch / "new"  # made under the lock
-        with suppress(OSError):
-            if [*scratch.iterdir()] == [fresh] and not _first_other(fresh):
-                with files.locked(scratch):
-                    shutil.rmtree(scratch)
-
-
-def _write_files(folder: Path, texts: Mapping[str, str], drawn: Mapping[str, Figure]) -> None:
-    (folder / FIGURES).mkdir(parents=True)
-    for path, text in texts.items():
-        (folder / path).write_text(text, encoding="utf-8")
-    for name, figure in drawn.items():
-        figure.savefig(folder / FIGURES / f"{name}.png", dpi=DPI)
+    with folders.whole(folder, "report", lambda found: not _first_other(found)) as fresh:
+        (fresh / FIGURES).mkdir()
+        for path, text in texts.items():
+            (fresh / path).write_text(text, encoding="utf-8")
+        for name, figure in drawn.items():
+            figure.savefig(fresh / FIGURES / f"{name}.png", dpi=DPI)

@@ -410,10 +410,10 @@ def test_files_that_are_known_are_not_opened(root: Path, monkeypatch: pytest.Mon
     first = digest(root)
     monkeypatch.setattr(reading, "UNCERTAIN_NS", -(10**12))
     digest(root)  # from now on files of any age are known
-    content = reading._content
-    monkeypatch.setattr(reading, "_content", lambda place: pytest.fail(f"opened {place}"))
+    content = reading.content_of
+    monkeypatch.setattr(reading, "content_of", lambda place: pytest.fail(f"opened {place}"))
     assert digest(root) == first
-    monkeypatch.setattr(reading, "_content", content)
+    monkeypatch.setattr(reading, "content_of", content)
     Image.new("L", (8, 8)).save(root / "cats" / "001.png")
     assert digest(root) != first
 
@@ -431,7 +431,7 @@ def test_without_a_cache_images_are_read_each_time(
 def test_a_folder_that_changes_while_it_is_read_is_refused(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content: Callable[[Path], bytes] = reading._content
+    content: Callable[[Path], bytes] = reading.content_of
 
     def change(place: Path) -> bytes:
         found = content(place)
@@ -439,7 +439,7 @@ def test_a_folder_that_changes_while_it_is_read_is_refused(
             place.write_bytes(found + b"\0")
         return found
 
-    monkeypatch.setattr(reading, "_content", change)
+    monkeypatch.setattr(reading, "content_of", change)
     assert refusal(root) == (
         f"data.root: {root}/cats/005.gif has changed while it was being read; start again"
     )

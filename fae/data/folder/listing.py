@@ -59,13 +59,27 @@ def class_of(file: str) -> str:
 
 
 def listing(root: Path) -> Listing:
-    """The images in a folder, and in the folders below it.
+    """The images of a data set in a folder, and in the folders below it, which are its classes.
 
     Raises:
         ConfigError: there are none, it cannot be listed, or what the classes are is unclear.
     """
+    found = scan(root, "data.root=")
+    _check(root, found, sorted({class_of(file) for file in found.files}))
+    return found
+
+
+def scan(root: Path, key: str = "") -> Listing:
+    """The images in a folder, and in the folders below it.
+
+    Args:
+        key: precedes the folder's name in a message.
+
+    Raises:
+        ConfigError: it cannot be listed.
+    """
     files, folders, others = [], [], Counter[str]()
-    for path in _paths(root):
+    for path in _paths(root, key):
         ending = os.path.splitext(path)[1].lower()
         if path.endswith("/"):
             folders.append(path[:-1])
@@ -75,9 +89,7 @@ def listing(root: Path) -> Listing:
             others[ending] += 1
     classes = {class_of(file) for file in files}
     empty = {folder for folder in folders if "/" not in folder} - classes
-    found = Listing(tuple(sorted(files)), others, tuple(sorted(empty)))
-    _check(root, found, sorted(classes))
-    return found
+    return Listing(tuple(sorted(files)), others, tuple(sorted(empty)))
 
 
 def _check(root: Path, found: Listing, classes: Sequence[str]) -> None:
@@ -101,7 +113,7 @@ def _check(root: Path, found: Listing, classes: Sequence[str]) -> None:
         )
 
 
-def _paths(root: Path) -> Iterator[str]:
+def _paths(root: Path, key: str) -> Iterator[str]:
     """Paths of all files, and of all folders with a slash at the end, from a folder on.
 
     Hidden ones and those of systems are left out. Links are followed.
@@ -113,7 +125,7 @@ def _paths(root: Path) -> Iterator[str]:
         try:
             about = os.stat(place)
             if (about.st_dev, about.st_ino) in seen:
-                raise ConfigError(f"data.root={in_one_line(place)}: is in it twice, by a link")
+                raise ConfigError(f"{key}{in_one_line(place)}: is in it twice, by a link")
             seen.add((about.st_dev, about.st_ino))
             with os.scandir(place) as entries:
                 for entry in entries:
@@ -123,14 +135,14 @@ def _paths(root: Path) -> Iterator[str]:
                     yield f"{folder}{entry.name}{'/' * is_folder}"
                     waiting += [f"{folder}{entry.name}/"] * is_folder
         except FileNotFoundError as error:
-            raise ConfigError(f"data.root={in_one_line(place)}: there is no such folder") from error
+            raise ConfigError(f"{key}{in_one_line(place)}: there is no such folder") from error
         except NotADirectoryError as error:
             raise ConfigError(
-                f"data.root={in_one_line(place)}: is not a folder; data=npz reads a .npz file"
+                f"{key}{in_one_line(place)}: is not a folder; data=npz reads a .npz file"
             ) from error
         except OSError as error:
             raise ConfigError(
-                f"data.root={in_one_line(place)}: cannot be listed ({error.strerror})"
+                f"{key}{in_one_line(place)}: cannot be listed ({error.strerror})"
             ) from error
 
 

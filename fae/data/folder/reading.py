@@ -31,6 +31,8 @@ UNCERTAIN_NS = 2_000_000_000
 """A file that is no older may change once more without another time of change."""
 SHOWN = 10
 """Broken files that a message names."""
+AHEAD = 256
+"""Files that are read before their pixels are asked for, at most."""
 KEPT = 4
 """Readings that stay in memory."""
 
@@ -60,7 +62,7 @@ class Reading:
         if self.broken:
             raise DataError(
                 f"data.root={self.root}: {self._count()} cannot be used; repair or remove what is "
-                f"named here, or leave it out by data.skip_broken=true\n{self._named()}"
+                f"named here, or leave it out by data.skip_broken=true\n{named(self.broken)}"
             )
         return self.content
 
@@ -72,20 +74,22 @@ class Reading:
         """
         if not self.content.classes:
             raise DataError(
-                f"data.root={self.root}: {self._count()} cannot be used\n{self._named()}"
+                f"data.root={self.root}: {self._count()} cannot be used\n{named(self.broken)}"
             )
         if not self.broken:
             return self.content
-        remark = f"{self._count()} are left out, as they cannot be used\n{self._named()}"
+        remark = f"{self._count()} are left out, as they cannot be used\n{named(self.broken)}"
         return replace(self.content, remarks=(*self.content.remarks, remark))
 
     def _count(self) -> str:
         return f"{len(self.broken)} of {len(self.broken) + len(self.content)} images"
 
-    def _named(self) -> str:
-        lines = [in_one_line(f"  {file}: {reason}") for file, reason in sorted(self.broken.items())]
-        more = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-        return "\n".join([*lines[:SHOWN], *more])
+
+def named(broken: Mapping[str, str]) -> str:
+    """The first of some files that cannot be used, one per line, each with the reason."""
+    lines = [in_one_line(f"  {file}: {reason}") for file, reason in sorted(broken.items())]
+    more = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return "\n".join([*lines[:SHOWN], *more])
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,7 @@ def _check(root: Path, paths: Sequence[str]) -> dict[str, File]:
     """The files with their checksums; what is known of unchanged ones is not computed again."""
     began, known = time.time_ns(), cache.checksums(root)
     found = dict(
-        zip(paths, _each("checking files", partial(_file, root, known), paths), strict=True)
+        zip(paths, each("checking files", partial(_file, root, known), paths), strict=True)
     )
     sure = {
         path: [*file.stamp, file.sha256]
@@ -179,7 +183,7 @@ def _file(root: Path, known: cache.Checksums, path: str) -> File:
         before = stamp(place)
         if path in known and (*known[path][:-1],) == before:
             return File(before, known[path][-1])
-        content = _content(place)
+        content = content_of(place)
         if stamp(place) != before:
             raise _changed(root, path)
         return File(before, hashlib.sha256(content).hexdigest())
@@ -189,7 +193,7 @@ def _file(root: Path, known: cache.Checksums, path: str) -> File:
         return File(problem=f"cannot be read ({error.strerror})")
 
 
-def _content(place: Path) -> bytes:
+def content_of(place: Path) -> bytes:
     """The content of a file; a pipe or a device is not read, which may block.
 
     Raises:
@@ -229,7 +233,7 @@ def _decode(
 
     def decode(file: tuple[str, str]) -> NDArray[np.uint8] | str:
         try:
-            content = _content(root / file[0])
+            content = content_of(root / file[0])
             if hashlib.sha256(content).hexdigest() != file[1]:
                 raise _changed(root, file[0])
             return to_pixels(content)
@@ -241,7 +245,7 @@ def _decode(
     rows, broken = np.empty((len(files), width), np.uint8), dict[int, str]()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of odd files that it can read
-        for position, found in enumerate(_each("reading images", decode, files)):
+        for position, found in enumerate(each("reading images", decode, files)):
             if isinstance(found, str):
                 broken[position] = found
             else:
@@ -249,8 +253,11 @@ def _decode(
     return rows[: len(files) - len(broken)], broken
 
 
-def _each(what: str, do: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[Found]:
-    """The results for some items in their order, from several threads; shows the progress."""
+def each(what: str, do: Callable[[Item], Found], items: Sequence[Item]) -> Iterator[Found]:
+    """The results for some items in their order, from several threads; shows the progress.
+
+    At most ``AHEAD`` results are kept until they are asked for.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn()
@@ -258,6 +265,8 @@ def _each(what: str, do: Callable[[Item], Found], items: Sequence[Item]) -> Iter
     pool = ThreadPoolExecutor(cores())
     try:
         with Progress(*columns, console=console(), transient=True, disable=hidden) as progress:
-            yield from progress.track(pool.map(do, items), len(items), description=what)
+            parts = (items[start : start + AHEAD] for start in range(0, len(items), AHEAD))
+            found = (result for part in parts for result in pool.map(do, part))
+            yield from progress.track(found, len(items), description=what)
     finally:
         pool.shutdown(cancel_futures=True)
