@@ -15,7 +15,7 @@ from fae.cli.options import Parser
 from fae.errors import ConfigError
 
 
-def reconstruct(given: Namespace) -> None:
+def _run(given: Namespace) -> None:
     """Reconstruct images, and say where the results are.
 
     Raises:
@@ -62,7 +62,7 @@ def _arguments() -> Namespace:
 
 def main() -> None:
     """Entry point of ``fae reconstruct`` and ``python -m fae.reconstruct``."""
-    command.run(lambda: reconstruct(_arguments()), name="reconstruct")
+    command.run(lambda: _run(_arguments()), name="reconstruct")
 
 
 if __name__ == "__main__":

@@ -133,6 +133,25 @@ COMMANDS: Mapping[str, Command] = {
         },
         failure="something else failed",
     ),
+    "evaluate": Command(
+        "Print the errors of a trained network, by class.",
+        "RUN [SPLIT ...] [--out FILE] [KEY=VALUE ...]",
+        "Mean squared error, peak signal-to-noise ratio and structural similarity, with intervals "
+        "over images; on the run's own images or those of another data set.",
+        arguments={
+            **RUN,
+            "SPLIT": "which images: train, val, test; default: test",
+            "--out FILE": "write the table there, too, as CSV with full precision",
+            SETTING: "a setting of fae train: data=NAME for another data set, tracking.uri, "
+            "data.root",
+        },
+        examples={
+            "fae evaluate best": "on the test images",
+            "fae evaluate latest train val test --out errors.csv": "on all images",
+            "fae evaluate latest data=mnist": "on other images of the same size",
+        },
+        failure="something else failed",
+    ),
     "sync": Command(
         "Upload to the store what runs could not, and close crashed runs.",
         "[FOLDER ...] [KEY=VALUE ...]",

@@ -71,17 +71,19 @@ def reconstructed(panel: Panel, heading: str) -> Figure:
 
     Args:
         panel: the images; any number, ten in a row.
-        heading: above all of them, in one line.
+        heading: above all of them.
     """
-    count, high = len(panel.originals), 3 * PITCH + 2 * TOP
+    count = len(panel.originals)
     columns = min(SHOWN, count)
-    blocks = math.ceil(count / columns)
-    wide, bottom = LEFT + PITCH * max(columns, 4), TOP + (high + TOP / 2) * blocks
+    wide, high = LEFT + PITCH * max(columns, 4), 3 * PITCH + 2.5 * TOP
+    lines = textwrap.wrap(heading, int((wide - LEFT) * 12))
+    top = 0.18 * len(lines) + 0.1
+    bottom = top + high * math.ceil(count / columns)
     sheet = _Sheet(wide, bottom + 0.55)
-    sheet.write(LEFT, TOP - 0.05, heading, ha="left", va="bottom", weight="bold")
+    sheet.write(LEFT, 0.05, "\n".join(lines), ha="left", va="top", weight="bold")
     errors = format_errors(panel.errors.tolist())
     for i in range(count):
-        x, y = LEFT + PITCH * (i % columns), 2 * TOP + (high + TOP / 2) * (i // columns)
+        x, y = LEFT + PITCH * (i % columns), top + TOP + high * (i // columns)
         original, output = panel.originals[i], panel.reconstructions[i]
         shown = {
             "original": picture(original),

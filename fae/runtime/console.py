@@ -8,10 +8,10 @@ import re
 import textwrap
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 log.addHandler(logging.NullHandler())  # outside of a job, instead of standard error
+Item = TypeVar("Item")
 UNLIMITED = 100_000
 """Columns of what is no terminal."""
 OK, BAD, UNCLEAR = "green", "red", "yellow"
@@ -139,6 +140,16 @@ def wrapped(line: str, width: int) -> list[str]:
 
 def _print(line: "str | Text", to: "Console", style: str = "") -> None:
     to.print(line, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def track(what: str, items: "Iterable[Item]", count: int) -> "Iterator[Item]":
+    """Items as they come, so many in all; a terminal shows their number by a bar until the last."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn()
+    hidden = not console().is_terminal
+    with Progress(*columns, console=console(), transient=True, disable=hidden) as progress:
+        yield from progress.track(items, count, description=what)
 
 
 def warn(line: str) -> None:

@@ -22,7 +22,7 @@ from fae.data.folder.picture import BrokenError, Fit, pixels
 from fae.data.own.content import WITHOUT_CLASSES, Content
 from fae.data.own.stamp import Stamp, stamp
 from fae.errors import DataError
-from fae.runtime.console import console, in_one_line
+from fae.runtime.console import in_one_line, track
 from fae.runtime.processor import cores
 
 LARGEST = 500_000_000
@@ -258,15 +258,10 @@ def each(what: str, do: Callable[[Item], Found], items: Sequence[Item]) -> Itera
 
     At most ``AHEAD`` results are kept until they are asked for.
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn()
-    hidden = not console().is_terminal
     pool = ThreadPoolExecutor(cores())
     try:
-        with Progress(*columns, console=console(), transient=True, disable=hidden) as progress:
-            parts = (items[start : start + AHEAD] for start in range(0, len(items), AHEAD))
-            found = (result for part in parts for result in pool.map(do, part))
-            yield from progress.track(found, len(items), description=what)
+        parts = (items[start : start + AHEAD] for start in range(0, len(items), AHEAD))
+        found = (result for part in parts for result in pool.map(do, part))
+        yield from track(what, found, len(items))
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,0 +1,91 @@
+"""The command: the errors of a trained network on images, by class."""
+
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from fae.cli import command
+from fae.cli.compose import compose
+from fae.cli.options import Parser
+from fae.cli.overrides import key_of
+from fae.errors import ConfigError
+from fae.runtime import paths
+from fae.runtime.console import in_one_line
+
+
+def _run(given: Namespace) -> None:
+    """Print the table of errors, and write it to a file where that is asked for.
+
+    Raises:
+        ConfigError: there is not one such run, or no such images.
+        DataError: the images are not available.
+        StoreError: there is no store, or the network cannot be read.
+    """
+    overrides = [word for word in given.images if "=" in word]
+    config = compose(*overrides)
+
+    from fae.analysis import error_table, splits
+    from fae.analysis.evaluation import differs, evaluate
+    from fae.analysis.named import described, named_run
+    from fae.drawing.tables import TerminalTables, as_csv
+    from fae.runtime import files
+    from fae.runtime.console import point, say, warn, wide
+    from fae.runtime.threads import limit_threads
+    from fae.tracking.archive import Archive
+
+    limit_threads()
+    asked = splits.check_splits([word for word in given.images if word not in overrides])
+    out = _file(given.out) if given.out else None
+    run = named_run(given.run, Archive(config.tracking))
+    network = run.network
+    keys = {key_of(override) for override in overrides}
+    if "data" in keys:
+        source = splits.other(run, config.data)
+    else:
+        source = splits.own(run, config.data.data_root if "data.root" in keys else None)
+    say(f"network  {described(run)}")
+    say(f"images   {source.config.title}")
+    rows = evaluate(network, source, asked)
+    wide().print(TerminalTables([error_table.terminal(rows)]))
+    for note in error_table.notes(rows):
+        say(note)
+    if source.is_own and (difference := differs(run, rows)):
+        warn(difference)
+    if out:
+        files.write(out, as_csv(error_table.records(rows)).encode())
+        point("table", out)
+
+
+def _file(given: str) -> Path:
+    """Where the table is written.
+
+    Raises:
+        ConfigError: it is no file in a folder that is there.
+    """
+    path = paths.absolute(Path(given))
+    if path.is_dir() or not path.parent.is_dir():
+        problem = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+        raise ConfigError(f"--out {in_one_line(given)}: {in_one_line(problem)}")
+    return path
+
+
+def _arguments() -> Namespace:
+    parser = Parser()
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("images", metavar="SPLIT", nargs="*")
+    parser.add_argument("--out", metavar="FILE")
+    return parser.parse_intermixed_args(sys.argv[1:])
+
+
+def main() -> None:
+    """Entry point of ``fae evaluate`` and ``python -m fae.evaluate``."""
+    command.run(lambda: _run(_arguments()), name="evaluate")
+
+
+if __name__ == "__main__":
+    main()
