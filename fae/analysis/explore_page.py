@@ -19,7 +19,7 @@ from fae.analysis.named import described
 from fae.analysis.sprite import sprite
 from fae.drawing import html, looks
 from fae.drawing.tables import Columns
-from fae.runtime.formatting import format_error
+from fae.runtime.formatting import format_error, format_share
 
 TEMPLATE = Path(__file__).with_name("explore.html")
 SCRIPT = Path(__file__).with_name("explore.js")
@@ -57,19 +57,19 @@ def page(found: Exploration) -> str:
 
 
 def _conclusion(found: Exploration) -> str:
-    hidden = found.run.config.hidden
-    variance = f"Along two directions lie {_share(found)} of the variance of its {hidden} units."
+    share = format_share(sum(found.space.explained), ".0f")
+    variance = f"Along two directions lie {share} of the variance of its codes."
     return f"{variance} {inside.accuracy(found)}"
-
-
-def _share(found: Exploration) -> str:
-    return f"{100 * sum(found.space.explained):.0f} %"
 
 
 def _variance(found: Exploration) -> str:
     constant = found.space.constant
-    units = f"; {constant} of {found.run.config.hidden} units never change" if constant else ""
-    return f"Along the axes: {inside.variance(found.space)} of the codes{units}."
+    of = f"{constant} of {found.run.config.hidden} units"
+    units = f"; {of} are the same for all test images" if constant else ""
+    along = (
+        f"Along the axes: {inside.variance(found.space)} of the codes of all test images{units}."
+    )
+    return f"{along} {inside.about_few_units(found.run.config.hidden)}".strip()
 
 
 def _axes(found: Exploration) -> tuple[str, str]:

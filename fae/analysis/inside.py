@@ -7,6 +7,7 @@ from fae.analysis.decoding import STEPS
 from fae.analysis.exploration import Exploration
 from fae.drawing.tables import Columns
 from fae.runtime.formatting import format_share
+from fae.runtime.proportions import Proportion
 
 HEADS = ("image", "0", *[f"{i / (STEPS - 1):g}" for i in range(1, STEPS - 1)], "1", "image")
 """Above the images of an interpolation: the share of the second code."""
@@ -20,6 +21,7 @@ NO_DRAWN = (
     "There are none: nothing in this network's training says which codes are likely, so that there "
     "is no distribution to draw them from. A variational network (model=variational) has one."
 )
+ONE_UNIT = "beside the code, which is one number, stands the number of the class."
 NO_PROBE = "There is no linear probe: the training images have no classes to be told."
 
 
@@ -67,15 +69,23 @@ def accuracy(found: Exploration) -> str:
 
 
 def about_space(found: Exploration) -> str:
-    """What is drawn of the code spaces."""
+    """What is drawn of a code space."""
     shown, every = len(found.inputs.shown), len(found.inputs.test)
-    which = (
-        f"{shown:,} of {every:,} test images, drawn at random" if shown < every else "Test images"
-    )
+    part = f"{shown:,} of {every:,} test images, drawn at random"
+    which = part if shown < every else f"The {every:,} test images"
     return (
         f"{which}, by the first two principal components of their codes, in standard deviations of "
         "the first one. The components are those of the codes of all test images."
     )
+
+
+def about_few_units(hidden: int) -> str:
+    """What the code space of a network with one or two hidden units is; of others nothing."""
+    remarks = {
+        1: f"n = 1: {ONE_UNIT}",
+        2: "n = 2: these are the codes themselves, turned.",
+    }
+    return remarks.get(hidden, "")
 
 
 def variance(space: CodeSpace) -> str:

@@ -235,6 +235,7 @@ def _add_legend(figure: Figure, drawn: Sequence[Series]) -> None:
         columnspacing=1.0,
         handlelength=1.6,
         handletextpad=0.5,
+        markerscale=3 if all(series.kind == "cloud" for series in drawn) else 1,
     )
     for handle, several in zip(legend.legend_handles, looks.values(), strict=True):
         if handle and len(several) > 1:

@@ -169,6 +169,7 @@ def code_spaces(found: Sequence[Exploration]) -> Chart:
         )
         for each in found
     ]
+    alone = f" n = 1: {inside.ONE_UNIT}" if found[0].run.config.hidden == 1 else ""
     return Chart(
         "code_spaces",
         "Code space",
@@ -176,7 +177,7 @@ def code_spaces(found: Sequence[Exploration]) -> Chart:
         Axis("second component"),
         plots,
         caption=f"{inside.about_space(found[0])} Of the networks of seed {found[0].run.seed}; "
-        "titles give the shares of both.",
+        f"titles give how much of the variance of the codes lies along both.{alone}",
     )
 
 
