@@ -29,7 +29,7 @@ FLOORS = [
     {"paper"},
     {
         *("train", "search", "report", "answers", "sync", "doctor", "api", "__main__"),
-        *("reconstruct", "evaluate", "export", "reproduce"),
+        *("reconstruct", "evaluate", "explore", "export", "reproduce"),
     },
 ]
 """From the ground up; what stands on one floor does not know each other."""
@@ -57,7 +57,7 @@ def imported(file: Path) -> Iterator[str]:
 def test_every_entry_has_its_floor() -> None:
     entries = [path for path in PACKAGE.iterdir() if path.name not in {"__pycache__", "py.typed"}]
     assert {path.stem for path in entries} - {"__init__"} == FLOOR.keys()
-    assert len(entries) <= 29
+    assert len(entries) <= 30
 
 
 @pytest.mark.parametrize("file", sorted(PACKAGE.glob("*/**/*.py")), ids=str)

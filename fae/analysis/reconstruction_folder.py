@@ -25,16 +25,17 @@ LONGEST = 60
 """Characters of a file's name that are kept."""
 
 
-def new_folder(given: str | None) -> Path:
-    """Where reconstructions are written: a folder that is not there, or is empty.
+def new_folder(given: str | None, kind: str = "reconstructions") -> Path:
+    """Where results are written: a folder that is not there, or is empty.
 
     Args:
-        given: the user's choice; None: one with the date and the time.
+        given: the user's choice; None: one with the date and the time, in a folder of the kind.
+        kind: of the results, in a word.
 
     Raises:
         ConfigError: there is something.
     """
-    folder = paths.absolute(Path(given or f"reconstructions/{datetime.now():%Y-%m-%d_%H-%M-%S}"))
+    folder = paths.absolute(Path(given or f"{kind}/{datetime.now():%Y-%m-%d_%H-%M-%S}"))
     named = f"--out {in_one_line(given or str(folder))}"
     if flaw := paths.flaw(folder):
         raise ConfigError(f"{named}: {flaw}")

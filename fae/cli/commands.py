@@ -189,6 +189,23 @@ COMMANDS: Mapping[str, Command] = {
         },
         failure="something else failed",
     ),
+    "explore": Command(
+        "Look inside a trained network: its codes, and images of other codes.",
+        "RUN [--out FOLDER] [KEY=VALUE ...]",
+        "Writes a page with the code space of the test images, images between two of them, images "
+        "of drawn codes where the network has any, and the accuracy of a linear classifier on the "
+        "codes, which the run gets as metric probe/accuracy.",
+        arguments={
+            **RUN,
+            "--out FOLDER": "where to write, a new folder; default: explorations/DATE_TIME",
+            SETTING: "a setting of fae train: tracking.uri, or data.root, where the images are",
+        },
+        examples={
+            "fae explore best": "the network with the lowest validation error",
+            "fae explore 31f1a576 --out inside": "that of a run, into a folder",
+        },
+        failure="something else failed",
+    ),
     "sync": Command(
         "Upload to the store what runs could not, and close crashed runs.",
         "[FOLDER ...] [KEY=VALUE ...]",

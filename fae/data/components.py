@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fae.data.config import DataConfig
-from fae.data.images import DataSet, split_at_random
+from fae.data.datamodule import EvalBatches
+from fae.data.images import DataSet, Images, split_at_random
 from fae.data.incremental_pca import errors_by_components, fit_incrementally, is_exact
 from fae.data.pca import pca_errors, principal_components
 from fae.runtime import files
@@ -55,6 +56,28 @@ def pca_reconstructions(
     mean, components = fitted[0], fitted[1:]
     codes = (images - mean) @ components.T
     return {n: mean + codes[:, :n] @ components[:n] for n in counts}
+
+
+def pca_codes(
+    data_set: DataSet, config: DataConfig, images: Sequence[Images], components: int, cache: Path
+) -> list[NDArray[np.float32]]:
+    """Coordinates of images along the leading components of the training images.
+
+    Args:
+        config: settings of the data set, with the sizes and the seed of the split.
+        images: several sets, uint8.
+        components: how many; where there are fewer, all.
+        cache: folder in which the components are cached by data digest and split.
+
+    Returns:
+        Those of each set, (images, components).
+    """
+    fitted = _fitted(data_set, config, components, cache)
+    mean, leading = fitted[0], fitted[1 : components + 1].T
+    return [
+        np.concatenate([(part.numpy() - mean) @ leading for part in EvalBatches(several)])
+        for several in images
+    ]
 
 
 def _fitted(

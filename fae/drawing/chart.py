@@ -20,9 +20,12 @@ TARGET = (
     " The paper's test error stands at the last epoch, as the paper does not say how many it had."
 )
 
-Kind = Literal["curve", "thick", "line", "points", "hollow", "reference", "dashed", "dotted"]
+Kind = Literal[
+    "curve", "thick", "line", "points", "hollow", "reference", "dashed", "dotted", "cloud"
+]
 """curve, thick, dashed, dotted: without markers, the spread being a band; line: markers joined by
-a line; points, hollow: markers; reference: large open markers, around which others can be seen."""
+a line; points, hollow: markers; reference: large open markers, around which others can be seen;
+cloud: dots, of which there may be thousands."""
 
 Histories = Sequence[Sequence[Mapping[str, float]]]
 """The epochs of each run, with ``train/mse`` and ``val/mse``."""

@@ -42,8 +42,17 @@ STYLES: Mapping[Kind, Mapping[str, Any]] = {
     "reference": {"linestyle": "", "marker": "D", "markersize": 10, "fillstyle": "none"},
     "dashed": {"linewidth": 1.2, "linestyle": "--", "marker": ""},
     "dotted": {"linewidth": 1.2, "linestyle": ":", "marker": ""},
+    "cloud": {
+        "linestyle": "",
+        "marker": "o",
+        "markersize": 2,
+        "markeredgewidth": 0,
+        "rasterized": True,  # a path for each dot would make a large file
+    },
 }
 """For matplotlib."""
+DOTS = 200
+"""Pixels per inch of what is rasterized."""
 ALONE = "o"
 """The marker of a curve of one point, which has no line."""
 
@@ -77,7 +86,7 @@ def as_svg(figure: Figure) -> str:
     """
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "fae"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        figure.savefig(file, format="svg", dpi=DOTS, metadata={"Date": None})
     return file.getvalue()
 
 
@@ -226,6 +235,7 @@ def _add_legend(figure: Figure, drawn: Sequence[Series]) -> None:
         columnspacing=1.0,
         handlelength=1.6,
         handletextpad=0.5,
+        markerscale=3 if all(series.kind == "cloud" for series in drawn) else 1,
     )
     for handle, several in zip(legend.legend_handles, looks.values(), strict=True):
         if handle and len(several) > 1:

@@ -13,6 +13,11 @@ SMALLEST, LARGEST = 4, 1024
 """Sizes that have these colours; those beyond have the same ones."""
 APART = ("#d55e00", "#0072b2", "#e69f00", "#cc79a7", "#56b4e9", "#7a7a7a")
 """Okabe and Ito (2008), *Color universal design*, and grey; no greens, which stand for sizes."""
+CLASSES = (
+    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
+    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
+)
+"""Petroff (2021), *Accessible color sequences for data visualization*."""
 
 Size = TypeVar("Size", int, float)
 
@@ -29,6 +34,11 @@ def apart(names: Iterable[str]) -> dict[str, Look]:
     """Looks of things without an order, such as optimizers; colours and markers repeat."""
     distinct = dict.fromkeys(names)
     return {name: Look(APART[i % len(APART)], _marker(i)) for i, name in enumerate(distinct)}
+
+
+def of_classes(names: Iterable[str]) -> dict[str, Look]:
+    """Looks of up to ten classes of images, which are drawn as clouds; colours repeat."""
+    return {name: Look(CLASSES[i % len(CLASSES)]) for i, name in enumerate(names)}
 
 
 def _shade(size: float) -> str:

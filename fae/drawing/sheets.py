@@ -158,6 +158,26 @@ def hidden_units(galleries: Sequence[Gallery]) -> Figure:
     return literal(sheet.figure)
 
 
+def strips(rows: Sequence[tuple[str, Floats]], heads: Sequence[str] = ()) -> Figure:
+    """Rows of images, as wide as a page at most, each with a label at the left.
+
+    Args:
+        rows: labels, which may be empty, and images, (images, pixels), as many in each row.
+        heads: above the images.
+    """
+    left = LEFT if any(label for label, _ in rows) else 0.05
+    pitch = min(PITCH, (WIDEST - left) / len(rows[0][1]))
+    sheet = _Sheet(left + pitch * len(rows[0][1]), TOP + pitch * len(rows))
+    for column, head in enumerate(heads):
+        sheet.write(left + pitch * (column + 0.5), TOP - 0.05, head, va="bottom")
+    for row, (label, images) in enumerate(rows):
+        y = TOP + pitch * row
+        sheet.write(left - 0.08, y + pitch / 2, _wrapped(label), ha="right", va="center")
+        for column, image in enumerate(images):
+            sheet.show(left + pitch * column, y, pitch - 0.03, picture(image))
+    return literal(sheet.figure)
+
+
 def _described(gallery: Gallery, inches: float) -> str:
     lines = (gallery.caption, gallery.remark)
     return "\n".join(textwrap.fill(line, max(20, int(inches * 14))) for line in lines)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from math import ceil, floor
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import AfterValidator
 from pydantic.dataclasses import dataclass
@@ -52,6 +52,10 @@ class ModelConfig:
     weights: RunId | None = None
     """Run whose network's weights are the initial ones: its id, or the beginning of it; null: they
     are drawn at random."""
+
+    normal_codes: ClassVar[bool] = False
+    """Whether training draws codes towards the standard normal distribution, so that the network
+    makes new images of numbers that are drawn from it."""
 
     @property
     def loss(self) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from fae.analysis import inside
+from fae.analysis.exploration import Exploration
 from fae.drawing import sheets
 from fae.drawing.chart import Chart
 from fae.drawing.pictures import Floats, Gallery
@@ -29,6 +31,8 @@ class Content:
         galleries: pictures of some settings' networks.
         linear: the images of the galleries as PCA reconstructs them, by the number of components.
         addresses: of the runs' pages in the UI of MLflow, by id; none where it has no server.
+        explorations: what is inside the networks of the galleries; of those whose codes are
+            numbers.
     """
 
     summary: Summary
@@ -37,6 +41,12 @@ class Content:
     galleries: Sequence[Gallery]
     linear: Mapping[int, Floats] = field(default_factory=dict)
     addresses: Mapping[str, str] = field(default_factory=dict)
+    explorations: Sequence[Exploration] = ()
+
+    @property
+    def best(self) -> Exploration | None:
+        """Of the explorations that of the network with the lowest validation error."""
+        return min(self.explorations, key=lambda each: each.run.tested["val/mse"], default=None)
 
     @property
     def with_weights(self) -> list[Gallery]:
@@ -56,12 +66,25 @@ class Content:
         }
 
 
-CHARTS: Sequence[Callable[[Content], Chart]] = (
+def _interpolations(best: Exploration | None) -> Figure | None:
+    found = best.interpolations if best else []
+    rows = [(each.title, each.strip) for each in found]
+    return sheets.strips(rows, inside.HEADS) if rows else None
+
+
+def _samples(best: Exploration | None) -> Figure | None:
+    if not best or not len(best.samples):
+        return None
+    return sheets.strips([("", row) for row in np.split(best.samples, 2)])
+
+
+CHARTS: Sequence[Callable[[Content], Chart | None]] = (
     lambda content: charts.curves(content.settings, content.summary),
     lambda content: charts.errors_by_size(content.summary, content.pca),
     lambda content: charts.times_by_size(content.summary),
+    lambda content: charts.code_spaces(content.explorations) if content.explorations else None,
 )
-"""In the order of the page."""
+"""In the order of the page; None where there is nothing to show."""
 
 PICTURES: Mapping[str, Callable[[Content], Figure | None]] = {
     "reconstructions": lambda content: sheets.reconstructions(
@@ -71,5 +94,7 @@ PICTURES: Mapping[str, Callable[[Content], Figure | None]] = {
     "hidden_units": lambda content: (
         sheets.hidden_units(content.with_weights) if content.with_weights else None
     ),
+    "interpolations": lambda content: _interpolations(content.best),
+    "samples": lambda content: _samples(content.best),
 }
 """By the names of their files; None where there is nothing to show."""

@@ -7,6 +7,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fae.analysis import inside
+from fae.analysis.exploration import Exploration
 from fae.drawing import chart, looks
 from fae.drawing.chart import Axis, Chart, Differences, Look, Plot, Series
 from fae.reports.labels import grouped, labels
@@ -146,6 +148,36 @@ def times_by_size(summary: Summary) -> Chart:
         [Plot("", [*papers, *ours])],
         caption="Ours as medians with quartiles"
         + (", and the published ones, measured on another machine." if papers else "."),
+    )
+
+
+def code_spaces(found: Sequence[Exploration]) -> Chart:
+    """The code spaces of networks, one plot each, coloured by class.
+
+    Args:
+        found: at least one, all by the same images.
+    """
+    look = looks.of_classes(found[0].groups)
+    plots = [
+        Plot(
+            f"{each.title}: {inside.variance(each.space)}",
+            [
+                Series(name, x.tolist(), y.tolist(), "cloud", look[name])
+                for name, which in each.groups.items()
+                for x, y in [each.space.positions[which].T]
+            ],
+        )
+        for each in found
+    ]
+    alone = f" n = 1: {inside.ONE_UNIT}" if found[0].run.config.hidden == 1 else ""
+    return Chart(
+        "code_spaces",
+        "Code space",
+        Axis("first component"),
+        Axis("second component"),
+        plots,
+        caption=f"{inside.about_space(found[0])} Of the networks of seed {found[0].run.seed}; "
+        f"titles give how much of the variance of the codes lies along both.{alone}",
     )
 
 

@@ -3,26 +3,22 @@
 What it says is in the summary; ``page.html`` has the headings and the layout.
 """
 
-import base64
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
-from PIL import Image
 
-from fae.drawing import pictures, sheets, tables
+from fae.analysis import inside
+from fae.drawing import html, pictures, sheets
 from fae.drawing.chart import Chart, Plot, Series
-from fae.drawing.pictures import Example, Floats, Picture
+from fae.drawing.html import LISTED
+from fae.drawing.pictures import Example, Floats
 from fae.drawing.tables import Columns
 from fae.reports import table
 from fae.reports.catalogue import Content
-from fae.reports.description import LISTED
 from fae.reports.labels import labels
 from fae.reports.summary import Summary
-from fae.runtime.console import printable
 from fae.runtime.formatting import format_error, format_errors
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -38,7 +34,7 @@ def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> 
         svgs: by the chart's name.
     """
     summary = content.summary
-    return _template().render(
+    return html.template(TEMPLATE, FILTERS).render(
         summary=summary,
         names=labels(summary.rows),
         tables={part.__name__.capitalize(): _in_order(part(summary)) for part in table.TABLES},
@@ -53,49 +49,15 @@ def page(content: Content, charts: Sequence[Chart], svgs: Mapping[str, str]) -> 
         left_out=len(summary.rows) - len(content.galleries),
         runs=_runs(summary),
         addresses=content.addresses,
+        best=content.best,
+        probes=inside.probes(content.explorations),
+        inside=inside,
     )
-
-
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_printable,
-    )
-    environment.filters |= {
-        "capital": lambda text: text[:1].upper() + text[1:],
-        "error": format_error,
-        "error_map": _error_map,
-        "in_words": _in_words,
-        "picture": lambda image: _png(pictures.picture(image)),
-        "rows": tables.rows,
-        "short": pictures.short,
-        "svg": lambda svg: _data_url("svg+xml", svg.encode()),
-        "tiles": lambda gallery: _png(pictures.tiles(gallery.weights)),
-        "varying": _varying,
-        "zip": zip,
-    }
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-
-
-def _printable(value: object) -> object:
-    """A value as it is written, no percent sign alone in a line; markup is the template's own."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return printable(value).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _in_order(columns: Columns) -> Columns:
     """The columns, those of ``FIRST`` ahead."""
     return {name: columns[name] for name in FIRST if name in columns} | dict(columns)
-
-
-def _varying(values: Sequence[str]) -> str:
-    """A value, or that it varies, and how."""
-    shown = "; ".join(values if len(values) <= LISTED else [*values[:2], "…", values[-1]])
-    return f"varies: {shown}" if len(values) > 1 else shown
 
 
 def _runs(summary: Summary) -> list[dict[str, str]]:
@@ -144,22 +106,19 @@ def _plot_in_words(plot: Plot) -> str:
 
 
 def _course(series: Series) -> str:
+    if series.kind == "cloud":
+        return f"{series.label} around {np.mean(series.x):.2g}, {np.mean(series.y):.2g}"
     ends = [f"{series.y[i]:.3g} at {series.x[i]:g}" for i in (0, -1)]
     return f"{series.label} {' to '.join(dict.fromkeys(ends))}"
 
 
 def _error_map(example: Example) -> str:
-    return _png(pictures.error_map(example.original, example.reconstruction))
+    return html.png(pictures.error_map(example.original, example.reconstruction))
 
 
-def _png(picture: Picture) -> str:
-    """A picture as a data URL; up to 256 colours are kept in a table, which makes it smaller."""
-    image, file = Image.fromarray(picture), io.BytesIO()
-    if image.mode == "RGB" and image.getcolors():
-        image = image.quantize()
-    image.save(file, "PNG", optimize=True)
-    return _data_url("png", file.getvalue())
-
-
-def _data_url(kind: str, content: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "error_map": _error_map,
+    "in_words": _in_words,
+    "svg": lambda svg: html.data_url("svg+xml", svg.encode()),
+    "tiles": lambda gallery: html.png(pictures.tiles(gallery.weights)),
+}

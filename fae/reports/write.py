@@ -1,4 +1,4 @@
-"""From stored runs to a folder with a report; reads the store, trains nothing."""
+"""From stored runs to a folder with a report; reads the store, trains no network."""
 
 import json
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from fae.errors import ConfigError, StoreError
 from fae.reports import catalogue, folder, table
 from fae.reports.catalogue import Content
 from fae.reports.config import ReportConfig
+from fae.reports.explorations import explorations, stored
 from fae.reports.gallery import gallery, pictured
 from fae.reports.labels import labels
 from fae.reports.outcome import outcome, view_of
@@ -69,7 +70,7 @@ def make_report(request: ReportConfig) -> Report:
     _check_counts(selection)
     content = _content(selection, archive, DataSets(request.data.root), request.report.tolerance)
     summary = content.summary
-    charts = [chart(content) for chart in catalogue.CHARTS]
+    charts = [chart for make in catalogue.CHARTS if (chart := make(content))]
     pictures = {name: draw(content) for name, draw in catalogue.PICTURES.items()}
     drawn = {name: figure for name, figure in pictures.items() if figure}
     written = _texts(content, charts)
@@ -81,12 +82,13 @@ def make_report(request: ReportConfig) -> Report:
         if request.out:
             raise ConfigError(f"out={problem}; name another folder") from error
         return Report(None, summary, address, [f"{problem}; out=FOLDER names another place"])
+    problems = stored(content.explorations)
     try:
         if selection.sweep:
             archive.add_report(selection.sweep, out, outcome(selection, summary))
     except StoreError as error:
-        return Report(out, summary, address, [str(error)])
-    return Report(out, summary, address)
+        problems.append(str(error))
+    return Report(out, summary, address, problems)
 
 
 def _check_counts(selection: Selection) -> None:
@@ -111,7 +113,8 @@ def _content(selection: Selection, archive: Archive, data: "DataSets", tolerance
     linked = [] if file_of(archive.uri) else selection.runs  # a file has no pages of its own
     addresses = {run.id: run_page(archive, run.id) for run in linked}
     pca = data.pca(config, max(sizes))
-    return Content(summary, selection.settings, pca, galleries, linear, addresses)
+    inside = explorations(chosen, short, data_set, config, most=max(sizes), cache=data.cache)
+    return Content(summary, selection.settings, pca, galleries, linear, addresses, inside)
 
 
 def _texts(content: Content, charts: Sequence[Chart]) -> dict[str, str]:
@@ -140,7 +143,7 @@ class DataSets:
 
     def __init__(self, root: Path | None) -> None:
         self._root = root
-        self._cache = user_cache_path("fae")
+        self.cache = user_cache_path("fae")
         self.verified = cache(self._verified)
         self.pca = cache(self._pca)
         self.test_images = cache(self._test_images)
@@ -153,7 +156,7 @@ class DataSets:
 
     def _pca(self, config: DataConfig, components: int) -> NDArray[np.float64]:
         """Test errors of PCA by the number of components, up to at least ``components``."""
-        return linear_errors(self.verified(config), config, components, self._cache)
+        return linear_errors(self.verified(config), config, components, self.cache)
 
     def _test_images(self, config: DataConfig) -> int:
         """Number of test images."""
@@ -166,7 +169,7 @@ class DataSets:
         most = len(self.pca(config, max(counts))) - 1
         possible = sorted({min(n, most) for n in counts})
         data_set = self.verified(config)
-        return pca_reconstructions(data_set, config, images, possible, self._cache)
+        return pca_reconstructions(data_set, config, images, possible, self.cache)
 
 
 def summary_of(selection: Selection, archive: Archive, data: DataSets, tolerance: float) -> Summary:

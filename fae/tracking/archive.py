@@ -301,6 +301,25 @@ class Archive:
                 self._client.log_batch(run.id, metrics=metrics[start : start + BATCH])
             self._client.log_batch(run.id, tags=tags)
 
+    def add_metrics(
+        self, run: StoredRun, metrics: Mapping[str, float], tags: Mapping[str, str]
+    ) -> None:
+        """Log what was measured of a finished run afterwards, with tags that say how.
+
+        Raises:
+            StoreError: the store does not accept them.
+        """
+        from mlflow.entities import Metric, RunTag
+
+        now = int(time.time() * 1000)
+        with asking(self.uri, f"metrics cannot be added to run {run.id[:8]}"):
+            self.update_paths()
+            self._client.log_batch(
+                run.id,
+                metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
+                tags=[RunTag(*tag) for tag in tags.items()],
+            )
+
     def update_paths(self) -> None:
         """Update the paths in the database of a project that was moved.
 

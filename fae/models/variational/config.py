@@ -1,6 +1,6 @@
 """Settings of the variational auto-encoder."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic.dataclasses import dataclass
 
@@ -21,6 +21,7 @@ class VariationalConfig(ModelConfig):
     beta: Rate
     """Weight of the Kullback-Leibler divergence of the codes' distributions, per pixel: twice the
     variance that the network assumes of pixels around their reconstruction."""
+    normal_codes: ClassVar[bool] = True
 
     @property
     def loss(self) -> str:

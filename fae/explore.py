@@ -1,0 +1,68 @@
+"""The command: look inside a trained network."""
+
+if __name__ == "__main__":  # before what takes long to import
+    from fae.runtime import process
+
+    process.begin()
+
+import sys
+from argparse import Namespace
+
+from fae.cli import command
+from fae.cli.compose import compose
+from fae.cli.options import Parser
+from fae.cli.overrides import key_of
+
+
+def _explore(given: Namespace) -> None:
+    """Write the page on a network, and say where it is.
+
+    Raises:
+        ConfigError: there is not one such run, or the folder is there already.
+        DataError: the run's images are not available.
+        StoreError: there is no store, or the network cannot be read.
+    """
+    config = compose(*given.overrides)
+
+    from platformdirs import user_cache_path
+
+    from fae.analysis import exploration, explore_folder, inside, splits
+    from fae.analysis.named import described, named_run
+    from fae.analysis.reconstruction_folder import new_folder
+    from fae.errors import StoreError
+    from fae.runtime.console import point, say, warn
+    from fae.runtime.threads import limit_threads
+    from fae.tracking.archive import Archive
+
+    limit_threads()
+    folder = new_folder(given.out, explore_folder.KIND)
+    run = named_run(given.run, Archive(config.tracking))
+    is_elsewhere = "data.root" in {key_of(override) for override in given.overrides}
+    source = splits.own(run, config.data.data_root if is_elsewhere else None)
+    say(f"network  {described(run)}")
+    hidden, cache = run.config.hidden, user_cache_path("fae")
+    inputs = exploration.inputs_of(source.data_set, source.config, hidden, cache)
+    found = exploration.explore(run, f"n = {hidden}", inputs)
+    say(inside.accuracy(found))
+    point("page", explore_folder.write(folder, found))
+    try:
+        exploration.keep(found)
+    except StoreError as problem:
+        warn(str(problem))
+
+
+def _arguments() -> Namespace:
+    parser = Parser()
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*")
+    parser.add_argument("--out", metavar="FOLDER")
+    return parser.parse_intermixed_args(sys.argv[1:])
+
+
+def main() -> None:
+    """Entry point of ``fae explore`` and ``python -m fae.explore``."""
+    command.run(lambda: _explore(_arguments()), name="explore")
+
+
+if __name__ == "__main__":
+    main()
