@@ -58,8 +58,6 @@ def sweep(
     tracking, settings = composed[0].config.tracking, composed[0].config.sweep
     check_size(asked, settings.max_jobs)
     composed = _prepare(composed, here=launchers.on_this_machine(base))
-    if tracking.register:
-        check_comparable(tracking.register, (task.config for task in composed))
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
     tasks = attach(look_up(_repeat(composed), archive, settings), launcher, archive)
@@ -153,6 +151,8 @@ def _prepare(tasks: Sequence[Task], *, here: bool) -> list[Task]:
     }
     for config in different.values():
         prepare(config, here=here)
+    if name := tasks[0].config.tracking.register:
+        check_comparable(name, (task.config for task in tasks))
     return tasks
 
 
