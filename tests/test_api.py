@@ -1,6 +1,7 @@
 """The functions for notebooks and scripts, and the notebook that shows them."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def test_a_run_is_trained_once_found_loaded_and_reported(project: Path) -> None:
     assert not result.was_done
     assert fae.fit(config).run_id == result.run_id
     other = fae.fit(fae.compose(*SMALL, "optimizer=adam", "dropout=0.25"))
+    assert not logging.getLogger("pytorch_lightning.utilities").isEnabledFor(logging.INFO)
 
     runs = fae.load_runs()
     assert list(runs.index) == [result.run_id, other.run_id]

@@ -1,5 +1,6 @@
 """One run, from its configuration to its result."""
 
+import logging
 import os
 import time
 import uuid
@@ -48,7 +49,7 @@ from fae.training.evaluation import mse_per_image
 from fae.training.learner import Learner
 from fae.training.overfitting import check_overfitted, overfit_test
 from fae.training.prerequisites import check_environment, check_trainer
-from fae.training.trainer import build_trainer
+from fae.training.trainer import NOISY_LOGGERS, build_trainer
 
 STORE_PATIENCE_S = 300
 """How long a run of a sweep waits, before it begins, for a store that is away."""
@@ -109,6 +110,8 @@ def prepare(config: Config, *, here: bool = True) -> None:
         ConfigError, DataError: they are not.
     """
     limit_threads()
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.WARNING)
     if here:
         check_trainer(config.trainer)
         check_memory(config.data)
