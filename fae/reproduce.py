@@ -8,6 +8,7 @@ if __name__ == "__main__":  # before what takes long to import
 
     process.begin()
 
+import logging
 from collections.abc import Sequence
 
 from fae.cli import command
@@ -49,6 +50,7 @@ def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
     from fae.tracking.recovery import close_crashed
 
     name, archive = names[0], Archive(config.tracking)
+    logging.getLogger().addHandler(logging.NullHandler())  # or libraries would print their logs
     close_crashed(archive)
     runs = runs_of_sweep(name, archive) or [named_run(name, archive)]
     reproduce_all(runs, config, data_root, overrides)

@@ -75,8 +75,10 @@ def runs_of_sweep(name: str, archive: Archive) -> list[TrainedRun]:
 
 def _show(made: Sequence[Reproduction]) -> None:
     """How far the runs are from what they were, and what else is different."""
-    if any(reproduction.deviations for reproduction in made) or len(made) > 1:
+    is_different = any(reproduction.deviations for reproduction in made)
+    if is_different or len(made) > 1:
         wide().print(TerminalTables([table(made)]))
+    if is_different:
         say("Largest differences, and in brackets as shares of what was there before.")
     differences = dict.fromkeys(phrase for found in made for phrase in found.differences)
     if differences:
