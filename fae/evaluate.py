@@ -27,7 +27,7 @@ def _run(given: Namespace) -> None:
         StoreError: there is no store, or the network cannot be read.
     """
     overrides = [word for word in given.images if "=" in word]
-    config = compose(*overrides)
+    config = compose("batch_size=1", *overrides)  # nothing is trained: few images are enough
 
     from fae.analysis import error_table, splits
     from fae.analysis.evaluation import differs, evaluate
@@ -44,10 +44,8 @@ def _run(given: Namespace) -> None:
     run = named_run(given.run, Archive(config.tracking))
     network = run.network
     keys = {key_of(override) for override in overrides}
-    if "data" in keys:
-        source = splits.other(run, config.data)
-    else:
-        source = splits.own(run, config.data.data_root if "data.root" in keys else None)
+    is_other, root = "data" in keys, config.data.data_root if "data.root" in keys else None
+    source = splits.other(run, config.data) if is_other else splits.own(run, root)
     say(f"network  {described(run)}")
     say(f"images   {source.config.title}")
     rows = evaluate(network, source, asked)

@@ -14,15 +14,20 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+from fae.api import fit
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.fashion_mnist.config import FashionMNISTConfig
 from fae.data.fashion_mnist.images import FashionMNIST
+from fae.runs.stored import TrainedRun
+from fae.tracking.archive import Archive
 from fae.tracking.liveness import Heartbeat
 
 PROJECT = Path(__file__).resolve().parents[1]
 NO_LOCAL = "local=none"
 """Leaves a developer's own defaults (conf/local/default.yaml) out of the tests."""
+OF_TRAINED = "trained"
+"""The experiment of ``trained``."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 """What shows pages to the tests; None where no browser is installed."""
@@ -114,6 +119,24 @@ def tiny(store_uri: str) -> Callable[..., Config]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained_config(store_uri: str) -> Config:
+    """What ``trained`` trained, in an experiment of its own in the tests' store."""
+    of_store = f"tracking.uri='{store_uri}'", f"tracking.experiment={OF_TRAINED}"
+    return compose(NO_LOCAL, "experiment=smoke", "hidden=4", "epochs=1", *of_store)
+
+
+@pytest.fixture(scope="session")
+def _trained_id(trained_config: Config, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fit(trained_config, tmp_path_factory.mktemp("trained") / "run").run_id
+
+
+@pytest.fixture
+def trained(trained_config: Config, _trained_id: str) -> TrainedRun:
+    """A finished run, for tests of what becomes of one."""
+    return TrainedRun.find(_trained_id, Archive(trained_config.tracking))
 
 
 @pytest.fixture

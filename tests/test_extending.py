@@ -105,7 +105,8 @@ def stored(folder: Path) -> Any:
 
 def test_a_network_and_a_data_set_in_a_package_of_ones_own(follow: Follow) -> None:
     title = "A network or a data set, in a package of your own"
-    trained, reported, searched = follow(title, checkout=False)
+    learned, trained, reported, searched = follow(title, checkout=False)
+    assert "overfit  error " in learned
     assert "data=stripes model=funnel hidden=2,4" in trained
     assert "hidden=4 seed=0" in trained
     assert "n = 4" in reported

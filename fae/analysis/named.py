@@ -9,7 +9,7 @@ from fae.tracking.registered import SCHEME, registered_run
 from fae.tracking.stored_run import StoredRun
 
 LATEST, BEST = "latest", "best"
-SPLIT = ("data.train", "data.val", "split_seed", "trainer.limit_batches")
+SPLIT = ("data.train", "data.val", "split_seed", "trainer.limit_batches", "trainer.overfit")
 """Parameters of runs that decide, with the digest of the data set, on which images ``val/mse`` is
 measured."""
 

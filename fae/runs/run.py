@@ -46,6 +46,7 @@ from fae.training.denoising import noisy_training
 from fae.training.early_stopping import choose_weights
 from fae.training.evaluation import mse_per_image
 from fae.training.learner import Learner
+from fae.training.overfitting import check_overfitted, overfit_test
 from fae.training.prerequisites import check_environment, check_trainer
 from fae.training.trainer import build_trainer
 
@@ -168,6 +169,10 @@ def _train(config: Config, job: Job) -> Result:
             warn(f"{job.name}: {task.describe()}")
         fitted = fit(run, config, job, resumed=bool(task.resumes), started=started)
         metrics = _finish(run, fitted, config)
+        if config.trainer.overfit:
+            check_overfitted(
+                config.trainer.overfit, config.hidden, fitted.data.train, metrics["train/mse"]
+            )
     return Result(run.id, metrics, run.lacking, folder=str(run.folder))
 
 
@@ -229,6 +234,7 @@ def fit(
     data_set = config.data.build()
     _record_provenance(run, config, data_set)
     data, learner = build(config, data_set)
+    callbacks = [*callbacks, *overfit_test(data, config.trainer.overfit)]
     if config.model.weights:
         run.set_tags(start_from_stored(learner.network, config))
     history = History(run, data, started)

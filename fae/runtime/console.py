@@ -32,7 +32,8 @@ TOGETHER = re.compile(
     r" (?=± )|(?<=±) | (?=\(\d{1,9}\))|(?<=\d) (?=(?:s|min|h|MB|GFLOP/s|%)(?!\w))"
     r"|(?<=\btrain) (?=\d)|(?<=\bval) (?=\d)|(?<=\btest) (?=\d)|(?<=\bn) (?== \d)|(?<=\bn =) "
     r"|(?<=\brun) (?=[0-9a-f]{8}\b)"
-    r"|(?<=\bpython) (?=-m )|(?<=\bpython -m) |(?<=\bfae) (?=(?:train|search|report|sync|doctor)\b)"
+    r"|(?<=\bpython) (?=-m )|(?<=\bpython -m) "
+    r"|(?<=\bfae) (?=(?:train|search|report|reconstruct|evaluate|sync|doctor)\b)"
 )
 """Spaces within what is read as one word: a number with its unit or name, a command."""
 UNBROKEN = "\xa0"

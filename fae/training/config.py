@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from fae.errors import ConfigError
@@ -41,3 +41,16 @@ class TrainerConfig:
     emulate_bf16: Switch = False
     """Accept bf16-mixed on a processor without bfloat16 instructions, where it is slower than
     single precision (docs/speed.md)."""
+    overfit: Annotated[float, Field(strict=True, gt=0, lt=1)] | None = None
+    """Train on the first batch alone until its error is below this share of its variance over
+    images, and fail otherwise: a network that cannot learn a few images by heart has a fault. Needs
+    ``trainer.limit_batches=1``; null: train as usual."""
+
+    @model_validator(mode="after")
+    def _one_batch(self) -> "TrainerConfig":
+        if self.overfit and self.limit_batches != 1:
+            raise ConfigError(
+                f"trainer.overfit={self.overfit:g}: needs trainer.limit_batches=1, as in "
+                "experiment=overfit"
+            )
+        return self

@@ -1,0 +1,63 @@
+"""The overfit test: a network that cannot learn a few images by heart has a fault."""
+
+from pytorch_lightning.callbacks import EarlyStopping
+
+from fae.data.datamodule import ImageDataModule
+from fae.data.images import Images
+from fae.errors import TrainingError
+from fae.runtime.console import say
+from fae.runtime.formatting import format_error, format_share
+
+EVER = 1_000_000_000
+"""Epochs without improvement for which training goes on."""
+
+
+def overfit_test(data: ImageDataModule, share: float | None) -> list[EarlyStopping]:
+    """Keep the first batch of the training images alone, for validation as well.
+
+    Lightning's ``overfit_batches`` would put its own sampler in place of the one that makes batches
+    here, and it knows no error that is to be reached.
+
+    Args:
+        share: of the variance of the batch, which the error is to fall below; None: change nothing.
+
+    Returns:
+        What stops training then.
+    """
+    if share is None:
+        return []
+    batch = data.split[0][: data.batch_size]
+    data.split = batch, batch
+    return [EarlyStopping("train/mse", patience=EVER, stopping_threshold=share * variance(batch))]
+
+
+def variance(images: Images) -> float:
+    """The mean over pixels of their variance over images, in [0, 1].
+
+    The least error of a network that makes the same image of all of them.
+    """
+    return images.as_floats().pixels.double().var(dim=0, correction=0).mean().item()
+
+
+def check_overfitted(share: float, hidden: int, batch: Images, error: float) -> None:
+    """Say that a network has learnt its batch by heart.
+
+    Args:
+        share: of the variance of the batch, that the error must be below.
+        hidden: size of the code.
+        error: mean squared error on the batch after training.
+
+    Raises:
+        TrainingError: it has not.
+    """
+    reached = error / variance(batch)
+    found = (
+        f"overfit  error {format_error(error)} on {len(batch)} images, "
+        f"{format_share(reached, '.2f')} of their variance"
+    )
+    if reached >= share:
+        raise TrainingError(
+            f"{found}; below {format_share(share)} was to be reached: the network has a fault, or "
+            f"too few epochs, or hidden={hidden} is too small a code for so many images"
+        )
+    say(found)
