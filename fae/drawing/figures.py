@@ -51,7 +51,7 @@ STYLES: Mapping[Kind, Mapping[str, Any]] = {
     },
 }
 """For matplotlib."""
-DOTS = 200
+DOTS = 150
 """Pixels per inch of what is rasterized."""
 ALONE = "o"
 """The marker of a curve of one point, which has no line."""

@@ -7,7 +7,7 @@ import pytest
 
 from fae.cli.compose import compose
 from fae.data import components
-from fae.data.components import pca_reconstructions
+from fae.data.components import pca_codes, pca_reconstructions
 from fae.data.images import DataSet
 from fae.data.pca import pca_errors
 
@@ -37,3 +37,17 @@ def test_a_damaged_cache_is_replaced(tmp_path: Path) -> None:
     cached.write_bytes(whole[:100])
     assert (pca_reconstructions(data_set, config, images, [3], tmp_path)[3] == found[3]).all()
     assert cached.read_bytes() == whole
+
+
+def test_codes_are_coordinates_along_the_components(tmp_path: Path) -> None:
+    config = compose("local=none", "data=synthetic", "data.train=300", "batch_size=1").data
+    data_set: DataSet = config.build()
+    images = data_set.test()
+    (codes,) = pca_codes(data_set, config, [images], 5, tmp_path)
+    fitted = np.load(next(tmp_path.iterdir()))
+    floats = images.as_floats().pixels.numpy()
+    (known,) = pca_reconstructions(data_set, config, floats, [5], tmp_path).values()
+    assert codes.shape == (len(images), 5)
+    np.testing.assert_allclose(fitted[0] + codes @ fitted[1:6], known, atol=1e-5)
+    (fewer, all_of_them) = pca_codes(data_set, config, [images[:3], images[:3]], 100, tmp_path)
+    assert fewer.shape == all_of_them.shape == (3, 64)

@@ -189,3 +189,16 @@ def test_text_is_no_mathematics_printable_and_large_enough() -> None:
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
     assert any(r"$\foo$ \x1b[2J" in text.get_text() for text in texts)
     assert min(float(text.get_fontsize()) for text in texts if text.get_text()) >= 8
+
+
+def test_a_cloud_is_an_image_within_the_svg_and_small() -> None:
+    """Whose legend has dots large enough to tell their colours."""
+    x = np.random.default_rng(0).normal(size=3000).tolist()
+    cloud = [Series(label, x, x[::-1], "cloud") for label in "ab"]
+    figure = figures.draw(Chart("cloud", "Cloud", Axis("x"), Axis("y"), [Plot("", cloud)]))
+    svg = figures.as_svg(figure)
+    assert svg.count("<image") == 1
+    assert len(svg) < 100_000
+    assert figures.as_svg(figure) == svg
+    (legend,) = figure.legends
+    assert {handle.get_markersize() for handle in legend.get_lines()} == {6}

@@ -123,3 +123,15 @@ def test_text_is_no_mathematics_printable_and_large_enough() -> None:
         texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
         assert any(r"$\foo$ \x1b[2J" in text.get_text() for text in texts)
         assert min(float(text.get_fontsize()) for text in texts if text.get_text()) >= 8
+
+
+def test_strips_are_rows_with_labels_and_heads_no_wider_than_a_page() -> None:
+    images = np.vstack([IMAGES] * 10)
+    figure = sheets.strips([("a to b", images), ("c to d", images[::-1])], ["first", "second"])
+    assert words(figure) == ["first", "second", "a to b", "c to d"]
+    assert len(figure.axes[0].images) == 40
+    np.testing.assert_array_equal(figure.axes[0].images[1].get_array(), picture(IMAGES[1]))
+    assert figure.get_figwidth() <= sheets.WIDEST + 1e-9
+    assert list(sheets.strips([("", IMAGES)]).get_size_inches()) == pytest.approx(
+        [0.05 + 2 * sheets.PITCH, sheets.TOP + sheets.PITCH]
+    )

@@ -19,7 +19,7 @@ async function look(browser, path, scheme, width) {
       violations: violations.map((rule) => `${rule.id}: ${rule.nodes[0].html}`),
       background: getComputedStyle(document.body).backgroundColor,
       width: document.documentElement.scrollWidth,
-      verdict: document.querySelector('td.verdict').getBoundingClientRect().right,
+      verdict: document.querySelector('td.verdict')?.getBoundingClientRect().right,
     };
   });
 }

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from inner import Known, inputs, run_of
 from records import pca, record, stored, summary
 
+from fae.analysis import inside
+from fae.analysis.exploration import explore
 from fae.drawing.chart import Series
 from fae.reports import charts
 from fae.reports.settings import group
@@ -105,3 +108,20 @@ def test_published_results_are_mentioned_only_where_there_are_any() -> None:
         times = charts.times_by_size(numbers)
         assert ["publ" in chart.caption for chart in (errors, times)] == [mentioned] * 2
         assert (errors.below is not None) == mentioned
+
+
+def test_code_spaces_stand_side_by_side_in_the_colours_of_the_classes() -> None:
+    found = [explore(run_of(Known(n), n), f"n = {n}", inputs()) for n in (1, 2)]
+    chart = charts.code_spaces(found)
+    assert [plot.title for plot in chart.plots] == [
+        "n = 1: 100 % + 0 % of the variance",
+        "n = 2: 100 % + 0 % of the variance",
+    ]
+    for each, plot in zip(found, chart.plots, strict=True):
+        dark, bright = plot.series
+        assert [dark.label, bright.label] == ["<b>dark</b>", "bright"]
+        np.testing.assert_array_equal([bright.x, bright.y], each.space.positions[1::2].T)
+        assert dark.kind == bright.kind == "cloud"
+        assert dark.look.colour != bright.look.colour
+    assert chart.caption.startswith("The 12 test images, by the first two")
+    assert chart.caption.endswith(f"n = 1: {inside.ONE_UNIT}")

@@ -14,9 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import BROWSER, NEEDS_BROWSER
+from inner import Known, inputs, run_of
 from PIL import Image
 from records import gallery, pca, record, summary
 
+from fae.analysis.decoding import Interpolation
+from fae.analysis.exploration import explore
 from fae.drawing import figures
 from fae.drawing.chart import Chart, curves
 from fae.drawing.pictures import Example, Panel, picture, tiles
@@ -169,10 +172,42 @@ def test_the_papers_report_is_small_enough_to_be_mailed() -> None:
         replace(gallery(setting.title, 1), panel=panel, extremes=[example] * 3, weights=weights)
         for setting in settings
     ]
-    content = Content(found, settings, errors, galleries, {64: images, 512: images})
-    drawn = [chart(content) for chart in CHARTS]
+    explored = explore(run_of(Known(2)), "n = 64", inputs(count=2000))
+    positions = noise.normal(size=(2000, 2))
+    explored = replace(
+        explored,
+        space=replace(explored.space, positions=positions),
+        interpolations=[Interpolation(images[:2], ("Bag", "Shirt"), images[:9])] * 5,
+        samples=np.vstack([images, images]),
+    )
+    linear = {64: images, 512: images}
+    content = Content(found, settings, errors, galleries, linear, explorations=[explored] * 4)
+    drawn = [drawing for chart in CHARTS if (drawing := chart(content))]
     svgs = {chart.name: figures.as_svg(figures.draw(chart)) for chart in drawn}
     assert 300_000 < len(page(content, drawn, svgs).encode()) < 1_500_000
+
+
+def test_what_is_inside_the_best_network_is_shown_and_the_probes_of_all(paper: Summary) -> None:
+    found = [explore(run_of(Known(n), n), f"n = {n}", inputs()) for n in (1, 2)]
+    vars(found[1].run)["epochs"] = [{"train/mse": 0.01, "val/mse": 0.01}]
+    found[1] = replace(found[1], samples=np.zeros((20, 4), np.float32))
+    galleries = [gallery("n = 1", 0.5)]
+    content = Content(paper, [], pca(None), galleries, explorations=found)
+    drawn = charts.code_spaces(found)
+    source = page(content, [drawn], {drawn.name: figures.as_svg(figures.draw(drawn))})
+    elements = Elements(source)
+    headings = [a["id"] for tag, a in elements.all if tag == "h2"]
+    assert [address.removeprefix("#") for address in elements.values("href")] == headings
+    assert {"code_spaces", "probe", "between", "drawn"} <= {*headings}
+    assert "n = 1 100.0\N{NO-BREAK SPACE}% (75.8 to 100.0)" in elements.text
+    assert "The network is n = 2, which has the lowest validation error." in elements.text
+    texts = elements.values("alt", "img")
+    assert len(texts) == len(set(texts))
+    (alt,) = (text for text in texts if text.startswith("Code space"))
+    (x, y) = found[0].space.positions[::2].mean(0)
+    assert f"<b>dark</b> around {x:.2g}, {y:.2g}" in alt
+    without = page(replace(content, explorations=[found[0]]), [], {})
+    assert 'id="drawn"' not in without
 
 
 def test_runs_are_linked_where_a_server_has_their_pages(paper: Summary) -> None:

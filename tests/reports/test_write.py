@@ -23,12 +23,15 @@ import pytest
 from conftest import NO_LOCAL, environment
 from matplotlib.figure import Figure
 from mlflow import MlflowClient
+from torch import Tensor
 
+from fae.analysis import probe
 from fae.cli.compose import compose
 from fae.config import Config, TrainingConfig
 from fae.drawing.chart import Axis, Chart, Plot, Series
 from fae.drawing.tables import Columns
 from fae.errors import ConfigError, Interrupted, StoreError
+from fae.models.dense.network import AutoEncoder
 from fae.models.network import Network
 from fae.reports import catalogue, selection, table
 from fae.reports.catalogue import Content
@@ -211,7 +214,8 @@ def test_epochs_are_in_the_order_of_their_steps_whatever_the_clock_said(
 
 
 def test_every_file_is_there(written: Report) -> None:
-    charts = ("curves", "error_by_size", "time_by_size")
+    charts = ("curves", "error_by_size", "time_by_size", "code_spaces")
+    pictures = ("reconstructions", "extremes", "hidden_units", "interpolations")
     assert {str(p.relative_to(folder_of(written))) for p in folder_of(written).rglob("*.*")} == {
         "report.html",
         "table.md",
@@ -219,8 +223,50 @@ def test_every_file_is_there(written: Report) -> None:
         "table.tex",
         "summary.json",
         *(f"figures/{chart}.svg" for chart in charts),
-        *(f"figures/{name}.png" for name in ("reconstructions", "extremes", "hidden_units")),
+        *(f"figures/{name}.png" for name in pictures),
     }
+
+
+def test_the_probes_accuracy_is_a_metric_of_the_run_that_the_next_report_reads(
+    written: Report,
+    swept: list[Result],
+    home: Path,
+    request_of: Request,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of each setting's first seed, once; and on the page, which is the same again."""
+    archive = Archive(configured(home).tracking)
+    probed = {run.id: run.metrics.get(probe.CODES) for run in archive.runs("run")}
+    found = [probed[result.run_id] for result in swept]
+    assert [accuracy is not None for accuracy in found] == [True, False, False] * 2
+    text = (folder_of(written) / "report.html").read_text()
+    assert all(f"{100 * (found[i] or 0):.1f}\N{NO-BREAK SPACE}% (" in text for i in (0, 3))
+    monkeypatch.setattr(probe, "fit", None)
+    assert (folder_of(make_report(request_of())) / "report.html").read_text() == text
+
+
+def test_a_network_whose_codes_are_no_numbers_is_left_out_of_what_is_inside(
+    request_of: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = AutoEncoder.encode
+
+    def hostile(network: AutoEncoder, images: Tensor) -> Tensor:
+        codes = encode(network, images)
+        return codes * float("nan") if codes.shape[1] == broken else codes
+
+    monkeypatch.setattr(AutoEncoder, "encode", hostile)
+    monkeypatch.setattr(
+        AutoEncoder, "forward", lambda self, images: self.decode(encode(self, images))
+    )
+    broken = 4
+    page = (folder_of(make_report(request_of())) / "report.html").read_text()
+    assert "between" in page
+    shown = page.partition("Accuracy of a linear classifier</caption>")[2].partition("</table>")[0]
+    assert "n = 8" in shown
+    assert "n = 4" not in shown
+    folder = folder_of(make_report(request_of(where="hidden=4")))
+    assert 'id="between"' not in (folder / "report.html").read_text()
+    assert not (folder / "figures" / "code_spaces.svg").exists()
 
 
 def test_a_new_chart_is_one_line(request_of: Request, monkeypatch: pytest.MonkeyPatch) -> None:
