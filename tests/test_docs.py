@@ -100,7 +100,7 @@ def test_a_command_composes(
     if name in {"reconstruct", "evaluate", "explore"}:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         given = vars(import_module(f"fae.{name}")._arguments())
-        words = given["overrides" if name == "explore" else "images"]
+        words = given.get("images", given.get("words", []))
         compose(NO_LOCAL, "batch_size=1", *(word for word in words if "=" in word))
         return
     overrides = [NO_LOCAL, *parsed(in_order(arguments, ())).overrides]

@@ -382,7 +382,7 @@ def test_seeds_are_added_until_settings_can_be_told_apart_or_there_are_enough(
     assert (found["decisions"], first["against_first"]) == (1, None)
     errors = [[run["test"] for run in row["runs"]] for row in (first, second)]
     bounds = repeated_t(0.05)
-    assert second["test"]["high"] == estimate(errors[1], bounds).high
+    assert second["test"]["high"] == pytest.approx(estimate(errors[1], bounds).high, rel=1e-12)
     decision = decide(Contrast(errors[1], errors[0], 0.03), bounds)
     assert (second["against_first"], second["more_seeds"]) == (
         decision.answer,

@@ -317,6 +317,7 @@ def test_a_store_that_goes_away_is_named_whatever_it_is_asked(
         "runs_during": lambda: archive.runs_during(0, 1),
         "epochs": lambda: archive.epochs(run),
         "model": lambda: archive.model(run, 1),
+        "add_metrics": lambda: archive.add_metrics(run, {"probe/accuracy": 0.5}, {}),
         "add_report": lambda: archive.add_report(run, tmp_path, Outcome([], 1, {}, "note")),
         "set_folder": lambda: archive.set_folder(run, tmp_path),
         "unfinished": archive.unfinished,
