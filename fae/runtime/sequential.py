@@ -60,7 +60,9 @@ class RepeatedT:
         """The bound; infinite before the first look."""
         while len(self._bounds) <= values - FIRST_LOOK:
             self._look_again()
-        return self._bounds[values - FIRST_LOOK] if values >= FIRST_LOOK else math.inf
+        if values < FIRST_LOOK:
+            return math.inf
+        return round(self._bounds[values - FIRST_LOOK], 6)  # the same on any machine
 
     def _look_again(self) -> None:
         n = FIRST_LOOK + len(self._bounds)
