@@ -234,7 +234,6 @@ def fit(
     data_set = config.data.build()
     _record_provenance(run, config, data_set)
     data, learner = build(config, data_set)
-    callbacks = [*callbacks, *overfit_test(data, config.trainer.overfit)]
     if config.model.weights:
         run.set_tags(start_from_stored(learner.network, config))
     history = History(run, data, started)
@@ -244,7 +243,7 @@ def fit(
         config.trainer,
         epochs=config.epochs,
         folder=run.folder,
-        callbacks=[history, progress, *callbacks, checkpoints],
+        callbacks=[history, progress, *overfit_test(data, config.trainer), *callbacks, checkpoints],
         checkpoint_io=checkpoint_io,
     )
     with noisy_training(learner, config.data.noise):
