@@ -237,16 +237,16 @@ def fit(
     data_set = config.data.build()
     _record_provenance(run, config, data_set)
     data, learner = build(config, data_set)
-    callbacks = [*callbacks, *overfit_test(data, config.trainer.overfit)]
     if config.model.weights:
         run.set_tags(start_from_stored(learner.network, config))
     history, progress = History(run, data, started), ProgressDisplay(job, console())
+    checkpoints, overfit = Checkpoints(run.folder), overfit_test(data, config.trainer)
     checkpoint_io = DurableCheckpointIO(fingerprint(config))
     trainer = build_trainer(
         config.trainer,
         epochs=config.epochs,
         folder=run.folder,
-        callbacks=[history, progress, *callbacks, Checkpoints(run.folder)],
+        callbacks=[history, progress, *overfit, *callbacks, checkpoints],
         checkpoint_io=checkpoint_io,
     )
     with noisy_training(learner, config.data.noise):

@@ -7,28 +7,30 @@ from fae.data.images import Images
 from fae.errors import TrainingError
 from fae.runtime.console import say
 from fae.runtime.formatting import format_error, format_share
+from fae.training.config import TrainerConfig
 
 EVER = 1_000_000_000
 """Epochs without improvement for which training goes on."""
 
 
-def overfit_test(data: ImageDataModule, share: float | None) -> list[EarlyStopping]:
-    """Keep the first batch of the training images alone, for validation as well.
+def overfit_test(data: ImageDataModule, config: TrainerConfig) -> list[EarlyStopping]:
+    """With ``trainer.overfit``, keep the first batch of images alone, for validation as well.
 
     Lightning's ``overfit_batches`` would put its own sampler in place of the one that makes batches
     here, and it knows no error that is to be reached.
 
     Args:
-        share: of the variance of the batch, which the error is to fall below; None: change nothing.
+        data: before it is set up.
 
     Returns:
-        What stops training then.
+        What stops training once the error is low enough; nothing without that setting.
     """
-    if share is None:
+    if config.overfit is None:
         return []
     batch = data.split[0][: data.batch_size]
     data.split = batch, batch
-    return [EarlyStopping("train/mse", patience=EVER, stopping_threshold=share * variance(batch))]
+    target = config.overfit * variance(batch)
+    return [EarlyStopping("train/mse", patience=EVER, stopping_threshold=target)]
 
 
 def variance(images: Images) -> float:
