@@ -12,6 +12,7 @@ from fae.cli import command
 from fae.cli.compose import compose
 from fae.cli.options import Parser
 from fae.cli.overrides import key_of
+from fae.errors import ConfigError, StoreError
 
 
 def _explore(given: Namespace) -> None:
@@ -22,22 +23,25 @@ def _explore(given: Namespace) -> None:
         DataError: the run's images are not available.
         StoreError: there is no store, or the network cannot be read.
     """
-    config = compose(*given.overrides)
+    overrides = [word for word in given.words if "=" in word]
+    names = [word for word in given.words if word not in overrides]
+    if len(names) != 1:
+        raise ConfigError(f"RUN: must be given once, not {len(names)} times; see --help")
+    config = compose(*overrides)
 
     from platformdirs import user_cache_path
 
     from fae.analysis import exploration, explore_folder, inside, splits
     from fae.analysis.named import described, named_run
     from fae.analysis.reconstruction_folder import new_folder
-    from fae.errors import StoreError
     from fae.runtime.console import point, say, warn
     from fae.runtime.threads import limit_threads
     from fae.tracking.archive import Archive
 
     limit_threads()
     folder = new_folder(given.out, explore_folder.KIND)
-    run = named_run(given.run, Archive(config.tracking))
-    is_elsewhere = "data.root" in {key_of(override) for override in given.overrides}
+    run = named_run(names[0], Archive(config.tracking))
+    is_elsewhere = "data.root" in {key_of(override) for override in overrides}
     source = splits.own(run, config.data.data_root if is_elsewhere else None)
     say(f"network  {described(run)}")
     hidden, cache = run.config.hidden, user_cache_path("fae")
@@ -53,8 +57,7 @@ def _explore(given: Namespace) -> None:
 
 def _arguments() -> Namespace:
     parser = Parser()
-    parser.add_argument("run", metavar="RUN")
-    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*")
+    parser.add_argument("words", metavar="RUN", nargs="+")
     parser.add_argument("--out", metavar="FOLDER")
     return parser.parse_intermixed_args(sys.argv[1:])
 

@@ -49,7 +49,7 @@ CLASSES = ("<b>dark</b>", "bright")
 def inputs(classes: tuple[str, ...] = CLASSES, count: int = 12) -> Inputs:
     """Images of four pixels, of which the first tells the class, and the second nothing."""
     labels = [i % len(classes) for i in range(count)]
-    shown = images([[255 * label, i, 0, 255] for i, label in enumerate(labels)], labels)
+    shown = images([[255 * label, i % 250, 0, 255] for i, label in enumerate(labels)], labels)
     of: NDArray[np.int64] = shown.labels.numpy()
     linear = np.array([[i % 5] for i in range(count)], np.float32)
     known = Labels(of, of, 0) if len(classes) > 1 else None

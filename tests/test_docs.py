@@ -97,10 +97,11 @@ def test_a_command_composes(
         monkeypatch.setattr(fae.report, "report", lambda _: None)
         fae.report._run([NO_LOCAL, *arguments])
         return
-    if name in {"reconstruct", "evaluate"}:
+    if name in {"reconstruct", "evaluate", "explore"}:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
-        given = import_module(f"fae.{name}")._arguments().images
-        compose(NO_LOCAL, "batch_size=1", *(word for word in given if "=" in word))
+        given = vars(import_module(f"fae.{name}")._arguments())
+        words = given.get("images", given.get("words", []))
+        compose(NO_LOCAL, "batch_size=1", *(word for word in words if "=" in word))
         return
     overrides = [NO_LOCAL, *parsed(in_order(arguments, ())).overrides]
     if name == "train":

@@ -61,7 +61,9 @@ def test_it_writes_a_page_and_stores_the_accuracy_once(home: Path, tmp_path: Pat
         ([], "the following arguments are required: RUN; see --help"),
         (["latest", "--out", "taken"], "--out taken: is there already"),
         (["latest", "--outt", "x"], "unrecognized arguments: --outt"),
-        (["latest", "another"], "another: "),
+        (["latest", "another"], "RUN: must be given once, not 2 times; see --help"),
+        (["data.root=x"], "RUN: must be given once, not 0 times; see --help"),
+        (["latest", "lr=fast"], "lr=fast: "),
     ],
     ids=" ".join,
 )
@@ -83,10 +85,7 @@ def test_a_store_that_takes_nothing_is_a_warning(home: Path, tmp_path: Path) -> 
     run_id = json.loads((home / "run").read_text())
     closed = tmp_path / "closed.db"
     closed.write_bytes((home / "mlflow.db").read_bytes())
-    client = MlflowClient(f"sqlite:///{closed}")
-    client.delete_tag(run_id, "fae.probe") if "fae.probe" in client.get_run(
-        run_id
-    ).data.tags else None
+    MlflowClient(f"sqlite:///{closed}").set_tag(run_id, "fae.probe", "fitted otherwise")
     code = (
         "import sys, fae.explore, fae.tracking.archive as a\n"
         "from fae.errors import StoreError\n"

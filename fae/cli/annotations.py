@@ -1,11 +1,18 @@
-"""The type of a setting in words, with its bounds and choices."""
+"""The types of settings, and in words with bounds and choices."""
 
 import types
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 WORDS = {int: "integer", float: "number", bool: "true or false", str: "text", Path: "folder"}
+
+
+def hints(schema: type) -> dict[str, Any]:
+    """The annotations of a class's settings, by field; a class variable is none of them."""
+    found = get_type_hints(schema, include_extras=True)
+    return {field.name: found[field.name] for field in fields(schema)}
 
 
 def described(hint: Any) -> tuple[str, str, tuple[str, ...]]:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, is_dataclass, replace
 from functools import cache
 from importlib import import_module
 from itertools import pairwise
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 from fae.cli import defaults
-from fae.cli.annotations import described
+from fae.cli.annotations import described, hints
 from fae.runtime.catalogue import Catalogue
 
 COMMANDS = ("train", "search", "report")
@@ -104,7 +104,7 @@ def _config(command: str) -> str:
 def _keys(schema: type, config: str, group: str = "") -> Iterator[Key]:
     """The keys of a settings class, those of its groups after its own."""
     meanings, inner = _meanings(schema), list[Key]()
-    for field, hint in get_type_hints(schema, include_extras=True).items():
+    for field, hint in hints(schema).items():
         name = f"{group}.{field}" if group else field
         catalogue = next((part for part in get_args(hint) if isinstance(part, Catalogue)), None)
         if catalogue:

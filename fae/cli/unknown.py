@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from difflib import get_close_matches
-from typing import get_args, get_type_hints
+from typing import get_args
 
+from fae.cli.annotations import hints
 from fae.cli.reference import COMMANDS, groups, keys
 from fae.config import Config
 from fae.runtime.catalogue import Catalogue
@@ -16,7 +17,7 @@ LIKELY, POSSIBLE = 0.8, 0.6
 def known_keys(*schemas: type, prefix: str = "") -> Iterator[str]:
     """All keys of schemas, dotted."""
     for schema in schemas:
-        for name, hint in get_type_hints(schema, include_extras=True).items():
+        for name, hint in hints(schema).items():
             yield prefix + name
             for option in (hint, *get_args(hint)):
                 variants = option.own.values() if isinstance(option, Catalogue) else [option]
@@ -65,8 +66,7 @@ def _suggestion(key: str, known: Sequence[str]) -> str:
 def _having(key: str, schemas: Sequence[type]) -> list[str]:
     """The options of a key's group that have it."""
     group, _, setting = key.partition(".")
-    hints = [get_type_hints(schema, include_extras=True) for schema in schemas]
-    parts = [part for of_schema in hints for part in get_args(of_schema.get(group))]
+    parts = [part for schema in schemas for part in get_args(hints(schema).get(group))]
     variants = [pair for p in parts if isinstance(p, Catalogue) for pair in p.own.items()]
     return [name for name, variant in variants if setting in {*known_keys(variant)}]
 

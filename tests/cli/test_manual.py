@@ -90,9 +90,10 @@ def test_it_is_plain_text_with_examples(told: Help, name: str) -> None:
 @pytest.mark.parametrize("line", COMMAND_LINES)
 def test_an_example_is_right(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _, name, *arguments = shlex.split(line)
-    if name in {"reconstruct", "evaluate"}:  # with options of their own
+    if name in {"reconstruct", "evaluate", "explore"}:  # with options of their own
         monkeypatch.setattr(sys, "argv", [name, *arguments])
-        arguments = import_module(f"fae.{name}")._arguments().images
+        given = vars(import_module(f"fae.{name}")._arguments())
+        arguments = given.get("images", given.get("words"))
     overrides = [word for word in in_order(arguments, ()) if "=" in word and word != "-m"]
     if name == "train":
         compose_jobs("config", [NO_LOCAL, *overrides], lambda node, _: node)

@@ -10,6 +10,7 @@ from matplotlib.text import Text
 from records import IMAGES, gallery, panel
 
 from fae.drawing import sheets
+from fae.drawing.figures import WIDEST
 from fae.drawing.pictures import Picture, picture, tiles
 
 
@@ -131,7 +132,7 @@ def test_strips_are_rows_with_labels_and_heads_no_wider_than_a_page() -> None:
     assert words(figure) == ["first", "second", "a to b", "c to d"]
     assert len(figure.axes[0].images) == 40
     np.testing.assert_array_equal(figure.axes[0].images[1].get_array(), picture(IMAGES[1]))
-    assert figure.get_figwidth() <= sheets.WIDEST + 1e-9
+    assert figure.get_figwidth() <= WIDEST + 1e-9
     assert list(sheets.strips([("", IMAGES)]).get_size_inches()) == pytest.approx(
         [0.05 + 2 * sheets.PITCH, sheets.TOP + sheets.PITCH]
     )

@@ -199,7 +199,7 @@ def test_what_is_inside_the_best_network_is_shown_and_the_probes_of_all(paper: S
     headings = [a["id"] for tag, a in elements.all if tag == "h2"]
     assert [address.removeprefix("#") for address in elements.values("href")] == headings
     assert {"code_spaces", "probe", "between", "drawn"} <= {*headings}
-    assert "n = 1 100.0\N{NO-BREAK SPACE}% (75.8 to 100.0)" in elements.text
+    assert "n = 1 100.0 % (75.8 to 100.0)" in elements.text
     assert "The network is n = 2, which has the lowest validation error." in elements.text
     texts = elements.values("alt", "img")
     assert len(texts) == len(set(texts))
