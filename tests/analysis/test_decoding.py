@@ -57,7 +57,8 @@ def test_only_a_network_whose_codes_have_a_distribution_has_samples() -> None:
     run = record(3, 0, 0.04, data="synthetic")
     model = compose("local=none", "model=variational").model
     vars(run)["config"] = training(hidden=3, model=model)
-    network = vars(run)["network"] = build_network(run.config)
+    network = build_network(run.config)
+    vars(run)["network"] = network
     assert isinstance(network, Decoder)
     drawn = torch.randn(DRAWN, 3, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
