@@ -66,8 +66,9 @@ def _file(given: str) -> Path:
         ConfigError: it is no file in a folder that is there.
     """
     path = paths.absolute(Path(given))
-    if path.is_dir() or not path.parent.is_dir():
-        problem = "is a folder" if path.is_dir() else f"there is no folder {path.parent}"
+    if path.exists() or not path.parent.is_dir():
+        there = "is there already; name another file, or delete it"
+        problem = there if path.exists() else f"there is no folder {path.parent}"
         raise ConfigError(f"--out {in_one_line(given)}: {in_one_line(problem)}")
     return path
 

@@ -142,10 +142,11 @@ def by_class(
             images in general, and means have no interval.
     """
     of_image = labels.numpy()
-    chosen = {EVERY: np.ones(len(of_image), bool)}
+    chosen = [(EVERY, np.ones(len(of_image), bool))]
     if len(classes) > 1:
-        chosen |= {classes[label]: of_image == label for label in np.unique(of_image).tolist()}
-    for shows, those in chosen.items():
+        names = [f"class {name}" if name == EVERY else name for name in classes]
+        chosen += [(names[label], of_image == label) for label in np.unique(of_image).tolist()]
+    for shows, those in chosen:
         means = {name: _mean(values[those], fitted) for name, values in errors.items()}
         yield Row(split, shows, int(those.sum()), means)
 

@@ -63,6 +63,8 @@ def runs_of_sweep(name: str, archive: Archive) -> list[TrainedRun]:
     sweeps = [sweep for sweep in archive.runs("sweep") if sweep.id.startswith(name)]
     if len(sweeps) > 1:
         raise ConfigError(f"RUN={name}: {len(sweeps)} sweeps have ids that begin so")
+    if sweeps and any(run.id.startswith(name) for run in archive.runs("run")):
+        raise ConfigError(f"RUN={name}: a sweep and a run have ids that begin so; give more of it")
     runs = [run for sweep in sweeps for run in archive.runs_of(sweep)]
     for run in runs:
         if run.status != "FINISHED":

@@ -95,9 +95,10 @@ class RegisteredModel:
         return version
 
     def _version_of(self, run: StoredRun) -> Version | None:
-        """The first version that a run has."""
+        """The first version that a run has, of those that were made here."""
         found = self._client.search_model_versions(f"run_id = '{run.id}'")
-        versions = [_of(version) for version in found if version.name == self.name]
+        own = [v for v in found if v.name == self.name and f"{v.source}" == self._source(run)]
+        versions = [_of(version) for version in own]
         return min(versions, key=lambda version: int(version.number), default=None)
 
     def _make(self, run: StoredRun, pixels: int, tags: Mapping[str, str]) -> Version:
@@ -118,7 +119,6 @@ class RegisteredModel:
         files are the same but for one, and none is unpickled.
         """
         from mlflow.models.model import MLMODEL_FILE_NAME
-        from mlflow.utils.uri import append_to_uri_path
 
         self._archive.update_paths()
         stored = self._client.get_run(run.id)
@@ -130,7 +130,14 @@ class RegisteredModel:
             described = {**yaml.safe_load(about.read_text()), "signature": _signature(pixels)}
             about.write_text(yaml.safe_dump(described, sort_keys=False))
             artifacts.log_artifacts(str(folder), FOLDER)
-        address: str = append_to_uri_path(stored.info.artifact_uri, FOLDER)
+        return self._source(run)
+
+    def _source(self, run: StoredRun) -> str:
+        """The address of a run's model with a signature; a version of any other is not ours."""
+        from mlflow.utils.uri import append_to_uri_path
+
+        artifacts = self._client.get_run(run.id).info.artifact_uri
+        address: str = append_to_uri_path(artifacts, FOLDER)
         return address
 
 

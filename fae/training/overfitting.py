@@ -4,7 +4,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 
 from fae.data.datamodule import ImageDataModule
 from fae.data.images import Images
-from fae.errors import TrainingError
+from fae.errors import ConfigError, TrainingError
 from fae.runtime.console import say
 from fae.runtime.formatting import format_error, format_share
 from fae.training.config import TrainerConfig
@@ -24,11 +24,19 @@ def overfit_test(data: ImageDataModule, config: TrainerConfig) -> list[EarlyStop
 
     Returns:
         What stops training once the error is low enough; nothing without that setting.
+
+    Raises:
+        ConfigError: the images are all the same, so that there is nothing to learn.
     """
     if config.overfit is None:
         return []
     batch = data.split[0][: data.batch_size]
     data.split = batch, batch
+    if not variance(batch):
+        raise ConfigError(
+            f"batch_size={data.batch_size}: the images of the overfit test are all the same; "
+            "give more of them"
+        )
     target = config.overfit * variance(batch)
     return [EarlyStopping("train/mse", patience=EVER, stopping_threshold=target)]
 

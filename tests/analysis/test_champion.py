@@ -154,6 +154,16 @@ def test_a_version_that_a_run_has_already_is_made_the_champion_again(
     assert len(versions(client, name)) == 2
 
 
+def test_a_version_that_somebody_else_made_of_a_run_is_not_its_network(
+    archive: Archive, better: StoredRun, client: MlflowClient, name: str
+) -> None:
+    client.create_registered_model(name)
+    client.create_model_version(name, "s3://elsewhere/model", better.id)
+    register_best(name, [better], archive)
+    assert champion(client, name) == "2"
+    assert f"{versions(client, name)[1].source}".endswith(f"{better.id}/artifacts/registered")
+
+
 def test_processes_that_register_a_run_at_the_same_time_make_one_version(
     archive: Archive,
     better: StoredRun,

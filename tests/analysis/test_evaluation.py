@@ -109,6 +109,8 @@ def test_images_are_counted_together_and_by_class() -> None:
         Row("val", "cat", 1, {"mse": estimate([0.2])}),
         Row("val", "tree", 3, {"mse": estimate([0.1, 0.3, 0.6])}),
     ]
+    rows = [*by_class("val", errors, labels, ["cat", "dog", EVERY], fitted=False)]
+    assert [row.shows for row in rows] == [EVERY, "cat", "class all"]
     (alone,) = by_class("test", errors, torch.zeros(4, dtype=torch.int64), ["image"], fitted=False)
     assert alone.shows == EVERY
 
@@ -226,7 +228,7 @@ def test_a_few_images_of_ones_own_are_another_data_set(
         (["latest", "tset"], "tset: no such images; choose from train, val, test"),
         (["zz"], "RUN=zz: no runs have ids that begin so"),
         (["latest", "--out", "nowhere/a.csv"], "--out nowhere/a.csv: there is no folder "),
-        (["latest", "--out", "."], "--out .: is a folder"),
+        (["latest", "--out", "."], "--out .: is there already; name another file, or delete it"),
         (["latest", "data=mnits"], "data=mnits: unknown; did you mean mnist?"),
         (["latest", "--split", "val"], "unrecognized arguments: --split"),
     ],

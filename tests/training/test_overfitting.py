@@ -42,6 +42,13 @@ def test_training_and_validation_images_are_the_first_batch(tiny: Tiny) -> None:
         assert batch == pytest.approx(first.sum().item() / 255, rel=1e-5)
 
 
+def test_images_that_are_all_the_same_are_refused(tiny: Tiny) -> None:
+    config = tiny("batch_size=1", "trainer.limit_batches=1", "trainer.overfit=0.25")
+    data, _ = build(config, config.data.build())
+    with pytest.raises(ConfigError, match="batch_size=1: the images of the overfit test are all"):
+        overfit_test(data, config.trainer)
+
+
 def test_an_error_is_a_share_of_the_variance(capsys: pytest.CaptureFixture[str]) -> None:
     check_overfitted(0.1, 4, TWO, 0.01)
     assert (
