@@ -152,5 +152,6 @@ def by_class(
 
 
 def _mean(values: NDArray[np.float64], fitted: bool) -> Estimate:
-    found = estimate(values.tolist())
-    return replace(found, low=None, high=None) if fitted else found
+    with np.errstate(invalid="ignore"):  # of the PSNR of an image without an error
+        found = estimate(values.tolist())
+    return replace(found, low=None, high=None) if fitted or np.isinf(found.mean) else found

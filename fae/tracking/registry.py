@@ -104,12 +104,12 @@ class RegisteredModel:
     def _make(self, run: StoredRun, pixels: int, tags: Mapping[str, str]) -> Version:
         from mlflow.exceptions import MlflowException
 
-        source = self._upload_with_signature(run, pixels)
         try:
             self._client.create_registered_model(self.name)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+        source = self._upload_with_signature(run, pixels)
         return _of(self._client.create_model_version(self.name, source, run.id, tags=dict(tags)))
 
     def _upload_with_signature(self, run: StoredRun, pixels: int) -> str:

@@ -115,6 +115,12 @@ def test_images_are_counted_together_and_by_class() -> None:
     assert alone.shows == EVERY
 
 
+def test_a_mean_that_is_infinite_has_no_interval() -> None:
+    errors = {"psnr": np.array([np.inf, 20.0, 30.0])}
+    (row,) = by_class("val", errors, torch.zeros(3, dtype=torch.int64), ["image"], fitted=False)
+    assert (row.means["psnr"].mean, row.means["psnr"].low) == (np.inf, None)
+
+
 def test_images_that_were_trained_on_have_no_interval() -> None:
     errors = {"mse": np.array([0.1, 0.2])}
     rows = [*by_class("train", errors, torch.tensor([0, 1]), ["a", "b"], fitted=True)]
