@@ -39,7 +39,7 @@ GROUPS = {
     "optimizer": ["sgd", "adam", "adamw"],
     "experiment": [
         *["adam", "best/64", "debug", "depth", "digits", "dropout", "lr", "paper", "pca", "smoke"],
-        "families",
+        *["families", "overfit"],
     ],
     "model": ["autoencoder", "deep", "tied", "variational", "convolutional"],
     "trainer": ["default"],
@@ -95,6 +95,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "trainer.precision": st.sampled_from(["32-true", "bf16-mixed"]),
     "trainer.early_stopping": st.none() | counts,
     "trainer.limit_batches": st.none() | counts,
+    "trainer.overfit": st.none(),  # or trainer.limit_batches=1 is needed
     "trainer.detect_anomaly": switches,
     "trainer.emulate_bf16": switches,
     "trainer.kernels": st.sampled_from(["auto", "onednn", "torch"]),
@@ -103,6 +104,7 @@ GOOD: dict[str, st.SearchStrategy[Any]] = {
     "tracking.experiment": names,
     "tracking.silence_s": st.floats(10, 86_400),
     "tracking.checkpoint_s": st.none() | st.floats(1, 86_400),
+    "tracking.register": st.none() | st.text("abcdefgh0123456789_-é", min_size=1, max_size=30),
     "tracking.system_metrics": switches,
     "report.tolerance": st.floats(0, 1, exclude_min=True, exclude_max=True),
     "report.fail_unless": st.sampled_from([None, "reproduced"]),
