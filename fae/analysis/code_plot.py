@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-WIDTH, LEFT, ABOVE, BELOW = 1000, 90, 20, 90
+WIDTH, LEFT, ABOVE, BELOW = 1000, 130, 20, 100
 """Units: the picture's width, and the room around the plot, for labels."""
 FLATTEST, STEEPEST = 0.5, 1.0
 """Height of the plot, as a share of its width; both axes have one scale in between."""

@@ -6,6 +6,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fae.analysis import inside
-from fae.analysis.code_plot import plotted
+from fae.analysis.code_plot import CodePlot, plotted
 from fae.analysis.exploration import Exploration
 from fae.analysis.named import described
 from fae.analysis.sprite import sprite
@@ -40,7 +41,7 @@ def page(found: Exploration) -> str:
         about_space=inside.about_space(found),
         variance=_variance(found),
         axes=_axes(found),
-        plot=(plot := plotted(found.space.positions)),
+        plot=(plot := _plot(found)),
         points=_points(found, plot.points),
         keys=[{"name": name, "colour": look.colour} for name, look in colours.items()],
         places=_places(found),
@@ -58,8 +59,14 @@ def page(found: Exploration) -> str:
 
 def _conclusion(found: Exploration) -> str:
     share = format_share(sum(found.space.explained), ".0f")
-    variance = f"Along two directions lie {share} of the variance of its codes."
-    return f"{variance} {inside.accuracy(found)}"
+    of_two = f"Along two directions lie {share} of the variance of its codes. "
+    return f"{of_two if found.run.config.hidden > 2 else ''}{inside.accuracy(found)}"
+
+
+def _plot(found: Exploration) -> CodePlot:
+    """The code space; the number of the class, which stands beside a single unit, has no scale."""
+    made = plotted(found.space.positions)
+    return replace(made, up=[]) if found.run.config.hidden == 1 else made
 
 
 def _variance(found: Exploration) -> str:
@@ -75,7 +82,7 @@ def _variance(found: Exploration) -> str:
 def _axes(found: Exploration) -> tuple[str, str]:
     if found.run.config.hidden == 1:
         return "the code", "number of the class"
-    return "first principal component", "second principal component"
+    return "first component", "second component"
 
 
 def _points(found: Exploration, places: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ def test_it_needs_nothing_else_and_runs_its_own_script_only() -> None:
 
 def test_each_image_is_a_point_with_the_colour_of_its_class() -> None:
     source = page(found())
+    assert source.count('r="5"') == 12
     points = re.findall(
         r'<circle class="c(\d)" cx="([\d.]+)" cy="([\d.]+)" r="5" data-image="(\d+)"/>', source
     )
@@ -58,7 +59,6 @@ def test_each_image_is_a_point_with_the_colour_of_its_class() -> None:
 def test_it_says_what_was_found() -> None:
     text = re.sub(r"<.*?>", " ", page(found()))
     for said in (
-        "Along two directions lie 100\N{NO-BREAK SPACE}% of the variance of its codes.",
         "tells the class of 100.0\N{NO-BREAK SPACE}% (75.8 to 100.0) of the test images",
         "chance is 50.0\N{NO-BREAK SPACE}%",
         "n = 2: these are the codes themselves, turned.",
@@ -66,6 +66,12 @@ def test_it_says_what_was_found() -> None:
         inside.NO_DRAWN.replace("'", "&#39;"),
     ):
         assert said in text
+
+
+def test_how_much_of_the_variance_is_seen_is_said_of_more_than_two_units() -> None:
+    said = "Along two directions lie 100\N{NO-BREAK SPACE}% of the variance of its codes."
+    assert said in page(found(3))
+    assert said not in page(found(2))
 
 
 def test_what_cannot_be_is_said_in_a_sentence() -> None:
