@@ -11,8 +11,8 @@ from pathlib import Path
 
 from fae.cli import command
 from fae.cli.compose import compose
-from fae.cli.options import Parser
-from fae.cli.overrides import key_of
+from fae.cli.options import Parser, names_and_overrides
+from fae.cli.overrides import check_taken, key_of
 from fae.errors import ConfigError
 from fae.runtime import paths
 from fae.runtime.console import in_one_line
@@ -26,8 +26,9 @@ def _run(given: Namespace) -> None:
         DataError: the images are not available.
         StoreError: there is no store, or the network cannot be read.
     """
-    overrides = [word for word in given.images if "=" in word]
+    names, overrides = names_and_overrides(given.images)
     config = compose("batch_size=1", *overrides)  # nothing is trained: few images are enough
+    check_taken(overrides, "data", "tracking")
 
     from fae.analysis import error_table, splits
     from fae.analysis.evaluation import differs, evaluate
@@ -39,7 +40,7 @@ def _run(given: Namespace) -> None:
     from fae.tracking.archive import Archive
 
     limit_threads()
-    asked = splits.check_splits([word for word in given.images if word not in overrides])
+    asked = splits.check_splits(names)
     out = _file(given.out) if given.out else None
     run = named_run(given.run, Archive(config.tracking))
     network = run.network

@@ -10,8 +10,8 @@ from argparse import Namespace
 
 from fae.cli import command
 from fae.cli.compose import compose
-from fae.cli.options import Parser
-from fae.cli.overrides import key_of
+from fae.cli.options import Parser, names_and_overrides, new_folder
+from fae.cli.overrides import check_taken, key_of
 from fae.errors import ConfigError, StoreError
 
 
@@ -23,17 +23,16 @@ def _explore(given: Namespace) -> None:
         DataError: the run's images are not available.
         StoreError: there is no store, or the network cannot be read.
     """
-    overrides = [word for word in given.words if "=" in word]
-    names = [word for word in given.words if word not in overrides]
+    names, overrides = names_and_overrides(given.words)
     if len(names) != 1:
         raise ConfigError(f"RUN: must be given once, not {len(names)} times; see --help")
     config = compose(*overrides)
+    check_taken(overrides, "data.root", "tracking")
 
     from platformdirs import user_cache_path
 
     from fae.analysis import exploration, explore_folder, inside, splits
     from fae.analysis.named import described, named_run
-    from fae.analysis.reconstruction_folder import new_folder
     from fae.runtime.console import point, say, warn
     from fae.runtime.threads import limit_threads
     from fae.tracking.archive import Archive

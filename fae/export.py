@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fae.cli import command
 from fae.cli.compose import compose
+from fae.cli.overrides import check_taken
 from fae.errors import ConfigError
 
 
@@ -33,6 +34,7 @@ def export(words: Sequence[str]) -> None:
     if not path.parent.is_dir():
         raise ConfigError(f"{path.parent}: there is no such folder")
     tracking = compose(*overrides).tracking
+    check_taken(overrides, "tracking")
 
     from fae.analysis.named import described, named_run
     from fae.analysis.onnx_model import check_installed, onnx_model, origin

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from fae.cli import command
 from fae.cli.compose import compose
-from fae.cli.options import Parser
+from fae.cli.options import Parser, new_folder
+from fae.cli.overrides import check_taken
 from fae.errors import ConfigError
 
 
@@ -28,6 +29,7 @@ def _run(given: Namespace) -> None:
     if not words:
         raise ConfigError("FILE: must be given, the images or folders of images to reconstruct")
     tracking = compose(*overrides).tracking
+    check_taken(overrides, "tracking")
 
     from fae.analysis import reconstruction, reconstruction_folder
     from fae.analysis.named import described, named_run
@@ -38,7 +40,7 @@ def _run(given: Namespace) -> None:
     from fae.tracking.archive import Archive
 
     limit_threads()
-    folder = reconstruction_folder.new_folder(given.out)
+    folder = new_folder(given.out, reconstruction_folder.KIND)
     run = named_run(given.run, Archive(tracking))
     network = run.network
     files = reconstruction.files_for(run, image_paths([Path(word) for word in words]))

@@ -8,11 +8,11 @@ if __name__ == "__main__":  # before what takes long to import
 
     process.begin()
 
-import logging
 from collections.abc import Sequence
 
 from fae.cli import command
 from fae.cli.compose import compose, compose_as
+from fae.cli.options import names_and_overrides
 from fae.cli.overrides import without
 from fae.errors import ConfigError
 from fae.reports.config import ReportConfig
@@ -50,7 +50,6 @@ def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
     from fae.tracking.recovery import close_crashed
 
     name, archive = names[0], Archive(config.tracking)
-    logging.getLogger().addHandler(logging.NullHandler())  # or libraries would print their logs
     close_crashed(archive)
     runs = runs_of_sweep(name, archive) or [named_run(name, archive)]
     reproduce_all(runs, config, data_root, overrides)
@@ -58,7 +57,7 @@ def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
 
 def main() -> None:
     """Entry point of ``fae reproduce`` and ``python -m fae.reproduce``."""
-    command.run(lambda: reproduce(*command.names_and_overrides()), name="reproduce")
+    command.run(lambda: reproduce(*names_and_overrides(command.words())), name="reproduce")
 
 
 if __name__ == "__main__":

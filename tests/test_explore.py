@@ -64,6 +64,10 @@ def test_it_writes_a_page_and_stores_the_accuracy_once(home: Path, tmp_path: Pat
         (["latest", "another"], "RUN: must be given once, not 2 times; see --help"),
         (["data.root=x"], "RUN: must be given once, not 0 times; see --help"),
         (["latest", "lr=fast"], "lr=fast: "),
+        (
+            ["latest", "lr=0.5"],
+            "lr=0.5: a stored run has its own settings; only data.root",
+        ),
     ],
     ids=" ".join,
 )

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,9 @@ from fae.analysis.reconstruction import Reconstruction
 from fae.drawing.pictures import Panel, error_map, picture
 from fae.drawing.sheets import DPI, reconstructed
 from fae.drawing.tables import as_csv
-from fae.errors import ConfigError
-from fae.runtime import folders, paths
-from fae.runtime.console import in_one_line
+from fae.runtime import folders
 
+KIND = "reconstructions"
 PANEL, ERRORS = "panel.png", "mse.csv"
 PARTS = ("original", "reconstruction", "error")
 """Folders in which each image has a file."""
@@ -23,25 +21,6 @@ SHOWN = 30
 """Images in the panel at most."""
 LONGEST = 60
 """Characters of a file's name that are kept."""
-
-
-def new_folder(given: str | None, kind: str = "reconstructions") -> Path:
-    """Where results are written: a folder that is not there, or is empty.
-
-    Args:
-        given: the user's choice; None: one with the date and the time, in a folder of the kind.
-        kind: of the results, in a word.
-
-    Raises:
-        ConfigError: there is something.
-    """
-    folder = paths.absolute(Path(given or f"{kind}/{datetime.now():%Y-%m-%d_%H-%M-%S}"))
-    named = f"--out {in_one_line(given or str(folder))}"
-    if flaw := paths.flaw(folder):
-        raise ConfigError(f"{named}: {flaw}")
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ConfigError(f"{named}: is there already; name another folder, or remove it")
-    return folder
 
 
 def write(folder: Path, found: Iterable[Reconstruction], count: int, title: str) -> float:
@@ -59,7 +38,7 @@ def write(folder: Path, found: Iterable[Reconstruction], count: int, title: str)
     """
     rows: list[dict[str, object]] = []
     shown: list[Reconstruction] = []
-    with folders.whole(folder, "reconstructions", _is_ours) as fresh:
+    with folders.whole(folder, KIND, _is_ours) as fresh:
         for part in PARTS:
             (fresh / part).mkdir()
         total = 0.0

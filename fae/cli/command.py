@@ -128,16 +128,6 @@ def words() -> list[str]:
     return options.words(sys.argv[1:], _settings(Config))
 
 
-def names_and_overrides() -> tuple[list[str], list[str]]:
-    """The arguments of a command that Hydra does not read that name runs, and the overrides.
-
-    Raises:
-        ConfigError: there is an option.
-    """
-    given = words()
-    return [word for word in given if "=" not in word], [word for word in given if "=" in word]
-
-
 def folders_and_overrides() -> tuple[list[Path], list[str]]:
     """The arguments of such a command that are folders, and those that are overrides.
 

@@ -33,6 +33,7 @@ RUN = {
     "RUN": "the beginning of a run's id; latest, which finished last; best, which has the lowest "
     "validation error on the images of the latest; or models:/NAME@ALIAS, a registered model"
 }
+STORE = {SETTING: "where the run is stored: tracking.uri, tracking.experiment"}
 SHOW = {"--cfg job": "print the configuration, and do nothing else"}
 OF_RUNS = {
     **SHOW,
@@ -146,7 +147,7 @@ COMMANDS: Mapping[str, Command] = {
             "--invert": "swap black and white, as for a dark object on a light ground and a "
             "network that was trained on light ones on dark",
             "--out FOLDER": "where to write, a new folder; default: reconstructions/DATE_TIME",
-            **SETTINGS_OF_TRAIN,
+            **STORE,
         },
         examples={
             "fae reconstruct best shirt.jpg shoe.png --invert": "two photographs",
@@ -162,7 +163,7 @@ COMMANDS: Mapping[str, Command] = {
         arguments={
             **RUN,
             "FILE": "the file to write, a new one",
-            **SETTINGS_OF_TRAIN,
+            **STORE,
         },
         examples={
             "fae export best network.onnx": "the best network",
@@ -179,8 +180,8 @@ COMMANDS: Mapping[str, Command] = {
             **RUN,
             "SPLIT": "which images: train, val, test; default: test",
             "--out FILE": "write the table there, too, as CSV with full precision",
-            SETTING: "a setting of fae train: data=NAME for another data set, tracking.uri, "
-            "data.root",
+            SETTING: "data=NAME and others of data, for another data set or where it is; "
+            "tracking.uri, tracking.experiment",
         },
         examples={
             "fae evaluate best": "on the test images",
@@ -198,7 +199,7 @@ COMMANDS: Mapping[str, Command] = {
         arguments={
             **RUN,
             "--out FOLDER": "where to write, a new folder; default: explorations/DATE_TIME",
-            SETTING: "a setting of fae train: tracking.uri, or data.root, where the images are",
+            SETTING: "data.root, where the images are; tracking.uri, tracking.experiment",
         },
         examples={
             "fae explore best": "the network with the lowest validation error",

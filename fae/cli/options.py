@@ -4,13 +4,17 @@ import argparse
 import io
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import redirect_stderr
+from datetime import datetime
 from difflib import get_close_matches
+from pathlib import Path
 from typing import NoReturn
 
 from fae.cli.hydra_internals import parser
 from fae.errors import ConfigError, without_password
+from fae.runtime import paths
+from fae.runtime.console import in_one_line
 
 ASKS_FOR_HELP = {"-h", "--help"}
 ASKS_FOR_VERSION = {"--version"}
@@ -48,6 +52,34 @@ def in_order(arguments: Sequence[str], settings: Collection[str]) -> list[str]:
     for override in found.overrides:
         options.remove(override)
     return [*options, *found.overrides]
+
+
+def names_and_overrides(words: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The words of a command line that name something, and those that are overrides."""
+    names: list[str] = []
+    overrides: list[str] = []
+    for word in words:
+        (overrides if "=" in word else names).append(word)
+    return names, overrides
+
+
+def new_folder(given: str | None, kind: str) -> Path:
+    """The folder of ``--out``, in which a command is to write: it is not there, or is empty.
+
+    Args:
+        given: the user's choice; None: one with the date and the time, in a folder of the kind.
+        kind: of the results, in a word.
+
+    Raises:
+        ConfigError: there is something.
+    """
+    folder = paths.absolute(Path(given or f"{kind}/{datetime.now():%Y-%m-%d_%H-%M-%S}"))
+    named = f"--out {in_one_line(given or str(folder))}"
+    if flaw := paths.flaw(folder):
+        raise ConfigError(f"{named}: {flaw}")
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ConfigError(f"{named}: is there already; name another folder, or remove it")
+    return folder
 
 
 class Parser(argparse.ArgumentParser):

@@ -11,6 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from fae.config import Config
+from fae.errors import ConfigError
 
 NOT_IN_NAMES = ("hydra", "tracking", "report", "sweep", "local", "data.root", "data.skip_broken")
 """Keys, and groups of them, that do not say what is trained."""
@@ -35,6 +36,22 @@ def key_of(override: str) -> str:
 def without(overrides: Sequence[str], *keys: str) -> list[str]:
     """The overrides of other keys than these, and than those within these groups."""
     return [override for override in overrides if not _is_any_of(key_of(override), keys)]
+
+
+def check_taken(overrides: Sequence[str], *keys: str) -> None:
+    """Check that a command about a stored run gets no settings that would mean nothing to it.
+
+    Args:
+        keys: settings, and groups of them, that it takes.
+
+    Raises:
+        ConfigError: there is another one.
+    """
+    if others := without(overrides, *keys, "local"):
+        raise ConfigError(
+            f"{others[0]}: a stored run has its own settings; only {' and '.join(keys)} can be "
+            "given"
+        )
 
 
 def _is_any_of(key: str, keys: Sequence[str]) -> bool:

@@ -235,6 +235,7 @@ def test_a_few_images_of_ones_own_are_another_data_set(
         (["zz"], "RUN=zz: no runs have ids that begin so"),
         (["latest", "--out", "nowhere/a.csv"], "--out nowhere/a.csv: there is no folder "),
         (["latest", "--out", "."], "--out .: is there already; name another file, or delete it"),
+        (["latest", "lr=0.5"], "lr=0.5: a stored run has its own settings; only data and tracking"),
         (["latest", "data=mnits"], "data=mnits: unknown; did you mean mnist?"),
         (["latest", "--split", "val"], "unrecognized arguments: --split"),
     ],

@@ -93,8 +93,12 @@ def test_the_command_writes_a_trained_network_once(tiny: Tiny, tmp_path: Path) -
         (["best"], "RUN FILE: must be given, as in fae export best network.onnx"),
         (["best", "no/network.onnx"], "no: there is no such folder"),
         (["best", "a.onnx", "hiden=3"], "hiden: no such key"),
+        (
+            ["best", "a.onnx", "hidden=3"],
+            "hidden=3: a stored run has its own settings; only",
+        ),
     ],
-    ids=["no file", "no folder", "no key"],
+    ids=["no file", "no folder", "no key", "no effect"],
 )
 def test_what_is_wrong_is_said_at_once(words: Sequence[str], said: str) -> None:
     with pytest.raises(ConfigError, match=said):

@@ -19,8 +19,9 @@ from PIL import Image
 
 from fae.analysis import reconstruction_folder
 from fae.analysis.reconstruction import Reconstruction, files_for, reconstruct
-from fae.analysis.reconstruction_folder import new_folder, write
+from fae.analysis.reconstruction_folder import KIND, write
 from fae.cli.compose import compose
+from fae.cli.options import new_folder
 from fae.data.folder import reading, streaming
 from fae.data.folder.config import FolderConfig
 from fae.data.folder.streaming import ImageFiles, image_paths
@@ -204,12 +205,12 @@ def test_what_a_kill_leaves_is_removed_by_the_next_command_and_nothing_else(tmp_
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert new_folder(str(tmp_path / "empty")) == tmp_path / "empty"
+    assert new_folder(str(tmp_path / "empty"), KIND) == tmp_path / "empty"
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
     for given in ("full", "full/thesis.txt"):
         with pytest.raises(ConfigError, match="is there already"):
-            new_folder(str(tmp_path / given))
+            new_folder(str(tmp_path / given), KIND)
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
@@ -230,6 +231,10 @@ def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path) -> None:
     [
         ([], "the following arguments are required: FILE"),
         (["tracking.uri=x"], "FILE: must be given"),
+        (
+            ["a.png", "lr=0.5"],
+            "lr=0.5: a stored run has its own settings; only tracking",
+        ),
         (["a.png", "--outt", "x"], "unrecognized arguments: --outt"),
         (["a.png", "--out"], "--out: expected one argument"),
     ],
