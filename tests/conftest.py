@@ -1,11 +1,13 @@
 """What the tests share: tiny configurations, one store, and the real command line."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import forking
 import pytest
@@ -32,6 +34,25 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 """What shows pages to the tests; None where no browser is installed."""
 NEEDS_BROWSER = pytest.mark.skipif(BROWSER is None, reason="needs Chromium or Chrome")
+
+
+def in_browser(script: Path, page: Path) -> dict[str, Any]:
+    """What a script finds on a page; the test is skipped where it cannot run."""
+    assert BROWSER
+    looked = subprocess.run(
+        ["node", script, page],
+        env={**os.environ, "BROWSER": BROWSER},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "MODULE_NOT_FOUND" in looked.stderr:
+        pytest.skip("npm install --no-save axe-core puppeteer-core")
+    assert looked.returncode == 0, looked.stderr
+    found: dict[str, Any] = json.loads(looked.stdout)
+    return found
+
+
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from fae.analysis.named import described
-from fae.analysis.validation import comparable, split_of, validation_error
+from fae.analysis.validation import finished, split_of, validation_error
 from fae.config import Config
 from fae.errors import ConfigError, StoreError, UndeliveredError
 from fae.runs.run import Result
@@ -50,7 +50,7 @@ def register_best(
         UndeliveredError: the store cannot be read, or does not accept it.
     """
     try:
-        trained = comparable(runs, archive)
+        trained = finished(runs, archive)
         if not trained:
             return f"nothing is registered as {name}: no run has finished"
         return _register(
@@ -82,39 +82,38 @@ def check_comparable(name: str, configs: Iterable[Config]) -> None:
 
 def _register(model: RegisteredModel, best: TrainedRun, verdict: str) -> str:
     name, error, former = model.name, validation_error(best), model.champion()
-    if former is None:
-        version = model.crown(best, best.config.data.pixels, _tags(best, error, verdict))
-        return f"{_registered(best, name, version)}, its champion: {_measured(error)}"
-    if former.run_id == best.id:
-        return (
-            f"{described(best)} is the champion of {name} already, version {former.number}: "
-            f"{_measured(error)}"
-        )
-    if reason := _incomparable(former, best):
-        return (
-            f"nothing is registered as {name}: its champion, version {former.number}, {reason}; "
-            f"tracking.register=ANOTHER_NAME registers {described(best)}"
-        )
-    before = _error_of(former)
-    now, then = format_errors([error, before])
-    if error >= before:
-        return (
-            f"the champion of {name} stays version {former.number}: validation error {then}; the "
-            f"best of this command, {described(best)}, has {now}"
-        )
+    if former and (kept := _kept(name, former, best, error)):
+        return kept
     version = model.crown(best, best.config.data.pixels, _tags(best, error, verdict))
+    registered = f"registered {described(best)} as {name} version {version.number}"
+    if former is None:
+        return f"{registered}, its champion: validation error {format_error(error)}"
+    now, then = format_errors([error, _error_of(former)])
     return (
-        f"{_registered(best, name, version)}, now its champion: validation error {now}, before "
-        f"{then} (version {former.number})"
+        f"{registered}, now its champion: validation error {now}, before {then} "
+        f"(version {former.number})"
     )
 
 
-def _registered(run: TrainedRun, name: str, version: Version) -> str:
-    return f"registered {described(run)} as {name} version {version.number}"
-
-
-def _measured(error: float) -> str:
-    return f"validation error {format_error(error)}"
+def _kept(name: str, champion: Version, best: TrainedRun, error: float) -> str:
+    """Why the champion stays; empty if the best network is better."""
+    if champion.run_id == best.id:
+        return (
+            f"{described(best)} is the champion of {name} already, version {champion.number}: "
+            f"validation error {format_error(error)}"
+        )
+    if reason := _incomparable(champion, best):
+        return (
+            f"nothing is registered as {name}: its champion, version {champion.number}, {reason}; "
+            f"tracking.register=ANOTHER_NAME registers {described(best)}"
+        )
+    if error < _error_of(champion):
+        return ""
+    now, then = format_errors([error, _error_of(champion)])
+    return (
+        f"the champion of {name} stays version {champion.number}: validation error {then}; the "
+        f"best of this command, {described(best)}, has {now}"
+    )
 
 
 def _tags(run: TrainedRun, error: float, verdict: str) -> dict[str, str]:

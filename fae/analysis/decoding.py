@@ -66,7 +66,7 @@ def interpolations(
         classes: their names, by label.
 
     Returns:
-        None where the network has no ``decode``, or there is a single image.
+        No pair where the network has no ``decode``, or there is a single image.
     """
     network = run.network
     if not isinstance(network, Decoder):
@@ -89,7 +89,7 @@ def _interpolation(network: Decoder, pair: Images, classes: tuple[str, ...]) -> 
 def samples(run: TrainedRun) -> Floats:
     """Images of codes that are drawn from the standard normal distribution, (images, pixels).
 
-    None where training did not draw codes towards it, so that it says nothing about them.
+    No images where training did not draw codes towards it, so that it says nothing about them.
     """
     config, network = run.config, run.network
     if not (config.model.normal_codes and isinstance(network, Decoder)):

@@ -9,7 +9,7 @@ from fae.drawing.tables import Columns
 from fae.runtime.formatting import format_share
 from fae.runtime.proportions import Proportion
 
-HEADS = ("image", "0", *[f"{i / (STEPS - 1):g}" for i in range(1, STEPS - 1)], "1", "image")
+HEADS = ("image", *[f"{step / (STEPS - 1):g}" for step in range(STEPS)], "image")
 """Above the images of an interpolation: the share of the second code."""
 BETWEEN = (
     "Two test images at the ends, and between them what the network makes of the codes on the "

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fae.analysis.validation import comparable, split_of, validation_error
+from fae.analysis.validation import finished, split_of, validation_error
 from fae.errors import ConfigError
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive
@@ -53,7 +53,7 @@ def _finished(archive: Archive) -> list[TrainedRun]:
     Raises:
         ConfigError: there are none.
     """
-    runs = comparable(archive.runs("run", status="FINISHED"), archive)
+    runs = finished(archive.runs("run", status="FINISHED"), archive)
     if not runs:
         raise ConfigError(f"RUN: no run has finished yet in tracking.uri={archive.uri}")
     return runs

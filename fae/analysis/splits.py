@@ -1,9 +1,9 @@
 """The images on which a trained network is evaluated: its own, or those of another data set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from fae.data.config import DataConfig
 from fae.data.images import DataSet, Images, split_at_random
@@ -13,11 +13,11 @@ from fae.errors import ConfigError, DataError
 from fae.runs.stored import TrainedRun
 
 Split = Literal["train", "val", "test"]
-SPLITS: Mapping[str, Split] = {"train": "train", "val": "val", "test": "test"}
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 
 def check_splits(names: Sequence[str]) -> list[Split]:
-    """The splits of these names, each once; the test images if there are none.
+    """The splits of these names, each once, in the order above; the test images if there are none.
 
     Raises:
         ConfigError: there is no such split.
@@ -25,7 +25,7 @@ def check_splits(names: Sequence[str]) -> list[Split]:
     for name in names:
         if name not in SPLITS:
             raise ConfigError(f"{name}: no such images; choose from {', '.join(SPLITS)}")
-    return [SPLITS[name] for name in dict.fromkeys(names)] or ["test"]
+    return [split for split in SPLITS if split in names] or ["test"]
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ def own(run: TrainedRun, root: Path | None) -> Source:
     if stored != data_set.digest:
         raise DataError(
             f"data={config.name}: the images here (digest {data_set.digest}) are not those of the "
-            f"run (digest {stored!r:.50}); data.root=PATH says where these are, data={config.name} "
-            "evaluates on those here"
+            f"run (digest {stored!r:.50}); data.root=PATH says where these are"
         )
     return Source(config, data_set, is_own=True)
 

@@ -11,8 +11,8 @@ SPLIT = ("data.train", "data.val", "split_seed", "trainer.limit_batches", "train
 measured."""
 
 
-def comparable(runs: Iterable[StoredRun], archive: Archive) -> list[TrainedRun]:
-    """Those that have finished and have a validation error."""
+def finished(runs: Iterable[StoredRun], archive: Archive) -> list[TrainedRun]:
+    """Those that have finished, and have a validation error."""
     return [
         TrainedRun.of(run, archive)
         for run in runs

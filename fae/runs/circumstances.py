@@ -1,7 +1,7 @@
 """What the bits of a result may depend on besides its configuration and images: then, and now."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from fae.config import Config, TrainingConfig
@@ -10,6 +10,7 @@ from fae.runs.fingerprint import LIBRARIES, files, fingerprint
 from fae.runs.stored import TrainedRun, versions
 from fae.runtime.console import in_one_line
 from fae.runtime.digest import short_digest
+from fae.runtime.formatting import shortened
 from fae.tracking.archive import UnreadableError
 
 Circumstances = Mapping[str, str]
@@ -68,7 +69,7 @@ def _code(run: TrainedRun, config: TrainingConfig) -> str:
     if found == run.tags.get("fae.fingerprint"):
         return found
     changed = provenance.changed_since(run.tags.get("fae.commit", ""), files(config))
-    return f"{found} (changed: {_listed(changed)})" if changed else found
+    return f"{found} (changed: {shortened(changed, NAMED)})" if changed else found
 
 
 def _stored_changes(run: TrainedRun) -> str:
@@ -87,7 +88,7 @@ def changes(diff: str) -> str:
         diff: as ``provenance.uncommitted_diff`` makes it.
     """
     names = re.findall(r"^(?:# new: |diff --git a/.* b/)(.+)$", diff, re.MULTILINE)
-    return f"{_listed(names)} (digest {short_digest(diff)[:8]})" if diff else ABSENT
+    return f"{shortened(names, NAMED)} (digest {short_digest(diff)[:8]})" if diff else ABSENT
 
 
 def differences(then: Circumstances, now: Circumstances) -> list[str]:
@@ -104,11 +105,6 @@ def differences(then: Circumstances, now: Circumstances) -> list[str]:
     phrases = [f"{_shown(what)}: {old}; now {new}" for what, (old, new) in values.items()]
     more = [f"and {len(phrases) - MOST} more packages"] if len(phrases) > MOST else []
     return [*phrases[:MOST], *more]
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
 
 
 def _shown(value: str) -> str:

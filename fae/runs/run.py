@@ -98,7 +98,7 @@ class Fitted:
 
 
 def prepare(config: Config, *, here: bool = True) -> None:
-    """Check what a run needs, bound the threads of torch, and choose kernels.
+    """Check what a run needs, bound the threads of torch, choose kernels, and quiet Lightning.
 
     It needs its device, its data set, and the weights that it is to start from.
 

@@ -77,6 +77,12 @@ def format_share(share: float, form: str = ".1f") -> str:
     return f"{100 * share:{form}} %"
 
 
+def shortened(names: Sequence[str], most: int) -> str:
+    """The first of some names, and how many more there are: ``a, b and 3 more``."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def format_duration(seconds: float) -> str:
     """``4.1 s``, ``42 s``, ``2 min 10 s`` or ``1 h 17 min``."""
     if seconds < 9.95:

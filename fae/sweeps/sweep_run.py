@@ -1,6 +1,6 @@
 """The run of a sweep: its jobs, launched by this process and perhaps by others at the same time."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fae.errors import FaeError, TrainingError
 from fae.runs.begin import begin
@@ -8,6 +8,7 @@ from fae.runs.job import Job, JobGroup
 from fae.runs.others import Others
 from fae.runs.task import Known, State, Task, look_up
 from fae.runtime.console import say
+from fae.runtime.formatting import shortened
 from fae.runtime.signals import allow_signals, defer_signals
 from fae.sweeps import parent_run
 from fae.sweeps.launch import Launch
@@ -174,7 +175,8 @@ class SweepRun:
         own = JobGroup(self.parent, 0.0, [])
         more = self.seeds.more(look_up(self.tasks, self.archive, self.settings, own))
         if more:
-            say(f"not decided yet, one more seed each: {_listed(task.name for task in more)}")
+            names = shortened([task.name for task in more], SHOWN)
+            say(f"not decided yet, one more seed each: {names}")
         self.tasks = [*self.tasks, *more]
         return more
 
@@ -286,12 +288,6 @@ def _colours(tasks: Sequence[Task], launched: Sequence[Task]) -> list[str]:
         (of_n[task.config.hidden] if len(of_n) > 1 else apart[task.fingerprint]).colour
         for task in launched
     ]
-
-
-def _listed(names: Iterable[str]) -> str:
-    """Some names, or so many of them and how many more there are."""
-    first, rest = (shown := [*names])[:SHOWN], shown[SHOWN:]
-    return ", ".join([*first, *([f"and {len(rest)} more"] if rest else [])])
 
 
 def _failure(causes: Sequence[str], runs: int, retry: str) -> str:

@@ -96,9 +96,8 @@ class RegisteredModel:
 
     def _version_of(self, run: StoredRun) -> Version | None:
         """The first version that a run has, of those that were made here."""
-        found = self._client.search_model_versions(f"run_id = '{run.id}'")
-        own = [v for v in found if v.name == self.name and f"{v.source}" == self._source(run)]
-        versions = [_of(version) for version in own]
+        found, ours = self._client.search_model_versions(f"run_id = '{run.id}'"), self._source(run)
+        versions = [_of(v) for v in found if (v.name, v.source) == (self.name, ours)]
         return min(versions, key=lambda version: int(version.number), default=None)
 
     def _make(self, run: StoredRun, pixels: int, tags: Mapping[str, str]) -> Version:
@@ -121,8 +120,7 @@ class RegisteredModel:
         from mlflow.models.model import MLMODEL_FILE_NAME
 
         self._archive.update_paths()
-        stored = self._client.get_run(run.id)
-        artifacts = artifacts_of(self._client, stored)
+        artifacts = artifacts_of(self._client, self._client.get_run(run.id))
         with tempfile.TemporaryDirectory() as made:
             with downloading(LARGEST):
                 folder = Path(artifacts.download_artifacts("model", made))

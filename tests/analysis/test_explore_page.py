@@ -3,16 +3,13 @@
 import base64
 import hashlib
 import io
-import json
-import os
 import re
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BROWSER, NEEDS_BROWSER
+from conftest import NEEDS_BROWSER, in_browser
 from inner import Known, inputs, run_of
 from PIL import Image
 
@@ -171,23 +168,6 @@ def test_the_folder_appears_whole_or_not_at_all(
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def in_browser(script: Path, page: Path) -> dict[str, object]:
-    """What a script finds on a page; the test is skipped where it cannot run."""
-    assert BROWSER
-    looked = subprocess.run(
-        ["node", script, page],
-        env={**os.environ, "BROWSER": BROWSER},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "MODULE_NOT_FOUND" in looked.stderr:
-        pytest.skip("npm install --no-save axe-core puppeteer-core")
-    assert looked.returncode == 0, looked.stderr
-    read: dict[str, object] = json.loads(looked.stdout)
-    return read
-
-
 @pytest.mark.slow
 @NEEDS_BROWSER
 def test_mouse_touch_and_keyboard_lead_to_the_images(tmp_path: Path) -> None:
@@ -206,5 +186,5 @@ def test_mouse_touch_and_keyboard_lead_to_the_images(tmp_path: Path) -> None:
 def test_axe_finds_nothing_on_any_screen(tmp_path: Path) -> None:
     """In light and dark, on a wide screen and on a phone."""
     seen = in_browser(AXE, write(tmp_path / "inside", found()))
-    assert [screen["violations"] for screen in seen.values()] == [[]] * 4  # type: ignore[index]
-    assert [screen["width"] for screen in seen.values()] == [1280, 390] * 2  # type: ignore[index]
+    assert [screen["violations"] for screen in seen.values()] == [[]] * 4
+    assert [screen["width"] for screen in seen.values()] == [1280, 390] * 2

@@ -2,10 +2,7 @@
 
 import base64
 import io
-import json
-import os
 import re
-import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -13,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BROWSER, NEEDS_BROWSER
+from conftest import NEEDS_BROWSER, in_browser
 from inner import Known, inputs, run_of
 from PIL import Image
 from records import gallery, pca, record, summary
@@ -323,18 +320,7 @@ def test_axe_finds_nothing_on_any_screen(paper: Summary, tmp_path: Path) -> None
     """In light and dark, on a wide screen and on a phone, where the verdict is in sight."""
     file = tmp_path / "report.html"
     file.write_text(made(paper))
-    assert BROWSER
-    looked = subprocess.run(
-        ["node", AXE, file],
-        env={**os.environ, "BROWSER": BROWSER},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "MODULE_NOT_FOUND" in looked.stderr:
-        pytest.skip("npm install --no-save axe-core puppeteer-core")
-    assert looked.returncode == 0, looked.stderr
-    found = json.loads(looked.stdout)
+    found = in_browser(AXE, file)
     assert [screen["violations"] for screen in found.values()] == [[]] * 4
     assert [screen["width"] for screen in found.values()] == [1280, 390] * 2
     assert all(screen["verdict"] <= 390 for name, screen in found.items() if "390" in name)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fae.errors import ConfigError
 from fae.runtime.console import in_one_line
+from fae.runtime.formatting import shortened
 
 ENDINGS = {
     *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pbm"),
@@ -43,13 +44,13 @@ class Listing:
             yield f"left out: {self.others_in_words()}"
         if self.empty:
             folders = "folder has" if len(self.empty) == 1 else "folders have"
-            yield f"left out: {len(self.empty)} {folders} no images: {shortened(self.empty)}"
+            yield f"left out: {len(self.empty)} {folders} no images: {_some(self.empty)}"
 
     def others_in_words(self) -> str:
         """Such as ``3 other files: .txt (2), .db (1)``."""
         most = Counter(self.others).most_common()
         count = sum(self.others.values())
-        endings = shortened([f"{ending or 'without ending'} ({count})" for ending, count in most])
+        endings = _some([f"{ending or 'without ending'} ({count})" for ending, count in most])
         return f"{count} other file{'s' * (count != 1)}{': ' * (count > 0)}{endings}"
 
 
@@ -101,13 +102,13 @@ def _check(root: Path, found: Listing, classes: Sequence[str]) -> None:
     if "" in classes and len(classes) > 1:
         beside = [file for file in found.files if not class_of(file)]
         raise ConfigError(
-            f"data.root={root}: has images beside the folders of the classes: {shortened(beside)}; "
+            f"data.root={root}: has images beside the folders of the classes: {_some(beside)}; "
             "move each into one of the folders, or all images into one folder"
         )
     if len(classes) > 1 and {name.lower() for name in classes} <= PARTS:
         ((largest, _),) = Counter(map(class_of, found.files)).most_common(1)
         raise ConfigError(
-            f"data.root={root}: {shortened(classes)} would be taken for classes, as images are "
+            f"data.root={root}: {_some(classes)} would be taken for classes, as images are "
             f"split at random; put all images of a class into one folder, or name one of these "
             f"folders: data.root={root / largest}"
         )
@@ -146,7 +147,6 @@ def _paths(root: Path, key: str) -> Iterator[str]:
             ) from error
 
 
-def shortened(names: Sequence[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     """The first of some names, safe to print, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(map(in_one_line, names[:SHOWN])) + more
+    return shortened([in_one_line(name) for name in names], SHOWN)

@@ -77,7 +77,8 @@ def _decoded(path: Path, side: int, colour: bool, fit: Fit) -> NDArray[np.uint8]
 def image_paths(named: Sequence[Path]) -> list[Path]:
     """The files among these paths, and the images in the folders among them; each once, in order.
 
-    Files in a folder are images by the endings of their names; what is left out is told.
+    The images in a folder are recognised by their file names' endings. A warning counts the other
+    files, which are left out.
 
     Raises:
         ConfigError: a folder cannot be listed, or has no images.
