@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Cli, runs
+from conftest import NO_LOCAL, Cli, runs
 from mlflow import MlflowClient
 
+from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.images import Images
 from fae.errors import ConfigError, TrainingError
@@ -75,6 +76,10 @@ def test_a_sound_network_passes_and_stops_as_soon_as_it_does(
     (run,) = runs(client, "run", tmp_path)
     errors = [point.value for point in client.get_metric_history(run.info.run_id, "train/mse")]
     assert 1 < len(errors) < 2000
+    config = compose(NO_LOCAL, *SMALL)
+    data, _ = build(config, config.data.build())
+    target = 0.5 * variance(data.split[0][: config.batch_size])
+    assert errors[-1] <= target < min(errors[:-1])
     assert errors == [p.value for p in client.get_metric_history(run.info.run_id, "val/mse")]
 
 
