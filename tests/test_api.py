@@ -91,6 +91,7 @@ def test_importing_the_package_imports_nothing_else() -> None:
         _ = fae.other
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("project")
 def test_the_notebook_runs() -> None:
     notebook = json.loads((PROJECT / "docs" / "notebook.ipynb").read_text())

@@ -103,6 +103,7 @@ def stored(folder: Path) -> Any:
     return run
 
 
+@pytest.mark.long
 def test_a_network_and_a_data_set_in_a_package_of_ones_own(follow: Follow) -> None:
     title = "A network or a data set, in a package of your own"
     learned, trained, reported, searched = follow(title, checkout=False)
@@ -133,6 +134,7 @@ def unchanged(tmp_path: Path) -> Iterator[None]:
     assert fingerprint(tmp_path) == fingerprint(PROJECT) != ""
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unchanged")
 def test_an_optimizer(follow: Follow) -> None:
     trained, searched = follow("An optimizer or a schedule")
@@ -141,6 +143,7 @@ def test_an_optimizer(follow: Follow) -> None:
     assert "optimizer=rmsprop" in searched
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unchanged")
 def test_a_metric(follow: Follow, tmp_path: Path) -> None:
     follow("A metric")
@@ -149,6 +152,7 @@ def test_a_metric(follow: Follow, tmp_path: Path) -> None:
     assert metrics["val/mae"] ** 2 <= metrics["val/mse"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("unchanged")
 def test_a_figure(follow: Follow, tmp_path: Path) -> None:
     follow("A figure of the report")
@@ -157,12 +161,14 @@ def test_a_figure(follow: Follow, tmp_path: Path) -> None:
     assert "Test error against parameters" in (report / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_published_numbers(follow: Follow) -> None:
     (printed,) = follow("Published numbers")
     assert re.search(r"n = 4 +\S+ \(one seed\) +0\.0500 ", printed)
     assert "not enough seeds" in printed
 
 
+@pytest.mark.long
 def test_a_launcher(follow: Follow) -> None:
     (printed,) = follow("A launcher")
     assert "n = 2" in printed

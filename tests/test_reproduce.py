@@ -28,6 +28,7 @@ def command(
     )
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_a_sweep_is_reproduced_elsewhere_and_a_difference_fails(tmp_path: Path) -> None:
     done = command(tmp_path / "there", "train", "-m", *TRAIN)

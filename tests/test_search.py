@@ -59,6 +59,7 @@ def wait_for(process: "subprocess.Popen[str]", *texts: str) -> None:
             return
 
 
+@pytest.mark.long
 def test_a_search_and_a_sweep_keep_the_whole_id_of_the_run_they_start_from(
     tmp_path: Path, empty_store: bytes
 ) -> None:
@@ -215,6 +216,7 @@ def test_the_same_command_again_tries_nothing(searched: tuple[Path, str]) -> Non
     assert client.get_model_version_by_alias("found", "champion").run_id == best.info.run_id
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_a_killed_search_resumes_its_trial(tmp_path: Path) -> None:
     """With kill -9, and again with Ctrl-C: as many trials as were asked for, none twice."""
@@ -236,6 +238,7 @@ def test_a_killed_search_resumes_its_trial(tmp_path: Path) -> None:
         assert steps == list(range(1, len(steps) + 1))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_a_killed_search_is_resumed_in_a_copy_of_its_project(tmp_path: Path) -> None:
     """In its trial, and in the copy's own folders."""
@@ -261,6 +264,7 @@ def test_a_killed_search_is_resumed_in_a_copy_of_its_project(tmp_path: Path) -> 
     assert [*(now / "outputs").rglob("run.json")].count(home / "run.json") == 1
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
     both = [begin(tmp_path, "hidden=4"), begin(tmp_path, "hidden=4")]
@@ -272,6 +276,7 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
     assert len(stored(tmp_path, "run")) == 2
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_a_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
     slow = "hidden=4", "epochs=60", "search.pruner=none", "search.trials=6"
@@ -287,6 +292,7 @@ def test_a_process_takes_over_from_one_that_died(tmp_path: Path) -> None:
         assert [run.info.status for run in stored(tmp_path, kind)] == ["FINISHED"] * count
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_what_was_found_is_shown_though_the_store_lacks_some_of_it(tmp_path: Path) -> None:
     Store(compose(NO_LOCAL, f"tracking.uri='{of_file(tmp_path / 'mlflow.db')}'").tracking)
@@ -306,6 +312,7 @@ def test_what_was_found_is_shown_though_the_store_lacks_some_of_it(tmp_path: Pat
         assert f"{run.data.tags['fae.folder']}; python -m fae.sync" in errors
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_values_that_clash_are_a_failed_trial(tmp_path: Path) -> None:
     space = "+search.space.model={hidden_activation:[relu,tanh],initialisation:[uniform,pca]}"

@@ -97,6 +97,7 @@ def test_what_cannot_be_delivered_keeps_nothing_else_from_being_put_right(
     assert (run.status, run.metrics) == ("KILLED", {"val/mse": 0.5})
 
 
+@pytest.mark.long
 def test_what_is_refused_of_a_dead_run_elsewhere_is_a_failure(
     tmp_path: Path, tracking: TrackingConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -277,6 +277,7 @@ def test_a_reader_that_goes_away_ends_no_run(
     assert run.info.status == "FINISHED"
 
 
+@pytest.mark.long
 def test_a_sweep_goes_on_where_nothing_can_be_shown(
     client: MlflowClient, store_uri: str, tmp_path: Path
 ) -> None:
@@ -326,6 +327,7 @@ def test_a_store_that_cannot_be_used_ends_with_3(cli: Cli, tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_repeats_make_seeds_of_each_configuration_round_by_round(
     cli: Cli, client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -362,6 +364,7 @@ def test_repeats_make_seeds_of_each_configuration_round_by_round(
     assert made[-1].data.tags["fae.command"].endswith("seed=5 repeats=1")
 
 
+@pytest.mark.long
 def test_seeds_are_added_until_settings_can_be_told_apart_or_there_are_enough(
     cli: Cli, client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -435,6 +438,7 @@ def test_a_sweep_over_data_sets_that_is_to_be_registered_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_sweeps_share_a_folder_but_no_run_s(cli: Cli, client: MlflowClient, tmp_path: Path) -> None:
     for hidden in ("4,5", "6"):
         done = cli("-m", f"hidden={hidden}", SMOKE, "hydra.sweep.dir=here")
@@ -483,6 +487,7 @@ def begun(folder: Path, store_uri: str, *arguments: str) -> "subprocess.Popen[st
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("first", "second", "different"),
     [

@@ -83,6 +83,7 @@ def test_it_installs_nothing_that_is_not_fae_s(wheel: Path) -> None:
     assert theirs == ours - {"local/default.yaml"}
 
 
+@pytest.mark.long
 def test_it_trains(installed: Path, tmp_path: Path, store_uri: str, client: MlflowClient) -> None:
     """By its own configuration. A repository that it is installed in is not its own."""
     for command in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm one"):

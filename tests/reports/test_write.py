@@ -445,6 +445,7 @@ def being_written(home: Path, tmp_path: Path) -> subprocess.Popen[str]:
     return running
 
 
+@pytest.mark.long
 def test_an_interrupt_while_it_is_written_leaves_the_old_one_and_nothing_else(
     home: Path, tmp_path: Path
 ) -> None:
@@ -626,6 +627,7 @@ def read_only(home: Path) -> Iterator[Path]:
         path.chmod(mode)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("out", "code", "message"),
     [

@@ -271,6 +271,7 @@ def test_the_logged_model_says_what_it_takes(model: Any, images: object, message
         model.predict(images)
 
 
+@pytest.mark.long
 def test_the_logged_model_needs_nothing_of_this_project(
     finished: Result, store_uri: str, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ Tiny = Callable[..., Config]
 WithThreads = Callable[[int], None]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "overrides",
     [

@@ -155,12 +155,14 @@ def test_a_key_that_is_given_takes_the_place_of_a_presets_grid_in_it(tmp_path: P
     assert done.stdout.startswith("experiment=digits hidden=4,8: 2 runs\n"), done.stderr
 
 
+@pytest.mark.long
 def test_so_is_one_of_too_many_repeats(tmp_path: Path) -> None:
     done = command(tmp_path, "-m", "batch_size=range(1,101)", "repeats=1000")
     assert done.returncode == 2
     assert "sweep.max_jobs=1000: this sweep has 100000 runs" in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_a_sweep_waits_for_a_run_of_another_process(tmp_path: Path) -> None:
     """And runs it itself if that ends before it is done."""
@@ -194,6 +196,7 @@ def test_a_sweep_waits_for_a_run_of_another_process(tmp_path: Path) -> None:
     assert client.get_run(run.id).info.status == "FINISHED"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_the_same_sweep_again_runs_nothing(tmp_path: Path) -> None:
     """Nor what another sweep or a single run has done; all of it is in the report."""

@@ -169,6 +169,7 @@ def test_an_interrupted_run_waits_half_of_its_patience(client: Client, tmp_path:
         assert client.tags == {}
 
 
+@pytest.mark.long
 def test_what_is_being_uploaded_when_the_run_ends_is_removed(
     client: Client, tmp_path: Path
 ) -> None:

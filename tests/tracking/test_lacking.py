@@ -37,6 +37,7 @@ def run(folder: Path, *command: str) -> tuple[int, str, str]:
     return process.returncode, said, told
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_a_sweep_whose_files_the_store_refuses_is_stored_by_the_command_it_names(
     tmp_path: Path,
@@ -60,6 +61,7 @@ def test_a_sweep_whose_files_the_store_refuses_is_stored_by_the_command_it_names
     assert (code, said.count("done: test 0.0")) == (0, 2)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_a_run_whose_experiment_is_deleted_is_whole_once_that_is_restored(tmp_path: Path) -> None:
     command = ("fae.train", *SMOKE, "hidden=4", "epochs=120")
