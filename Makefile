@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep answers docs lint format test test-slow soak-short soak \
+.PHONY: help install sweep answers docs lint format test test-long test-slow soak-short soak \
 	test-cluster soak-cluster bench bench-growth bench-accuracy
 
 help:  ## this list
@@ -42,10 +42,13 @@ format: $(VENV)/installed  ## the code, formatted
 	$(BIN)/ruff format .
 
 # Threads that wait leave the cores to the tests beside them.
-test soak-short: export OMP_WAIT_POLICY = PASSIVE
+test test-long soak-short: export OMP_WAIT_POLICY = PASSIVE
 
-test: $(VENV)/installed  ## the tests, in a few minutes
+test: $(VENV)/installed  ## the tests that take less than five seconds each, in a few minutes
 	$(BIN)/python -m pytest $(PARALLEL)
+
+test-long: $(VENV)/installed  ## those that take more, as of two processes, or of a kill
+	$(BIN)/python -m pytest -m long $(PARALLEL)
 
 test-slow: $(VENV)/installed  ## the paper's numbers, on the real data
 	$(BIN)/python -m pytest -m slow
