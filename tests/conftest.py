@@ -1,11 +1,13 @@
 """What the tests share: tiny configurations, one store, and the real command line."""
 
+import gc
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
+def pytest_collection_finish() -> None:
+    """Spare the searches for garbage what was imported, which is most of what there is."""
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Escape the halves of characters that tests print: pytest-xdist cannot send them on."""
@@ -135,11 +142,16 @@ def tiny(store_uri: str) -> Callable[..., Config]:
     """Composes the smallest configuration, with overrides of one's own."""
 
     def make(*overrides: str) -> Config:
-        return compose(
-            NO_LOCAL, "experiment=smoke", f"tracking.uri='{store_uri}'", "hidden=4", *overrides
-        )
+        smallest = "experiment=smoke", f"tracking.uri='{store_uri}'", "hidden=4"
+        return _composed(Path.cwd(), NO_LOCAL, *smallest, *overrides)
 
     return make
+
+
+@cache
+def _composed(_: Path, *overrides: str) -> Config:
+    """The configuration of some overrides, composed once for each working folder."""
+    return compose(*overrides)
 
 
 @pytest.fixture(scope="session")
