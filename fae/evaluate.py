@@ -7,15 +7,11 @@ if __name__ == "__main__":  # before what takes long to import
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 from fae.cli import command
 from fae.cli.compose import compose
-from fae.cli.options import Parser, names_and_overrides
+from fae.cli.options import Parser, names_and_overrides, new_file
 from fae.cli.overrides import check_taken, key_of
-from fae.errors import ConfigError
-from fae.runtime import paths
-from fae.runtime.console import in_one_line
 
 
 def _run(given: Namespace) -> None:
@@ -28,10 +24,10 @@ def _run(given: Namespace) -> None:
     """
     names, overrides = names_and_overrides(given.images)
     config = compose("batch_size=1", *overrides)  # nothing is trained: few images are enough
-    check_taken(overrides, "data", "tracking")
+    check_taken(overrides, "data")
 
     from fae.analysis import error_table, splits
-    from fae.analysis.evaluation import differs, evaluate
+    from fae.analysis.evaluation import differs, evaluate, seen_less
     from fae.analysis.named import described, named_run
     from fae.drawing.tables import TerminalTables, as_csv
     from fae.runtime import files
@@ -41,7 +37,7 @@ def _run(given: Namespace) -> None:
 
     limit_threads()
     asked = splits.check_splits(names)
-    out = _file(given.out) if given.out else None
+    out = None if given.out is None else new_file(given.out, "--out")
     run = named_run(given.run, Archive(config.tracking))
     network = run.network
     keys = {key_of(override) for override in overrides}
@@ -53,25 +49,12 @@ def _run(given: Namespace) -> None:
     wide().print(TerminalTables([error_table.terminal(rows)]))
     for note in error_table.notes(rows):
         say(note)
-    if source.is_own and (difference := differs(run, rows)):
-        warn(difference)
+    for remark in (differs(run, rows), seen_less(run, rows)) if source.is_own else ():
+        if remark:
+            warn(remark)
     if out:
         files.write(out, as_csv(error_table.records(rows)).encode())
         point("table", out)
-
-
-def _file(given: str) -> Path:
-    """Where the table is written.
-
-    Raises:
-        ConfigError: it is no file in a folder that is there.
-    """
-    path = paths.absolute(Path(given))
-    if path.exists() or not path.parent.is_dir():
-        there = "is there already; name another file, or delete it"
-        problem = there if path.exists() else f"there is no folder {path.parent}"
-        raise ConfigError(f"--out {in_one_line(given)}: {in_one_line(problem)}")
-    return path
 
 
 def _arguments() -> Namespace:

@@ -27,7 +27,7 @@ def _explore(given: Namespace) -> None:
     if len(names) != 1:
         raise ConfigError(f"RUN: must be given once, not {len(names)} times; see --help")
     config = compose(*overrides)
-    check_taken(overrides, "data.root", "tracking")
+    check_taken(overrides, "data.root")
 
     from platformdirs import user_cache_path
 

@@ -6,10 +6,10 @@ if __name__ == "__main__":  # before what takes long to import
     process.begin()
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from fae.cli import command
 from fae.cli.compose import compose
+from fae.cli.options import new_file
 from fae.cli.overrides import check_taken
 from fae.errors import ConfigError
 
@@ -28,13 +28,9 @@ def export(words: Sequence[str]) -> None:
     if len(words) < 2:
         raise ConfigError("RUN FILE: must be given, as in fae export best network.onnx")
     name, file, *overrides = words
-    path = Path(file)
-    if path.exists() or path.is_symlink():
-        raise ConfigError(f"{path}: is there already; name another file, or delete it")
-    if not path.parent.is_dir():
-        raise ConfigError(f"{path.parent}: there is no such folder")
+    path = new_file(file)
     tracking = compose(*overrides).tracking
-    check_taken(overrides, "tracking")
+    check_taken(overrides)
 
     from fae.analysis.named import described, named_run
     from fae.analysis.onnx_model import check_installed, onnx_model, origin

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fae.cli import command
 from fae.cli.compose import compose
-from fae.cli.options import Parser, new_folder
+from fae.cli.options import Parser, names_and_overrides, new_folder
 from fae.cli.overrides import check_taken
 from fae.errors import ConfigError
 
@@ -24,12 +24,11 @@ def _run(given: Namespace) -> None:
         DataError: not all files are images.
         StoreError: there is no store, or the network cannot be read.
     """
-    overrides = [word for word in given.images if "=" in word and not Path(word).exists()]
-    words = [word for word in given.images if word not in overrides]
-    if not words:
+    names, overrides = names_and_overrides(given.images)
+    if not names:
         raise ConfigError("FILE: must be given, the images or folders of images to reconstruct")
     tracking = compose(*overrides).tracking
-    check_taken(overrides, "tracking")
+    check_taken(overrides)
 
     from fae.analysis import reconstruction, reconstruction_folder
     from fae.analysis.named import described, named_run
@@ -43,7 +42,7 @@ def _run(given: Namespace) -> None:
     folder = new_folder(given.out, reconstruction_folder.KIND)
     run = named_run(given.run, Archive(tracking))
     network = run.network
-    files = reconstruction.files_for(run, image_paths([Path(word) for word in words]))
+    files = reconstruction.files_for(run, image_paths([Path(name) for name in names]))
     files.check()
     say(f"network  {described(run)}")
     found = reconstruction.reconstruct(network, files, invert=given.invert)

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from fae.cli import command
 from fae.cli.compose import compose, compose_as
 from fae.cli.options import names_and_overrides
-from fae.cli.overrides import without
+from fae.cli.overrides import STORE, without
 from fae.errors import ConfigError
 from fae.reports.config import ReportConfig
 
-TAKEN = ("tracking", "data.root", "local")
-"""Settings, and groups of them, that say where the run and its images are."""
+TAKEN = ("data.root", *STORE, "tracking.silence_s", "tracking.system_metrics", "local")
+"""Settings that do not change what is computed."""
 
 
 def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
@@ -36,12 +36,12 @@ def reproduce(names: Sequence[str], overrides: Sequence[str]) -> None:
     """
     if len(names) != 1 or not names[0]:
         raise ConfigError("RUN: must be one run or sweep, such as latest or 31f1a576")
+    config = compose(*overrides)
     if others := without(overrides, *TAKEN):
         raise ConfigError(
-            f"{others[0]}: a run is reproduced with its own settings; only data.root, tracking.uri "
-            "and others of tracking can be given"
+            f"{others[0]}: a run is reproduced with its own settings; only "
+            f"{', '.join(TAKEN[:-1])} can be given"
         )
-    config = compose(*overrides)
     data_root = compose_as("report", ReportConfig, *overrides).data.root  # null where not given
 
     from fae.analysis.named import named_run

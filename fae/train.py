@@ -83,7 +83,9 @@ def _run_job(node: DictConfig) -> "Result | None":
         gc.unfreeze()
     say(f"{job.label}  {_summary(result)}")
     if result.lacking:
-        raise UndeliveredError(result.lacking)
+        name = config.tracking.register if not job.group else None
+        unregistered = f"\ntracking.register={name}: nothing is registered so far" if name else ""
+        raise UndeliveredError(f"{result.lacking}{unregistered}")
     if not job.group:
         _say_where(result, config)
         register(result, config)

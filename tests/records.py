@@ -16,7 +16,7 @@ from torch import nn
 from fae.cli.compose import compose
 from fae.config import Config, TrainingConfig
 from fae.drawing.pictures import Example, Gallery, Panel, extremes
-from fae.reports.selection import Rounds, Selection
+from fae.reports.selection import Selection, SequentialDesign
 from fae.reports.summary import Summary, summarise
 from fae.runs.stored import TrainedRun
 from fae.tracking.archive import Archive
@@ -99,7 +99,7 @@ def summary(
     *records: TrainedRun,
     tolerance: float = 0.03,
     concurrent_runs: Sequence[StoredRun] = (),
-    rounds: Rounds | None = None,
+    rounds: SequentialDesign | None = None,
 ) -> Summary:
     return summarise(
         Selection("name", None, list(records), [], rounds=rounds),

@@ -23,6 +23,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_store: None) ->
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_run_is_trained_once_found_loaded_and_reported(project: Path) -> None:
     config = fae.compose(*SMALL)
     result = fae.fit(config)

@@ -82,6 +82,7 @@ def test_broken_files_are_named_before_anything_is_written(project: Path) -> Non
         assert [*{*project.iterdir()} - {*before}] in ([], [project / "cache"])
 
 
+@pytest.mark.long
 def test_a_sweep_without_them_is_trained_and_reported(project: Path) -> None:
     code, said, errors = run(project, "train", "-m", *own("hidden=4,8", "epochs=2"))
     assert (code, errors) == (0, "")
@@ -98,6 +99,7 @@ def test_a_sweep_without_them_is_trained_and_reported(project: Path) -> None:
         assert picture.width > picture.height / 2  # a column for each of the classes
 
 
+@pytest.mark.long
 def test_a_report_finds_the_images_where_they_are_now(project: Path) -> None:
     run(project, "train", *own("hidden=5", "epochs=1"))
     where = ("where=hidden=5", "out=alone")
@@ -111,6 +113,7 @@ def test_a_report_finds_the_images_where_they_are_now(project: Path) -> None:
         (project / "moved").rename(project / "photos")
 
 
+@pytest.mark.long
 def test_a_killed_run_is_resumed_with_the_same_bits(project: Path) -> None:
     arguments = own("hidden=6", "epochs=60")
     process = begin(project, "train", *arguments)
@@ -131,6 +134,7 @@ def test_a_killed_run_is_resumed_with_the_same_bits(project: Path) -> None:
         assert torch.equal(values, theirs[name]), name
 
 
+@pytest.mark.long
 def test_a_search_takes_them_as_any_other_images(project: Path) -> None:
     search = ["search.trials=2", "search.repeats=2"]
     code, _, errors = run(project, "search", *own("hidden=7", "epochs=2"), *search)

@@ -412,6 +412,7 @@ def test_a_sweep_that_reproduces_nothing_fails_when_asked_to(
     assert [run.info.status for run in runs(client, "sweep", tmp_path)] == ["FINISHED"]
 
 
+@pytest.mark.long
 def test_the_best_network_of_a_sweep_or_a_run_is_registered_once_all_is_done(
     cli: Cli, client: MlflowClient, tmp_path: Path
 ) -> None:

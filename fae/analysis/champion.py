@@ -4,8 +4,8 @@ Networks are compared by their validation errors, which must be of the same imag
 """
 
 import math
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from fae.analysis.named import described
 from fae.analysis.validation import finished, split_of, validation_error
@@ -32,8 +32,10 @@ def register(result: Result, config: Config) -> None:
         UndeliveredError: as ``register_best``.
     """
     if name := config.tracking.register:
-        archive = Archive(config.tracking)
-        say(register_best(name, [archive.run(result.run_id)], archive))
+        with _registering(name):
+            archive = Archive(config.tracking)
+            run = archive.run(result.run_id)
+        say(register_best(name, [run], archive))
 
 
 def register_best(
@@ -49,13 +51,20 @@ def register_best(
     Raises:
         UndeliveredError: the store cannot be read, or does not accept it.
     """
-    try:
+    with _registering(name):
         trained = finished(runs, archive)
         if not trained:
             return f"nothing is registered as {name}: no run has finished"
         return _register(
             RegisteredModel(name, archive), min(trained, key=validation_error), verdict
         )
+
+
+@contextmanager
+def _registering(name: str) -> Iterator[None]:
+    """A problem of the store within the block is one of the registration alone."""
+    try:
+        yield
     except StoreError as problem:
         raise UndeliveredError(
             f"tracking.register={name}: nothing is registered, everything else is stored; once "
@@ -86,6 +95,13 @@ def _register(model: RegisteredModel, best: TrainedRun, verdict: str) -> str:
         return kept
     version = model.crown(best, best.config.data.pixels, _tags(best, error, verdict))
     registered = f"registered {described(best)} as {name} version {version.number}"
+    if better := _better_of(model.later_than(former), best, error):
+        model.crown_version(better)
+        now, then = format_errors([error, _error_of(better)])
+        return (
+            f"{registered}: validation error {now}; version {better.number}, which another command "
+            f"made meanwhile, has {then} and is its champion"
+        )
     if former is None:
         return f"{registered}, its champion: validation error {format_error(error)}"
     now, then = format_errors([error, _error_of(former)])
@@ -93,6 +109,16 @@ def _register(model: RegisteredModel, best: TrainedRun, verdict: str) -> str:
         f"{registered}, now its champion: validation error {now}, before {then} "
         f"(version {former.number})"
     )
+
+
+def _better_of(versions: Sequence[Version], run: TrainedRun, error: float) -> Version | None:
+    """The best of the versions with a lower error than a run, if there is one.
+
+    Another command may have looked for the champion before this one made its own. As each looks
+    once more afterwards, the best is the champion in the end.
+    """
+    better = [v for v in versions if not _incomparable(v, run) and _error_of(v) < error]
+    return min(better, key=_error_of, default=None)
 
 
 def _kept(name: str, champion: Version, best: TrainedRun, error: float) -> str:

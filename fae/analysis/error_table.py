@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fae.analysis.evaluation import EVERY, SIGMA, WINDOW, Row
+from fae.analysis.evaluation import EVERY, SIGMA, WINDOW, ErrorRow
 from fae.drawing.tables import Columns
 from fae.runtime.formatting import format_error, format_with_interval
 from fae.runtime.intervals import Estimate
@@ -21,7 +21,7 @@ INTERVALS = (
 )
 
 
-def terminal(rows: Sequence[Row]) -> Columns:
+def terminal(rows: Sequence[ErrorRow]) -> Columns:
     """The table, a row for all images of a split and for each class."""
     table = {
         "images": [row.split if row.shows == EVERY else f"  {row.shows}" for row in rows],
@@ -44,7 +44,7 @@ def _cell(name: str, found: Estimate, smallest: float) -> str:
     return f"{found.mean:.{decimals}f}{interval}"
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
+def notes(rows: Sequence[ErrorRow]) -> list[str]:
     """What the columns are."""
     meanings = [MEANINGS[name] for name in rows[0].means]
     if "ssim" not in rows[0].means:
@@ -52,7 +52,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
     return [*meanings, INTERVALS]
 
 
-def records(rows: Sequence[Row]) -> list[dict[str, object]]:
+def records(rows: Sequence[ErrorRow]) -> list[dict[str, object]]:
     """The table with full precision, and the ends of the intervals."""
     return [
         {

@@ -35,7 +35,7 @@ Errors = Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Row:
+class ErrorRow:
     """The errors of the images of a class, or of all.
 
     Attributes:
@@ -50,9 +50,9 @@ class Row:
     means: Mapping[str, Estimate]
 
 
-def evaluate(network: Network, source: Source, splits: Sequence[Split]) -> list[Row]:
+def evaluate(network: Network, source: Source, splits: Sequence[Split]) -> list[ErrorRow]:
     """The errors on some splits of a data set, each over all its images, and then by class."""
-    rows: list[Row] = []
+    rows: list[ErrorRow] = []
     for split in splits:
         images = source.images(split)
         fitted = source.is_own and split == "train"
@@ -61,7 +61,7 @@ def evaluate(network: Network, source: Source, splits: Sequence[Split]) -> list[
     return rows
 
 
-def differs(run: TrainedRun, rows: Sequence[Row]) -> str:
+def differs(run: TrainedRun, rows: Sequence[ErrorRow]) -> str:
     """How the error on a run's own test images differs from what the run stored.
 
     Empty if it does not, as the table prints it, or if they are not among the rows.
@@ -77,6 +77,17 @@ def differs(run: TrainedRun, rows: Sequence[Row]) -> str:
                 f" on {trainer.limit_batches or 'all'} batches of its test images"
             )
     return ""
+
+
+def seen_less(run: TrainedRun, rows: Sequence[ErrorRow]) -> str:
+    """That a run saw only a part of its training and validation images, if these are shown."""
+    batches, shown = run.config.trainer.limit_batches, {row.split for row in rows}
+    if batches is None or shown == {"test"}:
+        return ""
+    return (
+        f"the run was trained and validated on {batches} batches (trainer.limit_batches); train "
+        "and val have all images of the split"
+    )
 
 
 def errors_of(network: Network, images: Images) -> Errors:
@@ -132,7 +143,7 @@ def ssim(outputs: Tensor, originals: Tensor) -> Tensor:
 
 def by_class(
     split: str, errors: Errors, labels: Tensor, classes: Sequence[str], *, fitted: bool
-) -> Iterator[Row]:
+) -> Iterator[ErrorRow]:
     """The mean errors of all images, and then those of each class that has any.
 
     Args:
@@ -148,7 +159,7 @@ def by_class(
         chosen += [(names[label], of_image == label) for label in np.unique(of_image).tolist()]
     for shows, those in chosen:
         means = {name: _mean(values[those], fitted) for name, values in errors.items()}
-        yield Row(split, shows, int(those.sum()), means)
+        yield ErrorRow(split, shows, int(those.sum()), means)
 
 
 def _mean(values: NDArray[np.float64], fitted: bool) -> Estimate:

@@ -21,7 +21,7 @@ BATCH = 64
 
 
 @dataclass(frozen=True)
-class Reconstruction:
+class ReconstructedImage:
     """An image file and what a network makes of it.
 
     Attributes:
@@ -48,7 +48,9 @@ def files_for(run: TrainedRun, paths: list[Path]) -> ImageFiles:
     return ImageFiles(paths, side, channels == 3, fit)
 
 
-def reconstruct(network: Network, files: ImageFiles, *, invert: bool) -> Iterator[Reconstruction]:
+def reconstruct(
+    network: Network, files: ImageFiles, *, invert: bool
+) -> Iterator[ReconstructedImage]:
     """The reconstruction of each file, in order; a batch of them is in memory at a time.
 
     Args:
@@ -66,4 +68,4 @@ def reconstruct(network: Network, files: ImageFiles, *, invert: bool) -> Iterato
             errors = mse_per_image(outputs, originals).tolist()
         named = islice(paths, len(batch))
         for found in zip(named, originals.numpy(), outputs.numpy(), errors, strict=True):
-            yield Reconstruction(*found)
+            yield ReconstructedImage(*found)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fae.analysis.reconstruction import Reconstruction
+from fae.analysis.reconstruction import ReconstructedImage
 from fae.drawing.pictures import Panel, error_map, picture
 from fae.drawing.sheets import DPI, reconstructed
 from fae.drawing.tables import as_csv
@@ -23,7 +23,7 @@ LONGEST = 60
 """Characters of a file's name that are kept."""
 
 
-def write(folder: Path, found: Iterable[Reconstruction], count: int, title: str) -> float:
+def write(folder: Path, found: Iterable[ReconstructedImage], count: int, title: str) -> float:
     """Write all reconstructions; the folder appears once it has all of them.
 
     Args:
@@ -37,7 +37,7 @@ def write(folder: Path, found: Iterable[Reconstruction], count: int, title: str)
         OSError: it cannot be written.
     """
     rows: list[dict[str, object]] = []
-    shown: list[Reconstruction] = []
+    shown: list[ReconstructedImage] = []
     with folders.whole(folder, KIND, _is_ours) as fresh:
         for part in PARTS:
             (fresh / part).mkdir()
@@ -56,7 +56,7 @@ def write(folder: Path, found: Iterable[Reconstruction], count: int, title: str)
     return total / count
 
 
-def _panel(shown: Sequence[Reconstruction]) -> Panel:
+def _panel(shown: Sequence[ReconstructedImage]) -> Panel:
     return Panel(
         np.stack([image.original for image in shown]),
         np.stack([image.reconstruction for image in shown]),
@@ -65,7 +65,7 @@ def _panel(shown: Sequence[Reconstruction]) -> Panel:
     )
 
 
-def _write_files(folder: Path, name: str, image: Reconstruction) -> None:
+def _write_files(folder: Path, name: str, image: ReconstructedImage) -> None:
     drawn = (
         picture(image.original),
         picture(image.reconstruction),

@@ -2,8 +2,10 @@
 
 import argparse
 import io
+import os
 import re
 import shlex
+import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import redirect_stderr
 from datetime import datetime
@@ -55,11 +57,16 @@ def in_order(arguments: Sequence[str], settings: Collection[str]) -> list[str]:
 
 
 def names_and_overrides(words: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The words of a command line that name something, and those that are overrides."""
+    """The words of a command line that name something, and those that are overrides.
+
+    A file may have an equals sign in its name: what begins with a key is an override, unless there
+    is such a file.
+    """
     names: list[str] = []
     overrides: list[str] = []
     for word in words:
-        (overrides if "=" in word else names).append(word)
+        is_override = re.match(r"[~+]{0,2}[\w.@/-]*\w=", word) and not os.path.lexists(word)
+        (overrides if is_override else names).append(word)
     return names, overrides
 
 
@@ -71,15 +78,55 @@ def new_folder(given: str | None, kind: str) -> Path:
         kind: of the results, in a word.
 
     Raises:
-        ConfigError: there is something.
+        ConfigError: there is something, or it cannot be written.
     """
-    folder = paths.absolute(Path(given or f"{kind}/{datetime.now():%Y-%m-%d_%H-%M-%S}"))
-    named = f"--out {in_one_line(given or str(folder))}"
-    if flaw := paths.flaw(folder):
-        raise ConfigError(f"{named}: {flaw}")
+    if given is None:
+        given = f"{kind}/{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    folder = _writable(f"--out {in_one_line(given)}".strip(), given)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ConfigError(f"{named}: is there already; name another folder, or remove it")
+        raise ConfigError(
+            f"--out {in_one_line(given)}: is there already; name another folder, or remove it"
+        )
     return folder
+
+
+def new_file(given: str, option: str = "") -> Path:
+    """A file in which a command is to write: it is not there, but its folder is.
+
+    Args:
+        given: the user's choice.
+        option: by which it is given.
+
+    Raises:
+        ConfigError: the file is there, or cannot be written.
+    """
+    named = f"{option} {in_one_line(given)}".strip()
+    path = _writable(named, given)
+    if os.path.lexists(path):
+        raise ConfigError(f"{named}: is there already; name another file, or delete it")
+    if not path.parent.is_dir():
+        raise ConfigError(f"{named}: there is no folder {in_one_line(str(path.parent))}")
+    return path
+
+
+def _writable(named: str, given: str) -> Path:
+    """A path, absolute, beside which something can be written.
+
+    Raises:
+        ConfigError: it cannot; begins with ``named``.
+    """
+    path = paths.absolute(Path(given))
+    flaw = paths.flaw(path) if given else "is empty"
+    if flaw:
+        raise ConfigError(f"{named or repr(given)}: {flaw}")
+    nearest = next(folder for folder in path.parents if folder.is_dir())
+    try:
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=".fae-"):
+            return path
+    except OSError as error:
+        raise ConfigError(
+            f"{named}: cannot be written ({error.strerror or error}); name another place"
+        ) from error
 
 
 class Parser(argparse.ArgumentParser):

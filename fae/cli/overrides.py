@@ -38,19 +38,23 @@ def without(overrides: Sequence[str], *keys: str) -> list[str]:
     return [override for override in overrides if not _is_any_of(key_of(override), keys)]
 
 
+STORE = "tracking.uri", "tracking.experiment"
+"""Where stored runs are."""
+
+
 def check_taken(overrides: Sequence[str], *keys: str) -> None:
     """Check that a command about a stored run gets no settings that would mean nothing to it.
 
     Args:
-        keys: settings, and groups of them, that it takes.
+        keys: settings, and groups of them, that it takes besides those of the store.
 
     Raises:
         ConfigError: there is another one.
     """
-    if others := without(overrides, *keys, "local"):
+    taken = *keys, *STORE
+    if others := without(overrides, *taken, "local"):
         raise ConfigError(
-            f"{others[0]}: a stored run has its own settings; only {' and '.join(keys)} can be "
-            "given"
+            f"{others[0]}: a stored run has its own settings; only {', '.join(taken)} can be given"
         )
 
 

@@ -6,6 +6,7 @@ Text is at least 8 pt at a figure's own size, which is at most the width of a pa
 import io
 import math
 import textwrap
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -91,7 +92,11 @@ def as_svg(figure: Figure) -> str:
 
 
 def literal(figure: Figure) -> Figure:
-    """The figure with its texts as they are: printable, and no ``$`` taken for mathematics."""
+    """The figure with its texts as they are: printable, and no ``$`` taken for mathematics.
+
+    A character that the font lacks, as of a file's name in Japanese, is a box.
+    """
+    warnings.filterwarnings("ignore", "Glyph .* missing from font")
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_text(printable(text.get_text()))

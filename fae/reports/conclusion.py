@@ -20,19 +20,22 @@ IN_WORDS = {
 }
 
 
-def conclusion(rows: Sequence[Row], tolerance: float, lacking: int) -> str:
+def conclusion(
+    rows: Sequence[Row], tolerance: float, lacking: int, interval: str = "95 % interval"
+) -> str:
     """What the rows show: whether a paper's errors are reproduced, and which setting is best.
 
     Args:
         tolerance: of the verdict, a share.
         lacking: runs that are missing, or excluded without another in their place.
+        interval: what those of the errors are called.
     """
     judged = [row for row in rows if row.verdict]
     sentences = []
     compared = [row for row in rows if row.against_first]
     if judged:
         kept = " with the paper's settings" if len(judged) < len(rows) else ""
-        sentences.append(_about_verdicts(judged, kept, format_share(tolerance, "g")))
+        sentences.append(_about_verdicts(judged, kept, format_share(tolerance, "g"), interval))
     elif any(row.published for row in rows):
         sentences.append("No setting is the paper's, so none has a verdict.")
     if len(judged) < len(rows):
@@ -49,12 +52,13 @@ def conclusion(rows: Sequence[Row], tolerance: float, lacking: int) -> str:
     return " ".join(sentences)
 
 
-def _about_verdicts(rows: Sequence[Row], kept: str, limit: str) -> str:
+def _about_verdicts(rows: Sequence[Row], kept: str, limit: str, interval: str) -> str:
     """Of rows that have one.
 
     Args:
         kept: in words, which settings these are.
         limit: the tolerance.
+        interval: what those of the errors are called.
     """
     verdicts = {row.verdict for row in rows}
     deviation = max(abs(row.difference or 0) for row in rows)
@@ -66,7 +70,7 @@ def _about_verdicts(rows: Sequence[Row], kept: str, limit: str) -> str:
     (verdict,) = verdicts
     if verdict == "not enough seeds":
         errors = f"test error{kept} is" if one else f"{_number(len(rows))} test errors{kept} are"
-        return f"{_too_few(rows)} to tell whether the {errors} reproduced; {end}"
+        return f"{_too_few(rows, interval)} to tell whether the {errors} reproduced; {end}"
     side = {"better": "more than {} below", "worse": "more than {} above"}
     where = side.get(str(verdict), "within {} of").format(limit)
     errors = (
@@ -74,13 +78,13 @@ def _about_verdicts(rows: Sequence[Row], kept: str, limit: str) -> str:
         if one
         else f"{'Both' if len(rows) == 2 else f'All {_number(len(rows))}'} test errors{kept} are"
     )
-    interval = f"{'its' if one else 'each'} whole 95 % interval lies"
-    return f"{errors} {IN_WORDS[str(verdict)]}: {interval} {where} the paper's; {end}"
+    whole = f"{'its' if one else 'each'} whole {interval} lies"
+    return f"{errors} {IN_WORDS[str(verdict)]}: {whole} {where} the paper's; {end}"
 
 
-def _too_few(rows: Sequence[Row]) -> str:
+def _too_few(rows: Sequence[Row], interval: str) -> str:
     if any(row.test.n > 1 for row in rows):
-        return "More seeds are needed, as the 95 % intervals are wide,"
+        return f"More seeds are needed, as the {interval}s are wide,"
     return f"One seed{'' if len(rows) == 1 else ' each'} is not enough"
 
 

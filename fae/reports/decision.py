@@ -37,7 +37,7 @@ class Question(Protocol[Answer]):
 
 
 @dataclass(frozen=True)
-class Reproduction:
+class AgainstPublished:
     """Whether a published error is reproduced."""
 
     errors: Sequence[float]

@@ -2,19 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fae.reports import published
-from fae.reports.decision import Contrast, Decision, Reproduction, decide
+from fae.reports.decision import AgainstPublished, Contrast, Decision, decide
 from fae.reports.settings import Setting
 from fae.reports.timing import Times, times
 from fae.runs.diagnosis import Diagnosis, diagnose
 from fae.runs.stored import TrainedRun
 from fae.runtime.formatting import format_share
-from fae.runtime.intervals import Bound, Difference, Estimate, Verdict, estimate, student
+from fae.runtime.intervals import (
+    UNDECIDED,
+    Bound,
+    Difference,
+    Estimate,
+    Verdict,
+    estimate,
+    student,
+)
 from fae.runtime.sequential import RepeatedT
 
 
@@ -86,15 +95,28 @@ class Statistics:
         repeated: bounds that stay valid when seeds are added until all is decided; None: their
             number was fixed in advance.
         first: test errors by seed of the setting that others are compared with; none: none are.
+        first_seed: of the seeds that were added one by one.
     """
 
     tolerance: float
     repeated: RepeatedT | None = None
     first: Mapping[int, float] = field(default_factory=dict)
+    first_seed: int = 0
 
     @property
     def bound(self) -> Bound:
         return self.repeated or student
+
+    def counted(self, errors: Mapping[int, float]) -> dict[int, float]:
+        """Of the test errors by seed those that decide.
+
+        Of seeds that were added one by one these are the ones before the first that is missing: a
+        run may have failed for the same reason for which its error would have been another.
+        """
+        if self.repeated is None:
+            return dict(errors)
+        seeds = takewhile(errors.__contains__, count(self.first_seed))
+        return {seed: errors[seed] for seed in seeds}
 
 
 def setting_row(
@@ -142,10 +164,13 @@ def _decisions(
     setting: Setting, statistics: Statistics
 ) -> tuple[Decision[Verdict] | None, Decision[Difference] | None]:
     """Whether a setting reproduces what it is to reproduce, or how it differs from the first."""
-    ours, first, tolerance = setting.errors, statistics.first, statistics.tolerance
+    ours, first = statistics.counted(setting.errors), statistics.counted(statistics.first)
+    tolerance = statistics.tolerance
     published_error = published.target(setting.runs[0].config)
+    if published_error is not None and not ours:
+        return Decision(UNDECIDED), None
     if published_error is not None:
-        question = Reproduction([*ours.values()], published_error, tolerance)
+        question = AgainstPublished([*ours.values()], published_error, tolerance)
         return decide(question, statistics.repeated), None
     seeds = sorted(ours.keys() & first.keys())
     if not seeds or ours == first:

@@ -41,7 +41,7 @@ class Excluded:
 
 
 @dataclass(frozen=True)
-class Rounds:
+class SequentialDesign:
     """That seeds were added until all was decided.
 
     Attributes:
@@ -73,7 +73,7 @@ class Selection:
     excluded: list[Excluded]
     missing: int = 0
     commands: Sequence[str] = ()
-    rounds: Rounds | None = None
+    rounds: SequentialDesign | None = None
 
     @cached_property
     def settings(self) -> list[Setting]:
@@ -141,13 +141,13 @@ def _parents(sweeps: Sequence[StoredRun], runs: Sequence[StoredRun]) -> list[Sto
     return [sweep for sweep in sweeps if sweep.id in parents]
 
 
-def _rounds(sweeps: Sequence[StoredRun]) -> Rounds | None:
+def _rounds(sweeps: Sequence[StoredRun]) -> SequentialDesign | None:
     """How the number of seeds followed from the results of those before, if in any sweep it did."""
     found = [sweep for sweep in sweeps if SHARED_BY in sweep.tags]
     numbers = [sweep.tags[SHARED_BY] for sweep in found]
     decisions = [int(number) for number in numbers if re.fullmatch(r"[1-9]\d{0,5}", number)]
     first = found[0].tags.get(FIRST_ROW, "") if len(sweeps) == len(found) == 1 else ""
-    return Rounds(sum(decisions), first) if found else None
+    return SequentialDesign(sum(decisions), first) if found else None
 
 
 def _chosen(known: Sequence[StoredRun], sweeps: Sequence[str]) -> list[StoredRun]:

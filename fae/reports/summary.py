@@ -19,6 +19,11 @@ from fae.runtime.intervals import CONFIDENCE
 from fae.runtime.sequential import repeated_t
 from fae.tracking.stored_run import StoredRun
 
+LEARNT_BY_HEART = (
+    "These are runs of the overfit test (trainer.overfit): each network has learnt a few images by "
+    "heart, so that its test error means nothing."
+)
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -84,7 +89,7 @@ def summarise(
     return Summary(
         name=selection.name,
         title=title(selection.settings),
-        conclusion=conclusion(rows, tolerance, selection.lacking),
+        conclusion=_conclusion(rows, tolerance, selection),
         training=training(selection.settings, test_images),
         origin=origin(selection.runs, selection.commands),
         assumptions=assumptions(selection.runs),
@@ -102,6 +107,13 @@ def summarise(
     )
 
 
+def _conclusion(rows: Sequence[Row], tolerance: float, selection: Selection) -> str:
+    if any(run.config.trainer.overfit for run in selection.runs):
+        return LEARNT_BY_HEART
+    interval = "95 % interval" if selection.decisions is None else "interval"
+    return conclusion(rows, tolerance, selection.lacking, interval)
+
+
 def _statistics(selection: Selection, tolerance: float) -> Statistics:
     if selection.rounds is None or selection.decisions is None:
         return Statistics(tolerance)
@@ -112,7 +124,8 @@ def _statistics(selection: Selection, tolerance: float) -> Statistics:
         if run.tags.get("fae.fingerprint") == selection.rounds.first
     )
     bounds = repeated_t((1 - CONFIDENCE) / selection.decisions)
-    return Statistics(tolerance, bounds, next(first, {}))
+    first_seed = min(run.seed for run in selection.runs)
+    return Statistics(tolerance, bounds, next(first, {}), first_seed)
 
 
 def _cited(selection: Selection) -> dict[str, str]:

@@ -24,7 +24,7 @@ TAGS = {
     "Python": "fae.python",
 }
 CODE, CHANGES = "code that trains (its fingerprint)", "uncommitted changes"
-UNKNOWN, ABSENT = "unknown", "none"
+UNKNOWN, ABSENT, CHANGED = "unknown", "none", "changed: "
 NAMED, MOST, LONGEST = 3, 15, 200
 """Changed files that are named; differences that are told; characters of a value that are shown."""
 
@@ -69,7 +69,7 @@ def _code(run: TrainedRun, config: TrainingConfig) -> str:
     if found == run.tags.get("fae.fingerprint"):
         return found
     changed = provenance.changed_since(run.tags.get("fae.commit", ""), files(config))
-    return f"{found} (changed: {shortened(changed, NAMED)})" if changed else found
+    return f"{found} ({CHANGED}{shortened(changed, NAMED)})" if changed else found
 
 
 def _stored_changes(run: TrainedRun) -> str:
@@ -96,10 +96,10 @@ def differences(then: Circumstances, now: Circumstances) -> list[str]:
 
     The fingerprints of two runs of the same configuration and images differ by the libraries that
     compute or by the code that trains, so that they tell of the code where the libraries are the
-    same.
+    same, or git knows of changed files.
     """
     different = [what for what in {**then, **now} if then.get(what) != now.get(what)]
-    if {*LIBRARIES} & {*different}:
+    if {*LIBRARIES} & {*different} and CHANGED not in now.get(CODE, ""):
         different = [what for what in different if what != CODE]
     values = {what: [_shown(of.get(what, ABSENT)) for of in (then, now)] for what in different}
     phrases = [f"{_shown(what)}: {old}; now {new}" for what, (old, new) in values.items()]

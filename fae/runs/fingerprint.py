@@ -42,8 +42,8 @@ SHARED = (
 """Code that every run goes through, below ``fae/``."""
 LIBRARIES = ("numpy", "pytorch-lightning", "torch")
 """Those that compute."""
-DENOISING = ("training/denoising.py",)
-"""Code that runs with ``data.noise`` go through besides."""
+DENOISING, OVERFITTING = ("training/denoising.py",), ("training/overfitting.py",)
+"""Code that runs with ``data.noise``, and with ``trainer.overfit``, go through besides."""
 
 
 def fingerprint(config: TrainingConfig) -> str:
@@ -76,8 +76,8 @@ def _hash(config: TrainingConfig, fields: Mapping[str, Any], digest: str) -> str
 def files(config: TrainingConfig) -> list[Path]:
     """Where the code is that counts for a configuration; of some files only a part does."""
     variants = [_file(type(config.data.build())), *_folder(type(config.model))]
-    denoising = _matching(DENOISING) if config.data.noise else []
-    return [*_matching(SHARED), *denoising, *variants, _file(type(config.optimizer))]
+    shared = _matching((*SHARED, *_optional(config)))
+    return [*shared, *variants, _file(type(config.optimizer))]
 
 
 @cache
@@ -93,12 +93,19 @@ def _variants(config: TrainingConfig) -> list[str]:
     classes = (parent for parent in type(config.optimizer).__mro__ if parent is not object)
     schedule = SCHEDULES[config.optimizer.schedule]
     return [
-        *_bare_files(DENOISING if config.data.noise else ()),
+        *_bare_files(_optional(config)),
         _bare_file(_file(type(config.data.build()))),
         *map(_bare_file, _folder(type(config.model))),
         *(_bare(inspect.getsource(parent)) for parent in classes),
         _bare(inspect.getsource(schedule)),
     ]
+
+
+def _optional(config: TrainingConfig) -> tuple[str, ...]:
+    return (
+        *(DENOISING if config.data.noise else ()),
+        *(OVERFITTING if config.trainer.overfit else ()),
+    )
 
 
 def _file(variant: type) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from fae.cli.overrides import command_line
 from fae.config import Config
 from fae.drawing.tables import Columns, TerminalTables
-from fae.errors import ConfigError, ReproductionError, TrainingError, UndeliveredError
+from fae.errors import ConfigError, ReproductionError, StoreError, TrainingError, UndeliveredError
 from fae.runs.comparison import QUANTITIES
 from fae.runs.job import Job, JobGroup, new_folder
 from fae.runs.reproduction import Original, Reproduction, original, reproduce
@@ -33,25 +33,41 @@ def reproduce_all(
     Raises:
         ConfigError, DataError, StoreError: nothing was computed.
         ReproductionError: some run is not reproduced bit for bit.
-        UndeliveredError: the store lacks something in the end.
+        UndeliveredError: the store lacks something in the end, or went away in between.
     """
     originals = [original(run, others, data_root) for run in runs]
     lengths = [work(again.config, again.config.epochs) for again in originals]
     group = JobGroup("", time.time(), lengths) if len(originals) > 1 else None
     made: list[Reproduction] = []
-    for number, again in enumerate(originals):
-        command = command_line([again.run.id, *overrides], module="fae.reproduce")
-        job = Job(f"reproduction of {again.run.name}", new_folder(), command, group, number)
-        gc.collect()  # the Trainer of the run before is a cycle, which holds its images
-        try:
-            made.append(reproduce(again, job))
-        except TrainingError as problem:
-            say(f"{again.title}: {problem}", style=BAD)
-        else:
-            is_same = not made[-1].deviations
-            say(f"{again.title}: {made[-1]}", style=OK if is_same else BAD)
+    try:
+        for number, again in enumerate(originals):
+            command = command_line([again.run.id, *overrides], module="fae.reproduce")
+            job = Job(f"reproduction of {again.run.name}", new_folder(), command, group, number)
+            gc.collect()  # the Trainer of the run before is a cycle, which holds its images
+            _reproduce(again, job, made)
+    except StoreError as problem:
+        if not made:
+            raise
+        _show(made)
+        raise UndeliveredError("\n".join([str(problem), *_lacking(made)])) from problem
     _show(made)
     _raise(originals, made)
+
+
+def _reproduce(again: Original, job: Job, made: list[Reproduction]) -> None:
+    """Reproduce a run, say what came of it, and add it to those that were made."""
+    try:
+        made.append(reproduce(again, job))
+    except TrainingError as problem:
+        say(f"{again.title}: {problem}", style=BAD)
+    else:
+        is_same = not made[-1].deviations
+        say(f"{again.title}: {made[-1]}", style=OK if is_same else BAD)
+
+
+def _lacking(made: Sequence[Reproduction]) -> list[str]:
+    """What the store lacks of each."""
+    return [reproduction.lacking for reproduction in made if reproduction.lacking]
 
 
 def runs_of_sweep(name: str, archive: Archive) -> list[TrainedRun]:
@@ -106,5 +122,5 @@ def _raise(originals: Sequence[Original], made: Sequence[Reproduction]) -> None:
         what = originals[0].title if len(originals) == 1 else f"{len(originals)} runs"
         which = "" if len(originals) == 1 else f"{len(originals) - len(same)} of "
         raise ReproductionError(f"{which}{what}: not reproduced bit for bit")
-    if lacking := [reproduction.lacking for reproduction in made if reproduction.lacking]:
+    if lacking := _lacking(made):
         raise UndeliveredError("\n".join(lacking))

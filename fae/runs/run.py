@@ -36,7 +36,7 @@ from fae.runs.progress import ProgressDisplay
 from fae.runs.stored import COUNT, DEAD
 from fae.runs.task import BYTES, WORK, State, Task, look_up, work
 from fae.runs.trained import count_parameters
-from fae.runtime.console import console, warn
+from fae.runtime.console import console, say, warn
 from fae.runtime.formatting import format_error
 from fae.runtime.threads import limit_threads
 from fae.tracking.archive import Archive
@@ -47,7 +47,7 @@ from fae.training.denoising import noisy_training
 from fae.training.early_stopping import choose_weights
 from fae.training.evaluation import mse_per_image
 from fae.training.learner import Learner
-from fae.training.overfitting import check_overfitted, overfit_test
+from fae.training.overfitting import FOUND, check_overfitted, overfit_test
 from fae.training.prerequisites import check_environment, check_trainer
 from fae.training.trainer import NOISY_LOGGERS, build_trainer
 
@@ -121,6 +121,8 @@ def prepare(config: Config, *, here: bool = True) -> None:
     config.data.build().verify()
     if config.model.weights:
         find(config)
+    if config.trainer.overfit:
+        overfit_test(build(config, config.data.build())[0], config.trainer)
 
 
 def train(config: Config, job: Job) -> Result:
@@ -163,6 +165,8 @@ def _train(config: Config, job: Job) -> Result:
 
     with open_run(config, job, known, kind="run", subject=_subject(config, job)) as (run, task):
         if run is None and task.run and task.state == State.DONE:
+            if found := task.run.tags.get(FOUND):
+                say(found)
             return Result.of(task.run)
         if run is None and task.run and task.state == State.RUNNING:
             raise RunningElsewhereError(f"{job.name}: {task.describe()}", task.run.id)
@@ -173,9 +177,10 @@ def _train(config: Config, job: Job) -> Result:
         fitted = fit(run, config, job, resumed=bool(task.resumes), started=started)
         metrics = finish(run, fitted, config)
         if config.trainer.overfit:
-            check_overfitted(
-                config.trainer.overfit, config.hidden, fitted.data.train, metrics["train/mse"]
-            )
+            batch, error = fitted.data.train, metrics["train/mse"]
+            found = check_overfitted(config.trainer.overfit, config.hidden, batch, error)
+            run.set_tags({FOUND: found})
+            say(found)
     return Result(run.id, metrics, run.lacking, folder=str(run.folder))
 
 

@@ -18,6 +18,13 @@ DEAD, COUNT = "weights/dead_units", "weights/count"
 MOST_PARAMETERS = 1e12
 DIGEST = "data.digest"
 """Key of what is no setting: the digest of the images."""
+OTHER_KINDS = {
+    "sweep": "a sweep",
+    "study": "a study of a search",
+    "trial": "a trial of a search",
+    "reproduction": "a reproduction",
+}
+"""Of runs in a store that are no trained run of their own, in words."""
 LARGEST_LIST = 1_000_000
 """Bytes of the list of packages."""
 
@@ -48,6 +55,8 @@ class TrainedRun(StoredRun):
         """
         runs = archive.runs("run") if beginning else []
         found = [run for run in runs if run.id.startswith(beginning)]
+        if beginning and not found and (other := _other_kind(beginning, archive)):
+            raise ConfigError(f"{key}={beginning}: is {other}; give the id of a run")
         if len(found) != 1:
             count = len(found) or "no"
             raise ConfigError(f"{key}={beginning}: {count} runs have ids that begin so")
@@ -146,3 +155,11 @@ def versions(requirements: str) -> dict[str, str]:
 
 def _is_count(value: float | None, most: float) -> bool:
     return value is None or (0 <= value <= most and float(value).is_integer())
+
+
+def _other_kind(beginning: str, archive: Archive) -> str:
+    """What else than a run has an id that begins so; empty if nothing."""
+    for kind, named in OTHER_KINDS.items():
+        if any(run.id.startswith(beginning) for run in archive.runs(kind)):
+            return named
+    return ""

@@ -33,6 +33,12 @@ def _as_text(beginning: object) -> object:
     return str(beginning) if is_number else beginning
 
 
+def _count_or_auto(value: object) -> object:
+    if isinstance(value, str) and value != "auto":
+        raise PydanticCustomError("count_or_auto", "Input should be an integer or auto")
+    return value
+
+
 def _printable(text: str) -> str:
     if not text.isprintable():
         raise PydanticCustomError("unprintable", "Input should be printable text")
@@ -49,6 +55,7 @@ Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
 CountOrAuto = Annotated[
     Annotated[Count, Tag("count")] | Annotated[Literal["auto"], Tag("auto")],
     Discriminator(lambda value: "auto" if value == "auto" else "count"),
+    BeforeValidator(_count_or_auto),
     Field(title="integer or auto"),
 ]
 Seed = Annotated[int, Field(strict=True, ge=0, lt=2**63)]

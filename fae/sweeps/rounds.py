@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from fae.errors import ConfigError
-from fae.reports.decision import Contrast, Reproduction, decide
+from fae.reports.decision import AgainstPublished, Contrast, decide
 from fae.reports.published import target
 from fae.reports.selection import FIRST_ROW, SHARED_BY
 from fae.runs.task import State, Task
@@ -120,7 +120,9 @@ class Rounds:
             if not errors[number] or decide(question, self._bounds).answer == UNDECIDED
         }
 
-    def _questions(self, errors: Sequence[Sequence[float]]) -> dict[int, Reproduction | Contrast]:
+    def _questions(
+        self, errors: Sequence[Sequence[float]]
+    ) -> dict[int, AgainstPublished | Contrast]:
         """What is to be decided, by the number of the row.
 
         Args:
@@ -129,7 +131,7 @@ class Rounds:
         tolerance, first = self.rows[0].config.report.tolerance, errors[self._first]
         return {
             **{
-                n: Reproduction(errors[n], published, tolerance)
+                n: AgainstPublished(errors[n], published, tolerance)
                 for n, published in enumerate(self._targets)
                 if published is not None
             },

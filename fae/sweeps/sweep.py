@@ -75,12 +75,11 @@ def sweep(
 def _finish(run: SweepRun, store: Store) -> None:
     """Run what is left of a sweep, and report, unless jobs were left in the launcher's queue."""
     problems = run.finish(store)
-    try:
-        if not run.is_left:
-            _report(run.tasks, run.parent, run.archive)
-            _register(run)
-    except FaeError as error:
-        problems.append(error)
+    for step in () if run.is_left else (_report, _register):
+        try:
+            step(run)
+        except FaeError as error:
+            problems.append(error)
     _raise([*problems, *map(UndeliveredError, filter(None, run.lacking))])
 
 
@@ -165,17 +164,18 @@ def _retry(arguments: Overrides) -> str:
     return command_line([*kept, "sweep.retry_failed=true"], "-m")
 
 
-def _report(tasks: Sequence[Task], parent: str, archive: Archive) -> None:
+def _report(run: SweepRun) -> None:
     """Report the runs that finished, if there are any."""
     from fae.reports.present import report
 
-    if not any(run.status == "FINISHED" for run in archive.runs_of(archive.run(parent))):
+    made = run.archive.runs_of(run.archive.run(run.parent))
+    if not any(of_job.status == "FINISHED" for of_job in made):
         return
-    config = tasks[0].config
-    roots = {task.config.data.data_root for task in tasks} - {None}
+    config = run.tasks[0].config
+    roots = {task.config.data.data_root for task in run.tasks} - {None}
     report(
         ReportConfig(
-            sweep=(parent,),
+            sweep=(run.parent,),
             where=None,
             out=None,
             data=DataRoot(root=roots.pop() if len(roots) == 1 else None),

@@ -143,9 +143,9 @@ class Archive:
         }
         conditions = _equal(equal)
         if ids:
-            conditions.append(f"attributes.run_id IN ({', '.join(map(_quoted, ids))})")
+            conditions.append(f"attributes.run_id IN ({', '.join(map(quoted, ids))})")
         if folder is not None:
-            conditions.append(f"tags.`fae.folder` LIKE {_quoted('%/' + folder)}")
+            conditions.append(f"tags.`fae.folder` LIKE {quoted('%/' + folder)}")
         return self._search(kind, *conditions, newest=newest)
 
     def _search(self, kind: str, *conditions: str, newest: int | None = None) -> list[StoredRun]:
@@ -439,10 +439,10 @@ def _by_current_name(metrics: Mapping[str, float]) -> dict[str, float]:
 
 def _equal(values: Mapping[str, str | None]) -> list[str]:
     """Conditions in MLflow's search language, except for values that are None."""
-    return [f"{key} = {_quoted(value)}" for key, value in values.items() if value is not None]
+    return [f"{key} = {quoted(value)}" for key, value in values.items() if value is not None]
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     """A value in MLflow's search language, which has no escapes."""
     quote = '"' if "'" in value else "'"
     return f"{quote}{value}{quote}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from fae.errors import ConfigError, StoreError, first_line
-from fae.tracking.archive import Archive
+from fae.tracking.archive import Archive, quoted
 from fae.tracking.checkpoints import artifacts_of
 from fae.tracking.connection import asking
 from fae.tracking.limits import downloading
@@ -91,8 +91,23 @@ class RegisteredModel:
                 version = self._version_of(run) or own
                 if version.number != own.number:
                     self._client.delete_model_version(self.name, own.number)
-            self._client.set_registered_model_alias(self.name, CHAMPION, version.number)
+            self._crown(version)
         return version
+
+    def crown_version(self, version: Version) -> None:
+        """Make a version that there is the champion."""
+        with asking(self._archive.uri, "its registry cannot be written"):
+            self._crown(version)
+
+    def later_than(self, version: Version | None) -> list[Version]:
+        """The versions that were made after one, or all if there was none."""
+        least = int(version.number) if version else 0
+        with asking(self._archive.uri, f"cannot look up {SCHEME}{self.name}"):
+            found = map(_of, self._client.search_model_versions(f"name = {quoted(self.name)}"))
+            return [other for other in found if int(other.number) > least]
+
+    def _crown(self, version: Version) -> None:
+        self._client.set_registered_model_alias(self.name, CHAMPION, version.number)
 
     def _version_of(self, run: StoredRun) -> Version | None:
         """The first version that a run has, of those that were made here."""

@@ -47,10 +47,16 @@ class TrainerConfig:
     ``trainer.limit_batches=1``; null: train as usual."""
 
     @model_validator(mode="after")
-    def _one_batch(self) -> "TrainerConfig":
+    def _overfit_on_one_batch(self) -> "TrainerConfig":
         if self.overfit and self.limit_batches != 1:
+            limit = "null" if self.limit_batches is None else self.limit_batches
             raise ConfigError(
-                f"trainer.overfit={self.overfit:g}: needs trainer.limit_batches=1, as in "
+                f"trainer.limit_batches={limit}: must be 1 with trainer.overfit, as in "
                 "experiment=overfit"
+            )
+        if self.overfit and self.early_stopping:
+            raise ConfigError(
+                f"trainer.early_stopping={self.early_stopping}: would end the overfit test before "
+                "it has an answer; leave out one of trainer.early_stopping and trainer.overfit"
             )
         return self

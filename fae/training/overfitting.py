@@ -1,19 +1,44 @@
 """The overfit test: a network that cannot learn a few images by heart has a fault."""
 
-from pytorch_lightning.callbacks import EarlyStopping
+from typing import Any
+
+import pytorch_lightning as pl
 
 from fae.data.datamodule import ImageDataModule
 from fae.data.images import Images
 from fae.errors import ConfigError, TrainingError
-from fae.runtime.console import say
 from fae.runtime.formatting import format_error, format_share
 from fae.training.config import TrainerConfig
 
-EVER = 1_000_000_000
-"""Epochs without improvement for which training goes on."""
+FOUND = "fae.overfit"
+"""Tag of a run: what the overfit test found."""
 
 
-def overfit_test(data: ImageDataModule, config: TrainerConfig) -> list[EarlyStopping]:
+class StopAtTarget(pl.Callback):
+    """Stops training after the first epoch with an error on the training images below a target.
+
+    That is part of a checkpoint: a run that is resumed afterwards trains no further.
+    """
+
+    def __init__(self, target: float) -> None:
+        self.target = target
+        self.is_reached = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = self.is_reached
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.is_reached = trainer.callback_metrics["train/mse"].item() < self.target
+        trainer.should_stop = self.is_reached
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"is_reached": self.is_reached}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.is_reached = state_dict["is_reached"]
+
+
+def overfit_test(data: ImageDataModule, config: TrainerConfig) -> list[StopAtTarget]:
     """With ``trainer.overfit``, keep the first batch of images alone, for validation as well.
 
     Lightning's ``overfit_batches`` would put its own sampler in place of the one that makes batches
@@ -37,8 +62,7 @@ def overfit_test(data: ImageDataModule, config: TrainerConfig) -> list[EarlyStop
             f"batch_size={data.batch_size}: the images of the overfit test are all the same; "
             "give more of them"
         )
-    target = config.overfit * variance(batch)
-    return [EarlyStopping("train/mse", patience=EVER, stopping_threshold=target)]
+    return [StopAtTarget(config.overfit * variance(batch))]
 
 
 def variance(images: Images) -> float:
@@ -49,8 +73,8 @@ def variance(images: Images) -> float:
     return images.as_floats().pixels.double().var(dim=0, correction=0).mean().item()
 
 
-def check_overfitted(share: float, hidden: int, batch: Images, error: float) -> None:
-    """Say that a network has learnt its batch by heart.
+def check_overfitted(share: float, hidden: int, batch: Images, error: float) -> str:
+    """That a network has learnt its batch by heart, in words.
 
     Args:
         share: of the variance of the batch, that the error must be below.
@@ -70,4 +94,4 @@ def check_overfitted(share: float, hidden: int, batch: Images, error: float) -> 
             f"{found}; below {format_share(share)} was to be reached: the network has a fault, or "
             f"too few epochs, or hidden={hidden} is too small a code for so many images"
         )
-    say(found)
+    return found

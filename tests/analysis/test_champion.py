@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -181,6 +182,42 @@ def test_processes_that_register_a_run_at_the_same_time_make_one_version(
     assert f"as {name} version 1, its champion" in register_best(name, [better], archive)
     assert champion(client, name) == "1"
     assert len(versions(client, name)) == 1
+
+
+@pytest.mark.parametrize("other_is_first", [True, False])
+def test_of_commands_that_look_at_the_same_time_the_better_network_is_the_champion_in_the_end(
+    archive: Archive,
+    worse: StoredRun,
+    better: StoredRun,
+    client: MlflowClient,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    other_is_first: bool,
+) -> None:
+    """Both find no champion; the other one registers before or after this one looks again."""
+    crown = RegisteredModel.crown
+
+    def beside_another(model: RegisteredModel, *given: Any) -> object:
+        monkeypatch.undo()
+        if other_is_first:
+            register_best(name, [better], archive)
+        own = crown(model, *given)
+        if not other_is_first:
+            monkeypatch.setattr(RegisteredModel, "champion", lambda _: None)
+            register_best(name, [better], archive)
+            monkeypatch.undo()
+        return own
+
+    monkeypatch.setattr(RegisteredModel, "crown", beside_another)
+    said = register_best(name, [worse], archive)
+    other, own = ("1", "2") if other_is_first else ("2", "1")
+    assert said == (
+        f"registered {described(worse)} as {name} version {own}: validation error "
+        f"{error(worse):.4f}; version {other}, which another command made meanwhile, has "
+        f"{error(better):.4f} and is its champion"
+    )
+    assert champion(client, name) == other
+    assert len(versions(client, name)) == 2
 
 
 @pytest.mark.parametrize(

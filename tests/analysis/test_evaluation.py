@@ -17,7 +17,17 @@ from torch import Tensor
 
 from fae.analysis import splits
 from fae.analysis.error_table import notes, records, terminal
-from fae.analysis.evaluation import EVERY, Row, by_class, differs, errors_of, evaluate, psnr, ssim
+from fae.analysis.evaluation import (
+    EVERY,
+    ErrorRow,
+    by_class,
+    differs,
+    errors_of,
+    evaluate,
+    psnr,
+    seen_less,
+    ssim,
+)
 from fae.cli.compose import compose
 from fae.config import Config
 from fae.data.images import Images
@@ -105,9 +115,9 @@ def test_images_are_counted_together_and_by_class() -> None:
     labels = torch.tensor([2, 0, 2, 2])
     rows = [*by_class("val", errors, labels, ["cat", "dog", "tree"], fitted=False)]
     assert rows == [
-        Row("val", EVERY, 4, {"mse": estimate([0.1, 0.2, 0.3, 0.6])}),
-        Row("val", "cat", 1, {"mse": estimate([0.2])}),
-        Row("val", "tree", 3, {"mse": estimate([0.1, 0.3, 0.6])}),
+        ErrorRow("val", EVERY, 4, {"mse": estimate([0.1, 0.2, 0.3, 0.6])}),
+        ErrorRow("val", "cat", 1, {"mse": estimate([0.2])}),
+        ErrorRow("val", "tree", 3, {"mse": estimate([0.1, 0.3, 0.6])}),
     ]
     rows = [*by_class("val", errors, labels, ["cat", "dog", EVERY], fitted=False)]
     assert [row.shows for row in rows] == [EVERY, "cat", "class all"]
@@ -145,9 +155,22 @@ def test_the_errors_on_the_own_images_are_those_that_the_run_stored(trained: Tra
     assert differs(trained, rows) == ""
 
 
+def test_that_a_run_saw_a_part_of_the_images_is_told_beside_all_of_them(
+    trained: TrainedRun,
+) -> None:
+    limited = replace(trained)
+    trainer = replace(trained.config.trainer, limit_batches=3)
+    vars(limited)["config"] = replace(trained.config, trainer=trainer)
+    rows = {split: [ErrorRow(split, EVERY, 1, {})] for split in ("train", "val", "test")}
+    assert seen_less(limited, rows["train"]).startswith("the run was trained and validated on 3 ba")
+    assert seen_less(limited, [*rows["test"], *rows["val"]]) != ""
+    assert seen_less(limited, rows["test"]) == ""
+    assert seen_less(trained, rows["train"]) == ""
+
+
 def test_an_error_that_the_run_did_not_store_is_told(trained: TrainedRun) -> None:
     other = TrainedRun(**{**vars(trained), "metrics": {"test/mse": 0.5}})
-    found = differs(other, [Row("test", EVERY, 2, {"mse": estimate([0.1, 0.2])})])
+    found = differs(other, [ErrorRow("test", EVERY, 2, {"mse": estimate([0.1, 0.2])})])
     assert found == (
         "the run stored test/mse 0.5000, measured with precision 32-true on all batches of its "
         "test images"
@@ -182,8 +205,8 @@ def test_images_of_another_size_are_refused(trained: TrainedRun, tmp_path: Path)
 def test_the_table_has_as_many_digits_as_the_intervals_have_sense() -> None:
     errors = {"mse": [0.01, 0.03], "psnr": [20.0, 15.0], "ssim": [0.5, 0.7]}
     rows = [
-        Row("test", EVERY, 2, {name: estimate(values) for name, values in errors.items()}),
-        Row("test", "cat", 1, {name: estimate(values[:1]) for name, values in errors.items()}),
+        ErrorRow("test", EVERY, 2, {name: estimate(values) for name, values in errors.items()}),
+        ErrorRow("test", "cat", 1, {name: estimate(values[:1]) for name, values in errors.items()}),
     ]
     assert terminal(rows) == {
         "images": ["test", "  cat"],
@@ -234,8 +257,10 @@ def test_a_few_images_of_ones_own_are_another_data_set(
         (["latest", "tset"], "tset: no such images; choose from train, val, test"),
         (["zz"], "RUN=zz: no runs have ids that begin so"),
         (["latest", "--out", "nowhere/a.csv"], "--out nowhere/a.csv: there is no folder "),
+        (["latest", "--out", ""], "--out: is empty"),
+        (["latest", "--out", "/proc/a.csv"], "--out /proc/a.csv: cannot be written ("),
         (["latest", "--out", "."], "--out .: is there already; name another file, or delete it"),
-        (["latest", "lr=0.5"], "lr=0.5: a stored run has its own settings; only data and tracking"),
+        (["latest", "lr=0.5"], "lr=0.5: a stored run has its own settings; only data,"),
         (["latest", "data=mnits"], "data=mnits: unknown; did you mean mnist?"),
         (["latest", "--split", "val"], "unrecognized arguments: --split"),
     ],

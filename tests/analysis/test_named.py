@@ -56,6 +56,24 @@ def test_latest_finished_last_and_best_has_the_lowest_validation_error(
     assert named_run(best[:12], archive).id == best
 
 
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [
+        ("sweep", "a sweep"),
+        ("study", "a study of a search"),
+        ("trial", "a trial of a search"),
+        ("reproduction", "a reproduction"),
+    ],
+)
+def test_what_is_no_run_is_called_what_it_is(
+    add: Add, archive: Archive, kind: str, named: str
+) -> None:
+    add(0.1)
+    other = add(0.2, kind=kind)
+    with pytest.raises(ConfigError, match=f"RUN={other[:12]}: is {named}; give the id of a run"):
+        named_run(other[:12], archive)
+
+
 def test_of_a_run_that_stopped_early_the_stored_weights_count(add: Add, archive: Archive) -> None:
     best = add(0.1, 0.3, trainer__early_stopping=1)
     add(0.2)

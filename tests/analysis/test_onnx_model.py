@@ -91,7 +91,7 @@ def test_the_command_writes_a_trained_network_once(tiny: Tiny, tmp_path: Path) -
     ("words", "said"),
     [
         (["best"], "RUN FILE: must be given, as in fae export best network.onnx"),
-        (["best", "no/network.onnx"], "no: there is no such folder"),
+        (["best", "no/network.onnx"], "no/network.onnx: there is no folder "),
         (["best", "a.onnx", "hiden=3"], "hiden: no such key"),
         (
             ["best", "a.onnx", "hidden=3"],

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fae.analysis import reconstruction_folder
-from fae.analysis.reconstruction import Reconstruction, files_for, reconstruct
+from fae.analysis.reconstruction import ReconstructedImage, files_for, reconstruct
 from fae.analysis.reconstruction_folder import KIND, write
 from fae.cli.compose import compose
 from fae.cli.options import new_folder
@@ -123,7 +123,7 @@ def test_the_panel_shows_the_first_ones_and_says_of_how_many(
     monkeypatch.setattr(reconstruction_folder, "reconstructed", drawn)
     monkeypatch.setattr(reconstruction_folder, "SHOWN", 2)
     grey = np.full(4, 0.5, np.float32)
-    images = [Reconstruction(Path(f"{name}.png"), grey, grey, 0.0) for name in "abc"]
+    images = [ReconstructedImage(Path(f"{name}.png"), grey, grey, 0.0) for name in "abc"]
     write(tmp_path / "few", images[:2], 2, "network")
     write(tmp_path / "more", images, 3, "network")
     assert shown == ["network", "network: the first 2 of 3 images"]
@@ -199,7 +199,7 @@ def test_what_a_kill_leaves_is_removed_by_the_next_command_and_nothing_else(tmp_
     (tmp_path / ".reconstructions-mine" / "new").mkdir(parents=True)
     (tmp_path / ".reconstructions-mine" / "new" / "thesis.txt").touch()
     grey = np.full(4, 0.5, np.float32)
-    write(tmp_path / "out", [Reconstruction(Path("a.png"), grey, grey, 0.0)], 1, "title")
+    write(tmp_path / "out", [ReconstructedImage(Path("a.png"), grey, grey, 0.0)], 1, "title")
     assert {path.name for path in tmp_path.iterdir()} == {"out", ".reconstructions-mine"}
 
 

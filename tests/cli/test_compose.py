@@ -335,6 +335,7 @@ def test_every_key_is_known() -> None:
         ([f"hidden={'a' * 1000}"], f"hidden={'a' * 100}...: must be a valid integer"),
         (["epochs=1000000001"], "epochs=1000000001: must be less than or equal to 1000000000"),
         ([f"seed={2**63}"], f"seed={2**63}: must be less than {2**63}"),
+        (["repeats=some"], "repeats=some: must be an integer or auto"),
         (["repeats=1001"], "repeats=1001: must be at most sweep.max_jobs=1000"),
         (["data=synthetic", "data.side=129"], "data.side=129: must be less than or equal to 128"),
         (["data=synthetic", "data.test=100000000"], "data.test=100000000: at most 15625000 images"),

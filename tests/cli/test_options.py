@@ -1,8 +1,10 @@
 """Command lines before Hydra reads them: mistakes with dashes, options among settings."""
 
+from pathlib import Path
+
 import pytest
 
-from fae.cli.options import in_order, words
+from fae.cli.options import in_order, names_and_overrides, new_file, new_folder, words
 from fae.errors import ConfigError
 
 SETTINGS = {"hidden", "epochs", "batch_size", "trainer.precision", "experiment", "where"}
@@ -71,3 +73,47 @@ def test_a_command_without_options_refuses_them() -> None:
     assert words(["a folder", "hidden=3"], SETTINGS) == ["a folder", "hidden=3"]
     with pytest.raises(ConfigError, match="--foo: no such option; see --help"):
         words(["hidden=3", "--foo"], SETTINGS)
+
+
+def test_names_may_have_an_equals_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a=b.png").touch()
+    given = ["latest", "a=b.png", "lr=1", "+x.y=2", "~data.z=1", "a b=c.png", "data@x=y", "="]
+    names, overrides = names_and_overrides(given)
+    assert names == ["latest", "a=b.png", "a b=c.png", "="]
+    assert overrides == ["lr=1", "+x.y=2", "~data.z=1", "data@x=y"]
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("", "--out: is empty"),
+        ("/proc/made", "--out /proc/made: cannot be written (No such file or directory); name"),
+        ("is/made", "--out is/made: is there already; "),
+        ("made\x07", r"--out made\x07: has a line break or another control character"),
+    ],
+)
+def test_where_nothing_can_be_written_is_said_at_once(
+    given: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "is/made").mkdir(parents=True)
+    (tmp_path / "is/made/thesis.txt").touch()
+    with pytest.raises(ConfigError) as of_folder:
+        new_folder(given, "kind")
+    with pytest.raises(ConfigError) as of_file:
+        new_file(given, "--out")
+    for error in (of_folder, of_file):
+        assert str(error.value).startswith(problem)
+    assert {path.name for path in tmp_path.rglob("*")} == {"is", "made", "thesis.txt"}
+
+
+def test_a_new_file_needs_a_folder_and_a_new_folder_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert new_folder("new/er", "kind") == tmp_path / "new" / "er"
+    assert new_file("a.csv") == tmp_path / "a.csv"
+    with pytest.raises(ConfigError, match=r"^new/a\.csv: there is no folder "):
+        new_file("new/a.csv")
+    assert [*tmp_path.iterdir()] == []

@@ -191,6 +191,11 @@ def test_text_is_no_mathematics_printable_and_large_enough() -> None:
     assert min(float(text.get_fontsize()) for text in texts if text.get_text()) >= 8
 
 
+def test_characters_that_the_font_lacks_are_drawn_without_a_warning() -> None:
+    figure = figures.draw(curves({"写真": [EPOCHS]}))
+    figure.savefig(io.BytesIO())  # a warning is an error here
+
+
 def test_a_cloud_is_an_image_within_the_svg_and_small() -> None:
     """Whose legend has dots large enough to tell their colours."""
     x = np.random.default_rng(0).normal(size=3000).tolist()

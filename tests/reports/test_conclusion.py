@@ -9,7 +9,7 @@ import pytest
 from records import record, stored, summary
 
 from fae.reports.conclusion import conclusion
-from fae.reports.selection import Rounds
+from fae.reports.selection import SequentialDesign
 from fae.runs.stored import TrainedRun
 from fae.runtime.intervals import estimate
 from fae.runtime.sequential import repeated_t
@@ -98,7 +98,7 @@ def test_settings_beside_the_first_where_seeds_were_added_until_all_was_decided(
         for n, of_n in errors.items()
         for seed, error in enumerate([*of_n, of_n[0]])
     ]
-    found = summary(*made, rounds=Rounds(2, "4 0"))
+    found = summary(*made, rounds=SequentialDesign(2, "4 0"))
     assert [row.against_first for row in found.rows] == [None, "lower", "equal"]
     assert found.conclusion.endswith(
         "Beside the test error of the first setting, one is lower (n = 8) and one is within 3 % "
@@ -108,6 +108,35 @@ def test_settings_beside_the_first_where_seeds_were_added_until_all_was_decided(
     assert found.rows[1].test == estimate([*errors[8], 0.02], bounds)
     pairs = [(comparison.first, comparison.second) for comparison in found.comparisons]
     assert pairs == [("n = 4", "n = 8"), ("n = 8", "n = 9"), ("n = 4", "n = 9")]
+
+
+def test_a_seed_that_is_missing_ends_what_decides_where_seeds_were_added_one_by_one() -> None:
+    """As in the rounds themselves: a run may have failed because of what its error would be."""
+
+    def verdict(*seeds: int, rounds: SequentialDesign | None) -> str | None:
+        errors = {0: 0.0414, 1: 0.0415, 2: 0.0413, 3: 0.0414, 4: 0.0414, 5: 0.0414}
+        found = summary(*(record(64, seed, errors[seed]) for seed in seeds), rounds=rounds)
+        return found.rows[0].verdict
+
+    design = SequentialDesign(1)
+    assert verdict(0, 1, 2, 3, 4, rounds=design) == "reproduced"
+    assert verdict(0, 2, 3, 4, 5, rounds=design) == "not enough seeds"
+    assert verdict(0, 2, 3, 4, 5, rounds=None) == "reproduced"
+
+
+def test_an_interval_that_holds_after_each_seed_is_not_called_one_of_95_percent() -> None:
+    seeds = range(8)
+    made = [record(64, seed, 0.0414 * (1 + (seed % 2) / 1000)) for seed in seeds]
+    assert "its whole 95 % interval lies within" in summary(*made).conclusion
+    sequential = summary(*made, rounds=SequentialDesign(1)).conclusion
+    assert "its whole interval lies within" in sequential
+
+
+def test_what_was_learnt_by_heart_has_no_headline() -> None:
+    made = record(64, 0, 0.0414)
+    trainer = replace(made.config.trainer, limit_batches=1, overfit=0.05)
+    vars(made)["config"] = replace(made.config, trainer=trainer)
+    assert summary(made).conclusion.startswith("These are runs of the overfit test")
 
 
 def test_the_limit_is_the_tolerance() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fae.reports.decision import MOST_MORE, Contrast, Decision, Reproduction, decide, number
+from fae.reports.decision import MOST_MORE, AgainstPublished, Contrast, Decision, decide, number
 from fae.runtime.sequential import FIRST_LOOK, repeated_t
 
 SWEEPS, ROWS, MOST, TOLERANCE = 10_000, 4, 20, 0.03
@@ -77,7 +77,7 @@ def test_the_simulation_decides_as_sweeps_and_reports_do() -> None:
     assert {*found.flat} == {0, 1, 2}
     for sweep, numbers in zip(errors, found, strict=True):
         for row, answer in zip(sweep, numbers, strict=True):
-            decision = decide(Reproduction([*row], 1.0, TOLERANCE), BOUNDS)
+            decision = decide(AgainstPublished([*row], 1.0, TOLERANCE), BOUNDS)
             assert decision.answer == ANSWERS[answer]
 
 
@@ -102,10 +102,12 @@ def test_at_most_5_percent_of_sweeps_have_any_wrong_difference(ratio: float, spr
 
 def test_a_decision_stands_whatever_comes_later() -> None:
     sample = [1.0, 1.001, 0.999]
-    decided = decide(Reproduction(sample, 1.0, TOLERANCE), BOUNDS)
+    decided = decide(AgainstPublished(sample, 1.0, TOLERANCE), BOUNDS)
     assert decided == Decision("reproduced")
-    assert decide(Reproduction([*sample, 2.0, 3.0], 1.0, TOLERANCE), BOUNDS) == decided
-    assert decide(Reproduction([*sample, 2.0, 3.0], 1.0, TOLERANCE)).answer == "not enough seeds"
+    assert decide(AgainstPublished([*sample, 2.0, 3.0], 1.0, TOLERANCE), BOUNDS) == decided
+    assert (
+        decide(AgainstPublished([*sample, 2.0, 3.0], 1.0, TOLERANCE)).answer == "not enough seeds"
+    )
 
 
 def test_how_settings_differ() -> None:
@@ -122,23 +124,23 @@ def test_how_settings_differ() -> None:
 def test_so_many_more_seeds_are_estimated_that_they_would_decide() -> None:
     """Were the mean and the spread what they are."""
     sample = [0.98, 1.0, 1.02]
-    decision = decide(Reproduction(sample, 1.0, TOLERANCE), BOUNDS)
+    decision = decide(AgainstPublished(sample, 1.0, TOLERANCE), BOUNDS)
     assert decision.answer == "not enough seeds"
     assert decision.more_seeds is not None
     spread, total = 0.02, 3 + decision.more_seeds
     assert BOUNDS(total) * spread / total**0.5 <= TOLERANCE
     assert BOUNDS(total - 1) * spread / (total - 1) ** 0.5 > TOLERANCE
-    near = decide(Reproduction([1.01, 1.03, 1.05], 1.0, TOLERANCE), BOUNDS)
+    near = decide(AgainstPublished([1.01, 1.03, 1.05], 1.0, TOLERANCE), BOUNDS)
     assert near.more_seeds == MOST_MORE + 1
     assert [number(more) for more in (7, MOST_MORE + 1)] == ["7", "over 100"]
 
 
 def test_one_seed_tells_nothing_about_how_many_it_would_take() -> None:
-    assert decide(Reproduction([1.0], 1.0, TOLERANCE)) == Decision("not enough seeds")
+    assert decide(AgainstPublished([1.0], 1.0, TOLERANCE)) == Decision("not enough seeds")
 
 
 def test_with_a_fixed_number_of_seeds_one_looks_once() -> None:
     """By Student's t: 12.7 standard errors of two values, 4.3 of three."""
     sample = [0.999, 1.001]
-    assert decide(Reproduction(sample, 1.0, 0.0127), None).answer == "not enough seeds"
-    assert decide(Reproduction(sample, 1.0, 0.0128), None).answer == "reproduced"
+    assert decide(AgainstPublished(sample, 1.0, 0.0127), None).answer == "not enough seeds"
+    assert decide(AgainstPublished(sample, 1.0, 0.0128), None).answer == "reproduced"

@@ -10,7 +10,7 @@ from records import CURVE, exported, record, training
 
 from fae.config import TrainingConfig
 from fae.errors import ConfigError, StoreError
-from fae.reports.selection import Rounds, Selection, select
+from fae.reports.selection import Selection, SequentialDesign, select
 from fae.runs.build import build_network
 from fae.tracking.archive import Archive, UnreadableError
 from fae.tracking.stored_run import StoredRun
@@ -259,12 +259,12 @@ def test_whether_the_number_of_seeds_followed_from_their_results() -> None:
     first = sweep("first-sweep", "first", decided_rows="3", first_row="print")
     other = sweep("second-sweep", "second")
     runs = [run("a"), run("b", 128), run("c", 8, parent="second-sweep")]
-    assert chosen(first, *runs).rounds == Rounds(3, "print")
-    assert chosen(first, *runs, where="hidden=64").rounds == Rounds(3, "print")
+    assert chosen(first, *runs).rounds == SequentialDesign(3, "print")
+    assert chosen(first, *runs, where="hidden=64").rounds == SequentialDesign(3, "print")
     assert chosen(first, other, *runs, where="hidden=8").rounds is None
     assert chosen(first, other, *runs, sweeps=("second",)).rounds is None
     both = chosen(first, other, *runs, sweeps=("first", "second"))
-    assert (both.rounds, both.decisions) == (Rounds(3), 3)
+    assert (both.rounds, both.decisions) == (SequentialDesign(3), 3)
 
 
 def test_a_number_of_decisions_that_is_none_is_that_of_the_settings() -> None:

@@ -156,6 +156,7 @@ def test_concurrent_runs_are_found_by_their_times(home: Path, swept: list[Result
     assert archive.runs_during(0, first.started - 1) == []
 
 
+@pytest.mark.long
 def test_trials_and_what_still_runs_are_beside_too(
     home: Path, swept: list[Result], request_of: Request
 ) -> None:
@@ -457,6 +458,7 @@ def test_an_interrupt_while_it_is_written_leaves_the_old_one_and_nothing_else(
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
 
 
+@pytest.mark.long
 def test_what_a_kill_leaves_is_removed_by_the_next_report_and_nothing_else(
     home: Path, tmp_path: Path, request_of: Request
 ) -> None:

@@ -125,6 +125,7 @@ def train_until(
     return Link.read(folder).run_id  # type: ignore[union-attr]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 @pytest.mark.parametrize("harm", [False, True])
 def test_a_run_is_resumed_without_its_folder_from_what_the_store_has(

@@ -40,11 +40,18 @@ from fae.tracking.run import Run
 from fae.training.denoising import Denoising
 from fae.training.early_stopping import EarlyStopping
 from fae.training.learner import Learner
+from fae.training.overfitting import overfit_test
 from fae.training.trainer import build_trainer
 
 Tiny = Callable[..., Config]
 FINGERPRINT = "1f" * 32
 ONE_CYCLE = ["optimizer=adam", "lr=0.01", "optimizer.schedule=one_cycle", "dropout=0.3"]
+
+
+OVERFIT = [
+    *("trainer.overfit=0.95", "trainer.limit_batches=1", "batch_size=7"),
+    *("optimizer=adam", "lr=0.003", "epochs=200"),
+]
 
 
 class Killed(BaseException):
@@ -94,7 +101,12 @@ def begun(
         config.trainer,
         epochs=config.epochs,
         folder=folder,
-        callbacks=[history, Checkpoints(folder), Kill(killed_after)],
+        callbacks=[
+            history,
+            *overfit_test(data, config.trainer),
+            Checkpoints(folder),
+            Kill(killed_after),
+        ],
         checkpoint_io=checkpoint_io or DurableCheckpointIO(FINGERPRINT),
     )
     return trainer, learner, data, history
@@ -148,15 +160,17 @@ def saved(finished: tuple[Path, Config], tmp_path: Path) -> tuple[Path, Config]:
         ["optimizer.momentum=0.9"],
         ONE_CYCLE,
         ["optimizer=adam", "lr=0.5", "trainer.early_stopping=2", "epochs=50"],
+        OVERFIT,
         ["model=tied", "dropout=0.25"],
         ["model=variational", "data.noise=0.2"],
-        ["model=convolutional", "optimizer=adam"],
+        pytest.param(["model=convolutional", "optimizer=adam"], marks=pytest.mark.long),
         pytest.param([*ONE_CYCLE, "trainer.accelerator=gpu"], marks=NEEDS_GPU),
     ],
     ids=[
         "momentum",
         "one_cycle",
         "early_stopping",
+        "overfit",
         "tied",
         "variational",
         "convolutional",
@@ -174,7 +188,9 @@ def test_a_resumed_run_is_the_uninterrupted_run_bit_for_bit(
     assert_identical(fit(config, tmp_path / "killed").state(), undisturbed.state())
 
 
-@pytest.mark.parametrize("overrides", [[], ["lr=0.5", "trainer.early_stopping=2", "epochs=50"]])
+@pytest.mark.parametrize(
+    "overrides", [[], ["lr=0.5", "trainer.early_stopping=2", "epochs=50"], OVERFIT]
+)
 def test_a_run_that_ended_before_its_test_trains_no_further(
     tiny: Tiny, tmp_path: Path, overrides: list[str]
 ) -> None:

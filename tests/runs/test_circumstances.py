@@ -37,9 +37,14 @@ def test_packages_that_are_new_or_gone_are_named() -> None:
     assert differences(gone, THEN) == ["rich: none; now 15"]
 
 
-def test_a_fingerprint_tells_of_the_code_only_where_the_libraries_are_the_same() -> None:
+def test_a_fingerprint_tells_of_the_code_where_the_libraries_are_the_same_or_git_does() -> None:
     assert differences(THEN, {**THEN, CODE: "z"}) == [f"{CODE}: a; now z"]
     assert differences(THEN, {**THEN, CODE: "z", "torch": "3"}) == ["torch: 2.15; now 3"]
+    named = {**THEN, CODE: "z (changed: fae/training/learner.py)", "torch": "3"}
+    assert differences(THEN, named) == [
+        f"{CODE}: a; now z (changed: fae/training/learner.py)",
+        "torch: 2.15; now 3",
+    ]
 
 
 def test_of_many_packages_some_are_named() -> None:

@@ -123,6 +123,34 @@ def test_the_code_of_fashion_mnist_counts_as_in_earlier_versions() -> None:
     assert short_digest(bare) == "6f95764de1087947"
 
 
+@pytest.mark.parametrize(
+    ("file", "overrides"),
+    [
+        ("training/denoising.py", ["data.noise=0.1"]),
+        ("training/overfitting.py", ["trainer.overfit=0.5", "trainer.limit_batches=1"]),
+    ],
+)
+def test_code_that_some_runs_go_through_counts_for_these_only(
+    monkeypatch: pytest.MonkeyPatch, file: str, overrides: list[str]
+) -> None:
+    configs = composed(), composed(*overrides)
+    before = [fingerprint(config) for config in configs]
+    bare = module._bare_file
+
+    def changed(path: Path) -> str:
+        return bare(path) + ("# changed" if path == PACKAGE / file else "")
+
+    monkeypatch.setattr(module, "_bare_file", changed)
+    module._fingerprint.cache_clear()
+    module._bare_files.cache_clear()
+    after = [fingerprint(config) for config in configs]
+    module._fingerprint.cache_clear()
+    module._bare_files.cache_clear()
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert PACKAGE / file in module.files(configs[1])
+
+
 def counted(config: Config) -> set[str]:
     """The modules of fae whose code counts for a configuration."""
     files = [file for pattern in module.SHARED for file in PACKAGE.glob(pattern)]

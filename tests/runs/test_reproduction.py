@@ -110,7 +110,7 @@ def test_it_counts_as_no_run(
     assert run.id in runs.index
     assert made.run_id not in runs.index
     assert train(composed(), Job("run", tmp_path / "third", "")).run_id == run.id
-    with pytest.raises(ConfigError, match="no runs have ids"):
+    with pytest.raises(ConfigError, match="is a reproduction; give the id of a run"):
         TrainedRun.find(made.run_id, run.archive)
 
 

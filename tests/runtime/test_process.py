@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import pytest
 from conftest import PROJECT
 
 
+@pytest.mark.long
 def test_no_import_is_slowed_down_by_looking_for_garbage_in_all_before_it() -> None:
     code = (
         "from fae.runtime import process\n"

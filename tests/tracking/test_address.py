@@ -322,6 +322,7 @@ def command(folder: Path, module: str, *arguments: str, **variables: str) -> tup
     return done.returncode, done.stderr
 
 
+@pytest.mark.long
 def test_a_sweep_runs_in_a_folder_of_an_odd_name(tmp_path: Path) -> None:
     """With the report that reads it; in processes of joblib's, see tests/test_train.py."""
     here = tmp_path / f"-what{MARK}" / '100% #1 it\'s "ü🙂" $HOME;&=,[a]{b}~+%20'

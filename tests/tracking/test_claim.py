@@ -164,6 +164,7 @@ def test_all_candidates_together_are_waited_for_no_longer_than_one(
     assert [attempts(store.get_run(other).data.params) for other in others] == [[WITHDRAWN]] * 3
 
 
+@pytest.mark.long
 def test_a_run_that_is_resumed_meanwhile_leaves_no_room_for_a_new_one(
     store: MlflowClient, experiment: str
 ) -> None:

@@ -168,6 +168,7 @@ def test_what_cannot_be_closed_is_passed_over_with_a_warning(
     assert str(journal) in unwritable
 
 
+@pytest.mark.long
 def test_a_dead_run_is_closed_though_the_store_refuses_some_of_it(
     tmp_path: Path,
     tracking: TrackingConfig,

@@ -1,12 +1,14 @@
 """The overfit test: what is trained on, when it stops, and what becomes of a faulty network."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import forking
 import pytest
 import torch
-from conftest import NO_LOCAL, Cli, runs
+from conftest import NO_LOCAL, Cli, environment, runs
 from mlflow import MlflowClient
 
 from fae.cli.compose import compose
@@ -14,6 +16,7 @@ from fae.config import Config
 from fae.data.images import Images
 from fae.errors import ConfigError, TrainingError
 from fae.runs.build import build
+from fae.runs.run import prepare
 from fae.training.overfitting import check_overfitted, overfit_test, variance
 
 Tiny = Callable[..., Config]
@@ -34,8 +37,7 @@ def test_training_and_validation_images_are_the_first_batch(tiny: Tiny) -> None:
     data.setup("fit")
     for images in (data.train, data.val):
         assert torch.equal(images.pixels, first)
-    assert stop.monitor == "train/mse"
-    assert stop.stopping_threshold == pytest.approx(variance(data.train) / 4)
+    assert stop.target == pytest.approx(variance(data.train) / 4)
     for epoch in (0, 1):
         loader = data.train_dataloader()
         loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
@@ -43,36 +45,46 @@ def test_training_and_validation_images_are_the_first_batch(tiny: Tiny) -> None:
         assert batch == pytest.approx(first.sum().item() / 255, rel=1e-5)
 
 
-def test_images_that_are_all_the_same_are_refused(tiny: Tiny) -> None:
+def test_images_that_are_all_the_same_are_refused_before_a_run_begins(tiny: Tiny) -> None:
     config = tiny("batch_size=1", "trainer.limit_batches=1", "trainer.overfit=0.25")
-    data, _ = build(config, config.data.build())
     with pytest.raises(ConfigError, match="batch_size=1: the images of the overfit test are all"):
-        overfit_test(data, config.trainer)
+        prepare(config)
 
 
-def test_an_error_is_a_share_of_the_variance(capsys: pytest.CaptureFixture[str]) -> None:
-    check_overfitted(0.1, 4, TWO, 0.01)
-    assert (
-        capsys.readouterr().out == "overfit  error 0.0100 on 2 images, 8.00 % of their variance\n"
-    )
+def test_an_error_is_a_share_of_the_variance() -> None:
+    found = check_overfitted(0.1, 4, TWO, 0.01)
+    assert found == "overfit  error 0.0100 on 2 images, 8.00 % of their variance"
     with pytest.raises(TrainingError, match=r"below 5.0 % was to be reached: the network has a"):
         check_overfitted(0.05, 4, TWO, 0.01)
 
 
-def test_it_needs_one_batch(tiny: Tiny) -> None:
-    with pytest.raises(ConfigError, match=r"trainer.overfit=0.5: needs trainer.limit_batches=1"):
-        tiny("trainer.overfit=0.5")
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], "trainer.limit_batches=null: must be 1 with trainer.overfit"),
+        (["trainer.limit_batches=2"], "trainer.limit_batches=2: must be 1 with trainer.overfit"),
+        (
+            ["trainer.limit_batches=1", "trainer.early_stopping=3"],
+            "trainer.early_stopping=3: would end the overfit test before it has an answer",
+        ),
+    ],
+)
+def test_it_needs_one_batch_and_no_other_end(
+    tiny: Tiny, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        tiny("trainer.overfit=0.5", *overrides)
 
 
 SMALL = ("experiment=overfit", "data=synthetic", "hidden=16")
 
 
 def test_a_sound_network_passes_and_stops_as_soon_as_it_does(
-    cli: Cli, client: MlflowClient, tmp_path: Path
+    cli: Cli, client: MlflowClient, store_uri: str, tmp_path: Path
 ) -> None:
     done = cli(*SMALL, "trainer.overfit=0.5")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "overfit  error " in done.stdout
+    (found,) = (line for line in done.stdout.splitlines() if line.startswith("overfit  error "))
     (run,) = runs(client, "run", tmp_path)
     errors = [point.value for point in client.get_metric_history(run.info.run_id, "train/mse")]
     assert 1 < len(errors) < 2000
@@ -81,6 +93,13 @@ def test_a_sound_network_passes_and_stops_as_soon_as_it_does(
     target = 0.5 * variance(data.split[0][: config.batch_size])
     assert errors[-1] <= target < min(errors[:-1])
     assert errors == [p.value for p in client.get_metric_history(run.info.run_id, "val/mse")]
+    again = forking.run(
+        [sys.executable, "-m", "fae.train", *SMALL, "trainer.overfit=0.5", NO_LOCAL],
+        cwd=tmp_path,
+        env=environment(store_uri),
+    )
+    assert again.returncode == 0, again.stderr
+    assert found in again.stdout.splitlines()
 
 
 def test_a_faulty_network_fails_with_its_error(
