@@ -44,7 +44,7 @@ format: $(VENV)/installed  ## the code, formatted
 # Threads that wait leave the cores to the tests beside them.
 test test-long soak-short: export OMP_WAIT_POLICY = PASSIVE
 
-test: $(VENV)/installed  ## the tests that take less than three seconds each, in a few minutes
+test: $(VENV)/installed  ## the tests that take less than two seconds each, in a few minutes
 	$(BIN)/python -m pytest $(PARALLEL)
 
 test-long: $(VENV)/installed  ## those that take more, as of two processes, or of a kill

@@ -27,7 +27,7 @@ def _run(given: Namespace) -> None:
     check_taken(overrides, "data")
 
     from fae.analysis import error_table, splits
-    from fae.analysis.evaluation import differs, evaluate, seen_less
+    from fae.analysis.evaluation import evaluate, remarks
     from fae.analysis.named import described, named_run
     from fae.drawing.tables import TerminalTables, as_csv
     from fae.runtime import files
@@ -49,9 +49,8 @@ def _run(given: Namespace) -> None:
     wide().print(TerminalTables([error_table.terminal(rows)]))
     for note in error_table.notes(rows):
         say(note)
-    for remark in (differs(run, rows), seen_less(run, rows)) if source.is_own else ():
-        if remark:
-            warn(remark)
+    for remark in remarks(run, rows) if source.is_own else ():
+        warn(remark)
     if out:
         files.write(out, as_csv(error_table.records(rows)).encode())
         point("table", out)

@@ -1,4 +1,7 @@
-"""What the tests share: tiny configurations, one store, and the real command line."""
+"""What the tests share: tiny configurations, one store, and the real command line.
+
+Light at import, as pytest-xdist imports it once more, before its processes begin.
+"""
 
 import gc
 import json
@@ -9,23 +12,19 @@ import sys
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import forking
 import pytest
-import torch
-from mlflow import MlflowClient
-from mlflow.entities import Run
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from fae.api import fit
-from fae.cli.compose import compose
-from fae.config import Config
-from fae.data.fashion_mnist.config import FashionMNISTConfig
-from fae.data.fashion_mnist.images import FashionMNIST
-from fae.runs.stored import TrainedRun
-from fae.tracking.archive import Archive
-from fae.tracking.liveness import Heartbeat
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from fae.config import Config
+    from fae.data.fashion_mnist.images import FashionMNIST
+    from fae.runs.stored import TrainedRun
+    from fae.tracking.liveness import Heartbeat
 
 PROJECT = Path(__file__).resolve().parents[1]
 NO_LOCAL = "local=none"
@@ -55,11 +54,15 @@ def in_browser(script: Path, page: Path) -> dict[str, Any]:
     return found
 
 
-NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+NEEDS_GPU = pytest.mark.skipif(
+    "not __import__('torch').cuda.is_available()", reason="there is no GPU here"
+)
 
 
-def idle() -> Heartbeat:
+def idle() -> "Heartbeat":
     """The heartbeat of a run that ends before its first sign of life is due."""
+    from fae.tracking.liveness import Heartbeat
+
     return Heartbeat(lambda _: None, lambda: 0, own=0, silence_s=1e9)
 
 
@@ -84,6 +87,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Spare the searches for garbage what was imported, which is most of what there is."""
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -113,6 +120,8 @@ def own_environment() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A database with MLflow's tables, which take seconds to make."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
     folder = tmp_path_factory.mktemp("empty")
     SqlAlchemyStore(f"sqlite:///{folder}/mlflow.db", f"{folder}/mlruns")
     return (folder / "mlflow.db").read_bytes()
@@ -133,15 +142,17 @@ def store_uri(tmp_path_factory: pytest.TempPathFactory, empty_store: bytes) -> s
 
 
 @pytest.fixture(scope="session")
-def client(store_uri: str) -> MlflowClient:
+def client(store_uri: str) -> "MlflowClient":
+    from mlflow import MlflowClient
+
     return MlflowClient(store_uri)
 
 
 @pytest.fixture
-def tiny(store_uri: str) -> Callable[..., Config]:
+def tiny(store_uri: str) -> "Callable[..., Config]":
     """Composes the smallest configuration, with overrides of one's own."""
 
-    def make(*overrides: str) -> Config:
+    def make(*overrides: str) -> "Config":
         smallest = "experiment=smoke", f"tracking.uri='{store_uri}'", "hidden=4"
         return _composed(Path.cwd(), NO_LOCAL, *smallest, *overrides)
 
@@ -149,32 +160,43 @@ def tiny(store_uri: str) -> Callable[..., Config]:
 
 
 @cache
-def _composed(_: Path, *overrides: str) -> Config:
+def _composed(_: Path, *overrides: str) -> "Config":
     """The configuration of some overrides, composed once for each working folder."""
+    from fae.cli.compose import compose
+
     return compose(*overrides)
 
 
 @pytest.fixture(scope="session")
-def trained_config(store_uri: str) -> Config:
+def trained_config(store_uri: str) -> "Config":
     """What ``trained`` trained, in an experiment of its own in the tests' store."""
+    from fae.cli.compose import compose
+
     of_store = f"tracking.uri='{store_uri}'", f"tracking.experiment={OF_TRAINED}"
     return compose(NO_LOCAL, "experiment=smoke", "hidden=4", "epochs=1", *of_store)
 
 
 @pytest.fixture(scope="session")
-def _trained_id(trained_config: Config, tmp_path_factory: pytest.TempPathFactory) -> str:
+def _trained_id(trained_config: "Config", tmp_path_factory: pytest.TempPathFactory) -> str:
+    from fae.api import fit
+
     return fit(trained_config, tmp_path_factory.mktemp("trained") / "run").run_id
 
 
 @pytest.fixture
-def trained(trained_config: Config, _trained_id: str) -> TrainedRun:
+def trained(trained_config: "Config", _trained_id: str) -> "TrainedRun":
     """A finished run, for tests of what becomes of one."""
+    from fae.runs.stored import TrainedRun
+    from fae.tracking.archive import Archive
+
     return TrainedRun.find(_trained_id, Archive(trained_config.tracking))
 
 
 @pytest.fixture
 def with_threads() -> Iterator[Callable[[int], None]]:
     """Sets the number of threads that torch computes in, until the test ends."""
+    import torch
+
     threads = torch.get_num_threads()
     yield torch.set_num_threads
     torch.set_num_threads(threads)
@@ -206,7 +228,7 @@ def environment(store_uri: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(PROJECT), "MLFLOW_TRACKING_URI": store_uri}
 
 
-def runs(client: MlflowClient, kind: str, folder: Path) -> list[Run]:
+def runs(client: "MlflowClient", kind: str, folder: Path) -> "list[Run]":
     """The runs of one kind that were made in one folder, oldest first."""
     experiment = client.get_experiment_by_name("fae")
     assert experiment is not None
@@ -215,8 +237,12 @@ def runs(client: MlflowClient, kind: str, folder: Path) -> list[Run]:
 
 
 @pytest.fixture(scope="session")
-def fashion_mnist() -> FashionMNIST:
+def fashion_mnist() -> "FashionMNIST":
     """The real data set; a test that asks for it is skipped where the files are absent."""
+    from fae.cli.compose import compose
+    from fae.data.fashion_mnist.config import FashionMNISTConfig
+    from fae.data.fashion_mnist.images import FashionMNIST
+
     config = compose(NO_LOCAL).data
     assert isinstance(config, FashionMNISTConfig)
     source = FashionMNIST(config.root)

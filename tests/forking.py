@@ -14,7 +14,6 @@ import pickle
 import re
 import runpy
 import select
-import signal
 import socket
 import struct
 import subprocess
@@ -118,37 +117,44 @@ def serve(control: int) -> Callable[[], None]:
     """Fork a process for each request, and return what is to be run in each of them."""
     atexit.register(_end)
     _import_libraries()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a keeper ended
     requests = socket.socket(fileno=control)
+    running: dict[int, tuple[int, int]] = {}
+    """Of each process a descriptor that is ready once it has ended: its id, and whom to tell."""
     while True:
+        ready, *_ = select.select([requests, *running], [], [])
+        for ended in running.keys() & {*ready}:
+            _tell_code(*running.pop(ended))
+            os.close(ended)
+        if requests not in ready:
+            continue
         request, descriptors, *_ = socket.recv_fds(requests, 1 << 18, 4)
         if not request:
             os._exit(0)
-        if not os.fork():
-            requests.close()
-            return _keep(pickle.loads(request), *descriptors)
-        for descriptor in descriptors:
+        *streams, status = descriptors
+        if pid := os.fork():
+            for stream in streams:
+                os.close(stream)
+            os.write(status, NUMBER.pack(pid))
+            running[os.pidfd_open(pid)] = pid, status
+            continue
+        requests.close()
+        for descriptor, (_, of_another) in running.items():
             os.close(descriptor)
-
-
-def _keep(request: dict[str, Any], *descriptors: int) -> Callable[[], None]:
-    """Fork the process, tell its id and wait for its end; returns in that process alone."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    *streams, status = descriptors
-    if pid := os.fork():
-        for stream in streams:
+            os.close(of_another)
+        os.close(status)
+        os.setsid()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
             os.close(stream)
-        os.write(status, NUMBER.pack(pid))
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        with suppress(BrokenPipeError):
-            os.write(status, NUMBER.pack(code))
-        os._exit(0)
+        return _become(**pickle.loads(request))
+
+
+def _tell_code(pid: int, status: int) -> None:
+    """Tell how a process ended to who waits for that, if anybody still does."""
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    with suppress(BrokenPipeError):
+        os.write(status, NUMBER.pack(code))
     os.close(status)
-    os.setsid()
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
-    return _become(**request)
 
 
 def _become(command: list[str], cwd: str, env: dict[str, str]) -> Callable[[], None]:

@@ -50,6 +50,7 @@ def command(folder: Path, module: str, *arguments: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.long
 def test_what_the_doctor_names_mends_it(tmp_path: Path, empty_store: bytes) -> None:
     """A run that was killed before all it said was stored, in a store of its own."""
     (tmp_path / "outputs").mkdir()

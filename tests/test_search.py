@@ -203,6 +203,7 @@ def test_a_study_has_its_figure_and_its_preset(searched: tuple[Path, str]) -> No
         assert "lr" in yaml.safe_load(text)
 
 
+@pytest.mark.long
 def test_the_same_command_again_tries_nothing(searched: tuple[Path, str]) -> None:
     folder, said = searched
     """And can register the best of the runs with fresh seeds, which it does in turn."""

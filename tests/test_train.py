@@ -144,6 +144,7 @@ def test_a_run_alone_and_in_a_sweep_give_the_same_bits(
     assert alone.data.tags["fae.fingerprint"] == third.data.tags["fae.fingerprint"]
 
 
+@pytest.mark.long
 def test_a_single_run_ends_with_where_it_is_and_a_command_that_reports_it(
     cli: Cli,
     client: MlflowClient,
@@ -397,6 +398,7 @@ def test_seeds_are_added_until_settings_can_be_told_apart_or_there_are_enough(
     assert "an interval that was to hold after each seed that was added" in page
 
 
+@pytest.mark.long
 def test_a_sweep_that_reproduces_nothing_fails_when_asked_to(
     cli: Cli, client: MlflowClient, tmp_path: Path
 ) -> None:
@@ -455,6 +457,7 @@ def test_the_debug_preset_leaves_a_profile(cli: Cli, tmp_path: Path) -> None:
     assert "training_step" in profile.read_text()
 
 
+@pytest.mark.long
 def test_one_failed_job_leaves_the_others_and_ends_with_1(
     cli: Cli, client: MlflowClient, tmp_path: Path
 ) -> None:

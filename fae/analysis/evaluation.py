@@ -61,6 +61,11 @@ def evaluate(network: Network, source: Source, splits: Sequence[Split]) -> list[
     return rows
 
 
+def remarks(run: TrainedRun, rows: Sequence[ErrorRow]) -> list[str]:
+    """What is to be said about the errors of a run on its own images."""
+    return [remark for remark in (differs(run, rows), seen_less(run, rows)) if remark]
+
+
 def differs(run: TrainedRun, rows: Sequence[ErrorRow]) -> str:
     """How the error on a run's own test images differs from what the run stored.
 

@@ -14,7 +14,7 @@ from fae.analysis.champion import check_comparable, register_best
 from fae.cli import launchers
 from fae.cli.compose import check, compose_jobs, read_all
 from fae.cli.overrides import command_line, sweep_name, without
-from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError
+from fae.errors import ConfigError, FaeError, TrainingError, UndeliveredError, VerdictError
 from fae.reports.config import DataRoot, ReportConfig
 from fae.runs.job import Job
 from fae.runs.task import Task, look_up
@@ -80,6 +80,8 @@ def _finish(run: SweepRun, store: Store) -> None:
             step(run)
         except FaeError as error:
             problems.append(error)
+            if isinstance(error, VerdictError):  # none of its networks is to be used
+                break
     _raise([*problems, *map(UndeliveredError, filter(None, run.lacking))])
 
 

@@ -69,6 +69,7 @@ def test_a_model_says_where_it_comes_from_and_names_no_file_of_this_machine(tiny
     assert b".py" not in content
 
 
+@pytest.mark.long
 def test_the_command_writes_a_trained_network_once(tiny: Tiny, tmp_path: Path) -> None:
     """One that was trained in bfloat16, which the weights are not."""
     bfloat16 = ["trainer.precision=bf16-mixed", "trainer.emulate_bf16=true"]

@@ -198,6 +198,7 @@ def test_runs_that_failed_or_cannot_be_read_are_named_and_the_others_count(fille
     assert second.endswith("(hidden=4 seed=2): failed: val/mse=nan.")
 
 
+@pytest.mark.long
 def test_studies_are_found_by_what_they_searched(filled: Filled) -> None:
     """Newer ones have the names that such a study has, and differ in one thing each."""
 

@@ -97,6 +97,7 @@ def test_every_data_set_is_tried() -> None:
     assert {name.partition(" ")[0] for name in CASES} == {*DATA_SETS.own}
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 @pytest.mark.parametrize("name", CASES)
 def test_a_network_is_trained_and_reported(

@@ -246,6 +246,7 @@ def test_the_probes_accuracy_is_a_metric_of_the_run_that_the_next_report_reads(
     assert (folder_of(make_report(request_of())) / "report.html").read_text() == text
 
 
+@pytest.mark.long
 def test_a_network_whose_codes_are_no_numbers_is_left_out_of_what_is_inside(
     request_of: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,6 +144,7 @@ def test_what_else_goes_wrong_unseen_is_told() -> None:
     assert "boom" in errors
 
 
+@pytest.mark.long
 def test_a_block_that_is_being_left_is_left() -> None:
     """Signals at any moment of a loop that enters and leaves blocks, ours and a generator's."""
     said, _, errors = told("""

@@ -88,6 +88,7 @@ def test_there_are_as_many_trials_as_were_requested(study: Make, tmp_path: Path)
     assert best.error == min(map(error, [*tried, *later]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
 def test_a_study_that_was_cut_short_draws_the_same_values(
     study: Make, tmp_path: Path, sampler: str
