@@ -325,6 +325,7 @@ def test_values_that_clash_are_a_failed_trial(tmp_path: Path) -> None:
     assert len(stored(tmp_path, "trial")) == 3
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_store")
 def test_if_all_trials_fail_the_first_reason_is_shown(tmp_path: Path) -> None:
     space = ["search.space.lr.low=1e6", "search.space.lr.high=1e9", "search.trials=2"]

@@ -266,6 +266,7 @@ def test_output_may_be_cut_short() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.long
 def test_a_reader_that_goes_away_ends_no_run(
     client: MlflowClient, store_uri: str, tmp_path: Path
 ) -> None:
@@ -450,6 +451,7 @@ def test_sweeps_share_a_folder_but_no_run_s(cli: Cli, client: MlflowClient, tmp_
     assert folders == ["0", "1", "2"]
 
 
+@pytest.mark.long
 def test_the_debug_preset_leaves_a_profile(cli: Cli, tmp_path: Path) -> None:
     done = cli("experiment=debug", "data=synthetic")
     assert done.returncode == 0, done.stderr
@@ -579,6 +581,7 @@ Environment()._handle_signals(JobPaths(".", "1"), submission)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("launcher", "seed"), [(ANY_LAUNCHER, 80), (SUBMITIT, 81)], ids=["any", "submitit"]
 )

@@ -148,6 +148,7 @@ def test_a_sweep_of_other_settings_is_not_taken_though_its_name_ends_as_asked(
     assert missing.value.command == f"python -m fae.train -m {asked} {NO_LOCAL}"
 
 
+@pytest.mark.long
 def test_the_requested_runs_are_taken_from_whichever_sweeps_have_them(
     filled: Filled,
 ) -> None:

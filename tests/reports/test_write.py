@@ -599,6 +599,7 @@ class Attack:
         return os.mkdir, (self.folder,)
 
 
+@pytest.mark.long
 def test_a_sweep_whose_run_takes_no_files_still_has_its_report(
     request_of: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

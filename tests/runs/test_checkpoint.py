@@ -49,8 +49,8 @@ ONE_CYCLE = ["optimizer=adam", "lr=0.01", "optimizer.schedule=one_cycle", "dropo
 
 
 OVERFIT = [
-    *("trainer.overfit=0.95", "trainer.limit_batches=1", "batch_size=7"),
-    *("optimizer=adam", "lr=0.003", "epochs=200"),
+    *("trainer.overfit=0.98", "trainer.limit_batches=1", "batch_size=7"),
+    *("optimizer=adam", "lr=0.01", "epochs=200"),
 ]
 
 
