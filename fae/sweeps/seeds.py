@@ -104,15 +104,6 @@ def check_seeds(composed: Sequence[Task]) -> None:
         )
 
 
-def seeds_of(composed: Sequence[Task]) -> Seeds:
-    """The seeds of a sweep, of which there is one task per configuration."""
-    if composed[0].config.repeats != "auto":
-        return Repeats(composed)
-    from fae.sweeps.rounds import Rounds  # needs SciPy
-
-    return Rounds(composed)
-
-
 def most_runs(composed: Sequence[Task]) -> int:
     """Largest number of runs that a sweep may have."""
     configs = (task.config for task in composed)

@@ -23,7 +23,7 @@ from fae.sweeps import parent_run
 from fae.sweeps.launch import Launch
 from fae.sweeps.plan import show
 from fae.sweeps.queue_launcher import attach
-from fae.sweeps.seeds import Repeats, check_seeds, most_runs, seeds_of
+from fae.sweeps.seeds import Repeats, Seeds, check_seeds, most_runs
 from fae.sweeps.sweep_run import FailedRunsError, SweepRun
 from fae.tracking.archive import Archive
 from fae.tracking.store import Store
@@ -55,7 +55,7 @@ def sweep(
     composed = _compose(base, jobs, loader)
     tracking, settings = composed[0].config.tracking, composed[0].config.sweep
     check_size(most_runs(composed), settings.max_jobs)
-    seeds = seeds_of(_prepare(composed, here=launchers.on_this_machine(base)))
+    seeds = _seeds_of(_prepare(composed, here=launchers.on_this_machine(base)))
     store = None if settings.plan_only else Store(tracking)
     archive = Archive.if_there(tracking)
     known = seeds.planned(lambda tasks: look_up(tasks, archive, settings))
@@ -105,6 +105,15 @@ def planned(overrides: Overrides) -> list[Task]:
     if any(task.config.repeats == "auto" for task in composed):
         raise ConfigError("repeats=auto: which runs it makes depends on results; give a number")
     return Repeats(composed).tasks
+
+
+def _seeds_of(composed: Sequence[Task]) -> Seeds:
+    """The seeds of a sweep, of which there is one task per configuration."""
+    if composed[0].config.repeats != "auto":
+        return Repeats(composed)
+    from fae.sweeps.rounds import Rounds  # needs SciPy
+
+    return Rounds(composed)
 
 
 def check_size(runs: int, limit: int) -> None:
