@@ -121,11 +121,11 @@ def serve(control: int) -> Callable[[], None]:
     running: dict[int, tuple[int, int]] = {}
     """Of each process a descriptor that is ready once it has ended: its id, and whom to tell."""
     while True:
-        ready, *_ = select.select([requests, *running], [], [])
+        ready, *_ = select.select([control, *running], [], [])
         for ended in running.keys() & {*ready}:
             _tell_code(*running.pop(ended))
             os.close(ended)
-        if requests not in ready:
+        if control not in ready:
             continue
         request, descriptors, *_ = socket.recv_fds(requests, 1 << 18, 4)
         if not request:
