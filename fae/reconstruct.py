@@ -25,10 +25,10 @@ def _run(given: Namespace) -> None:
         StoreError: there is no store, or the network cannot be read.
     """
     names, overrides = names_and_overrides(given.images)
-    if not names:
-        raise ConfigError("FILE: must be given, the images or folders of images to reconstruct")
     tracking = compose(*overrides).tracking
     check_taken(overrides)
+    if not names:
+        raise ConfigError("FILE: must be given, the images or folders of images to reconstruct")
 
     from fae.analysis import reconstruction, reconstruction_folder
     from fae.analysis.named import described, named_run

@@ -230,7 +230,8 @@ def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path) -> None:
     ("arguments", "problem"),
     [
         ([], "the following arguments are required: FILE"),
-        (["tracking.uri=x"], "FILE: must be given"),
+        (["tracking.uri=sqlite:///x"], "FILE: must be given"),
+        (["not/there=1.png"], "not/there: no such key"),
         (
             ["a.png", "lr=0.5"],
             "lr=0.5: a stored run has its own settings; only tracking",
