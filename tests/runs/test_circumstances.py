@@ -9,6 +9,7 @@ from records import training
 from fae.runs import provenance
 from fae.runs.circumstances import CHANGES, CODE, changes, differences
 from fae.runs.fingerprint import SHARED, files
+from fae.runtime.installation import PACKAGE
 
 THEN = {CODE: "a", "commit": "b", "threads": "2", "numpy": "2.0", "torch": "2.15", "rich": "15"}
 DIFF = """# new: fae/new.py
@@ -68,7 +69,7 @@ def test_changed_files_are_named() -> None:
 
 
 def test_the_files_that_count_are_those_of_the_chosen_variants() -> None:
-    names = {str(file).partition("/fae/")[2] for file in files(training())}
+    names = {str(file.relative_to(PACKAGE)) for file in files(training())}
     assert {path for path in SHARED if "*" not in path} <= names
     assert {"models/layers/loss.py", "models/dense/network.py", "training/optimizers.py"} <= names
     assert "data/synthetic/images.py" in names
