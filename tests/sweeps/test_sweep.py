@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 from conftest import NO_LOCAL
 
 from fae.config import Config
 from fae.drawing import looks
-from fae.errors import FaeError, TrainingError, UndeliveredError, VerdictError
+from fae.errors import FaeError, StoreError, TrainingError, UndeliveredError, VerdictError
 from fae.runs.task import Known, State, Task
+from fae.sweeps import sweep
 from fae.sweeps.seeds import Repeats
 from fae.sweeps.sweep import _raise, _retry, planned
 from fae.sweeps.sweep_run import FailedRunsError, _colours, _known
@@ -127,3 +129,22 @@ def test_several_problems_are_one_error_and_failed_runs_count_most() -> None:
         assert type(raised.value) is kind
         assert str(raised.value) == "\n".join(map(str, problems))
     _raise([])
+
+
+@pytest.mark.parametrize(
+    ("problem", "is_registered"), [(StoreError("gone"), True), (VerdictError("worse"), False)]
+)
+def test_a_sweep_whose_report_fails_registers_its_best_network_unless_it_must_not_be_used(
+    monkeypatch: pytest.MonkeyPatch, problem: FaeError, is_registered: bool
+) -> None:
+    registered: list[object] = []
+
+    def fail(_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(sweep, "_report", fail)
+    monkeypatch.setattr(sweep, "_register", registered.append)
+    done = Mock(is_left=False, lacking=[], finish=lambda _: [])
+    with pytest.raises(type(problem), match=str(problem)):
+        sweep._finish(done, Mock())
+    assert registered == [done] * is_registered
