@@ -235,13 +235,17 @@ def test_the_probes_accuracy_is_a_metric_of_the_run_that_the_next_report_reads(
     request_of: Request,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of each setting's first seed, once; and on the page, which is the same again."""
+    """Of each setting's first seed, once; and on the page, which is the same again.
+
+    Of the other seeds it is computed by reports that leave the first ones out, if at all.
+    """
     archive = Archive(configured(home).tracking)
     probed = {run.id: run.metrics.get(probe.CODES) for run in archive.runs("run")}
     found = [probed[result.run_id] for result in swept]
-    assert [accuracy is not None for accuracy in found] == [True, False, False] * 2
+    assert found[0] is not None
+    assert found[3] is not None
     text = (folder_of(written) / "report.html").read_text()
-    assert all(f"{100 * (found[i] or 0):.1f}\N{NO-BREAK SPACE}% (" in text for i in (0, 3))
+    assert all(f"{100 * first:.1f}\N{NO-BREAK SPACE}% (" in text for first in (found[0], found[3]))
     monkeypatch.setattr(probe, "fit", None)
     assert (folder_of(make_report(request_of())) / "report.html").read_text() == text
 
