@@ -2,7 +2,8 @@
 
     python -m benchmarks.gpu
 
-Prints a table in Markdown. All three are in single precision, with the paper's settings.
+Prints a table in Markdown. All have the paper's settings, and single precision unless they say
+otherwise.
 """
 
 import platform

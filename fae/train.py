@@ -83,9 +83,10 @@ def _run_job(node: DictConfig) -> "Result | None":
         gc.unfreeze()
     say(f"{job.label}  {_summary(result)}")
     if result.lacking:
-        name = config.tracking.register if not job.group else None
-        unregistered = f"\ntracking.register={name}: nothing is registered so far" if name else ""
-        raise UndeliveredError(f"{result.lacking}{unregistered}")
+        problems = [result.lacking]
+        if config.tracking.register and not job.group:
+            problems.append(f"tracking.register={config.tracking.register}: nothing is registered")
+        raise UndeliveredError("\n".join(problems))
     if not job.group:
         _say_where(result, config)
         register(result, config)

@@ -93,10 +93,11 @@ def _register(model: RegisteredModel, best: TrainedRun, verdict: str) -> str:
     name, error, former = model.name, validation_error(best), model.champion()
     if former and (kept := _kept(name, former, best, error)):
         return kept
-    version = model.crown(best, best.config.data.pixels, _tags(best, error, verdict))
+    version = model.add(best, best.config.data.pixels, _tags(best, error, verdict))
+    model.crown(version)
     registered = f"registered {described(best)} as {name} version {version.number}"
     if better := _better_of(model.later_than(former), best, error):
-        model.crown_version(better)
+        model.crown(better)
         now, then = format_errors([error, _error_of(better)])
         return (
             f"{registered}: validation error {now}; version {better.number}, which another command "

@@ -82,11 +82,10 @@ def new_folder(given: str | None, kind: str) -> Path:
     """
     if given is None:
         given = f"{kind}/{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    folder = _writable(f"--out {in_one_line(given)}".strip(), given)
+    named = f"--out {in_one_line(given)}".strip()
+    folder = _writable(named, given)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ConfigError(
-            f"--out {in_one_line(given)}: is there already; name another folder, or remove it"
-        )
+        raise ConfigError(f"{named}: is there already; name another folder, or remove it")
     return folder
 
 

@@ -5,7 +5,7 @@ differs from another; or about how many more seeds that would take.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 from fae.runtime.intervals import (
     UNDECIDED,
@@ -81,6 +81,8 @@ def decide(question: Question[Answer], repeated: RepeatedT | None = None) -> Dec
             fixed in advance.
     """
     seeds = len(question.errors)
+    if not seeds:
+        return Decision(cast("Answer", UNDECIDED))
     interval = partial(estimate, bound=repeated or student)
     for look in range(FIRST_LOOK, seeds) if repeated else ():
         if (answer := question.answer(interval, look)) != UNDECIDED:

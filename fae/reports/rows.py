@@ -15,15 +15,7 @@ from fae.reports.timing import Times, times
 from fae.runs.diagnosis import Diagnosis, diagnose
 from fae.runs.stored import TrainedRun
 from fae.runtime.formatting import format_share
-from fae.runtime.intervals import (
-    UNDECIDED,
-    Bound,
-    Difference,
-    Estimate,
-    Verdict,
-    estimate,
-    student,
-)
+from fae.runtime.intervals import Bound, Difference, Estimate, Verdict, estimate, student
 from fae.runtime.sequential import RepeatedT
 
 
@@ -167,8 +159,6 @@ def _decisions(
     ours, first = statistics.counted(setting.errors), statistics.counted(statistics.first)
     tolerance = statistics.tolerance
     published_error = published.target(setting.runs[0].config)
-    if published_error is not None and not ours:
-        return Decision(UNDECIDED), None
     if published_error is not None:
         question = AgainstPublished([*ours.values()], published_error, tolerance)
         return decide(question, statistics.repeated), None

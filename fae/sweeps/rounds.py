@@ -117,7 +117,7 @@ class Rounds:
         return {
             number
             for number, question in self._questions(errors).items()
-            if not errors[number] or decide(question, self._bounds).answer == UNDECIDED
+            if decide(question, self._bounds).answer == UNDECIDED
         }
 
     def _questions(

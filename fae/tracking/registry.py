@@ -75,8 +75,8 @@ class RegisteredModel:
                     return None
                 raise
 
-    def crown(self, run: StoredRun, pixels: int, tags: Mapping[str, str]) -> Version:
-        """Make a run's network the champion: a version that it has already, or a new one.
+    def add(self, run: StoredRun, pixels: int, tags: Mapping[str, str]) -> Version:
+        """The version of a run's network: one that it has already, or a new one.
 
         Processes that do so at the same time for the same run agree on one version.
 
@@ -91,13 +91,12 @@ class RegisteredModel:
                 version = self._version_of(run) or own
                 if version.number != own.number:
                     self._client.delete_model_version(self.name, own.number)
-            self._crown(version)
         return version
 
-    def crown_version(self, version: Version) -> None:
-        """Make a version that there is the champion."""
+    def crown(self, version: Version) -> None:
+        """Make a version the champion."""
         with asking(self._archive.uri, "its registry cannot be written"):
-            self._crown(version)
+            self._client.set_registered_model_alias(self.name, CHAMPION, version.number)
 
     def later_than(self, version: Version | None) -> list[Version]:
         """The versions that were made after one, or all if there was none."""
@@ -105,9 +104,6 @@ class RegisteredModel:
         with asking(self._archive.uri, f"cannot look up {SCHEME}{self.name}"):
             found = map(_of, self._client.search_model_versions(f"name = {quoted(self.name)}"))
             return [other for other in found if int(other.number) > least]
-
-    def _crown(self, version: Version) -> None:
-        self._client.set_registered_model_alias(self.name, CHAMPION, version.number)
 
     def _version_of(self, run: StoredRun) -> Version | None:
         """The first version that a run has, of those that were made here."""

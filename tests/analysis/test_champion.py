@@ -195,20 +195,20 @@ def test_of_commands_that_look_at_the_same_time_the_better_network_is_the_champi
     other_is_first: bool,
 ) -> None:
     """Both find no champion; the other one registers before or after this one looks again."""
-    crown = RegisteredModel.crown
+    add = RegisteredModel.add
 
     def beside_another(model: RegisteredModel, *given: Any) -> object:
         monkeypatch.undo()
         if other_is_first:
             register_best(name, [better], archive)
-        own = crown(model, *given)
+        own = add(model, *given)
         if not other_is_first:
             monkeypatch.setattr(RegisteredModel, "champion", lambda _: None)
             register_best(name, [better], archive)
             monkeypatch.undo()
         return own
 
-    monkeypatch.setattr(RegisteredModel, "crown", beside_another)
+    monkeypatch.setattr(RegisteredModel, "add", beside_another)
     said = register_best(name, [worse], archive)
     other, own = ("1", "2") if other_is_first else ("2", "1")
     assert said == (

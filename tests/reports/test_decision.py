@@ -137,6 +137,7 @@ def test_so_many_more_seeds_are_estimated_that_they_would_decide() -> None:
 
 def test_one_seed_tells_nothing_about_how_many_it_would_take() -> None:
     assert decide(AgainstPublished([1.0], 1.0, TOLERANCE)) == Decision("not enough seeds")
+    assert decide(AgainstPublished([], 1.0, TOLERANCE), BOUNDS) == Decision("not enough seeds")
 
 
 def test_with_a_fixed_number_of_seeds_one_looks_once() -> None:
